@@ -1,0 +1,66 @@
+// What the datapath asks of a crypto engine. Engines live in drivers/crypto; the datapath sees this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "datapath/base/expected.hpp"
+#include "datapath/crypto/suite.hpp"
+
+namespace espgate::crypto {
+
+// A key schedule made by Engine::prepare_key: opaque, aligned to key_alignment, read-only for workers,
+// valid only with the engine that made it.
+using PreparedKey = const std::byte*;
+inline constexpr std::size_t key_alignment = 64;
+
+enum class Status : std::uint8_t {
+  ok,
+  bad_icv,  // open only: the ICV did not match; the text is garbage and must not be used
+  failed,   // the engine could not do it; nothing may be assumed of the text
+};
+
+// One packet's work, in place on one contiguous exclusively owned buffer. One cache line.
+struct alignas(64) Operation {
+  PreparedKey key;
+  std::uint8_t* text;  // first byte to encrypt or decrypt
+  std::uint8_t* icv;   // seal: written; open: compared in constant time
+  std::uint32_t text_bytes;
+  SuiteId suite;
+  std::uint8_t aad_bytes;    // 8, or 12 with extended sequence numbers (RFC 4106 5)
+  Status status;             // out
+  std::uint8_t unused;
+  std::uint8_t nonce[12];    // salt, then IV, as the cipher wants it (RFC 4106 4)
+  std::uint8_t aad[12];      // SPI, [high half,] low half of the sequence number, network order
+};
+static_assert(sizeof(Operation) == 64);
+
+// The per-worker half of an engine. One thread uses it at a time. Never allocates, blocks or throws.
+// Every operation of a burst is complete on return; one operation's failure does not touch the others.
+class Queue {
+ public:
+  virtual ~Queue() = default;
+  virtual void seal(std::span<Operation> burst) = 0;
+  virtual void open(std::span<Operation> burst) = 0;
+};
+
+// The shared half: control prepares keys with it and makes one queue a worker.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual std::string_view name() const = 0;
+  // Which instruction set or device does the work, for `show workers`: "avx512-vaes".
+  virtual std::string_view implementation() const = 0;
+  // Bytes that prepare_key writes for this suite, a multiple of key_alignment.
+  virtual std::size_t prepared_key_bytes(SuiteId suite) const = 0;
+  // `key` holds suite.key_bytes bytes (no salt). `out` is at least prepared_key_bytes and aligned.
+  virtual Expected<void> prepare_key(SuiteId suite, std::span<const std::uint8_t> key, std::byte* out) = 0;
+  virtual Expected<std::unique_ptr<Queue>> make_queue() = 0;
+  // The bytes of a prepared key that a packet of usual size touches first, for prefetching.
+  virtual std::span<const std::uint16_t> hot_key_lines(SuiteId suite) const = 0;
+};
+
+}  // namespace espgate::crypto

@@ -1,0 +1,108 @@
+// Where packets go: routes (longest prefix -> hop), hops (how to reach a next hop: port and ready-made
+// Ethernet header) and outbound policy (longest destination prefix -> protect, bypass, discard).
+// One writer, the control thread; workers look up whole bursts without a lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "datapath/base/expected.hpp"
+#include "datapath/net/address.hpp"
+
+namespace espgate::forward {
+
+enum class HopKind : std::uint8_t {
+  no_route,    // hop 0, what a destination without a route gets
+  local,       // one of our own addresses: the kernel's
+  resolved,    // `frame` holds a complete Ethernet header
+  unresolved,  // the next hop's MAC address is not known; ask for `gateway`
+  glean,       // directly connected network: ask for the packet's own destination
+  blackhole,
+};
+
+// One cache line; a worker reads it whole. Control replaces a hop's content by publishing another hop
+// under the route, never in place.
+struct alignas(64) Hop {
+  HopKind kind = HopKind::no_route;
+  std::uint8_t port = 0;              // index of the outgoing port
+  std::uint8_t frame_bytes = 0;       // 14, or 18 with a VLAN tag
+  std::uint8_t unused = 0;
+  std::uint16_t mtu = 0;              // largest IP packet
+  std::uint8_t frame[18] = {};        // destination, source, [VLAN tag,] type to be filled in (last two bytes)
+  net::Address gateway;               // unresolved: whom to ask for
+};
+static_assert(sizeof(Hop) == 64);
+
+using HopIndex = std::uint32_t;
+inline constexpr HopIndex no_route_hop = 0;
+
+// What outbound policy says of a destination.
+struct Decision {
+  enum class Action : std::uint32_t { none = 0, bypass = 1, discard = 2, protect_without_sa = 3, protect = 16 };
+  std::uint32_t value = 0;
+
+  static Decision bypass() { return {1}; }
+  static Decision discard() { return {2}; }
+  static Decision protect(std::uint32_t outbound_sa) { return {16 + outbound_sa}; }
+  static Decision protect_without_sa() { return {3}; }
+  bool is_protect() const { return value >= 16; }
+  bool demands_protection() const { return value >= 3; }
+  std::uint32_t outbound_sa() const { return value - 16; }
+};
+
+struct Limits {
+  std::uint32_t routes = 16'384;
+  std::uint32_t policies = 16'384;
+  std::uint32_t hops = 4'096;
+};
+
+// Waits until every worker has been quiescent since the call, so that nobody still reads what was
+// unlinked before it. Given by the daemon (RCU); a test without workers passes an empty function.
+using WaitForReaders = void (*)(void* context);
+
+class Forwarding {
+ public:
+  static Expected<std::unique_ptr<Forwarding>> create(const Limits& limits, int numa_node,
+                                                      WaitForReaders wait, void* wait_context);
+  ~Forwarding();
+
+  // -- control thread --
+  // Copies `hop` to a free entry. Error when limits.hops are in use.
+  Expected<HopIndex> add_hop(const Hop& hop);
+  // No route may name it any more; waits for readers.
+  void remove_hop(HopIndex index);
+  // Adds or replaces.
+  Expected<void> set_route(const net::Prefix& destination, HopIndex hop);
+  Expected<void> remove_route(const net::Prefix& destination);
+  Expected<void> set_policy(const net::Prefix& destination, Decision decision);
+  Expected<void> remove_policy(const net::Prefix& destination);
+
+  struct Route {
+    net::Prefix destination;
+    HopIndex hop;
+  };
+  struct Policy {
+    net::Prefix destination;
+    Decision decision;
+  };
+  std::vector<Route> routes() const;      // sorted by prefix, for `show routes`
+  std::vector<Policy> policies() const;
+
+  // -- any thread; bursts of at most 64 --
+  // IPv4 addresses in host order; IPv6 as 16 bytes in network order.
+  void route4(std::span<const std::uint32_t> destinations, HopIndex* out) const;
+  void route6(std::span<const std::uint8_t[16]> destinations, HopIndex* out) const;
+  void policy4(std::span<const std::uint32_t> addresses, Decision* out) const;
+  void policy6(std::span<const std::uint8_t[16]> addresses, Decision* out) const;
+  const Hop& hop(HopIndex index) const;
+
+ private:
+  struct Tables;
+  explicit Forwarding(std::unique_ptr<Tables> tables);
+  std::unique_ptr<Tables> tables_;
+};
+
+}  // namespace espgate::forward

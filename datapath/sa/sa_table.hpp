@@ -1,0 +1,64 @@
+// SPI -> SA index: a cuckoo hash for one writer and any number of lock-free readers.
+//
+//   key --hash--> bucket A ─┐   a bucket is one 64-byte cache line of 8 slots,
+//        \------> bucket B ─┴─► a slot is one 64-bit word {SPI, SA index}, read and written whole,
+//                               so a hit can never pair an SPI with another SA's index.
+//
+// The writer makes room by moving entries: it writes the copy, then bumps `moves_`, then clears the
+// original. A reader that finds nothing looks again if `moves_` changed since it began, so a key that
+// is present is never missed, however the writer shuffles. (A false miss would be an invented invalid
+// SPI.) Lookup of a key being inserted or erased at that moment may answer either way.
+//
+// SPI 0 marks an empty slot. Reserved SPIs never reach this table.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+#include <span>
+#include <string_view>
+
+namespace espgate::sa {
+
+inline constexpr std::uint32_t no_sa = 0xffff'ffff;
+
+class SaTable {
+ public:
+  // Room for `capacity` entries (at least one) at a load factor of about 0.9, from `memory`, which must
+  // outlive the table. Throws std::bad_alloc at start-up, never later.
+  SaTable(std::size_t capacity, std::pmr::memory_resource& memory);
+  ~SaTable();
+  SaTable(const SaTable&) = delete;
+  SaTable& operator=(const SaTable&) = delete;
+
+  // Writer's side, one thread.
+  enum class Insert : std::uint8_t { inserted, exists, full };
+  Insert insert(std::uint32_t spi, std::uint32_t index);
+  bool erase(std::uint32_t spi);
+  std::size_t size() const { return size_; }
+  std::size_t slots() const;
+
+  // Any thread. The SA index, or no_sa.
+  std::uint32_t find(std::uint32_t spi) const;
+  // Looks up a burst of at most 64: out[i] is the index of spis[i] or no_sa. Brings the buckets of the
+  // whole burst into the cache before it compares any.
+  void find(std::span<const std::uint32_t> spis, std::uint32_t* out) const;
+
+  // The instruction set that bulk lookup uses on this machine: "avx512", "avx2" or "sse4.2".
+  static std::string_view implementation();
+
+ private:
+  struct alignas(64) Bucket {
+    std::atomic<std::uint64_t> slots[8];
+  };
+  static_assert(sizeof(Bucket) == 64);
+
+  Bucket* buckets_;
+  std::uint32_t mask_;
+  std::size_t size_ = 0;
+  std::pmr::memory_resource* memory_;
+  alignas(64) std::atomic<std::uint32_t> moves_{0};
+};
+
+}  // namespace espgate::sa
