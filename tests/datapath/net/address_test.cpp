@@ -16,8 +16,8 @@ TEST_CASE("addresses parse and print in both families") {
 
 TEST_CASE("what is not exactly an address is refused") {
   const std::string with_nul("192.0.2.1\0x", 11);
-  for (const std::string text : {"", " 192.0.2.1", "192.0.2", "192.0.2.256", "2001:db8::1%eth0", "host", with_nul.c_str()})
-    if (text != "192.0.2.1") CHECK_FALSE(parse_address(text));
+  for (const auto* text : {"", " 192.0.2.1", "192.0.2", "192.0.2.256", "2001:db8::1%eth0", "host"})
+    CHECK_FALSE(parse_address(text));
   CHECK_FALSE(parse_address(with_nul));
 }
 
