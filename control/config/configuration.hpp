@@ -1,0 +1,115 @@
+// The configuration file as values: complete, checked and with defaults filled in. Everything that
+// reads the configuration reads this; nothing else looks at libconfig.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datapath/crypto/suite.hpp"
+#include "datapath/net/address.hpp"
+
+namespace espgate::config {
+
+enum class Idle : std::uint8_t { spin, sleep };
+enum class Encapsulation : std::uint8_t { none, udp };
+enum class PolicyAction : std::uint8_t { bypass, discard };
+
+// Key bytes that leave no trace in memory when they go.
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::vector<std::uint8_t> bytes) : bytes_(std::move(bytes)) {}
+  Secret(const Secret&) = default;
+  Secret(Secret&&) noexcept = default;
+  Secret& operator=(const Secret& other);
+  Secret& operator=(Secret&& other) noexcept;
+  ~Secret();
+  const std::vector<std::uint8_t>& bytes() const { return bytes_; }
+  bool operator==(const Secret&) const = default;
+
+ private:
+  std::vector<std::uint8_t> bytes_;
+};
+
+struct Port {
+  std::string name;         // also the name of its TAP twin in the kernel: at most 15 characters
+  std::string device;       // PCI address "0000:3b:00.0" or vdev string "net_af_packet0,iface=veth0"
+  bool ipsec = false;       // ESP to our addresses on this port is ours to decrypt
+  std::uint16_t mtu = 1500; // largest IP packet, 576..9000
+  std::uint16_t vlan = 0;   // 802.1Q tag that all frames of this port carry; 0: untagged
+  std::vector<net::InterfaceAddress> addresses;  // set on the twin at start, besides what the kernel has
+  unsigned line = 0;        // where in the file, for later errors
+};
+
+struct Route {
+  net::Prefix to;
+  net::Address via;
+  unsigned line = 0;
+};
+
+struct Policy {
+  net::Prefix to;           // destination
+  PolicyAction action = PolicyAction::bypass;
+  unsigned line = 0;
+};
+
+struct ManualSa {
+  std::uint32_t spi = 0;
+  Secret keymat;            // key, then salt: suite.keymat_bytes()
+  bool operator==(const ManualSa&) const = default;
+};
+
+struct Connection {
+  std::string name;
+  net::Address local;       // outer addresses
+  net::Address remote;
+  Encapsulation encapsulation = Encapsulation::none;
+  std::uint16_t local_port = 4500;
+  std::uint16_t remote_port = 4500;
+  std::vector<net::Prefix> local_networks;   // inner networks on our side
+  std::vector<net::Prefix> remote_networks;  // and behind the peer
+  crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
+  bool extended_sequence = false;
+  std::uint32_t replay_window_packets = 1024;  // 0: off, else 64..65536
+  std::optional<ManualSa> inbound;             // absent: none (outbound-only or inbound-only are legal)
+  std::optional<ManualSa> outbound;
+  unsigned line = 0;
+};
+
+struct Limits {
+  std::uint32_t inbound_sas = 10'000;
+  std::uint32_t outbound_sas = 10'000;
+  std::uint32_t routes = 16'384;
+  std::uint32_t policies = 16'384;
+  std::uint32_t neighbours = 4'096;
+  std::uint32_t buffers = 16'384;          // packet buffers (mbufs)
+  std::uint32_t punt_ring = 1'024;         // entries, each class
+  std::uint32_t punt_host_pps = 20'000;    // a worker
+  std::uint32_t punt_ike_pps = 10'000;
+  std::uint32_t punt_spi_pps = 10'000;
+  std::uint32_t tombstones = 10'000;       // retired inbound SAs kept to explain late packets
+  std::uint32_t tombstone_s = 300;
+  std::uint32_t invalid_spi_flows = 4'096;
+};
+
+struct Configuration {
+  std::string file;                         // where it was read from
+  std::string socket = "/run/espgate/espgate.sock";
+  std::string crypto_engine = "ipsec-mb";   // or "openssl", the slow reference
+  std::string log_level = "info";
+  unsigned control_cpu = 0;
+  std::vector<unsigned> worker_cpus{1};     // one worker each; a CPU may be named twice, or be the control's
+  bool hugepages = true;
+  std::uint32_t memory_mb = 0;              // 0: what the limits need
+  Idle idle = Idle::sleep;
+  std::uint32_t idle_sleep_us = 50;
+  Limits limits;
+  std::vector<Port> ports;
+  std::vector<Route> routes;
+  std::vector<Policy> policies;
+  std::vector<Connection> connections;
+};
+
+}  // namespace espgate::config
