@@ -83,6 +83,7 @@ class SaStore {
   Total inbound_total(std::uint32_t index) const;   // over all workers
   Total outbound_total(std::uint32_t index) const;
   const Limits& limits() const { return limits_; }
+  crypto::Engine& engine() { return *engine_; }
 
  private:
   // (members: arrays from `memory_`, free lists)

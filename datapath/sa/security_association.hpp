@@ -11,6 +11,9 @@
 
 namespace espgate::sa {
 
+// RFC 4303 2.1: SPIs 1 to 255 are reserved by IANA, 0 is for local use; no SA may have one.
+inline constexpr std::uint32_t first_usable_spi = 256;
+
 enum class State : std::uint8_t {
   larval,   // SPI allocated, no key yet: packets are early, not wrong
   active,
@@ -76,7 +79,9 @@ struct alignas(64) OutboundSa {
   bool extended_sequence;
   std::uint8_t headers_bytes;           // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
   std::uint16_t unused;
-  std::uint8_t unused_tail[16];
+  const Selector* selectors;            // inbound direction: what the peer may send us in return
+  std::uint32_t selector_count;
+  std::uint32_t unused_tail;
 
   std::uint8_t headers[64];             // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };

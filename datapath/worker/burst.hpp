@@ -1,0 +1,54 @@
+// What a worker knows of the packets in its hands: structure of arrays, one column a fact, filled in
+// stage by stage. Lanes are lists of row numbers: a stage takes lanes in and gives lanes out.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include <rte_mbuf.h>
+
+#include "datapath/crypto/engine.hpp"
+#include "datapath/parse/frame.hpp"
+#include "datapath/verdict/verdict.hpp"
+
+namespace espgate::worker {
+
+inline constexpr unsigned burst_max = 64;
+
+struct Lanes {
+  unsigned count = 0;
+  std::array<std::uint8_t, burst_max> row;
+
+  void clear() { count = 0; }
+  void add(unsigned r) { row[count++] = static_cast<std::uint8_t>(r); }
+  const std::uint8_t* begin() const { return row.data(); }
+  const std::uint8_t* end() const { return row.data() + count; }
+};
+
+// How a packet that is to be sent came to be, which decides what its egress failures are called.
+enum class Origin : std::uint8_t {
+  transit,    // cleartext from a port
+  decrypted,  // inner packet of an inbound SA
+  encrypted,  // ESP that we made
+  host,       // from the kernel
+};
+
+struct Burst {
+  unsigned count = 0;
+  std::uint8_t port = 0;      // all packets of a burst came in by one port (or from its TAP twin)
+  bool from_host = false;
+  std::uint64_t tsc = 0;
+  std::array<rte_mbuf*, burst_max> mbuf;
+  std::array<parse::FrameInfo, burst_max> info;
+  std::array<Verdict, burst_max> verdict;
+  std::array<std::uint32_t, burst_max> sa;           // inbound, later outbound SA index
+  std::array<std::uint64_t, burst_max> sequence;
+  std::array<Origin, burst_max> origin;
+  std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped
+  std::array<std::uint16_t, burst_max> inner_bytes;  // of a packet we encapsulated
+  std::array<bool, burst_max> dont_fragment;         // inner DF of a packet we encapsulated, or IPv6
+  std::array<std::uint8_t, burst_max> operation_row; // operations[k] works on this row
+  std::array<crypto::Operation, burst_max> operations;
+};
+
+}  // namespace espgate::worker

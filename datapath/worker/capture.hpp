@@ -1,0 +1,60 @@
+// Frames for the operator's pcap: all of one port, in and out, or the packets dropped for one reason.
+// Off, it costs one test a burst. Frames go to control by a ring, which frees them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include <rte_mbuf.h>
+
+#include "datapath/verdict/verdict.hpp"
+
+struct rte_ring;
+struct rte_mempool;
+
+namespace espgate::worker {
+
+// What is wanted. Control writes; workers read. One capture at a time.
+struct CaptureRequest {
+  enum class What : std::uint8_t { nothing, port, drop };
+  std::atomic<What> what{What::nothing};
+  std::atomic<std::uint8_t> port{0};
+  std::atomic<Verdict> drop{Verdict::undecided};
+  std::atomic<std::uint64_t> lost{0};  // frames that found no buffer or no room in the ring
+};
+
+// Direction, as put into the captured mbuf's hash.usr field; the TSC is in its dynfield-free `tx_offload`
+// word, which nothing else uses while the mbuf is in the ring.
+enum class Direction : std::uint8_t { in, out, dropped };
+
+class Capture {
+ public:
+  Capture(CaptureRequest& request, rte_ring* ring, rte_mempool* pool)
+      : request_(request), ring_(ring), pool_(pool) {}
+
+  bool wants_port(std::uint8_t port) const {
+    return request_.what.load(std::memory_order_relaxed) == CaptureRequest::What::port &&
+           request_.port.load(std::memory_order_relaxed) == port;
+  }
+  bool wants_drop(Verdict verdict) const {
+    return request_.what.load(std::memory_order_relaxed) == CaptureRequest::What::drop &&
+           request_.drop.load(std::memory_order_relaxed) == verdict;
+  }
+  // Sends a copy.
+  void copy(rte_mbuf* const* frames, unsigned count, std::uint8_t port, Direction direction);
+  // Takes the packet itself. False: not taken, still the caller's.
+  bool take(rte_mbuf* packet, std::uint8_t port);
+
+ private:
+  bool send(rte_mbuf* packet, std::uint8_t port, Direction direction);
+
+  CaptureRequest& request_;
+  rte_ring* ring_;
+  rte_mempool* pool_;
+};
+
+// Read back on the control core.
+inline Direction direction_of(const rte_mbuf& captured) { return static_cast<Direction>(captured.hash.usr); }
+inline std::uint64_t tsc_of(const rte_mbuf& captured) { return captured.tx_offload; }
+
+}  // namespace espgate::worker

@@ -1,0 +1,157 @@
+// Cleartext: what is for us, what may pass, and what policy makes of it (RFC 4301 5.1, 5.2).
+#include <rte_mbuf.h>
+
+#include "datapath/worker/packet.hpp"
+#include "datapath/worker/worker.hpp"
+
+namespace espgate::worker {
+// Splits clear_ into packets for us, which leave for the host or control here, and transit_.
+void Worker::admit_cleartext() {
+  const auto& tables = *shared_.forwarding;
+  Addresses destinations;
+  destinations.gather(burst_, clear_, l3_, Which::destination);
+  look_up_addresses<forward::HopIndex>(
+      destinations, [&](auto in, auto* out) { tables.route4(in, out); },
+      [&](auto in, auto* out) { tables.route6(in, out); },
+      [&](unsigned row, forward::HopIndex hop) { hop_[row] = hop; });
+
+  // On an outside port, what comes in clear from a network that policy protects should not have.
+  std::array<forward::Decision, burst_max> reverse{};
+  if (in_port().ipsec) {
+    Addresses sources;
+    sources.gather(burst_, clear_, l3_, Which::source);
+    look_up_addresses<forward::Decision>(
+        sources, [&](auto in, auto* out) { tables.policy4(in, out); },
+        [&](auto in, auto* out) { tables.policy6(in, out); },
+        [&](unsigned row, forward::Decision decision) { reverse[row] = decision; });
+  }
+
+  for (const auto row : clear_) {
+    const auto kind = burst_.info[row].kind;
+    const bool local = tables.hop(hop_[row]).kind == forward::HopKind::local;
+    if (local && kind == parse::FrameKind::ike) {
+      punt_ike(row);
+    } else if (local && kind == parse::FrameKind::nat_keepalive) {
+      finish(row, Verdict::NAT_KEEPALIVE);
+    } else if (reverse[row].demands_protection() && should_have_been_protected(row, reverse[row], local)) {
+      const auto family = burst_.family[row];
+      finish(row, local ? by_family(family, Verdict::IN_US_CL_V4_PKT_FAILED_POLICY,
+                                    Verdict::IN_US_CL_V6_PKT_FAILED_POLICY)
+                        : by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
+                                    Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
+    } else if (local) {
+      punt_to_host(row);
+    } else {
+      transit_.add(row);
+    }
+  }
+}
+
+// The source lies in a protected network; it counts when the destination is one of the networks on our
+// side of that protection. Without an SA those are not known here: then transit counts, and packets to
+// us do not, or a gateway whose policy covers all addresses could not be reached while a tunnel is down.
+bool Worker::should_have_been_protected(unsigned row, forward::Decision decision, bool local) const {
+  if (!decision.is_protect()) return !local;
+  const auto& sa = shared_.sas->outbound(decision.outbound_sa());
+  const auto family = burst_.family[row];
+  for (unsigned i = 0; i < sa.selector_count; ++i)
+    if (sa::matches(sa.selectors[i], family, source_of(l3_[row], family), destination_of(l3_[row], family)))
+      return true;
+  return false;
+}
+
+void Worker::decide_transit() {
+  const auto& tables = *shared_.forwarding;
+  Addresses destinations;
+  destinations.gather(burst_, transit_, l3_, Which::destination);
+  look_up_addresses<forward::Decision>(
+      destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
+      [&](auto in, auto* out) { tables.policy6(in, out); },
+      [&](unsigned row, forward::Decision decision) {
+        const auto family = burst_.family[row];
+        if (is_multicast(destination_of(l3_[row], family), family)) {
+          finish(row, Verdict::MULTICAST_NOT_FORWARDED);
+        } else if (decision.value == forward::Decision{}.value) {
+          const bool esp = burst_.info[row].kind == parse::FrameKind::esp;
+          finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,
+                                      Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
+                          : by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
+                                      Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
+        } else {
+          strip_frame(row);
+          apply_decision(row, decision, routed_);
+        }
+      });
+  clock_.end_stage(Stage::policy, transit_.count);
+  tracer_.stage(burst_, Stage::policy, transit_);
+}
+
+// A decrypted packet may be meant for another protected network (hub and spoke). Its own SA's selectors
+// let it in, so that no policy is needed for its way on.
+void Worker::decide_decrypted() {
+  const auto& tables = *shared_.forwarding;
+  Addresses destinations;
+  destinations.gather(burst_, decrypted_, l3_, Which::destination);
+  look_up_addresses<forward::Decision>(
+      destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
+      [&](auto in, auto* out) { tables.policy6(in, out); },
+      [&](unsigned row, forward::Decision decision) {
+        if (decision.value == forward::Decision{}.value)
+          unrouted_.add(row);
+        else
+          apply_decision(row, decision, unrouted_);
+      });
+  clock_.end_stage(Stage::policy, decrypted_.count);
+}
+
+// Frames of the kernel's: what policy protects is encrypted, what it discards is dropped, the rest leaves
+// as it is. IKE and ESP of the kernel's own making are never protected again.
+void Worker::decide_from_host() {
+  const auto& tables = *shared_.forwarding;
+  for (unsigned row = 0; row < burst_.count; ++row) {
+    const auto& info = burst_.info[row];
+    burst_.origin[row] = Origin::host;
+    const bool plain = info.kind == parse::FrameKind::ip &&
+                       !is_multicast(destination_of(l3_[row], info.family), info.family);
+    if (info.kind == parse::FrameKind::invalid)
+      finish(row, info.reason);
+    else
+      (plain ? clear_ : raw_).add(row);
+  }
+  Addresses destinations;
+  destinations.gather(burst_, clear_, l3_, Which::destination);
+  look_up_addresses<forward::Decision>(
+      destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
+      [&](auto in, auto* out) { tables.policy6(in, out); },
+      [&](unsigned row, forward::Decision decision) {
+        if (decision.is_protect()) strip_frame(row);
+        if (decision.value == forward::Decision{}.value)
+          raw_.add(row);
+        else
+          apply_decision(row, decision, raw_);
+      });
+}
+
+void Worker::apply_decision(unsigned row, forward::Decision decision, Lanes& bypassed) {
+  const auto family = burst_.family[row];
+  if (decision.is_protect()) {
+    burst_.sa[row] = decision.outbound_sa();
+    protect_.add(row);
+  } else if (decision.value == forward::Decision::bypass().value) {
+    bypassed.add(row);
+  } else if (decision.value == forward::Decision::discard().value) {
+    finish(row, by_family(family, Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP, Verdict::OUT_V6_PKT_HIT_DENY_DROP_SP));
+  } else {
+    finish(row, by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
+  }
+}
+
+// Leaves just the IP packet: no Ethernet header, no padding behind.
+void Worker::strip_frame(unsigned row) {
+  const auto& info = burst_.info[row];
+  auto* mbuf = burst_.mbuf[row];
+  rte_pktmbuf_adj(mbuf, info.l3_offset);
+  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - info.l3_bytes));
+}
+
+}  // namespace espgate::worker

@@ -1,0 +1,155 @@
+// Forwarding: route, hop, Ethernet header, and out of the port. Here each packet that is still on its way
+// gets its verdict.
+#include <cstring>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "datapath/worker/packet.hpp"
+#include "datapath/worker/worker.hpp"
+
+namespace espgate::worker {
+void Worker::route() {
+  const auto& tables = *shared_.forwarding;
+  Addresses destinations;
+  destinations.gather(burst_, unrouted_, l3_, Which::destination);
+  look_up_addresses<forward::HopIndex>(
+      destinations, [&](auto in, auto* out) { tables.route4(in, out); },
+      [&](auto in, auto* out) { tables.route6(in, out); },
+      [&](unsigned row, forward::HopIndex hop) {
+        hop_[row] = hop;
+        rte_prefetch0(&tables.hop(hop));
+        routed_.add(row);
+      });
+}
+
+void Worker::forward() {
+  for (const auto row : routed_) {
+    const auto& hop = shared_.forwarding->hop(hop_[row]);
+    const auto family = burst_.family[row];
+    const bool outer = burst_.origin[row] == Origin::encrypted;
+    const Verdict no_adjacency =
+        by_family(family, Verdict::OUT_V4_TX_PKT_ADJ_FAIL, Verdict::OUT_V6_TX_PKT_ADJ_FAIL);
+    switch (hop.kind) {
+      case forward::HopKind::resolved:
+        send_to_hop(row, hop);
+        break;
+      case forward::HopKind::local:
+        deliver_locally(row, hop.port);
+        break;
+      case forward::HopKind::no_route:
+        finish(row, outer ? no_adjacency : by_family(family, Verdict::NO_ROUTE_V4, Verdict::NO_ROUTE_V6));
+        break;
+      case forward::HopKind::unresolved:
+        ask_for_neighbour(hop.gateway, hop.port);
+        finish(row, outer ? no_adjacency : Verdict::NEIGHBOUR_UNRESOLVED);
+        break;
+      case forward::HopKind::glean:
+        ask_for_neighbour(net::Address::from_bytes(family, destination_of(l3_[row], family)), hop.port);
+        finish(row, outer ? no_adjacency : Verdict::NEIGHBOUR_UNRESOLVED);
+        break;
+      case forward::HopKind::blackhole:
+        finish(row, Verdict::ROUTE_BLACKHOLE);
+        break;
+    }
+  }
+  clock_.end_stage(Stage::forward, routed_.count);
+}
+
+void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
+  const auto family = burst_.family[row];
+  const auto origin = burst_.origin[row];
+  const auto& port = *shared_.ports[hop.port];
+  auto* mbuf = burst_.mbuf[row];
+  if (mbuf->pkt_len > hop.mtu) {
+    const bool may_fragment = !burst_.dont_fragment[row];
+    finish(row, origin != Origin::encrypted ? Verdict::MTU_EXCEEDED
+                : may_fragment ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
+                                           Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG)
+                               : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
+    return;
+  }
+  if (!port.up.load(std::memory_order_relaxed) || !port.present.load(std::memory_order_relaxed)) {
+    finish(row, Verdict::PORT_DOWN);
+    return;
+  }
+  if (origin == Origin::transit || origin == Origin::decrypted) {
+    if (!make_exclusive(row)) {
+      finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+      return;
+    }
+    mbuf = burst_.mbuf[row];
+    if (!decrement_ttl(l3_[row], family)) {
+      finish(row, Verdict::TTL_EXPIRED);
+      return;
+    }
+  }
+  auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, hop.frame_bytes));
+  if (frame == nullptr) {
+    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    return;
+  }
+  std::memcpy(frame, hop.frame, hop.frame_bytes);
+  net::store_be16({frame, hop.frame_bytes}, hop.frame_bytes - 2u,
+                  family == net::Family::v4 ? net::ethertype_ipv4 : net::ethertype_ipv6);
+  queue_frame(row, hop.port);
+}
+
+// A frame as the kernel made it, to the port whose twin it came from.
+void Worker::send_raw(unsigned row) {
+  const auto& port = in_port();
+  auto* mbuf = burst_.mbuf[row];
+  if (!port.up.load(std::memory_order_relaxed) || !port.present.load(std::memory_order_relaxed)) {
+    finish(row, Verdict::PORT_DOWN);
+    return;
+  }
+  if (port.vlan != 0) {
+    auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, net::vlan_tag_bytes));
+    if (frame == nullptr) {
+      finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+      return;
+    }
+    std::memmove(frame, frame + net::vlan_tag_bytes, 12);
+    net::store_be16({frame, 16}, 12, net::ethertype_vlan);
+    net::store_be16({frame, 16}, 14, port.vlan);
+  }
+  queue_frame(row, burst_.port);
+}
+
+void Worker::queue_frame(unsigned row, std::uint8_t port) {
+  auto& buffer = tx_[port];
+  buffer.row[buffer.count] = static_cast<std::uint8_t>(row);
+  buffer.mbuf[buffer.count++] = burst_.mbuf[row];
+}
+
+void Worker::transmit() {
+  for (unsigned p = 0; p < shared_.port_count; ++p) {
+    auto& buffer = tx_[p];
+    if (buffer.count == 0) continue;
+    if (capture_.wants_port(static_cast<std::uint8_t>(p)))
+      capture_.copy(buffer.mbuf.data(), buffer.count, static_cast<std::uint8_t>(p), Direction::out);
+    const unsigned sent = rte_eth_tx_burst(shared_.ports[p]->ethdev, static_cast<std::uint16_t>(id_),
+                                           buffer.mbuf.data(), static_cast<std::uint16_t>(buffer.count));
+    for (unsigned i = 0; i < sent; ++i) burst_.verdict[buffer.row[i]] = Verdict::FORWARDED;
+    counters_.count(Verdict::FORWARDED, sent);
+    tracer_.verdicts(burst_, buffer.row.data(), buffer.row.data() + sent);
+    for (unsigned i = sent; i < buffer.count; ++i) finish(buffer.row[i], Verdict::PORT_TX_FULL);
+    buffer.count = 0;
+  }
+  free_finished();
+  clock_.end_stage(Stage::transmit, burst_.count);
+}
+
+void Worker::free_finished() {
+  unsigned count = 0;
+  std::array<rte_mbuf*, burst_max> mbufs;
+  for (const auto row : done_) {
+    auto* mbuf = burst_.mbuf[row];
+    if (!capture_.wants_drop(burst_.verdict[row]) || !capture_.take(mbuf, burst_.port)) mbufs[count++] = mbuf;
+  }
+  rte_pktmbuf_free_bulk(mbufs.data(), count);
+  done_.clear();
+}
+
+}  // namespace espgate::worker

@@ -1,0 +1,256 @@
+// Inbound ESP (RFC 4303 3.4): SPI lookup, replay check, integrity and decryption, replay commit, trailer,
+// selectors. The recipe, per packet:
+//   1. SPI -> SA; not found, larval or retired: missed.cpp
+//   2. outer addresses, encapsulation and lengths agree with the SA
+//   3. sequence number is in the window and new (3.4.3)
+//   4. ICV is good and the text decrypted (3.4.4, RFC 4106)
+//   5. the window is moved; of two packets with one number, exactly one passes
+//   6. pad length, padding, next header; dummy packets are consumed (2.6)
+//   7. inner header is sound and within the SA's selectors (RFC 4301 5.2)
+#include <cstring>
+
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include "datapath/crypto/suite.hpp"
+#include "datapath/worker/packet.hpp"
+#include "datapath/worker/worker.hpp"
+
+namespace espgate::worker {
+namespace {
+
+constexpr unsigned trailer_bytes = 2;  // pad length, next header
+
+void bump(std::atomic<std::uint32_t>& fault) { fault.fetch_add(1, std::memory_order_relaxed); }
+
+bool same_addresses(const sa::InboundSa& sa, const std::uint8_t* ip, net::Family family) {
+  if (sa.outer_family != family) return false;
+  // IPv4 source and destination lie side by side in the header; the SA keeps them apart.
+  if (family == net::Family::v4)
+    return std::memcmp(ip + 12, sa.source, 4) == 0 && std::memcmp(ip + 16, sa.destination, 4) == 0;
+  return std::memcmp(ip + 8, sa.source, 16) == 0 && std::memcmp(ip + 24, sa.destination, 16) == 0;
+}
+
+bool within_selectors(const sa::InboundSa& sa, net::Family family, const std::uint8_t* inner) {
+  const auto* source = source_of(inner, family);
+  const auto* destination = destination_of(inner, family);
+  if (sa::matches(sa.selector, family, source, destination)) return true;
+  for (unsigned i = 0; i + 1 < sa.selector_count; ++i)
+    if (sa::matches(sa.more_selectors[i], family, source, destination)) return true;
+  return false;
+}
+
+bool padding_is_sound(const std::uint8_t* padding, unsigned length) {
+  for (unsigned i = 0; i < length; ++i)
+    if (padding[i] != i + 1) return false;  // RFC 4303 2.4: 1, 2, 3, …
+  return true;
+}
+
+}  // namespace
+
+void Worker::look_up() {
+  std::array<std::uint32_t, burst_max> spis;
+  std::array<std::uint32_t, burst_max> found;
+  unsigned i = 0;
+  for (const auto row : esp_) spis[i++] = burst_.info[row].spi;
+  shared_.sas->table().find(std::span(spis.data(), esp_.count), found.data());
+  i = 0;
+  for (const auto row : esp_) {
+    const auto index = spis[i] < sa::first_usable_spi ? sa::no_sa : found[i];
+    ++i;
+    burst_.sa[row] = index;
+    if (index == sa::no_sa) continue;
+    const auto* sa = &shared_.sas->inbound(index);
+    rte_prefetch0(sa);
+    rte_prefetch0(reinterpret_cast<const std::byte*>(sa) + 64);
+  }
+  clock_.end_stage(Stage::lookup, esp_.count);
+  tracer_.stage(burst_, Stage::lookup, esp_);
+}
+
+void Worker::prepare_inbound() {
+  crypto_rows_.clear();
+  for (const auto row : esp_) {
+    if (burst_.sa[row] == sa::no_sa) continue;
+    auto& sa = shared_.sas->inbound(burst_.sa[row]);
+    if (sa.state.load(std::memory_order_acquire) != sa::State::active) continue;
+    burst_.sequence[row] = sa::ReplayWindow::full_sequence(
+        burst_.info[row].sequence, sa.top.load(std::memory_order_relaxed), sa.window_packets,
+        sa.extended_sequence);
+    if (sa.window_packets != 0)
+      rte_prefetch0(sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask)
+                        .cell_of(burst_.sequence[row]));
+    for (const auto offset : shared_.sas->engine().hot_key_lines(sa.suite)) rte_prefetch0(sa.key + offset);
+    rte_prefetch0(&shared_.sas->inbound_usage(id_, burst_.sa[row]));
+  }
+  for (const auto row : esp_) {
+    auto* sa = burst_.sa[row] == sa::no_sa ? nullptr : &shared_.sas->inbound(burst_.sa[row]);
+    if (sa == nullptr || sa->state.load(std::memory_order_acquire) != sa::State::active ||
+        !same_addresses(*sa, l3_[row], burst_.family[row]) || !in_port().ipsec)
+      missed_.add(row);
+    else if (prepare_packet(row, *sa))
+      crypto_rows_.add(row);
+  }
+  clock_.end_stage(Stage::prepare, esp_.count);
+  tracer_.stage(burst_, Stage::prepare, crypto_rows_);
+}
+
+// Steps 2 and 3, and the crypto operation. False: the packet has its verdict.
+bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
+  const auto& info = burst_.info[row];
+  auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
+  if (info.fragment) {
+    bump(faults.malformed);
+    finish(row, by_family(info.family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR));
+    return false;
+  }
+  const bool in_udp = info.kind == parse::FrameKind::esp_in_udp;
+  if (in_udp != (sa.encapsulation == sa::Encapsulation::udp)) {
+    bump(faults.malformed);
+    finish(row, Verdict::IN_SA_ENCAP_MISMATCH);
+    return false;
+  }
+  const auto& suite = crypto::suite(sa.suite);
+  const std::size_t esp_offset = info.l4_offset - info.l3_offset + (in_udp ? net::udp_header_bytes : 0);
+  const std::size_t overhead = net::esp_header_bytes + suite.iv_bytes + suite.icv_bytes;
+  if (info.l3_bytes < esp_offset + overhead + trailer_bytes) {
+    bump(faults.malformed);
+    finish(row, Verdict::IN_ESP_RUNT);
+    return false;
+  }
+  const auto text_bytes = static_cast<std::uint32_t>(info.l3_bytes - esp_offset - overhead);
+  if (text_bytes % suite.align_bytes != 0) {
+    bump(faults.malformed);
+    finish(row, Verdict::IN_ESP_LENGTH_MISALIGNED);
+    return false;
+  }
+  const std::uint64_t sequence = burst_.sequence[row];
+  if (sa.window_packets != 0) {
+    const auto replay =
+        sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).check(sequence);
+    if (replay != sa::Replay::fresh) {
+      const bool left = replay == sa::Replay::out_of_window;
+      bump(left ? faults.out_of_window : faults.replay);
+      finish(row, left ? Verdict::CD_IN_PKT_OUT_OF_WINDOW : Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL);
+      return false;
+    }
+  }
+  if (!make_exclusive(row)) {
+    finish(row, Verdict::IN_ESP_SHARED_BUFFER);
+    return false;
+  }
+
+  auto* esp = l3_[row] + esp_offset;
+  auto& operation = burst_.operations[crypto_rows_.count];
+  operation.key = sa.key;
+  operation.text = esp + net::esp_header_bytes + suite.iv_bytes;
+  operation.icv = operation.text + text_bytes;
+  operation.text_bytes = text_bytes;
+  operation.suite = sa.suite;
+  std::memcpy(operation.nonce, sa.salt, 4);
+  std::memcpy(operation.nonce + 4, esp + net::esp_header_bytes, 8);
+  if (sa.extended_sequence) {
+    const std::uint32_t high = rte_cpu_to_be_32(static_cast<std::uint32_t>(sequence >> 32));
+    std::memcpy(operation.aad, esp, 4);
+    std::memcpy(operation.aad + 4, &high, 4);
+    std::memcpy(operation.aad + 8, esp + 4, 4);
+    operation.aad_bytes = 12;
+  } else {
+    std::memcpy(operation.aad, esp, 8);
+    operation.aad_bytes = 8;
+  }
+  return true;
+}
+
+void Worker::decrypt() {
+  if (crypto_rows_.count == 0) return;
+  crypto_->open({burst_.operations.data(), crypto_rows_.count});
+  clock_.end_stage(Stage::decrypt, crypto_rows_.count);
+}
+
+void Worker::accept() {
+  unsigned k = 0;
+  for (const auto row : crypto_rows_) {
+    const auto& operation = burst_.operations[k++];
+    auto& sa = shared_.sas->inbound(burst_.sa[row]);
+    auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
+    if (operation.status != crypto::Status::ok) {
+      const bool bad_icv = operation.status == crypto::Status::bad_icv;
+      if (bad_icv) bump(faults.integrity);
+      finish(row, bad_icv ? Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION : Verdict::CRYPTO_DEVICE_IPSEC_STOP);
+      continue;
+    }
+    // From here the text starts the packet; its length is the plaintext's, trailer included.
+    auto* mbuf = burst_.mbuf[row];
+    l3_[row] = operation.text;
+    const auto stripped = operation.text - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
+    rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(stripped));
+    rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
+    const Verdict verdict = accept_packet(row, sa);
+    if (verdict != Verdict::undecided) {
+      finish(row, verdict);
+      continue;
+    }
+    auto& usage = shared_.sas->inbound_usage(id_, burst_.sa[row]);
+    add(usage.packets, 1);
+    add(usage.bytes, mbuf->pkt_len);
+    burst_.origin[row] = Origin::decrypted;
+    decrypted_.add(row);
+  }
+  clock_.end_stage(Stage::accept, crypto_rows_.count);
+  tracer_.stage(burst_, Stage::accept, decrypted_);
+}
+
+// Steps 5 to 7. Undecided: the inner packet may go on.
+Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa) {
+  auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
+  auto* mbuf = burst_.mbuf[row];
+  if (sa.window_packets != 0) {
+    sa::ReplayWindow window(sa.top, sa.cells, sa.window_packets, sa.cell_mask);
+    const auto sequence = burst_.sequence[row];
+    const auto replay = exclusive_ ? window.commit_exclusive(sequence) : window.commit(sequence);
+    if (replay == sa::Replay::duplicate) {
+      bump(faults.replay);
+      return Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL;
+    }
+    if (replay == sa::Replay::out_of_window) {
+      bump(faults.out_of_window);
+      return Verdict::CD_IN_PKT_OUT_OF_WINDOW;
+    }
+  }
+  const auto* text = l3_[row];
+  const unsigned text_bytes = mbuf->pkt_len;
+  const unsigned pad_bytes = text[text_bytes - 2];
+  const std::uint8_t next_header = text[text_bytes - 1];
+  if (pad_bytes + trailer_bytes > text_bytes ||
+      !padding_is_sound(text + text_bytes - trailer_bytes - pad_bytes, pad_bytes)) {
+    bump(faults.malformed);
+    return Verdict::IN_PKT_HEADPAD_LEN_ERR;
+  }
+  if (next_header == net::protocol_none) return Verdict::ESP_DUMMY;
+  if (next_header != net::protocol_ipv4 && next_header != net::protocol_ipv6) {
+    bump(faults.malformed);
+    return Verdict::IN_CD_SW_IPSEC_NH_MISMATCH;
+  }
+  const auto family = next_header == net::protocol_ipv4 ? net::Family::v4 : net::Family::v6;
+  const unsigned payload_bytes = text_bytes - trailer_bytes - pad_bytes;
+  if (payload_bytes != 0 && text[0] >> 4 != static_cast<std::uint8_t>(family)) {
+    bump(faults.malformed);
+    return Verdict::IN_PKT_IPVER_INVALID;
+  }
+  // The total length also takes off traffic flow confidentiality padding (RFC 4303 2.7).
+  std::uint32_t total_bytes = 0;
+  if (!net::inner_ok(family, {text, payload_bytes}, total_bytes)) {
+    bump(faults.malformed);
+    return Verdict::IN_INNER_HEADER_INVALID;
+  }
+  if (!within_selectors(sa, family, text)) {
+    bump(faults.policy);
+    return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
+  }
+  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(text_bytes - total_bytes));
+  burst_.family[row] = family;
+  return Verdict::undecided;
+}
+
+}  // namespace espgate::worker

@@ -1,0 +1,85 @@
+// ESP whose SPI led to no usable SA. To us, it is dropped under the name of what is wrong and a sample
+// goes to the control core, which explains it; through us, it is a packet like any other.
+#include <cstring>
+
+#include <rte_mbuf.h>
+
+#include "datapath/worker/packet.hpp"
+#include "datapath/worker/worker.hpp"
+
+namespace espgate::worker {
+void Worker::resolve_missed() {
+  Addresses addresses;
+  addresses.gather(burst_, missed_, l3_, Which::destination);
+  const auto& tables = *shared_.forwarding;
+  look_up_addresses<forward::HopIndex>(
+      addresses, [&](auto in, auto* out) { tables.route4(in, out); },
+      [&](auto in, auto* out) { tables.route6(in, out); },
+      [&](unsigned row, forward::HopIndex hop) {
+        hop_[row] = hop;
+        if (tables.hop(hop).kind == forward::HopKind::local)
+          drop_missed(row);
+        else
+          transit_.add(row);
+      });
+}
+
+void Worker::drop_missed(unsigned row) {
+  const auto family = burst_.family[row];
+  if (!in_port().ipsec) {
+    finish(row, by_family(family, Verdict::IN_US_V4_PKT_FOUND_IPSEC_NOT_ENABLED,
+                          Verdict::IN_US_V6_PKT_FOUND_IPSEC_NOT_ENABLED));
+    return;
+  }
+  if (burst_.info[row].spi < sa::first_usable_spi) {
+    finish(row, Verdict::IN_SPI_RESERVED);
+    return;
+  }
+  if (burst_.sa[row] == sa::no_sa) {
+    sample_miss(row, sa::Miss::not_found);
+    finish(row, by_family(family, Verdict::IN_US_V4_PKT_SA_NOT_FOUND_SPI,
+                          Verdict::IN_US_V6_PKT_SA_NOT_FOUND_SPI));
+    return;
+  }
+  switch (shared_.sas->inbound(burst_.sa[row]).state.load(std::memory_order_acquire)) {
+    case sa::State::larval:
+      sample_miss(row, sa::Miss::larval);
+      finish(row, Verdict::IN_SA_LARVAL);
+      return;
+    case sa::State::retired:
+      sample_miss(row, sa::Miss::retired);
+      finish(row, Verdict::IN_SA_RETIRED);
+      return;
+    case sa::State::active:
+      shared_.sas->inbound_faults(burst_.sa[row]).malformed.fetch_add(1, std::memory_order_relaxed);
+      finish(row, by_family(family, Verdict::IN_V4_PKT_HIT_INVALID_SA, Verdict::IN_V6_PKT_HIT_INVALID_SA));
+      return;
+  }
+}
+
+void Worker::sample_miss(unsigned row, sa::Miss miss) {
+  if (!spi_limit_.take(burst_.tsc)) {
+    load_.spi_samples_lost.add(1);
+    return;
+  }
+  const auto& info = burst_.info[row];
+  const auto family = burst_.family[row];
+  const std::size_t address_bytes = family == net::Family::v4 ? 4 : 16;
+  sa::SpiMiss record{};
+  std::memcpy(record.source, source_of(l3_[row], family), address_bytes);
+  std::memcpy(record.destination, destination_of(l3_[row], family), address_bytes);
+  record.tsc = burst_.tsc;
+  record.spi = info.spi;
+  record.sequence = info.sequence;
+  record.source_port = info.source_port;
+  record.destination_port = info.destination_port;
+  record.packet_bytes = info.l3_bytes;
+  record.port = burst_.port;
+  record.miss = miss;
+  record.family = family;
+  record.encapsulation =
+      info.kind == parse::FrameKind::esp_in_udp ? sa::Encapsulation::udp : sa::Encapsulation::none;
+  if (rte_ring_mp_enqueue_elem(shared_.rings.spi, &record, sizeof record) != 0) load_.spi_samples_lost.add(1);
+}
+
+}  // namespace espgate::worker

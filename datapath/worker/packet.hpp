@@ -1,0 +1,87 @@
+// Reading IP packets where they lie, through checked or already-checked offsets, and gathering their
+// addresses for burst lookups.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+
+#include "datapath/net/headers.hpp"
+#include "datapath/worker/burst.hpp"
+
+namespace espgate::worker {
+
+inline const std::uint8_t* source_of(const std::uint8_t* ip, net::Family family) {
+  return ip + (family == net::Family::v4 ? 12 : 8);
+}
+inline const std::uint8_t* destination_of(const std::uint8_t* ip, net::Family family) {
+  return ip + (family == net::Family::v4 ? 16 : 24);
+}
+inline std::uint32_t load_v4(const std::uint8_t* bytes) { return net::load_be32({bytes, 4}, 0); }
+inline Verdict by_family(net::Family family, Verdict v4, Verdict v6) {
+  return family == net::Family::v4 ? v4 : v6;
+}
+// Adds to a number of which this worker is the only writer: no locked instruction.
+inline void add(std::atomic<std::uint64_t>& single_writer, std::uint64_t n) {
+  single_writer.store(single_writer.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+inline bool is_multicast(const std::uint8_t* destination, net::Family family) {
+  return family == net::Family::v4 ? (destination[0] & 0xf0) == 0xe0 || load_v4(destination) == 0xffff'ffff
+                                   : destination[0] == 0xff;
+}
+
+// Takes one hop off the TTL or hop limit. False: none is left, and the packet must not be forwarded.
+inline bool decrement_ttl(std::uint8_t* ip, net::Family family) {
+  std::uint8_t& ttl = ip[family == net::Family::v4 ? net::ipv4::ttl : net::ipv6::hop_limit];
+  if (ttl <= 1) return false;
+  if (family == net::Family::v4)
+    net::decrement_ttl({ip, net::ipv4_header_bytes});
+  else
+    --ttl;
+  return true;
+}
+
+enum class Which : std::uint8_t { source, destination };
+
+// One address of each packet of some lanes, split by family as the lookup tables want them.
+struct Addresses {
+  unsigned count4 = 0;
+  unsigned count6 = 0;
+  std::array<std::uint32_t, burst_max> v4;  // host order
+  std::array<std::uint8_t, burst_max> row4;
+  std::uint8_t v6[burst_max][16];
+  std::array<std::uint8_t, burst_max> row6;
+
+  void gather(const Burst& burst, const Lanes& lanes, const std::array<std::uint8_t*, burst_max>& l3,
+              Which which) {
+    for (const auto row : lanes) {
+      const auto family = burst.family[row];
+      const auto* address =
+          which == Which::source ? source_of(l3[row], family) : destination_of(l3[row], family);
+      if (family == net::Family::v4) {
+        v4[count4] = load_v4(address);
+        row4[count4++] = row;
+      } else {
+        std::memcpy(v6[count6], address, 16);
+        row6[count6++] = row;
+      }
+    }
+  }
+};
+
+// Calls `found(row, value)` with what `table4`/`table6` say of each address.
+template <typename Value, typename Table4, typename Table6, typename Found>
+void look_up_addresses(const Addresses& addresses, Table4 table4, Table6 table6, Found found) {
+  std::array<Value, burst_max> out;
+  if (addresses.count4 != 0) {
+    table4(std::span(addresses.v4.data(), addresses.count4), out.data());
+    for (unsigned i = 0; i < addresses.count4; ++i) found(addresses.row4[i], out[i]);
+  }
+  if (addresses.count6 != 0) {
+    table6(std::span(addresses.v6, addresses.count6), out.data());
+    for (unsigned i = 0; i < addresses.count6; ++i) found(addresses.row6[i], out[i]);
+  }
+}
+
+}  // namespace espgate::worker

@@ -1,0 +1,64 @@
+// From the workers to the control core: one bounded ring a class, each with a rate limit a worker, so
+// that a flood of one kind neither grows memory nor starves the others. What does not fit is counted.
+#pragma once
+
+#include <cstdint>
+
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#include "datapath/net/address.hpp"
+#include "datapath/sa/spi_miss.hpp"
+#include "datapath/verdict/counters.hpp"
+
+namespace espgate::worker {
+
+// A token bucket over the TSC. One thread.
+class RateLimit {
+ public:
+  // Allows `per_second` on average and a burst of a tenth of that (at least 32).
+  RateLimit(std::uint32_t per_second, std::uint64_t tsc_hz);
+  bool take(std::uint64_t now_tsc) {
+    if (tokens_ == 0) refill(now_tsc);
+    if (tokens_ == 0) return false;
+    --tokens_;
+    return true;
+  }
+
+ private:
+  void refill(std::uint64_t now_tsc);
+  std::uint64_t cycles_per_token_;
+  std::uint64_t burst_;
+  std::uint64_t tokens_;
+  std::uint64_t last_tsc_ = 0;
+};
+
+// A packet on its way to a TAP twin: the mbuf holds an untagged Ethernet frame; mbuf->port is the index
+// of the port whose twin gets it. Ownership passes with the ring.
+//
+// A next hop or destination without a MAC address, for the kernel to ask.
+struct NeighbourWanted {
+  net::Address address;
+  std::uint8_t port;
+  std::uint8_t unused[2];
+};
+static_assert(sizeof(NeighbourWanted) == 20);
+
+// Many producers (workers), one consumer (control), but for `inject`, which goes the other way.
+struct PuntRings {
+  rte_ring* host = nullptr;        // rte_mbuf*
+  rte_ring* ike = nullptr;         // rte_mbuf*, frames like host's
+  rte_ring* spi = nullptr;         // sa::SpiMiss by value
+  rte_ring* neighbour = nullptr;   // NeighbourWanted by value
+  rte_ring* capture = nullptr;     // rte_mbuf*, see capture.hpp
+  rte_ring* trace = nullptr;       // TraceRecord by value, see trace.hpp
+  rte_ring* inject = nullptr;      // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
+};
+
+struct PuntRates {
+  std::uint32_t host_pps = 20'000;
+  std::uint32_t ike_pps = 10'000;
+  std::uint32_t spi_pps = 10'000;
+};
+
+}  // namespace espgate::worker

@@ -1,0 +1,78 @@
+// Packets for the kernel and for control. A punted packet is an untagged Ethernet frame.
+#include <cstring>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#include "datapath/net/headers.hpp"
+#include "datapath/worker/worker.hpp"
+
+namespace espgate::worker {
+namespace {
+
+// Source of frames that we make up for the kernel around decrypted packets: locally administered.
+constexpr std::uint8_t inner_source_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
+
+}  // namespace
+
+void Worker::punt_to_host(unsigned row) {
+  untag(row);
+  punt(row, burst_.port, shared_.rings.host, host_limit_,
+       {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
+}
+
+void Worker::punt_ike(unsigned row) {
+  untag(row);
+  punt(row, burst_.port, shared_.rings.ike, ike_limit_,
+       {Verdict::TO_CONTROL, Verdict::IKE_RING_FULL, Verdict::IKE_RATE_LIMITED});
+}
+
+// A decrypted packet to one of our own addresses; `port` is the one whose twin has the address.
+void Worker::deliver_locally(unsigned row, std::uint8_t port) {
+  auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(burst_.mbuf[row], net::ethernet_bytes));
+  if (frame == nullptr) {
+    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    return;
+  }
+  std::memcpy(frame, shared_.ports[port]->mac.data(), 6);
+  std::memcpy(frame + 6, inner_source_mac, 6);
+  net::store_be16({frame, net::ethernet_bytes}, 12,
+                  burst_.family[row] == net::Family::v4 ? net::ethertype_ipv4 : net::ethertype_ipv6);
+  punt(row, port, shared_.rings.host, host_limit_,
+       {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
+}
+
+void Worker::punt(unsigned row, std::uint8_t port, rte_ring* ring, RateLimit& limit,
+                  const PuntVerdicts& verdicts) {
+  if (!limit.take(burst_.tsc)) {
+    finish(row, verdicts.limited);
+    return;
+  }
+  burst_.mbuf[row]->port = port;
+  if (rte_ring_mp_enqueue(ring, burst_.mbuf[row]) != 0) {
+    finish(row, verdicts.full);
+    return;
+  }
+  settle(row, verdicts.taken);
+}
+
+// The port's own tag, when the NIC left it in place. Frames of other VLANs never come this far.
+void Worker::untag(unsigned row) {
+  auto* mbuf = burst_.mbuf[row];
+  if (in_port().vlan == 0 || (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+      mbuf->data_len < net::ethernet_bytes + net::vlan_tag_bytes)
+    return;
+  auto* frame = rte_pktmbuf_mtod(mbuf, std::uint8_t*);
+  std::memmove(frame + net::vlan_tag_bytes, frame, 12);
+  rte_pktmbuf_adj(mbuf, net::vlan_tag_bytes);
+}
+
+void Worker::ask_for_neighbour(const net::Address& address, std::uint8_t port) {
+  if (!neighbour_limit_.take(burst_.tsc)) return;
+  NeighbourWanted wanted{address, port, {}};
+  // A full ring loses only the question; the next packet asks again.
+  (void)rte_ring_mp_enqueue_elem(shared_.rings.neighbour, &wanted, sizeof wanted);
+}
+
+}  // namespace espgate::worker

@@ -1,0 +1,249 @@
+#include "datapath/worker/worker.hpp"
+
+#include <time.h>
+
+#include <bit>
+#include <cstring>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include <rte_rcu_qsbr.h>
+
+#include "datapath/worker/packet.hpp"
+
+namespace espgate::worker {
+namespace {
+
+// Rounds without a packet before the idle policy lets a worker sleep: long enough that a busy worker
+// between two bursts never does.
+constexpr unsigned idle_rounds_before_sleep = 256;
+
+void sleep_us(std::uint32_t microseconds) {
+  timespec duration{0, static_cast<long>(microseconds) * 1000};
+  clock_nanosleep(CLOCK_MONOTONIC, 0, &duration, nullptr);
+}
+
+}  // namespace
+
+Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue)
+    : shared_(shared),
+      id_(id),
+      exclusive_(shared.worker_count == 1),
+      crypto_(std::move(queue)),
+      host_limit_(shared.rates.host_pps, shared.tsc_hz),
+      ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
+      spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
+      neighbour_limit_(1'000, shared.tsc_hz),
+      tracer_(shared.trace, shared.rings.trace, static_cast<std::uint8_t>(id)),
+      capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {}
+
+void Worker::run() {
+  rte_rcu_qsbr_thread_register(shared_.readers, id_);
+  rte_rcu_qsbr_thread_online(shared_.readers, id_);
+  std::uint64_t last = rte_rdtsc();
+  while (!shared_.stop.load(std::memory_order_relaxed)) {
+    const unsigned packets = poll();
+    rte_rcu_qsbr_quiescent(shared_.readers, id_);
+    if (packets == 0 && ++idle_rounds_ > idle_rounds_before_sleep && shared_.idle_sleep_us != 0)
+      sleep_us(shared_.idle_sleep_us);
+    const std::uint64_t now = rte_rdtsc();
+    (packets != 0 ? load_.busy_cycles : load_.idle_cycles).add(now - last);
+    last = now;
+    if (packets != 0) idle_rounds_ = 0;
+  }
+  rte_rcu_qsbr_thread_offline(shared_.readers, id_);
+  rte_rcu_qsbr_thread_unregister(shared_.readers, id_);
+}
+
+unsigned Worker::poll() {
+  unsigned packets = 0;
+  for (unsigned p = 0; p < shared_.port_count; ++p) {
+    auto& port = *shared_.ports[p];
+    if (id_ >= port.receive_queues || !port.present.load(std::memory_order_relaxed)) continue;
+    clock_.begin_burst();
+    burst_.count =
+        rte_eth_rx_burst(port.ethdev, static_cast<std::uint16_t>(id_), burst_.mbuf.data(), burst_max);
+    if (burst_.count == 0) continue;
+    burst_.port = static_cast<std::uint8_t>(p);
+    counters_.received.add(burst_.count);
+    packets += burst_.count;
+    process();
+  }
+  if (id_ == 0 && shared_.rings.inject != nullptr) {
+    clock_.begin_burst();
+    burst_.count = rte_ring_sc_dequeue_burst(shared_.rings.inject, reinterpret_cast<void**>(burst_.mbuf.data()),
+                                             burst_max, nullptr);
+    if (burst_.count != 0) {
+      counters_.from_host.add(burst_.count);
+      packets += burst_.count;
+      process_from_host();
+    }
+  }
+  return packets;
+}
+
+void Worker::process_frames(rte_mbuf* const* frames, unsigned count, std::uint8_t port) {
+  clock_.begin_burst();
+  std::memcpy(burst_.mbuf.data(), frames, count * sizeof *frames);
+  burst_.count = count;
+  burst_.port = port;
+  counters_.received.add(count);
+  process();
+}
+
+void Worker::process() {
+  load_.bursts.add(1);
+  load_.burst_sizes[static_cast<std::size_t>(std::bit_width(burst_.count) - 1)].add(1);
+  burst_.from_host = false;
+  burst_.tsc = rte_rdtsc();
+  if (capture_.wants_port(burst_.port))
+    capture_.copy(burst_.mbuf.data(), burst_.count, burst_.port, Direction::in);
+  tracer_.begin(burst_);
+  clock_.end_stage(Stage::receive, burst_.count);
+
+  parse();
+  sort_by_kind();
+  clock_.end_stage(Stage::parse, burst_.count);
+  if (esp_.count != 0) {
+    look_up();
+    prepare_inbound();
+    decrypt();
+    accept();
+  }
+  if (missed_.count != 0) resolve_missed();
+  if (clear_.count != 0) admit_cleartext();
+  if (transit_.count != 0) decide_transit();
+  if (decrypted_.count != 0) decide_decrypted();
+  if (protect_.count != 0) {
+    encapsulate();
+    encrypt();
+  }
+  if (unrouted_.count != 0) route();
+  if (routed_.count != 0) forward();
+  transmit();
+}
+
+// Packets of the kernel's own: those that policy protects are encrypted and routed anew, all others leave
+// by the port whose twin the kernel chose, with the Ethernet header it made.
+void Worker::process_from_host() {
+  burst_.from_host = true;
+  burst_.tsc = rte_rdtsc();
+  const unsigned total = burst_.count;
+  // The ring mixes frames of all twins, while a burst belongs to one port: take runs of one port.
+  std::array<rte_mbuf*, burst_max> all;
+  std::memcpy(all.data(), burst_.mbuf.data(), total * sizeof all[0]);
+  for (unsigned first = 0; first < total;) {
+    unsigned next = first + 1;
+    while (next < total && all[next]->port == all[first]->port) ++next;
+    burst_.count = next - first;
+    burst_.port = static_cast<std::uint8_t>(all[first]->port);
+    std::memcpy(burst_.mbuf.data(), &all[first], burst_.count * sizeof all[0]);
+    tracer_.begin(burst_);
+    clock_.end_stage(Stage::receive, burst_.count);
+    parse();
+    clock_.end_stage(Stage::parse, burst_.count);
+    decide_from_host();
+    if (protect_.count != 0) {
+      encapsulate();
+      encrypt();
+    }
+    if (unrouted_.count != 0) route();
+    if (routed_.count != 0) forward();
+    for (const auto row : raw_) send_raw(row);
+    transmit();
+    first = next;
+  }
+}
+
+void Worker::parse() {
+  for (Lanes* lanes :
+       {&esp_, &missed_, &clear_, &transit_, &decrypted_, &protect_, &unrouted_, &routed_, &raw_, &done_})
+    lanes->clear();
+  const unsigned count = burst_.count;
+  for (unsigned row = 0; row < std::min(count, 8u); ++row)
+    rte_prefetch0(rte_pktmbuf_mtod(burst_.mbuf[row], const void*));
+  const auto& port = in_port();
+  for (unsigned row = 0; row < count; ++row) {
+    if (row + 8 < count) rte_prefetch0(rte_pktmbuf_mtod(burst_.mbuf[row + 8], const void*));
+    const rte_mbuf* mbuf = burst_.mbuf[row];
+    auto* frame = rte_pktmbuf_mtod(mbuf, std::uint8_t*);
+    const bool stripped = (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0;
+    const bool checksum_good =
+        burst_.from_host || (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+    auto& info = burst_.info[row];
+    if (stripped && (mbuf->vlan_tci & 0xfff) != port.vlan) {
+      info = {};
+      info.kind = parse::FrameKind::invalid;
+      info.reason = Verdict::ETH_VLAN_UNKNOWN;
+    } else {
+      info = parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
+                                stripped || burst_.from_host ? parse::Vlans{0} : port.vlan);
+    }
+    l3_[row] = frame + info.l3_offset;
+    burst_.family[row] = info.family;
+    burst_.verdict[row] = Verdict::undecided;
+    burst_.sa[row] = sa::no_sa;
+    burst_.sequence[row] = 0;
+    burst_.dont_fragment[row] = false;
+  }
+}
+
+void Worker::sort_by_kind() {
+  const auto& mac = in_port().mac;
+  for (unsigned row = 0; row < burst_.count; ++row) {
+    const auto& info = burst_.info[row];
+    const auto* frame = rte_pktmbuf_mtod(burst_.mbuf[row], const std::uint8_t*);
+    burst_.origin[row] = Origin::transit;
+    if (info.kind == parse::FrameKind::invalid) {
+      finish(row, info.reason);
+    } else if (info.link_group) {
+      punt_to_host(row);
+    } else if (std::memcmp(frame, mac.data(), mac.size()) != 0) {
+      finish(row, Verdict::ETH_NOT_FOR_US);
+    } else {
+      switch (info.kind) {
+        case parse::FrameKind::esp:
+        case parse::FrameKind::esp_in_udp:
+          esp_.add(row);
+          break;
+        case parse::FrameKind::not_ip:
+          punt_to_host(row);
+          break;
+        default:
+          clear_.add(row);
+      }
+    }
+  }
+}
+
+void Worker::settle(unsigned row, Verdict verdict) {
+  burst_.verdict[row] = verdict;
+  counters_.count(verdict);
+  const auto traced = static_cast<std::uint8_t>(row);
+  tracer_.verdicts(burst_, &traced, &traced + 1);
+}
+
+void Worker::finish(unsigned row, Verdict verdict) {
+  settle(row, verdict);
+  done_.add(row);
+}
+
+bool Worker::make_exclusive(unsigned row) {
+  rte_mbuf* mbuf = burst_.mbuf[row];
+  if (rte_mbuf_refcnt_read(mbuf) == 1 && RTE_MBUF_DIRECT(mbuf) && rte_pktmbuf_is_contiguous(mbuf)) return true;
+  const auto offset = l3_[row] - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
+  rte_mbuf* copy = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, mbuf->pkt_len);
+  if (copy == nullptr) return false;
+  if (!rte_pktmbuf_is_contiguous(copy)) {
+    rte_pktmbuf_free(copy);
+    return false;
+  }
+  rte_pktmbuf_free(mbuf);
+  burst_.mbuf[row] = copy;
+  l3_[row] = rte_pktmbuf_mtod(copy, std::uint8_t*) + offset;
+  return true;
+}
+
+}  // namespace espgate::worker

@@ -1,0 +1,165 @@
+// One poll-mode worker, run to completion. A burst goes through each stage as a whole:
+//
+//   port rx ─► parse ─┬─ ESP ─► look_up ─► prepare ─► decrypt ─► accept ─┬─► decide (hub and spoke) ─┐
+//                     │           └─ miss: ours? drop, count, sample     └─ replay, ICV, … : drop     │
+//                     ├─ IKE to us ─► punt (ike)                                                     │
+//                     ├─ to us, ARP, ND, … ─► punt (host)                                            │
+//                     └─ cleartext ─► admit ─► decide ─┬─ protect ─► encapsulate ─► encrypt ─┐       │
+//                                                      ├─ bypass ──────────────────────────┬─┴───────┤
+//                                                      └─ discard, no policy: drop         ▼         ▼
+//                                                                          forward: route, hop ─► port tx
+//
+// Each packet that came in leaves with one verdict. A worker never blocks, allocates from the system,
+// logs or takes a lock; its only system call is the sleep of the idle policy, when configured.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "datapath/crypto/engine.hpp"
+#include "datapath/forward/forwarding.hpp"
+#include "datapath/port/port.hpp"
+#include "datapath/sa/sa_store.hpp"
+#include "datapath/verdict/counters.hpp"
+#include "datapath/worker/burst.hpp"
+#include "datapath/worker/capture.hpp"
+#include "datapath/worker/punt.hpp"
+#include "datapath/worker/stages.hpp"
+#include "datapath/worker/trace.hpp"
+
+struct rte_rcu_qsbr;
+struct rte_mempool;
+
+namespace espgate::worker {
+
+// What all workers share. The daemon makes it before they start and keeps it until they have stopped.
+struct Shared {
+  sa::SaStore* sas = nullptr;
+  forward::Forwarding* forwarding = nullptr;
+  std::array<port::Port*, port::ports_max> ports{};
+  unsigned port_count = 0;
+  unsigned worker_count = 1;
+  PuntRings rings;
+  PuntRates rates;
+  rte_rcu_qsbr* readers = nullptr;
+  rte_mempool* buffers = nullptr;          // for copies of packets that are not exclusively ours
+  rte_mempool* capture_buffers = nullptr;
+  std::uint64_t tsc_hz = 0;
+  std::uint32_t idle_sleep_us = 0;         // 0: spin
+  TraceRequest trace;
+  CaptureRequest capture;
+  std::atomic<bool> stop{false};
+};
+
+// Loops and cycles, for `show workers`.
+struct Load {
+  Counter busy_cycles;      // in loops that had packets
+  Counter idle_cycles;
+  Counter bursts;
+  std::array<Counter, 8> burst_sizes;  // 1, 2-3, 4-7, … 64
+  Counter spi_samples_lost; // SPI-miss records beyond the ring or the rate limit
+};
+
+class Worker {
+ public:
+  // `queue` is this worker's alone.
+  Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue);
+
+  // Until shared.stop. To be called on the worker's own thread, which must be an EAL thread.
+  void run();
+  // One round over all ports and the host path, for tests and benchmarks. Returns packets taken in.
+  unsigned poll();
+  // Takes `count` (at most burst_max) frames as if received on `port`. Owns them from here.
+  void process_frames(rte_mbuf* const* frames, unsigned count, std::uint8_t port);
+
+  unsigned id() const { return id_; }
+  const PacketCounters& counters() const { return counters_; }
+  const StageClock& clock() const { return clock_; }
+  const Load& load() const { return load_; }
+
+ private:
+  // The stages; each reads and writes columns of burst_ and the lanes below.
+  void process();                 // from a port
+  void process_from_host();
+  void parse();
+  void sort_by_kind();
+
+  void look_up();                 // inbound.cpp: esp_ -> decrypted_, missed_
+  void prepare_inbound();
+  bool prepare_packet(unsigned row, sa::InboundSa& sa);
+  void decrypt();
+  void accept();
+  Verdict accept_packet(unsigned row, sa::InboundSa& sa);
+
+  void resolve_missed();          // missed.cpp: missed_ -> transit_
+  void drop_missed(unsigned row);
+  void sample_miss(unsigned row, sa::Miss miss);
+
+  void admit_cleartext();         // cleartext.cpp: clear_ -> transit_ -> protect_, routed_
+  bool should_have_been_protected(unsigned row, forward::Decision source_decision, bool local) const;
+  void decide_transit();
+  void decide_decrypted();        // decrypted_ -> protect_, unrouted_
+  void decide_from_host();        // all rows -> protect_, raw_
+  void apply_decision(unsigned row, forward::Decision decision, Lanes& bypassed);
+  void strip_frame(unsigned row);
+
+  void encapsulate();             // outbound.cpp: protect_ -> unrouted_
+  void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
+  bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
+  void encrypt();
+
+  void route();                   // egress.cpp: unrouted_ -> routed_ -> tx_
+  void forward();
+  void send_to_hop(unsigned row, const forward::Hop& hop);
+  void send_raw(unsigned row);
+  void queue_frame(unsigned row, std::uint8_t port);
+  void transmit();
+  void free_finished();
+
+  struct PuntVerdicts {
+    Verdict taken, full, limited;
+  };
+  void punt_to_host(unsigned row);  // punting.cpp
+  void punt_ike(unsigned row);
+  void deliver_locally(unsigned row, std::uint8_t port);
+  void punt(unsigned row, std::uint8_t port, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
+  void untag(unsigned row);
+  void ask_for_neighbour(const net::Address& address, std::uint8_t port);
+
+  void settle(unsigned row, Verdict verdict);  // counts the verdict; the mbuf is somebody else's now
+  void finish(unsigned row, Verdict verdict);  // the same, and the mbuf is freed at the end of the burst
+  bool make_exclusive(unsigned row);           // one direct, contiguous segment of reference count 1
+  port::Port& in_port() { return *shared_.ports[burst_.port]; }
+
+  Shared& shared_;
+  unsigned id_;
+  bool exclusive_;  // the only worker: plain stores where several would need locked ones
+  std::unique_ptr<crypto::Queue> crypto_;
+
+  Burst burst_;
+  std::array<std::uint8_t*, burst_max> l3_;                  // the IP header, as it stands
+  std::array<forward::HopIndex, burst_max> hop_;
+  Lanes esp_, missed_, clear_, transit_, decrypted_, protect_, unrouted_, routed_, raw_;
+  Lanes crypto_rows_;                                        // crypto_rows_.row[k] owns operations[k]
+  Lanes done_;                                               // to be freed at the end of the burst
+
+  struct TxBuffer {
+    unsigned count = 0;
+    std::array<rte_mbuf*, burst_max> mbuf;
+    std::array<std::uint8_t, burst_max> row;
+  };
+  std::array<TxBuffer, port::ports_max> tx_;
+
+  RateLimit host_limit_, ike_limit_, spi_limit_, neighbour_limit_;
+  Tracer tracer_;
+  Capture capture_;
+  PacketCounters counters_;
+  StageClock clock_;
+  Load load_;
+  unsigned idle_rounds_ = 0;
+};
+
+}  // namespace espgate::worker

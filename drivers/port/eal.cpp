@@ -1,0 +1,96 @@
+#include "drivers/port/eal.hpp"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <new>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_malloc.h>
+
+namespace espgate::port {
+namespace {
+
+Expected<void> check_cpus(const EalOptions& options) {
+  const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
+  auto cpus = options.worker_cpus;
+  cpus.push_back(options.control_cpu);
+  for (const unsigned cpu : cpus)
+    if (cpu >= online)
+      return Error{fmt::format("CPU {} does not exist; this machine has CPUs 0 to {}", cpu, online - 1),
+                   "change control-cpu or worker-cpus; a CPU may be named more than once"};
+  return {};
+}
+
+std::uint64_t free_hugepage_mb() {
+  std::uint64_t total_mb = 0;
+  for (const auto& [folder, page_mb] : {std::pair{"hugepages-2048kB", 2u}, std::pair{"hugepages-1048576kB", 1024u}}) {
+    std::ifstream file(fmt::format("/sys/kernel/mm/hugepages/{}/free_hugepages", folder));
+    std::uint64_t pages = 0;
+    if (file >> pages) total_mb += pages * page_mb;
+  }
+  return total_mb;
+}
+
+Expected<void> check_hugepages(const EalOptions& options) {
+  const auto available_mb = free_hugepage_mb();
+  if (available_mb >= options.memory_mb) return {};
+  return Error{fmt::format("{} MB of huge pages are needed, {} MB are free", options.memory_mb, available_mb),
+               fmt::format("reserve them with `sysctl vm.nr_hugepages={}`, lower the limits, or set "
+                           "hugepages = false to try espgate out",
+                           options.memory_mb / 2 + 1)};
+}
+
+class DpdkMemory : public std::pmr::memory_resource {
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    void* memory = rte_malloc("espgate", bytes, static_cast<unsigned>(alignment));
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+  }
+  void do_deallocate(void* memory, std::size_t, std::size_t) override { rte_free(memory); }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+};
+
+}  // namespace
+
+Expected<void> start_eal(const EalOptions& options) {
+  if (geteuid() != 0)
+    return Error{"espgated must run as root: it opens NICs, huge pages and TAP devices",
+                 "start it with sudo or as a system service"};
+  if (auto checked = check_cpus(options); !checked) return checked;
+  if (options.hugepages)
+    if (auto checked = check_hugepages(options); !checked) return checked;
+
+  std::string lcores = fmt::format("0@{}", options.control_cpu);
+  for (std::size_t worker = 0; worker < options.worker_cpus.size(); ++worker)
+    lcores += fmt::format(",{}@{}", worker + 1, options.worker_cpus[worker]);
+  // --in-memory: nothing of ours is left in a file system, however we end.
+  std::vector<std::string> arguments{"espgated",  "--lcores",      lcores,           "--in-memory",
+                                     "--no-telemetry", "--file-prefix", options.instance, "--log-level",
+                                     "lib.*:error", "--log-level", "pmd.*:error"};
+  if (!options.hugepages) {
+    arguments.insert(arguments.end(), {"--no-huge", "-m", std::to_string(options.memory_mb)});
+  }
+  if (options.pci_addresses.empty()) arguments.emplace_back("--no-pci");
+  for (const auto& address : options.pci_addresses) arguments.insert(arguments.end(), {"-a", address});
+  for (const auto& vdev : options.vdevs) arguments.insert(arguments.end(), {"--vdev", vdev});
+
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
+    return Error{fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)),
+                 fmt::format("its messages above say more; it was started as `{}`", fmt::join(arguments, " "))};
+  return {};
+}
+
+void stop_eal() { rte_eal_cleanup(); }
+
+std::pmr::memory_resource& dpdk_memory() {
+  static DpdkMemory memory;
+  return memory;
+}
+
+}  // namespace espgate::port

@@ -1,0 +1,161 @@
+#include "drivers/port/open_port.hpp"
+
+#include <net/if.h>
+
+#include <atomic>
+#include <cstring>
+#include <regex>
+
+#include <fmt/format.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <rte_mempool.h>
+
+namespace espgate::port {
+namespace {
+
+constexpr std::uint16_t queue_entries = 1024;
+constexpr std::uint64_t rss_fields = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_ESP;
+
+Error device_error(const std::string& port, const std::string& device, const char* what, int code) {
+  return {fmt::format("port {} ({}): {}: {}", port, device, what, rte_strerror(-code)),
+          "check the device's driver, and the messages of DPDK above"};
+}
+
+// Called by DPDK's interrupt thread when a device is pulled.
+int on_removal(std::uint16_t, rte_eth_event_type, void* port, void*) {
+  static_cast<Port*>(port)->present.store(false, std::memory_order_relaxed);
+  return 0;
+}
+
+std::string interface_of(const std::string& device) {
+  static const std::regex argument("(?:^|,)iface=([^,]+)");
+  std::smatch match;
+  return std::regex_search(device, match, argument) ? match[1].str() : std::string();
+}
+
+}  // namespace
+
+std::string vdev_for(const std::string& device, unsigned workers) {
+  const bool takes_pairs = device.starts_with("net_af_packet") && device.find("qpairs=") == std::string::npos;
+  return takes_pairs && workers > 1 ? fmt::format("{},qpairs={}", device, workers) : device;
+}
+
+OpenPort::OpenPort(const PortOptions& options) : interface_(interface_of(options.device)) {
+  port_.name = options.name;
+  port_.device = options.device;
+  port_.mtu = options.mtu;
+  port_.vlan = options.vlan;
+  port_.ipsec = options.ipsec;
+}
+
+Expected<std::unique_ptr<OpenPort>> OpenPort::open(const PortOptions& options, rte_mempool* buffers) {
+  std::unique_ptr<OpenPort> port(new OpenPort(options));
+  if (auto configured = port->configure(options, buffers); !configured) return configured.error();
+  return port;
+}
+
+Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buffers) {
+  const std::string ethdev_name = options.device.substr(0, options.device.find(','));
+  if (rte_eth_dev_get_port_by_name(ethdev_name.c_str(), &port_.ethdev) != 0)
+    return Error{fmt::format("port {}: DPDK has no device {}", options.name, ethdev_name),
+                 is_pci_address(options.device)
+                     ? "bind it to vfio-pci with `dpdk-devbind.py -b vfio-pci " + options.device + "`"
+                     : "check the name of the driver and its arguments"};
+  rte_eth_dev_info info{};
+  if (const int code = rte_eth_dev_info_get(port_.ethdev, &info); code != 0)
+    return device_error(options.name, options.device, "cannot be read", code);
+  port_.driver = info.driver_name;
+  if (info.max_tx_queues < options.workers)
+    return Error{fmt::format("port {} ({}): {} workers need as many transmit queues, the device has {}",
+                             options.name, port_.driver, options.workers, info.max_tx_queues),
+                 "name fewer CPUs in worker-cpus, or give the device more queues"};
+  port_.transmit_queues = static_cast<std::uint16_t>(options.workers);
+  port_.receive_queues = static_cast<std::uint16_t>(std::min<unsigned>(options.workers, info.max_rx_queues));
+
+  rte_eth_conf conf{};
+  const std::uint64_t fields = rss_fields & info.flow_type_rss_offloads;
+  if (port_.receive_queues > 1 && fields != 0) {
+    conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+    conf.rx_adv_conf.rss_conf.rss_hf = fields;
+  }
+  conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
+  if (options.vlan != 0) conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+  conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+  conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
+  port_.receive_offloads = conf.rxmode.offloads;
+  port_.transmit_offloads = conf.txmode.offloads;
+  port_.good_checksum_flag = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
+
+  if (const int code = rte_eth_dev_configure(port_.ethdev, port_.receive_queues, port_.transmit_queues, &conf);
+      code != 0)
+    return device_error(options.name, options.device, "cannot be configured", code);
+  const std::uint16_t wanted_mtu = options.mtu;
+  if (const int code = rte_eth_dev_set_mtu(port_.ethdev, wanted_mtu); code != 0 && code != -ENOTSUP)
+    return Error{fmt::format("port {} ({}): the device takes no mtu of {}", options.name, port_.driver, wanted_mtu),
+                 fmt::format("its largest is {}", info.max_mtu)};
+
+  std::uint16_t rx_entries = queue_entries;
+  std::uint16_t tx_entries = queue_entries;
+  rte_eth_dev_adjust_nb_rx_tx_desc(port_.ethdev, &rx_entries, &tx_entries);
+  const int socket = rte_eth_dev_socket_id(port_.ethdev);
+  for (std::uint16_t queue = 0; queue < port_.receive_queues; ++queue)
+    if (const int code = rte_eth_rx_queue_setup(port_.ethdev, queue, rx_entries,
+                                                static_cast<unsigned>(socket), nullptr, buffers);
+        code != 0)
+      return device_error(options.name, options.device, "receive queue cannot be set up", code);
+  for (std::uint16_t queue = 0; queue < port_.transmit_queues; ++queue)
+    if (const int code = rte_eth_tx_queue_setup(port_.ethdev, queue, tx_entries,
+                                                static_cast<unsigned>(socket), nullptr);
+        code != 0)
+      return device_error(options.name, options.device, "transmit queue cannot be set up", code);
+
+  rte_eth_dev_callback_register(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_removal, &port_);
+  if (const int code = rte_eth_dev_start(port_.ethdev); code != 0)
+    return device_error(options.name, options.device, "cannot be started", code);
+  started_ = true;
+  rte_ether_addr mac{};
+  rte_eth_macaddr_get(port_.ethdev, &mac);
+  std::memcpy(port_.mac.data(), mac.addr_bytes, port_.mac.size());
+  // ND and multicast for the kernel's twin; a device that cannot filter hands everything up anyway.
+  (void)rte_eth_allmulticast_enable(port_.ethdev);
+  refresh_link();
+  return {};
+}
+
+OpenPort::~OpenPort() {
+  if (!started_) return;
+  rte_eth_dev_callback_unregister(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_removal, &port_);
+  rte_eth_dev_stop(port_.ethdev);
+  rte_eth_dev_close(port_.ethdev);
+}
+
+bool OpenPort::device_exists() const {
+  if (!interface_.empty() && if_nametoindex(interface_.c_str()) == 0) return false;
+  return rte_eth_dev_is_removed(port_.ethdev) == 0;
+}
+
+bool OpenPort::refresh_link() {
+  const bool was_present = port_.present.load(std::memory_order_relaxed);
+  if (was_present && !device_exists()) port_.present.store(false, std::memory_order_relaxed);
+  const bool is_present = port_.present.load(std::memory_order_relaxed);
+
+  rte_eth_link link{};
+  const bool was_up = link_.up;
+  link_.up = is_present && rte_eth_link_get_nowait(port_.ethdev, &link) == 0 && link.link_status != 0;
+  link_.speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+  link_.full_duplex = link.link_duplex != 0;
+  port_.up.store(link_.up, std::memory_order_relaxed);
+  const bool first = !std::exchange(linked_once_, true);
+  return first || was_up != link_.up || was_present != is_present;
+}
+
+OpenPort::Statistics OpenPort::statistics() const {
+  rte_eth_stats stats{};
+  if (rte_eth_stats_get(port_.ethdev, &stats) != 0) return {};
+  return {stats.ipackets, stats.ibytes, stats.opackets, stats.obytes,
+          stats.imissed,  stats.ierrors, stats.oerrors, stats.rx_nombuf};
+}
+
+}  // namespace espgate::port

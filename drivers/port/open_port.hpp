@@ -1,0 +1,72 @@
+// Opening and closing DPDK ports: queues, RSS, offloads, MTU, link state, and what happens when a device
+// goes away.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "datapath/base/expected.hpp"
+#include "datapath/port/port.hpp"
+
+struct rte_mempool;
+
+namespace espgate::port {
+
+struct PortOptions {
+  std::string name;
+  std::string device;  // PCI address or vdev string, as in the configuration
+  bool ipsec = false;
+  std::uint16_t mtu = 1500;
+  std::uint16_t vlan = 0;
+  unsigned workers = 1;
+};
+
+// The vdev string to give to DPDK for a configured device: adds the queue pairs that the workers need
+// where the driver is known to take them as an argument.
+std::string vdev_for(const std::string& device, unsigned workers);
+bool is_pci_address(const std::string& device);
+
+// "0000:3b:00.0" for a PCI device that exists, or an Error that says which are there. A device still bound
+// to a kernel driver is refused with the remedy, but for drivers that share it (mlx5).
+Expected<void> check_device(const std::string& device);
+
+// A closed port keeps its object, since workers may still hold it; destroy it after they stopped.
+class OpenPort {
+ public:
+  // Configures and starts the device; frames come from `buffers`. Main thread, after start_eal.
+  static Expected<std::unique_ptr<OpenPort>> open(const PortOptions& options, rte_mempool* buffers);
+  // Stops and closes the device. Workers must have stopped.
+  ~OpenPort();
+
+  Port& port() { return port_; }
+
+  struct Link {
+    bool up = false;
+    std::uint32_t speed_mbps = 0;  // 0: unknown
+    bool full_duplex = false;
+  };
+  struct Statistics {
+    std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
+    std::uint64_t rx_missed = 0, rx_errors = 0, tx_errors = 0, rx_no_buffer = 0;
+  };
+  // Asks the device. Marks the port up or down, and absent once it is gone for good; says whether that
+  // changed since the last call. Main thread, about once a second.
+  bool refresh_link();
+  const Link& link() const { return link_; }
+  Statistics statistics() const;
+
+ private:
+  explicit OpenPort(const PortOptions& options);
+  Expected<void> configure(const PortOptions& options, rte_mempool* buffers);
+  bool device_exists() const;
+
+  Port port_;
+  Link link_;
+  std::string interface_;  // of the kernel, behind net_af_packet and net_af_xdp; empty otherwise
+  bool started_ = false;
+  bool linked_once_ = false;
+};
+
+}  // namespace espgate::port
