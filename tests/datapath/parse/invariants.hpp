@@ -1,0 +1,54 @@
+// What holds for every answer of the parser, whatever the frame. Used by the unit tests and the fuzz target.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "datapath/net/headers.hpp"
+#include "datapath/parse/frame.hpp"
+
+namespace espgate::testing {
+
+// Empty, or which rule `info` breaks. `bytes` and `frame_bytes` are what the parser was given.
+inline std::string broken_invariant(const parse::FrameInfo& info, std::span<const std::uint8_t> bytes,
+                                    std::size_t frame_bytes) {
+  using parse::FrameKind;
+  if (info.kind > FrameKind::invalid) return "kind is none of the enum's";
+  if ((info.kind == FrameKind::invalid) != (info.reason != Verdict::undecided)) return "reason without cause";
+  if (info.first_fragment && !info.fragment) return "first of no fragments";
+  if (info.kind == FrameKind::invalid)
+    return row(info.reason).outcome == Outcome::drop ? "" : "reason is not a drop";
+
+  const std::size_t end = info.l3_offset + std::size_t{info.l3_bytes};
+  if (info.l3_offset < net::ethernet_bytes || info.l3_offset > 22) return "IP header at an impossible offset";
+  if (info.l3_offset > bytes.size()) return "IP header behind the contiguous part";
+  if (end > frame_bytes) return "packet longer than the frame";
+  if (info.l4_offset < info.l3_offset || info.l4_offset > end) return "upper layer outside the packet";
+  if (info.l4_offset > bytes.size()) return "upper layer behind the contiguous part";
+  if (info.kind == FrameKind::not_ip)
+    return info.protocol == 0 && !info.fragment ? "" : "IP fields without IP";
+
+  const std::size_t least = info.family == net::Family::v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;
+  if (bytes[info.l3_offset] >> 4 != static_cast<int>(info.family)) return "family is not the version's";
+  if (info.l4_offset < info.l3_offset + least) return "upper layer inside the IP header";
+
+  const bool is_udp = info.kind == FrameKind::esp_in_udp || info.kind == FrameKind::ike ||
+                      info.kind == FrameKind::nat_keepalive;
+  if (is_udp != (info.destination_port != 0)) return "ports without UDP, or UDP without ports";
+  if (is_udp && (info.protocol != net::protocol_udp || info.fragment)) return "UDP kind of something else";
+  if (is_udp && info.destination_port != 500 && info.destination_port != 4500)
+    return "UDP kind on another port";
+  if (info.kind == FrameKind::esp && info.protocol != net::protocol_esp) return "ESP of another protocol";
+  if (info.kind == FrameKind::ip && info.protocol == net::protocol_esp) return "ESP taken for something else";
+
+  const bool has_spi = info.kind == FrameKind::esp_in_udp ||
+                       (info.kind == FrameKind::esp && (!info.fragment || info.first_fragment));
+  if (!has_spi) return info.spi == 0 && info.sequence == 0 ? "" : "SPI without ESP header";
+  const std::size_t esp = info.l4_offset + (is_udp ? net::udp_header_bytes : 0);
+  if (esp + net::esp_header_bytes > std::min(end, bytes.size())) return "ESP header outside the packet";
+  if (net::load_be32(bytes, esp) != info.spi) return "not the SPI";
+  if (is_udp && info.spi == 0) return "SPI 0 on UDP 4500 is IKE";
+  return "";
+}
+
+}  // namespace espgate::testing
