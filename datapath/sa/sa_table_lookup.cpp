@@ -104,8 +104,8 @@ __attribute__((target("avx512f,avx512dq,avx512vl,bmi"))) bool find_avx512(const 
   alignas(64) BurstBuckets burst;
   for (std::size_t i = 0; i < count; i += 8) {
     const auto present = static_cast<__mmask8>(count - i >= 8 ? 0xff : (1u << (count - i)) - 1);
-    const auto spi =
-        reinterpret_cast<Lanes>(_mm512_cvtepu32_epi64(_mm256_maskz_loadu_epi32(present, spis + i)));
+    const auto spi = reinterpret_cast<Lanes>(
+        _mm512_maskz_cvtepu32_epi64(present, _mm256_maskz_loadu_epi32(present, spis + i)));
     const Lanes product = spi * multiplier_1;
     const Lanes mixed = (product ^ product >> 32) * multiplier_2;
     const Lanes base = Lanes{} + reinterpret_cast<std::uintptr_t>(buckets);
