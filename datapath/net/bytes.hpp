@@ -46,4 +46,10 @@ inline void store_be32(std::span<std::uint8_t> bytes, std::size_t offset, std::u
   std::memcpy(bytes.data() + offset, &value, sizeof value);
 }
 
+inline void store_be64(std::span<std::uint8_t> bytes, std::size_t offset, std::uint64_t value) {
+  assert(offset + sizeof value <= bytes.size());
+  value = __builtin_bswap64(value);
+  std::memcpy(bytes.data() + offset, &value, sizeof value);
+}
+
 }  // namespace espgate::net

@@ -78,7 +78,7 @@ class SaStore {
   Total inbound_total(std::uint32_t index) const;  // over all workers
   Total outbound_total(std::uint32_t index) const;
   const Limits& limits() const { return limits_; }
-  crypto::Engine& engine() { return *engine_; }
+  crypto::Engine& engine() { return engine_; }
 
  private:
   // Where an entry is in its life, for the writer; the workers' view is State.
