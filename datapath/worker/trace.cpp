@@ -20,6 +20,7 @@ void Tracer::mark(const Burst& burst) {
     number_[row] = taken ? request_.marked.fetch_add(1, std::memory_order_relaxed) + 1 : 0;
     if (!taken) request_.remaining.fetch_add(1, std::memory_order_relaxed);
     active_ |= taken;
+    if (taken) record_packet(burst, Stage::parse, static_cast<std::uint8_t>(row));
   }
 }
 
@@ -39,16 +40,18 @@ TraceRecord Tracer::describe(const Burst& burst, std::uint8_t row) const {
 }
 
 void Tracer::record(const Burst& burst, Stage stage, const Lanes& lanes) {
-  for (const auto row : lanes) {
-    if (number_[row] == 0) continue;
-    const auto* mbuf = burst.mbuf[row];
-    TraceRecord record = describe(burst, row);
-    record.stage = static_cast<std::uint8_t>(stage);
-    record.bytes = static_cast<std::uint16_t>(mbuf->pkt_len);
-    std::memcpy(record.head, rte_pktmbuf_mtod(mbuf, const void*),
-                std::min<std::size_t>(sizeof record.head, mbuf->data_len));
-    send(record);
-  }
+  for (const auto row : lanes)
+    if (number_[row] != 0) record_packet(burst, stage, row);
+}
+
+void Tracer::record_packet(const Burst& burst, Stage stage, std::uint8_t row) {
+  const auto* mbuf = burst.mbuf[row];
+  TraceRecord record = describe(burst, row);
+  record.stage = static_cast<std::uint8_t>(stage);
+  record.bytes = static_cast<std::uint16_t>(mbuf->pkt_len);
+  std::memcpy(record.head, rte_pktmbuf_mtod(mbuf, const void*),
+              std::min<std::size_t>(sizeof record.head, mbuf->data_len));
+  send(record);
 }
 
 void Tracer::record_verdicts(const Burst& burst, const std::uint8_t* first, const std::uint8_t* last) {

@@ -43,7 +43,7 @@ class Tracer {
  public:
   Tracer(TraceRequest& request, rte_ring* ring, std::uint8_t worker);
 
-  // Marks packets of a burst that has just come in.
+  // Marks packets of a burst that has just been parsed, and records what they are.
   void begin(const Burst& burst) {
     active_ = false;
     if (request_.remaining.load(std::memory_order_relaxed) > 0) mark(burst);
@@ -59,6 +59,7 @@ class Tracer {
 
  private:
   void mark(const Burst& burst);
+  void record_packet(const Burst& burst, Stage stage, std::uint8_t row);
   TraceRecord describe(const Burst& burst, std::uint8_t row) const;
   void record(const Burst& burst, Stage stage, const Lanes& lanes);
   void record_verdicts(const Burst& burst, const std::uint8_t* first, const std::uint8_t* last);

@@ -100,10 +100,10 @@ void Worker::process() {
   burst_.tsc = rte_rdtsc();
   if (capture_.wants_port(burst_.port))
     capture_.copy(burst_.mbuf.data(), burst_.count, burst_.port, Direction::in);
-  tracer_.begin(burst_);
   clock_.end_stage(Stage::receive, burst_.count);
 
   parse();
+  tracer_.begin(burst_);
   sort_by_kind();
   clock_.end_stage(Stage::parse, burst_.count);
   if (esp_.count != 0) {
@@ -140,9 +140,9 @@ void Worker::process_from_host() {
     burst_.count = next - first;
     burst_.port = static_cast<std::uint8_t>(all[first]->port);
     std::memcpy(burst_.mbuf.data(), &all[first], burst_.count * sizeof all[0]);
-    tracer_.begin(burst_);
     clock_.end_stage(Stage::receive, burst_.count);
     parse();
+    tracer_.begin(burst_);
     clock_.end_stage(Stage::parse, burst_.count);
     decide_from_host();
     if (protect_.count != 0) {

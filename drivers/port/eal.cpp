@@ -14,17 +14,6 @@
 namespace espgate::port {
 namespace {
 
-Expected<void> check_cpus(const EalOptions& options) {
-  const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
-  auto cpus = options.worker_cpus;
-  cpus.push_back(options.control_cpu);
-  for (const unsigned cpu : cpus)
-    if (cpu >= online)
-      return Error{fmt::format("CPU {} does not exist; this machine has CPUs 0 to {}", cpu, online - 1),
-                   "change control-cpu or worker-cpus; a CPU may be named more than once"};
-  return {};
-}
-
 std::uint64_t free_hugepage_mb() {
   std::uint64_t total_mb = 0;
   for (const auto& [folder, page_mb] : {std::pair{"hugepages-2048kB", 2u}, std::pair{"hugepages-1048576kB", 1024u}}) {
@@ -33,15 +22,6 @@ std::uint64_t free_hugepage_mb() {
     if (file >> pages) total_mb += pages * page_mb;
   }
   return total_mb;
-}
-
-Expected<void> check_hugepages(const EalOptions& options) {
-  const auto available_mb = free_hugepage_mb();
-  if (available_mb >= options.memory_mb) return {};
-  return Error{fmt::format("{} MB of huge pages are needed, {} MB are free", options.memory_mb, available_mb),
-               fmt::format("reserve them with `sysctl vm.nr_hugepages={}`, lower the limits, or set "
-                           "hugepages = false to try espgate out",
-                           options.memory_mb / 2 + 1)};
 }
 
 class DpdkMemory : public std::pmr::memory_resource {
@@ -56,13 +36,33 @@ class DpdkMemory : public std::pmr::memory_resource {
 
 }  // namespace
 
+Expected<void> check_cpus(unsigned control_cpu, const std::vector<unsigned>& worker_cpus) {
+  const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
+  auto cpus = worker_cpus;
+  cpus.push_back(control_cpu);
+  for (const unsigned cpu : cpus)
+    if (cpu >= online)
+      return Error{fmt::format("CPU {} does not exist; this machine has CPUs 0 to {}", cpu, online - 1),
+                   "change control-cpu or worker-cpus; a CPU may be named more than once"};
+  return {};
+}
+
+Expected<void> check_hugepages(std::uint32_t memory_mb) {
+  const auto available_mb = free_hugepage_mb();
+  if (available_mb >= memory_mb) return {};
+  return Error{fmt::format("{} MB of huge pages are needed, {} MB are free", memory_mb, available_mb),
+               fmt::format("reserve them with `sysctl vm.nr_hugepages={}`, lower the limits, or set "
+                           "hugepages = false to try espgate out",
+                           memory_mb / 2 + 1)};
+}
+
 Expected<void> start_eal(const EalOptions& options) {
   if (geteuid() != 0)
     return Error{"espgated must run as root: it opens NICs, huge pages and TAP devices",
                  "start it with sudo or as a system service"};
-  if (auto checked = check_cpus(options); !checked) return checked;
+  if (auto checked = check_cpus(options.control_cpu, options.worker_cpus); !checked) return checked;
   if (options.hugepages)
-    if (auto checked = check_hugepages(options); !checked) return checked;
+    if (auto checked = check_hugepages(options.memory_mb); !checked) return checked;
 
   std::string lcores = fmt::format("0@{}", options.control_cpu);
   for (std::size_t worker = 0; worker < options.worker_cpus.size(); ++worker)

@@ -20,6 +20,11 @@ struct EalOptions {
   std::vector<std::string> vdevs;
 };
 
+// The CPUs exist. Errors name the first that does not.
+Expected<void> check_cpus(unsigned control_cpu, const std::vector<unsigned>& worker_cpus);
+// As many megabytes of huge pages are free.
+Expected<void> check_hugepages(std::uint32_t memory_mb);
+
 // Errors: not root, no such CPU, too few huge pages, EAL's own. Call once.
 Expected<void> start_eal(const EalOptions& options);
 void stop_eal();

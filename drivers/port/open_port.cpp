@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <cstring>
-#include <regex>
 
 #include <fmt/format.h>
 #include <rte_dev.h>
@@ -26,12 +25,6 @@ Error device_error(const std::string& port, const std::string& device, const cha
 int on_removal(std::uint16_t, rte_eth_event_type, void* port, void*) {
   static_cast<Port*>(port)->present.store(false, std::memory_order_relaxed);
   return 0;
-}
-
-std::string interface_of(const std::string& device) {
-  static const std::regex argument("(?:^|,)iface=([^,]+)");
-  std::smatch match;
-  return std::regex_search(device, match, argument) ? match[1].str() : std::string();
 }
 
 }  // namespace

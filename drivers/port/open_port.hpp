@@ -28,8 +28,11 @@ struct PortOptions {
 std::string vdev_for(const std::string& device, unsigned workers);
 bool is_pci_address(const std::string& device);
 
-// "0000:3b:00.0" for a PCI device that exists, or an Error that says which are there. A device still bound
-// to a kernel driver is refused with the remedy, but for drivers that share it (mlx5).
+// The kernel interface behind a vdev string ("iface=eth1"), or empty.
+std::string interface_of(const std::string& device);
+
+// That the device is there and can be ours: the interface of a vdev exists; a PCI device exists and is not
+// bound to a kernel driver, but for drivers that share it (mlx5). Errors say which devices there are.
 Expected<void> check_device(const std::string& device);
 
 // A closed port keeps its object, since workers may still hold it; destroy it after they stopped.

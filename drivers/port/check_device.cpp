@@ -1,5 +1,7 @@
-// Whether a PCI device can be ours, told from sysfs before DPDK is asked, whose own messages do not say
+// Whether a device can be ours, told from the kernel before DPDK is asked, whose own messages do not say
 // what to do.
+#include <net/if.h>
+
 #include <filesystem>
 #include <regex>
 #include <set>
@@ -36,12 +38,21 @@ std::vector<std::string> network_devices() {
 
 }  // namespace
 
+std::string interface_of(const std::string& device) {
+  static const std::regex argument("(?:^|,)iface=([^,]+)");
+  std::smatch match;
+  return std::regex_search(device, match, argument) ? match[1].str() : std::string();
+}
+
 bool is_pci_address(const std::string& device) {
   static const std::regex form("([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[0-9a-fA-F]{2}\\.[0-7](,.*)?");
   return std::regex_match(device, form);
 }
 
 Expected<void> check_device(const std::string& device) {
+  if (const auto interface = interface_of(device); !interface.empty() && if_nametoindex(interface.c_str()) == 0)
+    return Error{fmt::format("no network interface {}", interface),
+                 "`ip link` lists those of this network namespace"};
   if (!is_pci_address(device)) return {};
   std::string address = device.substr(0, device.find(','));
   if (address.size() == 7) address = "0000:" + address;

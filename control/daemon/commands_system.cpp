@@ -1,0 +1,200 @@
+// show ports, show workers, show routes, show status, show version, reload.
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <rte_ethdev.h>
+#include <rte_version.h>
+
+#include "control/cli/values.hpp"
+#include "control/daemon/services.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+using nlohmann::json;
+
+json offloads_of(const port::Port& port) {
+  auto names = json::array();
+  if (port.good_checksum_flag) names.push_back("rx-ipv4-checksum");
+  if ((port.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0) names.push_back("rx-vlan-strip");
+  if ((port.transmit_offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0) names.push_back("tx-fast-free");
+  return names;
+}
+
+json port_json(const port::OpenPort& open, const Services& services) {
+  auto& port = const_cast<port::OpenPort&>(open).port();
+  const auto statistics = open.statistics();
+  const bool present = port.present.load(std::memory_order_relaxed);
+  auto addresses = json::array();
+  for (const auto& address : services.host_sync->addresses_of(port.name)) addresses.push_back(address);
+  return {{"name", port.name},
+          {"device", port.device},
+          {"driver", port.driver},
+          {"link", !present ? "gone" : open.link().up ? "up" : "down"},
+          {"speed_mbps", open.link().speed_mbps != 0 ? json(open.link().speed_mbps) : json(nullptr)},
+          {"mac", fmt::format("{:02x}", fmt::join(port.mac, ":"))},
+          {"mtu", port.mtu},
+          {"vlan", port.vlan},
+          {"ipsec", port.ipsec},
+          {"twin", port.name},
+          {"addresses", addresses},
+          {"rx", {{"packets", statistics.rx_packets}, {"bytes", statistics.rx_bytes},
+                  {"errors", statistics.rx_errors}, {"missed", statistics.rx_missed},
+                  {"no_buffer", statistics.rx_no_buffer}}},
+          {"tx", {{"packets", statistics.tx_packets}, {"bytes", statistics.tx_bytes},
+                  {"errors", statistics.tx_errors}}},
+          {"offloads", offloads_of(port)}};
+}
+
+// received + from_host against what became of the packets. The counters are read while the worker runs, so
+// a reading taken inside a burst is repeated; a busy worker is between two bursts often enough.
+json balance(const PacketCounters& counters) {
+  constexpr unsigned attempts = 1'000;
+  json result;
+  for (unsigned attempt = 0; attempt < attempts; ++attempt) {
+    const auto received = counters.received.value();
+    const auto from_host = counters.from_host.value();
+    std::array<std::uint64_t, 5> sums{};
+    for (const auto& row : verdict_rows())
+      sums[static_cast<std::size_t>(row.outcome)] += counters.verdicts[index_of(row.verdict)].value();
+    const auto sum = [&](Outcome outcome) { return sums[static_cast<std::size_t>(outcome)]; };
+    const bool holds = received + from_host == sums[0] + sums[1] + sums[2] + sums[3] + sums[4];
+    result = {{"received", received}, {"from_host", from_host}, {"tx", sum(Outcome::tx)},
+              {"host", sum(Outcome::host)}, {"control", sum(Outcome::control)},
+              {"consumed", sum(Outcome::consumed)}, {"drops", sum(Outcome::drop)}, {"holds", holds}};
+    if (holds) break;
+  }
+  return result;
+}
+
+json worker_json(const worker::Worker& worker, unsigned cpu) {
+  const auto& load = worker.load();
+  const auto busy = load.busy_cycles.value();
+  const auto total = busy + load.idle_cycles.value();
+  auto cycles = json::array();
+  for (std::size_t stage = 0; stage < worker::stage_count; ++stage) {
+    const auto& reading = worker.clock().readings()[stage];
+    const auto packets = reading.packets.value();
+    if (packets == 0) continue;
+    const double average = static_cast<double>(reading.cycles.value()) / static_cast<double>(packets);
+    cycles.push_back({{"stage", worker::stage_names[stage]}, {"cycles", average}});
+  }
+  auto histogram = json::array();
+  for (std::size_t i = 0; i < load.burst_sizes.size(); ++i) {
+    const auto last = std::min<std::uint64_t>((2ull << i) - 1, worker::burst_max);
+    histogram.push_back({{"from", 1ull << i}, {"to", last}, {"bursts", load.burst_sizes[i].value()}});
+  }
+  while (histogram.size() > 7) histogram.erase(histogram.size() - 1);
+  return {{"worker", worker.id()},
+          {"cpu", cpu},
+          {"packets", worker.counters().received.value() + worker.counters().from_host.value()},
+          {"idle_share", total == 0 ? 1.0 : 1.0 - static_cast<double>(busy) / static_cast<double>(total)},
+          {"cycles_per_packet", cycles},
+          {"burst_histogram", histogram},
+          {"conservation", balance(worker.counters())}};
+}
+
+json show_workers(const Services& services) {
+  auto workers = json::array();
+  for (const auto& worker : services.gateway->workers())
+    workers.push_back(worker_json(*worker, services.configuration->worker_cpus[worker->id()]));
+  return {{"workers", workers},
+          {"control", {{"cpu", services.configuration->control_cpu},
+                       {"conservation", balance(services.host_path->counters())}}},
+          {"tsc_hz", services.gateway->shared().tsc_hz}};
+}
+
+json policies_json(const Services& services) {
+  std::unordered_map<std::uint32_t, const sa::OutboundSa*> unused;
+  auto policies = json::array();
+  std::unordered_map<std::string, std::string> owners;
+  for (const auto& connection : services.configuration->connections)
+    for (const auto& network : connection.remote_networks) owners[net::to_string(network)] = connection.name;
+  for (const auto& policy : services.gateway->forwarding().policies()) {
+    const auto to = net::to_string(policy.destination);
+    json item{{"to", to}, {"action", "protect"}, {"connection", nullptr}, {"spi", nullptr}};
+    if (policy.decision.demands_protection()) {
+      if (const auto owner = owners.find(to); owner != owners.end()) item["connection"] = owner->second;
+      if (policy.decision.is_protect())
+        item["spi"] = cli::spi_text(services.gateway->sas().outbound(policy.decision.outbound_sa()).spi);
+    } else {
+      item["action"] = policy.decision.value == forward::Decision::bypass().value ? "bypass" : "discard";
+    }
+    policies.push_back(std::move(item));
+  }
+  return policies;
+}
+
+json sa_use(const Services& services, sa::Direction direction, std::uint32_t limit) {
+  std::unordered_map<std::string_view, std::uint64_t> states;
+  services.sas->visit([&](const sa::SaReport& report) {
+    if (report.direction == direction) ++states[report.state];
+  });
+  return {{"active", states["active"] + states["lingering"]},
+          {"larval", states["larval"]},
+          {"retired", states["retired"]},
+          {"limit", limit}};
+}
+
+json show_status(const Services& services) {
+  const auto& configuration = *services.configuration;
+  const auto& limits = configuration.limits;
+  const auto uptime = std::chrono::system_clock::now() - services.started;
+  const auto use = [](auto in_use, std::uint32_t limit) { return json{{"in_use", in_use}, {"limit", limit}}; };
+  std::size_t up = 0;
+  for (const auto& port : services.gateway->ports()) up += port->link().up;
+  return {{"version", ESPGATE_VERSION},
+          {"pid", getpid()},
+          {"started", cli::time_text(services.started)},
+          {"uptime_s", std::chrono::duration_cast<std::chrono::seconds>(uptime).count()},
+          {"configuration", configuration.file},
+          {"socket", configuration.socket},
+          {"crypto_engine", services.gateway->engine().name()},
+          {"crypto_implementation", services.gateway->engine().implementation()},
+          {"hugepages", configuration.hugepages},
+          {"workers", services.gateway->workers().size()},
+          {"ports", {{"up", up}, {"total", services.gateway->ports().size()}}},
+          {"inbound_sas", sa_use(services, sa::Direction::inbound, limits.inbound_sas)},
+          {"outbound_sas", sa_use(services, sa::Direction::outbound, limits.outbound_sas)},
+          {"buffers", use(services.gateway->buffers_in_use(), limits.buffers)},
+          {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},
+          {"policies", use(services.gateway->forwarding().policies().size(), limits.policies)},
+          {"neighbours", use(services.host_sync->neighbours(), limits.neighbours)}};
+}
+
+}  // namespace
+
+void add_system_commands(Services& services, cli::Handlers& handlers) {
+  handlers.answer(cli::CommandId::show_ports, [&services](const cli::Request&) -> Expected<json> {
+    auto ports = json::array();
+    for (const auto& port : services.gateway->ports()) ports.push_back(port_json(*port, services));
+    return json{{"ports", ports}};
+  });
+  handlers.answer(cli::CommandId::show_workers,
+                  [&services](const cli::Request&) -> Expected<json> { return show_workers(services); });
+  handlers.answer(cli::CommandId::show_routes, [&services](const cli::Request&) -> Expected<json> {
+    return json{{"routes", services.host_sync->routes_json()}, {"policies", policies_json(services)}};
+  });
+  handlers.answer(cli::CommandId::show_status,
+                  [&services](const cli::Request&) -> Expected<json> { return show_status(services); });
+  handlers.answer(cli::CommandId::show_version, [&services](const cli::Request&) -> Expected<json> {
+    const auto& engine = services.gateway->engine();
+    return json{{"version", ESPGATE_VERSION},
+                {"dpdk", std::string(rte_version()).substr(5)},
+                {"crypto_engine", engine.name()},
+                {"crypto_implementation", engine.implementation()},
+                {"crypto_library", engine.library()}};
+  });
+  handlers.answer(cli::CommandId::reload, [&services](const cli::Request&) { return services.reload(); });
+}
+
+cli::Handlers make_handlers(Services& services) {
+  cli::Handlers handlers;
+  add_drop_commands(services, handlers);
+  add_sa_commands(services, handlers);
+  add_system_commands(services, handlers);
+  add_packet_commands(services, handlers);
+  return handlers;
+}
+
+}  // namespace espgate::daemon

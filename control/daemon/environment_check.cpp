@@ -1,0 +1,32 @@
+#include "control/daemon/environment_check.hpp"
+
+#include "control/daemon/gateway.hpp"
+#include "drivers/port/eal.hpp"
+#include "drivers/port/open_port.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+config::Problem problem(const config::Configuration& configuration, unsigned line, std::string path, Error error) {
+  return {configuration.file, line, std::move(path), std::move(error.what), std::move(error.remedy)};
+}
+
+}  // namespace
+
+EnvironmentProblems check_environment(const config::Configuration& configuration) {
+  EnvironmentProblems found;
+  if (auto cpus = port::check_cpus(configuration.control_cpu, configuration.worker_cpus); !cpus)
+    found.errors.push_back(problem(configuration, 0, "worker-cpus", cpus.error()));
+  for (std::size_t i = 0; i < configuration.ports.size(); ++i) {
+    const auto& port = configuration.ports[i];
+    if (auto device = port::check_device(port.device); !device)
+      found.errors.push_back(
+          problem(configuration, port.line, "ports[" + std::to_string(i) + "].device", device.error()));
+  }
+  if (configuration.hugepages)
+    if (auto pages = port::check_hugepages(memory_needed_mb(configuration)); !pages)
+      found.warnings.push_back(problem(configuration, 0, "hugepages", pages.error()));
+  return found;
+}
+
+}  // namespace espgate::daemon

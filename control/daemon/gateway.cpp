@@ -1,0 +1,176 @@
+#include "control/daemon/gateway.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include <fmt/format.h>
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#include "control/sa/sa_manager.hpp"
+#include "drivers/crypto/make_engine.hpp"
+#include "drivers/port/eal.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+// Room in a buffer beside the IP packet: Ethernet with two tags before it, ESP trailer and ICV behind.
+constexpr unsigned frame_overhead_bytes = 22 + 2 + 255 + 32;
+constexpr unsigned capture_buffer_count = 2'047;
+constexpr unsigned trace_ring_entries = 32'768;
+
+Error out_of_memory(const char* what) {
+  return {fmt::format("not enough memory for {}", what),
+          "raise memory-mb and the number of huge pages, or lower the limits"};
+}
+
+std::uint16_t largest_mtu(const config::Configuration& configuration) {
+  std::uint16_t mtu = 1500;
+  for (const auto& port : configuration.ports) mtu = std::max(mtu, port.mtu);
+  return mtu;
+}
+
+std::uint16_t buffer_bytes(const config::Configuration& configuration) {
+  const unsigned bytes = RTE_PKTMBUF_HEADROOM + largest_mtu(configuration) + frame_overhead_bytes;
+  return static_cast<std::uint16_t>(std::max<unsigned>((bytes + 63) & ~63u, RTE_MBUF_DEFAULT_BUF_SIZE));
+}
+
+}  // namespace
+
+Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& configuration) {
+  std::unique_ptr<Gateway> gateway(new Gateway);
+  auto& shared = gateway->shared_;
+  shared.worker_count = static_cast<unsigned>(configuration.worker_cpus.size());
+  shared.tsc_hz = rte_get_tsc_hz();
+  shared.idle_sleep_us = configuration.idle == config::Idle::sleep ? configuration.idle_sleep_us : 0;
+  const auto& limits = configuration.limits;
+  shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps};
+  if (auto done = gateway->create_buffers(configuration); !done) return done.error();
+  if (auto done = gateway->create_rings(limits); !done) return done.error();
+  if (auto done = gateway->open_ports(configuration); !done) return done.error();
+  if (auto done = gateway->create_tables(configuration); !done) return done.error();
+  if (auto done = gateway->create_workers(); !done) return done.error();
+  return gateway;
+}
+
+Expected<void> Gateway::create_buffers(const config::Configuration& configuration) {
+  const auto bytes = buffer_bytes(configuration);
+  buffers_ = rte_pktmbuf_pool_create("buffers", configuration.limits.buffers, 256, 0, bytes, SOCKET_ID_ANY);
+  capture_buffers_ = rte_pktmbuf_pool_create("capture", capture_buffer_count, 0, 0, bytes, SOCKET_ID_ANY);
+  if (buffers_ == nullptr || capture_buffers_ == nullptr) return out_of_memory("packet buffers");
+  shared_.buffers = buffers_;
+  shared_.capture_buffers = capture_buffers_;
+  return {};
+}
+
+Expected<void> Gateway::create_rings(const config::Limits& limits) {
+  const unsigned entries = limits.punt_ring;
+  auto& rings = shared_.rings;
+  const auto packets = [&](const char* name, unsigned count, unsigned flags) {
+    return rte_ring_create(name, count, SOCKET_ID_ANY, flags | RING_F_EXACT_SZ);
+  };
+  const auto records = [&](const char* name, unsigned bytes, unsigned count) {
+    return rte_ring_create_elem(name, bytes, count, SOCKET_ID_ANY, RING_F_SC_DEQ | RING_F_EXACT_SZ);
+  };
+  rings.host = packets("host", entries, RING_F_SC_DEQ);
+  rings.ike = packets("ike", entries, RING_F_SC_DEQ);
+  rings.inject = packets("inject", entries, RING_F_SC_DEQ | RING_F_SP_ENQ);
+  rings.capture = packets("captured", capture_buffer_count, RING_F_SC_DEQ);
+  rings.spi = records("spi", sizeof(sa::SpiMiss), entries);
+  rings.neighbour = records("neighbour", sizeof(worker::NeighbourWanted), entries);
+  rings.trace = records("trace", sizeof(worker::TraceRecord), trace_ring_entries);
+  for (const auto* ring : {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
+    if (ring == nullptr) return out_of_memory("punt rings");
+  return {};
+}
+
+Expected<void> Gateway::open_ports(const config::Configuration& configuration) {
+  for (const auto& port : configuration.ports) {
+    auto opened = port::OpenPort::open(
+        {port.name, port.device, port.ipsec, port.mtu, port.vlan, shared_.worker_count}, buffers_);
+    if (!opened) return opened.error();
+    shared_.ports[shared_.port_count++] = &(*opened)->port();
+    ports_.push_back(std::move(*opened));
+  }
+  return {};
+}
+
+Expected<void> Gateway::create_tables(const config::Configuration& configuration) {
+  auto engine = crypto::make_engine(configuration.crypto_engine);
+  if (!engine) return engine.error();
+  engine_ = std::move(*engine);
+  readers_ = std::make_unique<Readers>(shared_.worker_count);
+  shared_.readers = readers_->rcu();
+  auto sas = sa::SaStore::create(sa::store_limits(configuration.limits, shared_.worker_count), *engine_,
+                                 port::dpdk_memory());
+  if (!sas) return sas.error();
+  sas_ = std::move(*sas);
+  shared_.sas = sas_.get();
+  const auto wait = [](void* readers) { static_cast<Readers*>(readers)->wait(); };
+  auto forwarding = forward::Forwarding::create(
+      {configuration.limits.routes, configuration.limits.policies, configuration.limits.neighbours},
+      SOCKET_ID_ANY, wait, readers_.get());
+  if (!forwarding) return forwarding.error();
+  forwarding_ = std::move(*forwarding);
+  shared_.forwarding = forwarding_.get();
+  return {};
+}
+
+Expected<void> Gateway::create_workers() {
+  for (unsigned id = 0; id < shared_.worker_count; ++id) {
+    auto queue = engine_->make_queue();
+    if (!queue) return queue.error();
+    workers_.push_back(std::make_unique<worker::Worker>(shared_, id, std::move(*queue)));
+  }
+  return {};
+}
+
+Expected<void> Gateway::start_workers() {
+  running_ = true;
+  for (auto& worker : workers_) {
+    const auto run = [](void* self) {
+      static_cast<worker::Worker*>(self)->run();
+      return 0;
+    };
+    if (const int code = rte_eal_remote_launch(run, worker.get(), worker->id() + 1); code != 0)
+      return Error{fmt::format("worker {} did not start: {}", worker->id(), rte_strerror(-code)), ""};
+  }
+  return {};
+}
+
+void Gateway::stop_workers() {
+  if (!std::exchange(running_, false)) return;
+  shared_.stop.store(true);
+  rte_eal_mp_wait_lcore();
+}
+
+void Gateway::drain_rings() {
+  for (auto* ring : {shared_.rings.host, shared_.rings.ike, shared_.rings.inject, shared_.rings.capture}) {
+    void* packet = nullptr;
+    while (ring != nullptr && rte_ring_sc_dequeue(ring, &packet) == 0)
+      rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
+  }
+}
+
+Gateway::~Gateway() {
+  stop_workers();
+  drain_rings();
+  workers_.clear();
+  ports_.clear();
+  const auto& rings = shared_.rings;
+  for (auto* ring : {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
+    rte_ring_free(ring);
+  sas_.reset();
+  forwarding_.reset();
+  readers_.reset();
+  rte_mempool_free(capture_buffers_);
+  rte_mempool_free(buffers_);
+}
+
+unsigned Gateway::buffers_in_use() const { return rte_mempool_in_use_count(buffers_); }
+
+}  // namespace espgate::daemon

@@ -1,0 +1,65 @@
+#include "control/daemon/host_path.hpp"
+
+#include <array>
+
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+namespace espgate::daemon {
+namespace {
+
+constexpr unsigned packets_a_round = 64;
+constexpr std::size_t largest_frame_bytes = 65'535 + 18;
+
+}  // namespace
+
+HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings, rte_mempool* buffers)
+    : taps_(taps), rings_(rings), buffers_(buffers), scratch_(largest_frame_bytes) {}
+
+unsigned HostPath::deliver() {
+  // IKE first: it must not wait behind a flood of pings. It goes to the kernel, where an IKE daemon listens.
+  return deliver_ring(rings_.ike) + deliver_ring(rings_.host);
+}
+
+unsigned HostPath::deliver_ring(rte_ring* ring) {
+  std::array<void*, packets_a_round> packets;
+  const unsigned count = rte_ring_sc_dequeue_burst(ring, packets.data(), packets_a_round, nullptr);
+  counters_.received.add(count);
+  for (unsigned i = 0; i < count; ++i) {
+    auto* packet = static_cast<rte_mbuf*>(packets[i]);
+    const auto* frame = static_cast<const std::uint8_t*>(
+        rte_pktmbuf_read(packet, 0, std::min<std::uint32_t>(packet->pkt_len, largest_frame_bytes), scratch_.data()));
+    const bool written = frame != nullptr && packet->port < taps_.size() &&
+                         taps_[packet->port].write({frame, packet->pkt_len}).has_value();
+    counters_.count(written ? Verdict::TO_HOST : Verdict::HOST_TAP_FULL);
+    rte_pktmbuf_free(packet);
+  }
+  return count;
+}
+
+void HostPath::take(std::size_t port) {
+  for (unsigned i = 0; i < packets_a_round; ++i) {
+    auto* packet = rte_pktmbuf_alloc(buffers_);
+    if (packet == nullptr) {
+      // The frame must leave the twin all the same, or its descriptor stays readable for ever.
+      if (const auto bytes = taps_[port].read(scratch_); !bytes || *bytes == 0) return;
+      counters_.from_host.add(1);
+      counters_.count(Verdict::PKT_BUFFER_UNAVAILABLE);
+      continue;
+    }
+    auto* room = rte_pktmbuf_mtod(packet, std::uint8_t*);
+    const auto bytes = taps_[port].read({room, rte_pktmbuf_tailroom(packet)});
+    if (!bytes || *bytes == 0) {
+      rte_pktmbuf_free(packet);
+      return;
+    }
+    rte_pktmbuf_append(packet, static_cast<std::uint16_t>(*bytes));
+    packet->port = static_cast<std::uint16_t>(port);
+    counters_.from_host.add(1);
+    const bool taken = rte_ring_sp_enqueue(rings_.inject, packet) == 0;
+    counters_.count(taken ? Verdict::FORWARDED : Verdict::HOST_INJECT_FULL);
+    if (!taken) rte_pktmbuf_free(packet);
+  }
+}
+
+}  // namespace espgate::daemon

@@ -1,0 +1,48 @@
+// What the operator's commands act on: the parts of a running daemon. All outlive the command server.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <vector>
+
+#include "control/cli/server.hpp"
+#include "control/config/configuration.hpp"
+#include "control/daemon/capture_service.hpp"
+#include "control/daemon/gateway.hpp"
+#include "control/daemon/host_path.hpp"
+#include "control/daemon/trace_service.hpp"
+#include "control/host/host_sync.hpp"
+#include "control/recovery/invalid_spi_handler.hpp"
+#include "control/sa/sa_manager.hpp"
+
+namespace espgate::daemon {
+
+// Times as control code takes them, read from the clocks now.
+Moment now();
+
+// What of the limits and the threads does not change while the daemon runs, and what `reload` renews.
+struct Services {
+  config::Configuration* configuration = nullptr;
+  Gateway* gateway = nullptr;
+  HostPath* host_path = nullptr;
+  host::HostSync* host_sync = nullptr;
+  sa::SaManager* sas = nullptr;
+  recovery::InvalidSpiHandler* invalid_spi = nullptr;
+  TraceService* trace = nullptr;
+  CaptureService* capture = nullptr;
+  std::chrono::system_clock::time_point started;
+  std::function<Expected<nlohmann::json>()> reload;
+};
+
+// Handlers of all commands, for cli::Server. `services` is read when a command comes, so it may still be
+// empty now.
+cli::Handlers make_handlers(Services& services);
+
+// The parts of make_handlers, one file each.
+void add_drop_commands(Services& services, cli::Handlers& handlers);
+void add_sa_commands(Services& services, cli::Handlers& handlers);
+void add_system_commands(Services& services, cli::Handlers& handlers);
+void add_packet_commands(Services& services, cli::Handlers& handlers);
+
+}  // namespace espgate::daemon
