@@ -6,7 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "datapath/crypto/engine.hpp"
 
@@ -29,15 +28,25 @@ GcmTable gcm_table(const IMB_MGR& manager);
 // two lines, and the powers that a short packet needs lie in one line less.
 inline constexpr std::size_t key_data_offset = 16;
 
+// A cache line of a prepared key, and the length of text from which on a packet needs it.
+struct KeyLine {
+  std::uint16_t offset;
+  std::uint16_t from_text_bytes;
+};
+
 struct KeyLayout {
-  std::size_t bytes;                     // of a prepared key, a multiple of key_alignment
-  std::vector<std::uint16_t> hot_lines;  // offsets of the cache lines that a short packet's result depends on
+  std::size_t bytes = 0;            // of a prepared key, a multiple of key_alignment
+  std::uint8_t line_count = 0;      // used entries of `lines`
+  std::array<KeyLine, 17> lines{};  // by from_text_bytes, ascending
 };
 
 // Finds the layout by experiment: which bytes `prepare` writes, and which lines, when spoilt, change what
-// `seal` makes of a 48-byte text (a 64-byte frame's inner packet). struct gcm_key_data is as large as the
-// largest implementation needs, the others use less than half of it.
+// `seal` makes of texts of growing length. The table of hash-key powers differs between implementations:
+// struct gcm_key_data is as large as the largest needs, and short packets use its last powers only.
 KeyLayout measure_key_layout(const GcmCalls& calls);
+
+// The texts of a 64-byte frame's inner packet. Lines they need are the hot ones.
+inline constexpr std::size_t short_text_bytes = 48;
 
 inline gcm_key_data* key_data(std::byte* prepared) {
   return reinterpret_cast<gcm_key_data*>(prepared + key_data_offset);
