@@ -38,6 +38,8 @@ struct FrameInfo {
   std::uint16_t destination_port = 0;
   std::uint32_t spi = 0;
   std::uint32_t sequence = 0;
+
+  bool operator==(const FrameInfo&) const = default;
 };
 
 // The VLAN tags a port carries: 0 untagged, a VLAN id, or for QinQ the service tag's id << 16 | the
@@ -48,7 +50,16 @@ using Vlans = std::uint32_t;
 // continues in another buffer, at most 65,535 count). Headers must lie in `bytes`.
 // `ipv4_checksum_known_good`: the port checked it. `port_vlans`: frames with other tags are invalid; if the
 // port strips tags, the caller compares what was stripped and passes what should be left.
-FrameInfo parse_frame(std::span<const std::uint8_t> bytes, std::size_t frame_bytes,
-                      bool ipv4_checksum_known_good, Vlans port_vlans);
+// Every field of `info` is overwritten.
+void parse_frame(std::span<const std::uint8_t> bytes, std::size_t frame_bytes, bool ipv4_checksum_known_good,
+                 Vlans port_vlans, FrameInfo& info);
+
+// The same as a value; workers fill the burst's array in place with the form above.
+inline FrameInfo parse_frame(std::span<const std::uint8_t> bytes, std::size_t frame_bytes,
+                             bool ipv4_checksum_known_good, Vlans port_vlans) {
+  FrameInfo info;
+  parse_frame(bytes, frame_bytes, ipv4_checksum_known_good, port_vlans, info);
+  return info;
+}
 
 }  // namespace espgate::parse

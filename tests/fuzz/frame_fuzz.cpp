@@ -48,6 +48,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
   constexpr parse::Vlans ports[] = {0, 100, 7U << 16 | 100, 1};
   check(start, frame.size(), (input[1] & 1) != 0, ports[input[2] % 4]);
+  const auto whole = parse::parse_frame(start, start.size(), false, 0);
+  if (const auto change = testing::tag_changes(whole, start, false); !change.empty())
+    fail("a priority tag changes", change);
   check_inner(net::Family::v4, start);
   check_inner(net::Family::v6, start);
   return 0;

@@ -20,6 +20,7 @@ FrameInfo parsed_alone(const Frame& frame, std::size_t bytes, bool checksum_good
   const std::span<const std::uint8_t> view(copy.get(), bytes);
   const auto info = parse_frame(view, bytes, checksum_good, vlans);
   REQUIRE(broken_invariant(info, view, bytes) == std::string());
+  if (vlans == 0) REQUIRE(tag_changes(info, view, checksum_good) == std::string());
   return info;
 }
 

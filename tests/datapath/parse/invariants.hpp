@@ -3,6 +3,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "datapath/net/headers.hpp"
 #include "datapath/parse/frame.hpp"
@@ -49,6 +50,27 @@ inline std::string broken_invariant(const parse::FrameInfo& info, std::span<cons
   if (net::load_be32(bytes, esp) != info.spi) return "not the SPI";
   if (is_udp && info.spi == 0) return "SPI 0 on UDP 4500 is IKE";
   return "";
+}
+
+// The parser has a short cut for untagged frames. A priority tag (VLAN 0) means nothing and avoids the short
+// cut, so the answer for the frame with one more tag must be the same but for the offsets. Empty, or what is
+// not the same.
+inline std::string tag_changes(parse::FrameInfo info, std::span<const std::uint8_t> frame,
+                               bool checksum_good) {
+  const auto is_tag = [](unsigned type) {
+    return type == net::ethertype_vlan || type == net::ethertype_service;
+  };
+  if (frame.size() < net::ethernet_bytes || is_tag(net::load_be16(frame, 12))) return "";
+  std::vector<std::uint8_t> tagged(frame.begin(), frame.begin() + 12);
+  tagged.insert(tagged.end(), {0x81, 0, 0xe0, 0});
+  tagged.insert(tagged.end(), frame.begin() + 12, frame.end());
+  if (tagged.size() > 0xffff) return "";
+  const auto other = parse::parse_frame(tagged, tagged.size(), checksum_good, 0);
+  if (other.kind != info.kind || other.reason != info.reason) return "kind or reason";
+  if (info.kind == parse::FrameKind::invalid) return "";
+  info.l3_offset = static_cast<std::uint8_t>(info.l3_offset + net::vlan_tag_bytes);
+  info.l4_offset = static_cast<std::uint16_t>(info.l4_offset + net::vlan_tag_bytes);
+  return info == other ? "" : "a field";
 }
 
 }  // namespace espgate::testing
