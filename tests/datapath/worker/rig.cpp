@@ -1,0 +1,433 @@
+#include "tests/datapath/worker/rig.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
+#include <rte_ring.h>
+
+#include "datapath/net/headers.hpp"
+#include "drivers/crypto/engines.hpp"
+#include "drivers/port/eal.hpp"
+
+namespace espgate::test {
+namespace {
+
+constexpr unsigned buffer_count = 4'095;
+rte_mempool* shared_buffers = nullptr;
+
+[[noreturn]] void fail(const std::string& what) { throw std::runtime_error(what); }
+
+template <typename T>
+T must(Expected<T> expected) {
+  if (!expected) fail(expected.error().text());
+  return std::move(*expected);
+}
+void must(Expected<void> expected) {
+  if (!expected) fail(expected.error().text());
+}
+
+net::Address address(const char* text) { return *net::parse_address(text); }
+
+void start_port(std::uint16_t port, std::uint16_t queues) {
+  rte_eth_dev_stop(port);
+  rte_eth_conf conf{};
+  if (rte_eth_dev_configure(port, 1, queues, &conf) != 0) fail("ring port cannot be configured");
+  rte_eth_rx_queue_setup(port, 0, 1024, SOCKET_ID_ANY, nullptr, shared_buffers);
+  for (std::uint16_t q = 0; q < queues; ++q) rte_eth_tx_queue_setup(port, q, 1024, SOCKET_ID_ANY, nullptr);
+  if (rte_eth_dev_start(port) != 0) fail("ring port cannot be started");
+}
+
+// Pseudo-random but fixed, so that failures repeat.
+Bytes key_bytes(std::size_t count, std::uint8_t seed) {
+  Bytes key(count);
+  for (std::size_t i = 0; i < count; ++i) key[i] = static_cast<std::uint8_t>(seed + 31 * i * i + 7 * i);
+  return key;
+}
+
+}  // namespace
+
+void start_environment(const std::vector<std::string>& extra_arguments) {
+  std::vector<std::string> arguments{"test", "--no-huge", "-m", "1024", "--no-pci", "--in-memory", "--no-telemetry",
+                                     "--lcores", "0@0", "--log-level", "lib.*:error", "--log-level", "pmd.*:error",
+                                     "--file-prefix", "rig-" + std::to_string(getpid()),
+                                     "--vdev", "net_ring0", "--vdev", "net_ring1"};
+  arguments.insert(arguments.end(), extra_arguments.begin(), extra_arguments.end());
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) fail("EAL does not start");
+  shared_buffers =
+      rte_pktmbuf_pool_create("rig", buffer_count, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  if (shared_buffers == nullptr) fail("no memory for buffers");
+  std::atexit([] { rte_eal_cleanup(); });
+}
+
+Rig::Rig(const SaOptions& sa_options, unsigned worker_count)
+    : options(sa_options), reference_(must(crypto::make_engine("openssl"))) {
+  const auto keymat_bytes = crypto::suite(options.suite).keymat_bytes();
+  inbound_keymat_ = key_bytes(keymat_bytes, 0x11);
+  outbound_keymat_ = key_bytes(keymat_bytes, 0x99);
+  shared.worker_count = worker_count;
+  shared.tsc_hz = rte_get_tsc_hz();
+  shared.buffers = shared_buffers;
+  capture_buffers_ = rte_pktmbuf_pool_create("rigcap", 63, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+  shared.capture_buffers = capture_buffers_;
+  create_rings();
+  for (std::uint8_t p = 0; p < 2; ++p) {
+    start_port(p, static_cast<std::uint16_t>(worker_count));
+    ports_[p] = std::make_unique<port::Port>();
+    auto& port = *ports_[p];
+    port.name = p == outside ? "outside" : "inside";
+    port.ethdev = p;
+    port.receive_queues = 1;
+    port.transmit_queues = static_cast<std::uint16_t>(worker_count);
+    port.mac = {2, 0, 0, 0, 0, static_cast<std::uint8_t>(1 + p)};
+    port.ipsec = p == outside;
+    shared.ports[p] = &port;
+  }
+  shared.port_count = 2;
+  create_tables(worker_count);
+  add_routes();
+  for (unsigned id = 0; id < worker_count; ++id)
+    workers.push_back(std::make_unique<worker::Worker>(shared, id, must(engine->make_queue())));
+  baseline_ = buffers_in_use();
+}
+
+Rig::~Rig() {
+  (void)outputs();
+  for (auto* ring : {shared.rings.host, shared.rings.ike, shared.rings.inject, shared.rings.capture,
+                     shared.rings.spi, shared.rings.neighbour, shared.rings.trace})
+    rte_ring_free(ring);
+  rte_free(readers_memory_);
+  rte_mempool_free(capture_buffers_);
+}
+
+void Rig::create_rings() {
+  auto& rings = shared.rings;
+  rings.host = rte_ring_create("host", 256, SOCKET_ID_ANY, 0);
+  rings.ike = rte_ring_create("ike", 256, SOCKET_ID_ANY, 0);
+  rings.inject = rte_ring_create("inject", 256, SOCKET_ID_ANY, 0);
+  rings.capture = rte_ring_create("captured", 256, SOCKET_ID_ANY, 0);
+  rings.spi = rte_ring_create_elem("spi", sizeof(sa::SpiMiss), 256, SOCKET_ID_ANY, 0);
+  rings.neighbour = rte_ring_create_elem("neigh", sizeof(worker::NeighbourWanted), 256, SOCKET_ID_ANY, 0);
+  rings.trace = rte_ring_create_elem("trace", sizeof(worker::TraceRecord), 1024, SOCKET_ID_ANY, 0);
+}
+
+void Rig::create_tables(unsigned worker_count) {
+  engine = must(crypto::make_engine(options.engine));
+  sas = must(sa::SaStore::create({64, 64, worker_count}, *engine, port::dpdk_memory()));
+  forwarding = must(forward::Forwarding::create({256, 256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
+  readers_memory_ = rte_zmalloc(nullptr, rte_rcu_qsbr_get_memsize(worker_count), RTE_CACHE_LINE_SIZE);
+  shared.readers = static_cast<rte_rcu_qsbr*>(readers_memory_);
+  rte_rcu_qsbr_init(shared.readers, worker_count);
+  shared.sas = sas.get();
+  shared.forwarding = forwarding.get();
+  inbound = must(sas->reserve_inbound(inbound_spi));
+  must(sas->install_inbound(inbound, parameters(true)));
+  outbound = must(sas->install_outbound(parameters(false)));
+}
+
+sa::SaParameters Rig::parameters(bool inbound_direction) const {
+  const bool v4 = options.outer == net::Family::v4;
+  sa::SaParameters result;
+  result.spi = inbound_direction ? inbound_spi : outbound_spi;
+  result.suite = options.suite;
+  result.keymat = inbound_direction ? inbound_keymat_ : outbound_keymat_;
+  result.local = address(v4 ? "192.0.2.1" : "2001:db8:a::1");
+  result.remote = address(v4 ? "192.0.2.2" : "2001:db8:a::2");
+  result.encapsulation = options.encapsulation;
+  result.extended_sequence = options.extended_sequence;
+  result.window_packets = options.window_packets;
+  result.selectors = {{*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix(options.remote_network4)},
+                      {*net::parse_prefix("2001:db8:1::/64"), *net::parse_prefix(options.remote_network6)}};
+  return result;
+}
+
+void Rig::add_routes() {
+  const auto hop_to = [&](std::uint8_t port, std::uint8_t station) {
+    forward::Hop hop;
+    hop.kind = forward::HopKind::resolved;
+    hop.port = port;
+    hop.frame_bytes = 14;
+    hop.mtu = 1500;
+    const std::uint8_t destination[6] = {2, 0, 0, 0, port, station};
+    std::memcpy(hop.frame, destination, 6);
+    std::memcpy(hop.frame + 6, ports_[port]->mac.data(), 6);
+    return must(forwarding->add_hop(hop));
+  };
+  const auto special = [&](forward::HopKind kind, std::uint8_t port) {
+    forward::Hop hop;
+    hop.kind = kind;
+    hop.port = port;
+    hop.mtu = 1500;
+    return must(forwarding->add_hop(hop));
+  };
+  const auto route = [&](const char* to, forward::HopIndex hop) {
+    must(forwarding->set_route(*net::parse_prefix(to), hop));
+  };
+  const auto peer = hop_to(outside, 2);
+  const auto host = hop_to(inside, 9);
+  const auto local_outside = special(forward::HopKind::local, outside);
+  const auto local_inside = special(forward::HopKind::local, inside);
+  route("192.0.2.2/32", peer);
+  route("2001:db8:a::2/128", peer);
+  route("10.1.0.9/32", host);
+  route("2001:db8:1::9/128", host);
+  route("192.0.2.1/32", local_outside);
+  route("2001:db8:a::1/128", local_outside);
+  route("10.1.0.1/32", local_inside);
+  route("2001:db8:1::1/128", local_inside);
+  route("10.1.0.0/24", special(forward::HopKind::glean, inside));
+  route("203.0.113.0/24", special(forward::HopKind::blackhole, outside));
+  const auto policy = [&](const std::string& to, forward::Decision decision) {
+    must(forwarding->set_policy(*net::parse_prefix(to), decision));
+  };
+  policy(options.remote_network4, forward::Decision::protect(outbound));
+  policy(options.remote_network6, forward::Decision::protect(outbound));
+  policy("10.1.0.0/24", forward::Decision::bypass());
+  policy("198.51.100.0/24", forward::Decision::discard());
+  policy("10.3.0.0/16", forward::Decision::protect_without_sa());
+}
+
+Rig::Output Rig::run(std::uint8_t port, std::span<const Bytes> frames, unsigned worker) {
+  std::array<rte_mbuf*, worker::burst_max> mbufs;
+  unsigned count = 0;
+  for (const auto& frame : frames) {
+    auto* mbuf = rte_pktmbuf_alloc(shared_buffers);
+    if (mbuf == nullptr) fail("out of buffers");
+    auto* room = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
+    if (room == nullptr) fail("frame larger than a buffer");
+    if (!frame.empty()) std::memcpy(room, frame.data(), frame.size());
+    mbufs[count++] = mbuf;
+  }
+  workers[worker]->process_frames(mbufs.data(), count, port);
+  return outputs();
+}
+
+Rig::Output Rig::run_from_host(std::uint8_t port, const Bytes& frame) {
+  auto* mbuf = rte_pktmbuf_alloc(shared_buffers);
+  std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size())), frame.data(), frame.size());
+  mbuf->port = port;
+  rte_ring_enqueue(shared.rings.inject, mbuf);
+  for (auto& p : ports_) p->present = false;  // just the host path
+  workers[0]->poll();
+  for (auto& p : ports_) p->present = true;
+  return outputs();
+}
+
+void Rig::collect(rte_ring* ring, std::vector<Bytes>& to) {
+  void* packet = nullptr;
+  while (rte_ring_dequeue(ring, &packet) == 0) {
+    auto* mbuf = static_cast<rte_mbuf*>(packet);
+    const auto* data = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
+    to.emplace_back(data, data + mbuf->data_len);
+    rte_pktmbuf_free(mbuf);
+  }
+}
+
+// A ring port gives back what was sent on it.
+void Rig::collect_port(std::uint8_t port, std::vector<Bytes>& to) {
+  std::array<rte_mbuf*, 64> mbufs;
+  while (const auto count = rte_eth_rx_burst(port, 0, mbufs.data(), 64)) {
+    for (unsigned i = 0; i < count; ++i) {
+      const auto* data = rte_pktmbuf_mtod(mbufs[i], const std::uint8_t*);
+      to.emplace_back(data, data + mbufs[i]->data_len);
+      rte_pktmbuf_free(mbufs[i]);
+    }
+  }
+}
+
+Rig::Output Rig::outputs() {
+  Output output;
+  collect_port(outside, output.outside);
+  collect_port(inside, output.inside);
+  collect(shared.rings.host, output.host);
+  collect(shared.rings.ike, output.control);
+  return output;
+}
+
+std::uint64_t Rig::taken(Verdict verdict) {
+  std::uint64_t total = 0;
+  for (const auto& worker : workers) total += worker->counters().verdicts[index_of(verdict)].value();
+  return total - std::exchange(seen_[index_of(verdict)], total);
+}
+
+std::string Rig::verdicts() {
+  std::string text;
+  for (const auto& entry : verdict_rows())
+    if (const auto count = taken(entry.verdict); count != 0)
+      text += (text.empty() ? "" : " ") + std::string(entry.name) + "=" + std::to_string(count);
+  return text;
+}
+
+bool Rig::conserved() {
+  std::uint64_t in = 0;
+  std::uint64_t out = 0;
+  for (const auto& worker : workers) {
+    in += worker->counters().received.value() + worker->counters().from_host.value();
+    for (const auto& counter : worker->counters().verdicts) out += counter.value();
+  }
+  return in == out && buffers_in_use() == baseline_;
+}
+
+unsigned Rig::buffers_in_use() const { return rte_mempool_in_use_count(shared_buffers); }
+
+std::vector<sa::SpiMiss> Rig::spi_misses() {
+  std::vector<sa::SpiMiss> misses;
+  sa::SpiMiss miss;
+  while (rte_ring_dequeue_elem(shared.rings.spi, &miss, sizeof miss) == 0) misses.push_back(miss);
+  return misses;
+}
+
+Bytes Rig::inner(net::Family family, std::size_t payload_bytes, bool from_peer) const {
+  const bool v4 = family == net::Family::v4;
+  const auto there = address(v4 ? "10.2.0.9" : "2001:db8:2::9");
+  const auto here = address(v4 ? "10.1.0.9" : "2001:db8:1::9");
+  const auto& source = from_peer ? there : here;
+  const auto& destination = from_peer ? here : there;
+  const std::size_t header_bytes = v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;
+  Bytes packet(header_bytes + net::udp_header_bytes + payload_bytes);
+  const auto address_bytes = static_cast<std::size_t>(source.bits()) / 8;
+  if (v4) {
+    packet[0] = 0x45;
+    net::store_be16(packet, net::ipv4::total_length, static_cast<std::uint16_t>(packet.size()));
+    packet[net::ipv4::ttl] = 64;
+    packet[net::ipv4::protocol] = net::protocol_udp;
+    std::memcpy(&packet[net::ipv4::source], source.bytes.data(), address_bytes);
+    std::memcpy(&packet[net::ipv4::destination], destination.bytes.data(), address_bytes);
+    net::store_be16(packet, net::ipv4::checksum, net::header_checksum(std::span(packet).first(20)));
+  } else {
+    packet[0] = 0x60;
+    net::store_be16(packet, net::ipv6::payload_length, static_cast<std::uint16_t>(packet.size() - header_bytes));
+    packet[net::ipv6::next_header] = net::protocol_udp;
+    packet[net::ipv6::hop_limit] = 64;
+    std::memcpy(&packet[net::ipv6::source], source.bytes.data(), address_bytes);
+    std::memcpy(&packet[net::ipv6::destination], destination.bytes.data(), address_bytes);
+  }
+  net::store_be16(packet, header_bytes, 1234);
+  net::store_be16(packet, header_bytes + 2, 9);
+  net::store_be16(packet, header_bytes + 4, static_cast<std::uint16_t>(net::udp_header_bytes + payload_bytes));
+  return packet;
+}
+
+Bytes Rig::frame_to(std::uint8_t port, std::span<const std::uint8_t> ip_packet) const {
+  Bytes frame(net::ethernet_bytes);
+  std::memcpy(frame.data(), ports_[port]->mac.data(), 6);
+  const std::uint8_t station[6] = {2, 0, 0, 0, port, 2};
+  std::memcpy(&frame[6], station, 6);
+  const bool v4 = ip_packet.empty() || ip_packet[0] >> 4 == 4;
+  net::store_be16(frame, 12, v4 ? net::ethertype_ipv4 : net::ethertype_ipv6);
+  frame.insert(frame.end(), ip_packet.begin(), ip_packet.end());
+  return frame;
+}
+
+namespace {
+
+// The outer headers of `parameters`, from the peer's side or from ours.
+Bytes outer_headers(const sa::SaParameters& sa, std::size_t esp_bytes) {
+  const bool udp = sa.encapsulation == sa::Encapsulation::udp;
+  const std::size_t payload_bytes = esp_bytes + (udp ? net::udp_header_bytes : 0);
+  Bytes headers;
+  if (sa.local.family == net::Family::v4) {
+    headers.resize(net::ipv4_header_bytes);
+    headers[0] = 0x45;
+    net::store_be16(headers, net::ipv4::total_length, static_cast<std::uint16_t>(20 + payload_bytes));
+    headers[net::ipv4::ttl] = 64;
+    headers[net::ipv4::protocol] = udp ? net::protocol_udp : net::protocol_esp;
+    std::memcpy(&headers[net::ipv4::source], sa.remote.bytes.data(), 4);
+    std::memcpy(&headers[net::ipv4::destination], sa.local.bytes.data(), 4);
+    net::store_be16(headers, net::ipv4::checksum, net::header_checksum(headers));
+  } else {
+    headers.resize(net::ipv6_header_bytes);
+    headers[0] = 0x60;
+    net::store_be16(headers, net::ipv6::payload_length, static_cast<std::uint16_t>(payload_bytes));
+    headers[net::ipv6::next_header] = udp ? net::protocol_udp : net::protocol_esp;
+    headers[net::ipv6::hop_limit] = 64;
+    std::memcpy(&headers[net::ipv6::source], sa.remote.bytes.data(), 16);
+    std::memcpy(&headers[net::ipv6::destination], sa.local.bytes.data(), 16);
+  }
+  if (udp) {
+    Bytes header(net::udp_header_bytes);
+    net::store_be16(header, 0, sa.remote_port);
+    net::store_be16(header, 2, sa.local_port);
+    net::store_be16(header, 4, static_cast<std::uint16_t>(payload_bytes));
+    headers.insert(headers.end(), header.begin(), header.end());
+  }
+  return headers;
+}
+
+// Runs one operation of the reference engine over ESP bytes: header, IV, text, ICV.
+bool reference_crypto(crypto::Engine& engine, const sa::SaParameters& sa, std::uint64_t sequence, Bytes& esp,
+                      bool seal) {
+  const auto& suite = crypto::suite(sa.suite);
+  alignas(crypto::key_alignment) std::array<std::byte, 4096> prepared;
+  const std::span key(sa.keymat.data(), suite.key_bytes);
+  must(engine.prepare_key(sa.suite, key, prepared.data()));
+  auto queue = must(engine.make_queue());
+  crypto::Operation operation{};
+  operation.key = prepared.data();
+  operation.suite = sa.suite;
+  operation.text = esp.data() + 16;
+  operation.text_bytes = static_cast<std::uint32_t>(esp.size() - 16 - suite.icv_bytes);
+  operation.icv = operation.text + operation.text_bytes;
+  std::memcpy(operation.nonce, sa.keymat.data() + suite.key_bytes, 4);
+  std::memcpy(operation.nonce + 4, esp.data() + 8, 8);
+  std::memcpy(operation.aad, esp.data(), 4);
+  operation.aad_bytes = sa.extended_sequence ? 12 : 8;
+  if (sa.extended_sequence)
+    net::store_be64(operation.aad, 4, sequence);
+  else
+    net::store_be32(operation.aad, 4, static_cast<std::uint32_t>(sequence));
+  std::span one(&operation, 1);
+  seal ? queue->seal(one) : queue->open(one);
+  return operation.status == crypto::Status::ok;
+}
+
+}  // namespace
+
+Bytes Rig::sealed_frame(std::uint64_t sequence, std::span<const std::uint8_t> text) const {
+  const auto sa = parameters(true);
+  Bytes esp(16 + text.size() + crypto::suite(options.suite).icv_bytes);
+  net::store_be32(esp, 0, sa.spi);
+  net::store_be32(esp, 4, static_cast<std::uint32_t>(sequence));
+  net::store_be64(esp, 8, sequence ^ 0xa5a5'0000'0000'0000);
+  std::copy(text.begin(), text.end(), esp.begin() + 16);
+  reference_crypto(*reference_, sa, sequence, esp, true);
+  auto packet = outer_headers(sa, esp.size());
+  packet.insert(packet.end(), esp.begin(), esp.end());
+  return frame_to(outside, packet);
+}
+
+Bytes Rig::esp_frame(std::uint64_t sequence, std::span<const std::uint8_t> inner_packet,
+                     std::uint8_t next_header) const {
+  Bytes text(inner_packet.begin(), inner_packet.end());
+  const auto padding = static_cast<std::uint8_t>((0u - static_cast<unsigned>(text.size()) - 2) & 3);
+  for (std::uint8_t i = 1; i <= padding; ++i) text.push_back(i);
+  text.push_back(padding);
+  text.push_back(next_header);
+  return sealed_frame(sequence, text);
+}
+
+Bytes Rig::open(std::span<const std::uint8_t> frame, std::uint64_t* sequence) const {
+  const auto sa = parameters(false);
+  const auto headers = outer_headers(sa, 0).size() + net::ethernet_bytes;
+  if (frame.size() < headers + 36) return {};
+  Bytes esp(frame.begin() + static_cast<std::ptrdiff_t>(headers), frame.end());
+  const std::uint64_t number = net::load_be32(esp, 4);
+  if (sequence != nullptr) *sequence = number;
+  if (net::load_be32(esp, 0) != sa.spi || !reference_crypto(*reference_, sa, number, esp, false)) return {};
+  const std::size_t icv_bytes = crypto::suite(options.suite).icv_bytes;
+  const std::size_t text_bytes = esp.size() - 16 - icv_bytes;
+  const std::size_t padding = esp[16 + text_bytes - 2];
+  return Bytes(esp.begin() + 16, esp.begin() + static_cast<std::ptrdiff_t>(16 + text_bytes - 2 - padding));
+}
+
+}  // namespace espgate::test
