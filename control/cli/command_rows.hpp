@@ -1,0 +1,14 @@
+// The parts of the command table; command.cpp joins them.
+#pragma once
+
+#include <span>
+
+#include "control/cli/command.hpp"
+
+namespace espgate::cli {
+
+std::span<const Command> show_rows();
+std::span<const Command> action_rows();
+std::span<const Command> client_rows();
+
+}  // namespace espgate::cli

@@ -1,0 +1,177 @@
+// The commands that make the daemon do something.
+#include "control/cli/command_rows.hpp"
+
+namespace espgate::cli {
+namespace {
+
+constexpr Parameter trace_add_arguments[] = {
+    {.name = "count",
+     .kind = ValueKind::number,
+     .value_name = "N",
+     .help = "how many packets",
+     .required = true,
+     .least = 1,
+     .most = 1'000},
+};
+constexpr Parameter trace_add_options[] = {
+    {.name = "port",
+     .kind = ValueKind::port,
+     .value_name = "PORT",
+     .help = "only packets that come in by this port"},
+};
+constexpr Parameter trace_show_options[] = {
+    {.name = "follow", .help = "go on with packets as they are traced, until Ctrl-C"},
+};
+
+constexpr Parameter capture_options[] = {
+    {.name = "port",
+     .kind = ValueKind::port,
+     .value_name = "PORT",
+     .help = "frames received and sent by this port",
+     .exclusive = true},
+    {.name = "drop",
+     .kind = ValueKind::drop,
+     .value_name = "REASON",
+     .help = "frames dropped for this reason, by number or name",
+     .exclusive = true},
+    {.name = "count",
+     .kind = ValueKind::number,
+     .value_name = "N",
+     .help = "stop after N frames",
+     .least = 1,
+     .most = 1'000'000'000},
+    {.name = "write",
+     .kind = ValueKind::file,
+     .value_name = "FILE",
+     .help = "write a pcap file; `-` is standard output, for a pipe into tshark or Wireshark",
+     .local = true},
+};
+
+constexpr Parameter sa_reserve_arguments[] = {
+    {.name = "spi", .kind = ValueKind::spi, .value_name = "SPI", .help = "this SPI; without it any free one"},
+};
+constexpr Parameter sa_delete_arguments[] = {
+    {.name = "spi",
+     .kind = ValueKind::spi,
+     .value_name = "SPI",
+     .help = "an inbound or outbound SPI of ours",
+     .required = true},
+};
+
+constexpr Command rows[] = {
+    // The counters themselves go on: the handler moves the baseline that `show drops` subtracts.
+    {.id = CommandId::clear_drops,
+     .path = "clear drops",
+     .where = Where::answer,
+     .summary = "Start the drop counts over at zero",
+     .help =
+         "Only what `show drops` and `show drops ipsec` display is affected; the balance of `show workers`\n"
+         "and metrics keep counting from the start.",
+     .example = "clear drops",
+     .result = R"({"cleared": 12, "since": "2025-03-01T12:00:00Z"})",  // cleared: the total until now
+     .changes = true},
+
+    // port: null for all ports. armed: packets still to be traced, these included.
+    {.id = CommandId::trace_add,
+     .path = "trace add",
+     .where = Where::answer,
+     .summary = "Trace the next packets through every stage",
+     .help =
+         "The workers note what each stage made of the next N packets; `trace show` displays it. Tracing\n"
+         "costs nothing once the packets are taken.",
+     .example = "trace add 10 --port outside",
+     .result = R"({"armed": 10, "port": "outside"})",
+     .arguments = trace_add_arguments,
+     .options = trace_add_options,
+     .changes = true},
+
+    // One item a packet, oldest first; without "follow" the stream ends after those at hand. cycles is null
+    // where a stage was not timed. armed: packets still to come.
+    {.id = CommandId::trace_show,
+     .path = "trace show",
+     .where = Where::stream,
+     .summary = "What happened to the traced packets, stage by stage",
+     .help = "Arm the trace with `trace add N` first.",
+     .example = "trace show --follow",
+     .result = R"({"packets": [{"number": 1, "time": "2025-03-01T12:00:00.123456Z", "port": "outside",
+                                "worker": 0, "length_bytes": 146, "verdict": "FORWARDED",
+                                "stages": [{"stage": "parse", "cycles": 40,
+                                            "text": "IPv4 192.0.2.2 > 192.0.2.1, ESP, SPI 0x00001001"}]}],
+                   "armed": 0})",
+     .items = "packets",
+     .options = trace_show_options},
+
+    {.id = CommandId::trace_clear,
+     .path = "trace clear",
+     .where = Where::answer,
+     .summary = "Forget traced packets and stop tracing",
+     .help = "Packets asked for by `trace add` and not seen yet are no longer waited for.",
+     .example = "trace clear",
+     .result = R"({"forgotten": 10})",
+     .changes = true},
+
+    // One item a frame. time_ns: since 1970. direction: rx, tx. verdict: null for a frame not dropped.
+    // length_bytes: on the wire; data: what was captured of it, from the Ethernet header on, base64.
+    // The stream ends after `count` frames, or when the client goes. lost: frames that the client was too
+    // slow for (Stream::lost()) or that found a full ring.
+    {.id = CommandId::capture,
+     .path = "capture",
+     .where = Where::stream,
+     .summary = "Capture frames of a port, or frames dropped for a reason, as pcap",
+     .help =
+         "Without --write one line a frame is printed. Ctrl-C ends the capture and leaves a complete file.\n"
+         "A binary stream is never written to a terminal.",
+     .example = "capture --drop IN_CD_SW_IPSEC_MAC_EXCEPTION --count 10 --write bad-icv.pcap",
+     .result = R"({"frames": [{"time_ns": 1740830400123456789, "port": "outside", "direction": "rx",
+                               "verdict": "IN_CD_SW_IPSEC_MAC_EXCEPTION", "length_bytes": 60,
+                               "data": "AgAAAAABAgAAAAACCABF"}],
+                   "lost": 0})",
+     .items = "frames",
+     .options = capture_options,
+     .needs_exclusive = true,
+     .changes = true},
+
+    {.id = CommandId::sa_reserve,
+     .path = "sa reserve",
+     .where = Where::answer,
+     .summary = "Allocate an inbound SPI without an SA (larval)",
+     .help =
+         "Packets with it are counted as early (IN_SA_LARVAL), not as unknown. `sa delete` gives it back.",
+     .example = "sa reserve 0x3001",
+     .result = R"({"spi": "0x00003001", "state": "larval"})",
+     .arguments = sa_reserve_arguments,
+     .changes = true},
+
+    {.id = CommandId::sa_delete,
+     .path = "sa delete",
+     .where = Where::answer,
+     .summary = "Delete an SA",
+     .help = "An inbound SPI stays known as retired for limits.tombstone-seconds, so that late packets are\n"
+             "recognised. A reload brings back what the configuration file still lists.",
+     .example = "sa delete 0x1001",
+     .result = R"({"spi": "0x00001001", "direction": "in", "connection": "branch", "state": "retired"})",
+     .arguments = sa_delete_arguments,
+     .changes = true},
+
+    // One row of changes a kind (connections, routes, policies). restart_needed: settings that differ
+    // in the file and take effect at the next start only.
+    {.id = CommandId::reload,
+     .path = "reload",
+     .where = Where::answer,
+     .summary = "Read the configuration file again and apply what changed",
+     .help = "The file is checked as `espgated --check` does; with an error in it nothing changes. SAs that\n"
+             "did not change keep their sequence numbers and replay windows.",
+     .example = "reload",
+     .result = R"({"configuration": "/etc/espgate/espgate.conf",
+                   "changes": [{"what": "connections", "added": 1, "removed": 0, "changed": 0, "kept": 3}],
+                   "restart_needed": ["worker-cpus"]})",
+     .changes = true},
+};
+
+}  // namespace
+
+std::span<const Command> action_rows() {
+  return rows;
+}
+
+}  // namespace espgate::cli

@@ -1,0 +1,211 @@
+// The commands that look. Conventions of all results: an SPI is a string of "0x" and eight hex digits
+// (spi_text()); a time is RFC 3339 in UTC (time_text()); counts are integers; what is unknown or does not
+// apply is null, never left out.
+#include "control/cli/command_rows.hpp"
+
+namespace espgate::cli {
+namespace {
+
+constexpr Parameter drops_options[] = {
+    {.name = "nonzero", .help = "only what has dropped something"},
+};
+
+constexpr Parameter drops_ipsec_options[] = {
+    {.name = "nonzero", .help = "only reasons that have dropped something"},
+    {.name = "all", .help = "also the reasons outside the IPsec groups"},
+    {.name = "explain", .help = "say what each reason means and what to do about it", .local = true},
+};
+
+constexpr Parameter sa_options[] = {
+    {.name = "spi",
+     .kind = ValueKind::spi,
+     .value_name = "SPI",
+     .help = "the SA with this SPI, in detail",
+     .exclusive = true},
+    {.name = "connection",
+     .kind = ValueKind::connection,
+     .value_name = "NAME",
+     .help = "the SAs of this connection, in detail",
+     .exclusive = true},
+};
+
+constexpr Parameter spi_arguments[] = {
+    {.name = "spi",
+     .kind = ValueKind::spi,
+     .value_name = "SPI",
+     .help = "hexadecimal (0x1001) or decimal (4097)",
+     .required = true},
+};
+
+constexpr Command rows[] = {
+    // groups: all of DropGroup, or with --nonzero those above 0; drops_by_group() makes it. `since`: the
+    // daemon's start or the last `clear drops`.
+    {.id = CommandId::show_drops,
+     .path = "show drops",
+     .where = Where::answer,
+     .summary = "Dropped packets by group",
+     .help =
+         "Every dropped packet has one reason and every reason belongs to one group. The IPsec groups are\n"
+         "named as on Cisco's QFP; `show drops ipsec` breaks them down by reason.",
+     .example = "show drops --nonzero",
+     .result = R"({"groups": [{"group": "IpsecInput", "packets": 3}],
+                   "total": 3, "since": "2025-03-01T12:00:00Z"})",
+     .options = drops_options},
+
+    // reasons: in the order of their numbers; the IPsec groups, or with "all" every group;
+    // drops_by_reason() makes it.
+    {.id = CommandId::show_drops_ipsec,
+     .path = "show drops ipsec",
+     .where = Where::answer,
+     .summary = "Dropped packets by numbered reason",
+     .help = "Numbers below 200 and their names are those of Cisco's QFP drop list. The number or the name\n"
+             "selects packets for `capture --drop`.",
+     .example = "show drops ipsec --nonzero --explain",
+     .result = R"({"reasons": [{"number": 62, "name": "IN_CD_SW_IPSEC_MAC_EXCEPTION", "group": "IpsecInput",
+                                "packets": 3, "meaning": "ICV wrong",
+                                "action": "keys differ between the peers, or packets are damaged or forged"}],
+                   "total": 3, "since": "2025-03-01T12:00:00Z"})",
+     .options = drops_ipsec_options},
+
+    // One item an SA, inbound and outbound apart; state: larval, active, retired. Larval SAs and tombstones
+    // are listed too. Ports are null unless encapsulation is "udp"; window_packets is null outbound;
+    // sequence: highest accepted, or last sent. --spi or --connection that finds nothing is an error.
+    {.id = CommandId::show_sa,
+     .path = "show sa",
+     .where = Where::stream,
+     .summary = "Security associations, their state and what passed through them",
+     .help =
+         "Without options one line an SA; with --spi or --connection everything that is known of it:\n"
+         "selectors, sequence number, and its faults by kind. Naming an SA that does not exist is an error.",
+     .example = "show sa --connection branch",
+     .result = R"({"sas": [{"connection": "branch", "direction": "in", "spi": "0x00001001", "state": "active",
+                            "suite": "aes128-gcm16", "local": "192.0.2.1", "remote": "192.0.2.2",
+                            "encapsulation": "udp", "local_port": 4500, "remote_port": 4500, "esn": false,
+                            "window_packets": 1024, "sequence": 812,
+                            "selectors": [{"source": "10.2.0.0/24", "destination": "10.1.0.0/24"}],
+                            "packets": 800, "bytes": 67200,
+                            "faults": {"replay": 2, "out_of_window": 0, "integrity": 1, "malformed": 0,
+                                       "policy": 0, "exhausted": 0},
+                            "since": "2025-03-01T12:00:00Z"}],
+                   "total": 1})",
+     .items = "sas",
+     .options = sa_options},
+
+    // state: larval, active, retired, unknown. An SPI nobody has ever had is an answer, not an error.
+    // explanation: the state in a sentence. events: oldest first. replaced_by: the SPI a rekey put in place.
+    {.id = CommandId::show_spi,
+     .path = "show spi",
+     .where = Where::answer,
+     .summary = "The life story of one SPI",
+     .help =
+         "What the SPI is now, whose it is or was, and what happened to it: allocated, installed, replaced\n"
+         "by a rekey, deleted, packets that came too early or too late.",
+     .example = "show spi 0x1001",
+     .result = R"({"spi": "0x00001001", "state": "retired", "direction": "in", "connection": "branch",
+                   "local": "192.0.2.1", "remote": "192.0.2.2", "replaced_by": "0x00001002",
+                   "explanation": "replaced by a rekey 12 s ago", "invalid_packets": 4,
+                   "events": [{"time": "2025-03-01T12:00:00Z", "event": "installed",
+                               "detail": "from the configuration"}]})",
+     .arguments = spi_arguments},
+
+    // One row a flow. protocol: 50 (ESP) or 17 (UDP-encapsulated; else the ports are null). class: "larval",
+    // "rekeyed", "deleted", "never-issued". packets: those sampled. logged: log lines written. evicted:
+    // flows that had to make room; unsampled: packets that the workers did not report, by their limits.
+    {.id = CommandId::show_invalid_spi,
+     .path = "show invalid-spi",
+     .where = Where::answer,
+     .summary = "ESP flows whose SPI led to no active SA, and why",
+     .help =
+         "Each flow is classified: the SA is still being set up (larval), was just rekeyed, was deleted, or\n"
+         "the SPI was never issued here. `show spi` tells more of one SPI.",
+     .example = "show invalid-spi",
+     .result = R"({"flows": [{"source": "192.0.2.2", "destination": "192.0.2.1", "spi": "0xdeadbeef",
+                              "protocol": 17, "source_port": 4500, "destination_port": 4500, "port": "outside",
+                              "class": "never-issued", "explanation": "no SA has had this SPI",
+                              "packets": 12, "first": "2025-03-01T12:00:00Z", "last": "2025-03-01T12:00:09Z",
+                              "logged": 1}],
+                   "limit": 4096, "evicted": 0, "unsampled": 0})"},
+
+    // link: up, down, gone. twin: the TAP device in the kernel. offloads: those in use.
+    {.id = CommandId::show_ports,
+     .path = "show ports",
+     .where = Where::answer,
+     .summary = "Ports: link, counters, offloads",
+     .help = "`missed` counts frames the NIC dropped because the workers did not take them in time.",
+     .example = "show ports",
+     .result = R"({"ports": [{"name": "outside", "device": "0000:3b:00.0", "driver": "net_ice", "link": "up",
+                              "speed_mbps": 25000, "mac": "02:00:00:00:00:01", "mtu": 1500, "vlan": 0,
+                              "ipsec": true, "twin": "outside", "addresses": ["192.0.2.1/24"],
+                              "rx": {"packets": 812, "bytes": 97440, "errors": 0, "missed": 0, "no_buffer": 0},
+                              "tx": {"packets": 790, "bytes": 94800, "errors": 0},
+                              "offloads": ["rx-ipv4-checksum"]}]})"},
+
+    // packets: taken in. idle_share: 0..1, part of the cycles without packets. cycles_per_packet: in stage
+    // order. burst_histogram: polls that returned from..to packets. conservation: received + from_host =
+    // tx + host + control + consumed + drops, read at a loop boundary; `control` is the control core's own.
+    {.id = CommandId::show_workers,
+     .path = "show workers",
+     .where = Where::answer,
+     .summary = "Workers: cycles a packet by stage, burst sizes, idle share",
+     .help =
+         "The balance line adds up what each worker took in and what became of it; the two sides must be\n"
+         "equal. A worker whose idle share is near 0 and whose bursts are full is at its limit.",
+     .example = "show workers",
+     .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "idle_share": 0.97,
+                                "cycles_per_packet": [{"stage": "parse", "cycles": 21.5}],
+                                "burst_histogram": [{"from": 1, "to": 1, "bursts": 12}],
+                                "conservation": {"received": 1600, "from_host": 2, "tx": 1590, "host": 4,
+                                                 "control": 0, "consumed": 1, "drops": 7, "holds": true}}],
+                   "control": {"cpu": 0,
+                               "conservation": {"received": 0, "from_host": 2, "tx": 0, "host": 0, "control": 0,
+                                                "consumed": 0, "drops": 0, "holds": true}},
+                   "tsc_hz": 2100000000})"},
+
+    // state: "connected", "resolved", "unresolved", "local", "blackhole". source: "kernel",
+    // "configuration". action: protect, bypass, discard; connection and spi are null unless protect (spi
+    // also while there is no SA).
+    {.id = CommandId::show_routes,
+     .path = "show routes",
+     .where = Where::answer,
+     .summary = "Routes with their next hops, and the outbound policies",
+     .help =
+         "Routes and neighbours mirror the kernel's: use `ip route` and `ip neigh` on the port's twins to\n"
+         "change them. Policies come from the configuration.",
+     .example = "show routes",
+     .result = R"({"routes": [{"prefix": "10.9.0.0/16", "via": "10.1.0.254", "port": "inside",
+                               "state": "resolved", "mac": "02:00:00:00:00:fe", "source": "kernel"}],
+                   "policies": [{"to": "10.2.0.0/24", "action": "protect", "connection": "branch",
+                                 "spi": "0x00002001"}]})"},
+
+    {.id = CommandId::show_status,
+     .path = "show status",
+     .where = Where::answer,
+     .summary = "The daemon at a glance: uptime, configuration, use of its limits",
+     .help = "Each `n of m` names a limit of the configuration and how much of it is in use.",
+     .example = "show status",
+     .result = R"({"version": "0.1.0", "pid": 4711, "started": "2025-03-01T12:00:00Z", "uptime_s": 3600,
+                   "configuration": "/etc/espgate/espgate.conf", "socket": "/run/espgate/espgate.sock",
+                   "crypto_engine": "ipsec-mb", "crypto_implementation": "AVX512 VAES", "hugepages": true,
+                   "workers": 1, "ports": {"up": 2, "total": 2},
+                   "inbound_sas": {"active": 1, "larval": 0, "retired": 0, "limit": 10000},
+                   "outbound_sas": {"active": 1, "larval": 0, "retired": 0, "limit": 10000},
+                   "buffers": {"in_use": 300, "limit": 16384}, "routes": {"in_use": 4, "limit": 16384},
+                   "policies": {"in_use": 1, "limit": 16384}, "neighbours": {"in_use": 2, "limit": 4096}})"},
+
+    {.id = CommandId::show_version,
+     .path = "show version",
+     .where = Where::answer,
+     .summary = "Versions of the running daemon and of what it stands on",
+     .help = "`espgatectl --version` is the client's own.",
+     .example = "show version",
+     .result = R"({"version": "0.1.0", "dpdk": "22.11.11", "crypto_engine": "ipsec-mb",
+                   "crypto_implementation": "AVX512 VAES", "crypto_library": "IPsec-MB 1.3.0"})"},
+};
+
+}  // namespace
+
+std::span<const Command> show_rows() {
+  return rows;
+}
+
+}  // namespace espgate::cli

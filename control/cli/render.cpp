@@ -1,0 +1,90 @@
+#include "control/cli/render.hpp"
+
+#include <fmt/format.h>
+
+#include "control/cli/render_parts.hpp"
+
+namespace espgate::cli {
+namespace {
+
+using nlohmann::json;
+
+std::string render_items(const Command& command, const json& result, bool color) {
+  std::string text;
+  for (const auto& item : array_at(result, command.items)) text += render_item(command, item, color);
+  return text;
+}
+
+std::string render_words(const json& result) {
+  std::string text;
+  for (const auto& word : array_at(result, "words")) {
+    text += text_at(word, "word") + "\t" + text_at(word, "description") + "\n";
+  }
+  return text;
+}
+
+std::string traced_port(const json& result) {
+  const std::string port = text_at(result, "port");
+  return port == "-" ? "any port" : "port " + port;
+}
+
+}  // namespace
+
+std::string render(const Command& command, const json& arguments, const json& result, bool color) {
+  switch (command.id) {
+    case CommandId::show_drops:
+      return render_drop_groups(result, color);
+    case CommandId::show_drops_ipsec:
+      return render_drop_reasons(arguments, result, color);
+    case CommandId::show_sa:
+      return render_sas(arguments, result, color);
+    case CommandId::show_spi:
+      return render_spi(result, color);
+    case CommandId::show_invalid_spi:
+      return render_invalid_spi(result, color);
+    case CommandId::show_ports:
+      return render_ports(result, color);
+    case CommandId::show_workers:
+      return render_workers(result, color);
+    case CommandId::show_routes:
+      return render_routes(result, color);
+    case CommandId::show_status:
+      return render_status(result, color);
+    case CommandId::show_version:
+      return render_version(result, color);
+    case CommandId::clear_drops:
+      return fmt::format("drop counts start over; they had reached {}\n", text_at(result, "cleared"));
+    case CommandId::trace_add:
+      return fmt::format("tracing the next {} packets of {}; `espgatectl trace show` displays them\n",
+                         text_at(result, "armed"), traced_port(result));
+    case CommandId::trace_show:
+    case CommandId::capture:
+      return render_items(command, result, color);
+    case CommandId::trace_clear:
+      return fmt::format("{} traced packets forgotten\n", text_at(result, "forgotten"));
+    case CommandId::sa_reserve:
+      return fmt::format("SPI {} reserved\n", text_at(result, "spi"));
+    case CommandId::sa_delete:
+      return fmt::format("SPI {} of connection {} deleted, now {}\n", text_at(result, "spi"),
+                         text_at(result, "connection"), text_at(result, "state"));
+    case CommandId::reload:
+      return render_reload(result, color);
+    case CommandId::completion:
+      return result.value("script", "");
+    case CommandId::complete:
+      return render_words(result);
+    case CommandId::manual:
+      return result.value("page", "");
+  }
+  return result.dump(2) + "\n";
+}
+
+bool shows_items(const Command& command) {
+  return command.id == CommandId::trace_show || command.id == CommandId::capture;
+}
+
+std::string render_item(const Command& command, const json& item, bool color) {
+  return command.id == CommandId::capture ? render_frame(item, color) : render_traced_packet(item, color);
+}
+
+}  // namespace espgate::cli

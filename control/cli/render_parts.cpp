@@ -1,0 +1,80 @@
+#include "control/cli/render_parts.hpp"
+
+#include <fmt/format.h>
+
+namespace espgate::cli {
+namespace {
+
+using nlohmann::json;
+
+const json& at(const json& object, std::string_view path) {
+  static const json missing;
+  const json* place = &object;
+  while (!path.empty()) {
+    const auto dot = std::min(path.find('.'), path.size());
+    const std::string key{path.substr(0, dot)};
+    if (!place->is_object() || !place->contains(key)) return missing;
+    place = &(*place)[key];
+    path.remove_prefix(std::min(dot + 1, path.size()));
+  }
+  return *place;
+}
+
+std::string harmless(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string text_of(const json& value) {
+  if (value.is_null()) return "-";
+  if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
+  if (value.is_string()) return harmless(value.get<std::string>());
+  if (!value.is_array()) return value.dump();
+  std::string text;
+  for (const auto& element : value) text += fmt::format("{}{}", text.empty() ? "" : ", ", text_of(element));
+  return text.empty() ? "-" : text;
+}
+
+}  // namespace
+
+std::string text_at(const json& object, std::string_view path) {
+  return text_of(at(object, path));
+}
+
+std::uint64_t count_at(const json& object, std::string_view path) {
+  const json& value = at(object, path);
+  return value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+}
+
+const json& array_at(const json& object, std::string_view path) {
+  static const json empty = json::array();
+  const json& value = at(object, path);
+  return value.is_array() ? value : empty;
+}
+
+std::string part_of(const json& object, std::string_view part, std::string_view whole) {
+  return fmt::format("{} of {}", text_at(object, part), text_at(object, whole));
+}
+
+std::string detail_line(std::string_view key, const std::string& value) {
+  return fmt::format("  {:<18}{}\n", key, value);
+}
+
+std::string time_at(const json& object, std::string_view path) {
+  std::string text = text_at(object, path);
+  if (text.size() < 20 || text[10] != 'T' || text.back() != 'Z') return text;
+  text[10] = ' ';
+  text.pop_back();
+  return text;
+}
+
+std::string endpoint_at(const json& object, std::string_view address, std::string_view port) {
+  const std::string host = text_at(object, address);
+  if (at(object, port).is_null()) return host;
+  const bool v6 = host.find(':') != std::string::npos;
+  return fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", text_at(object, port));
+}
+
+}  // namespace espgate::cli

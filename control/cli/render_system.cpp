@@ -1,0 +1,203 @@
+#include <fmt/format.h>
+
+#include "control/cli/render_parts.hpp"
+#include "control/cli/text_table.hpp"
+
+namespace espgate::cli {
+namespace {
+
+using nlohmann::json;
+
+std::string speed(const json& port) {
+  const auto mbps = count_at(port, "speed_mbps");
+  if (mbps == 0) return "-";
+  return mbps % 1000 == 0 ? fmt::format("{} G", mbps / 1000) : fmt::format("{} M", mbps);
+}
+
+std::string balance(const json& place, bool color) {
+  const std::string text =
+      fmt::format("rx {} + from host {} = tx {} + host {} + control {} + consumed {} + drops {}",
+                  text_at(place, "conservation.received"), text_at(place, "conservation.from_host"),
+                  text_at(place, "conservation.tx"), text_at(place, "conservation.host"),
+                  text_at(place, "conservation.control"), text_at(place, "conservation.consumed"),
+                  text_at(place, "conservation.drops"));
+  const bool holds = text_at(place, "conservation.holds") == "yes";
+  return fmt::format("{}  {}", text, holds ? "(holds)" : alarm("(DOES NOT HOLD)", color));
+}
+
+std::string idle_percent(const json& worker) {
+  const auto found = worker.find("idle_share");
+  if (found == worker.end() || !found->is_number()) return "-";
+  return fmt::format("{:.1f} %", 100 * found->get<double>());
+}
+
+std::string cycles(const json& worker) {
+  std::string text;
+  for (const auto& stage : array_at(worker, "cycles_per_packet")) {
+    const double value = stage.is_object() && stage.contains("cycles") && stage["cycles"].is_number()
+                             ? stage["cycles"].get<double>()
+                             : 0;
+    text += fmt::format("{}{} {:.1f}", text.empty() ? "" : "  ", text_at(stage, "stage"), value);
+  }
+  return text.empty() ? "-" : text;
+}
+
+std::string bursts(const json& worker) {
+  std::string text;
+  for (const auto& bin : array_at(worker, "burst_histogram")) {
+    const std::string from = text_at(bin, "from");
+    const std::string to = text_at(bin, "to");
+    text += fmt::format("{}{}: {}", text.empty() ? "" : "  ",
+                        from == to ? from : fmt::format("{}-{}", from, to), text_at(bin, "bursts"));
+  }
+  return text.empty() ? "-" : text;
+}
+
+}  // namespace
+
+std::string render_ports(const json& result, bool color) {
+  const auto& ports = array_at(result, "ports");
+  TextTable state({{"Port"},
+                   {"Link"},
+                   {"Speed"},
+                   {"MAC"},
+                   {"MTU", Align::right},
+                   {"VLAN", Align::right},
+                   {"IPsec"},
+                   {"Twin"},
+                   {"Driver"},
+                   {"Device"}});
+  TextTable counters({{"Port"},
+                      {"Rx packets", Align::right},
+                      {"Rx bytes", Align::right},
+                      {"Errors", Align::right},
+                      {"Missed", Align::right},
+                      {"No buffer", Align::right},
+                      {"Tx packets", Align::right},
+                      {"Tx bytes", Align::right},
+                      {"Errors", Align::right}});
+  std::string rest;
+  for (const auto& port : ports) {
+    const std::string link = text_at(port, "link");
+    state.add({text_at(port, "name"),
+               {link, link == "up" ? Mark::plain : Mark::alarm},
+               speed(port),
+               text_at(port, "mac"),
+               text_at(port, "mtu"),
+               text_at(port, "vlan"),
+               text_at(port, "ipsec"),
+               text_at(port, "twin"),
+               text_at(port, "driver"),
+               text_at(port, "device")});
+    counters.add({text_at(port, "name"), text_at(port, "rx.packets"), text_at(port, "rx.bytes"),
+                  text_at(port, "rx.errors"), text_at(port, "rx.missed"), text_at(port, "rx.no_buffer"),
+                  text_at(port, "tx.packets"), text_at(port, "tx.bytes"), text_at(port, "tx.errors")});
+    rest += fmt::format("{}\n", text_at(port, "name"));
+    rest += detail_line("addresses", text_at(port, "addresses"));
+    rest += detail_line("offloads", text_at(port, "offloads"));
+  }
+  if (state.empty()) return "no ports\n";
+  return state.text(color) + "\n" + counters.text(color) + "\n" + rest;
+}
+
+std::string render_workers(const json& result, bool color) {
+  TextTable table(
+      {{"Worker", Align::right}, {"CPU", Align::right}, {"Packets", Align::right}, {"Idle", Align::right}});
+  std::string rest;
+  for (const auto& worker : array_at(result, "workers")) {
+    table.add({text_at(worker, "worker"), text_at(worker, "cpu"), text_at(worker, "packets"),
+               idle_percent(worker)});
+    rest += fmt::format("\nWorker {}\n", text_at(worker, "worker"));
+    rest += detail_line("cycles a packet", cycles(worker));
+    rest += detail_line("burst sizes", bursts(worker));
+    rest += detail_line("balance", balance(worker, color));
+  }
+  if (result.contains("control") && result["control"].is_object()) {
+    rest += fmt::format("\nControl core (CPU {})\n", text_at(result, "control.cpu"));
+    rest += detail_line("balance", balance(result["control"], color));
+  }
+  return table.text(color) + rest;
+}
+
+std::string render_routes(const json& result, bool color) {
+  TextTable routes({{"Prefix"}, {"Via"}, {"Port"}, {"State"}, {"MAC"}, {"Source"}});
+  for (const auto& route : array_at(result, "routes")) {
+    const std::string state = text_at(route, "state");
+    routes.add({text_at(route, "prefix"),
+                text_at(route, "via"),
+                text_at(route, "port"),
+                {state, state == "unresolved" ? Mark::alarm : Mark::plain},
+                text_at(route, "mac"),
+                text_at(route, "source")});
+  }
+  TextTable policies({{"Destination"}, {"Action"}, {"Connection"}, {"SPI"}});
+  for (const auto& policy : array_at(result, "policies")) {
+    policies.add({text_at(policy, "to"), text_at(policy, "action"), text_at(policy, "connection"),
+                  text_at(policy, "spi")});
+  }
+  const std::string first = routes.empty() ? "no routes\n" : routes.text(color);
+  return first + "\n" + (policies.empty() ? "no policies\n" : policies.text(color));
+}
+
+namespace {
+
+std::string uptime(const json& result) {
+  const auto s = count_at(result, "uptime_s");
+  std::string text = s >= 86'400 ? fmt::format("{} d ", s / 86'400) : "";
+  return text + fmt::format("{:02}:{:02}:{:02}", s / 3'600 % 24, s / 60 % 60, s % 60);
+}
+
+std::string sa_use(const json& result, const std::string& which) {
+  return fmt::format("{} active, {} larval, {} retired of {}", text_at(result, which + ".active"),
+                     text_at(result, which + ".larval"), text_at(result, which + ".retired"),
+                     text_at(result, which + ".limit"));
+}
+
+}  // namespace
+
+std::string render_status(const json& result, bool) {
+  std::string text =
+      fmt::format("espgated {}, process {}\n", text_at(result, "version"), text_at(result, "pid"));
+  text += detail_line("up", fmt::format("{} since {} UTC", uptime(result), time_at(result, "started")));
+  text += detail_line("configuration", text_at(result, "configuration"));
+  text += detail_line("socket", text_at(result, "socket"));
+  text += detail_line("crypto",
+                      text_at(result, "crypto_engine") + ", " + text_at(result, "crypto_implementation"));
+  text += detail_line("hugepages", text_at(result, "hugepages"));
+  text += detail_line("workers", text_at(result, "workers"));
+  text += detail_line("ports up", part_of(result, "ports.up", "ports.total"));
+  text += detail_line("inbound SAs", sa_use(result, "inbound_sas"));
+  text += detail_line("outbound SAs", sa_use(result, "outbound_sas"));
+  for (const std::string limit : {"buffers", "routes", "policies", "neighbours"}) {
+    text += detail_line(limit, part_of(result, limit + ".in_use", limit + ".limit"));
+  }
+  return text;
+}
+
+std::string render_version(const json& result, bool) {
+  std::string text = fmt::format("espgated {}\n", text_at(result, "version"));
+  text += detail_line("DPDK", text_at(result, "dpdk"));
+  text += detail_line("crypto engine", text_at(result, "crypto_engine"));
+  text += detail_line("implementation", text_at(result, "crypto_implementation"));
+  return text + detail_line("library", text_at(result, "crypto_library"));
+}
+
+std::string render_reload(const json& result, bool color) {
+  TextTable table({{"What"},
+                   {"Added", Align::right},
+                   {"Removed", Align::right},
+                   {"Changed", Align::right},
+                   {"Kept", Align::right}});
+  for (const auto& change : array_at(result, "changes")) {
+    table.add({text_at(change, "what"), text_at(change, "added"), text_at(change, "removed"),
+               text_at(change, "changed"), text_at(change, "kept")});
+  }
+  std::string text = fmt::format("reloaded {}\n\n", text_at(result, "configuration")) + table.text(color);
+  if (!array_at(result, "restart_needed").empty()) {
+    const std::string needed = fmt::format("restart needed for: {}", text_at(result, "restart_needed"));
+    text += fmt::format("\n{}\n", alarm(needed, color));
+  }
+  return text;
+}
+
+}  // namespace espgate::cli

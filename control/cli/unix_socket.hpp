@@ -1,0 +1,44 @@
+// The daemon's Unix socket: listening on it, and who is there already.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "control/cli/protocol.hpp"
+#include "control/cli/unique_fd.hpp"
+#include "datapath/base/expected.hpp"
+
+namespace espgate::cli {
+
+// A listening socket at `path`; the file goes when this does, unless somebody put another in its place.
+class ListeningSocket {
+ public:
+  // Takes the place of a stale socket that a killed daemon left. Errors: another espgated listens there
+  // (its pid is named), the path holds something else, is too long or may not be written. The folder
+  // is made if only its last part is missing. `mode` is the file's from the first moment on.
+  static Expected<ListeningSocket> open(const std::string& path, mode_t mode);
+
+  ListeningSocket(ListeningSocket&& other) noexcept;
+  ListeningSocket& operator=(ListeningSocket&&) = delete;
+  ~ListeningSocket();
+
+  int fd() const { return fd_.get(); }
+
+ private:
+  ListeningSocket(UniqueFd fd, std::string path);
+
+  UniqueFd fd_;
+  std::string path_;
+  dev_t device_ = 0;  // which file at path_ is ours
+  ino_t inode_ = 0;
+};
+
+// A connected, non-blocking socket. The error's `what` is "" when nobody listens there (no such file, or a
+// stale one); for other errors it says what is wrong.
+Expected<UniqueFd> connect_unix(const std::string& path);
+
+// Who is at the other end; zeroes when the kernel does not say.
+Peer peer_of(int fd);
+
+}  // namespace espgate::cli

@@ -1,0 +1,41 @@
+// Frames as a pcap file with nanosecond times, which tshark, Wireshark and tcpdump read.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "control/cli/unique_fd.hpp"
+#include "datapath/base/expected.hpp"
+
+namespace espgate::ctl {
+
+// Little-endian, magic 0xa1b23c4d, link type Ethernet.
+std::string pcap_header();
+// One record: `time_ns` since 1970, `data` what was captured of a frame of `length_bytes`.
+std::string pcap_record(std::uint64_t time_ns, std::uint32_t length_bytes,
+                        std::span<const std::uint8_t> data);
+
+// Where the file goes. Each record is written whole before the next one is taken, so that a reader at the
+// other end of a pipe sees it at once and a file is complete at any moment.
+class PcapFile {
+ public:
+  // `path` "-" is standard output. Errors: the file cannot be made, or standard output is a terminal. What
+  // was in the file stays until begin().
+  static Expected<PcapFile> open(const std::string& path);
+
+  // Empties the file and writes the header; no effect when it is done already.
+  Expected<void> begin();
+  Expected<void> write(const std::string& bytes);
+
+ private:
+  PcapFile(cli::UniqueFd file, int fd, std::string path)
+      : file_(std::move(file)), fd_(fd), path_(std::move(path)) {}
+
+  cli::UniqueFd file_;  // empty for standard output
+  int fd_;
+  std::string path_;
+  bool begun_ = false;
+};
+
+}  // namespace espgate::ctl
