@@ -97,6 +97,8 @@ struct Limits {
   std::uint32_t tombstones = 10'000;  // retired inbound SAs kept to explain late packets
   std::uint32_t tombstone_s = 300;
   std::uint32_t invalid_spi_flows = 4'096;
+
+  bool operator==(const Limits&) const = default;
 };
 
 struct Configuration {

@@ -26,7 +26,7 @@ json port_json(const port::OpenPort& open, const Services& services) {
   const auto statistics = open.statistics();
   const bool present = port.present.load(std::memory_order_relaxed);
   auto addresses = json::array();
-  for (const auto& address : services.host_sync->addresses_of(port.name)) addresses.push_back(address);
+  for (const auto& address : services.addresses(port.name)) addresses.push_back(address);
   return {{"name", port.name},
           {"device", port.device},
           {"driver", port.driver},
@@ -104,8 +104,31 @@ json show_workers(const Services& services) {
           {"tsc_hz", services.gateway->shared().tsc_hz}};
 }
 
+std::string_view hop_state(forward::HopKind kind) {
+  switch (kind) {
+    case forward::HopKind::local: return "local";
+    case forward::HopKind::resolved: return "resolved";
+    case forward::HopKind::unresolved: return "unresolved";
+    case forward::HopKind::glean: return "connected";
+    case forward::HopKind::no_route:
+    case forward::HopKind::blackhole: break;
+  }
+  return "blackhole";
+}
+
+json routes_json(const Services& services) {
+  auto routes = json::array();
+  for (const auto& route : services.host_sync->routes())
+    routes.push_back({{"prefix", net::to_string(route.destination)},
+                      {"via", route.via ? json(net::to_string(*route.via)) : json(nullptr)},
+                      {"port", route.port.empty() ? json(nullptr) : json(route.port)},
+                      {"state", hop_state(route.kind)},
+                      {"mac", route.mac ? json(fmt::format("{:02x}", fmt::join(*route.mac, ":"))) : json(nullptr)},
+                      {"source", route.origin == host::RouteOrigin::fixed ? "built-in" : "kernel"}});
+  return routes;
+}
+
 json policies_json(const Services& services) {
-  std::unordered_map<std::uint32_t, const sa::OutboundSa*> unused;
   auto policies = json::array();
   std::unordered_map<std::string, std::string> owners;
   for (const auto& connection : services.configuration->connections)
@@ -159,7 +182,7 @@ json show_status(const Services& services) {
           {"buffers", use(services.gateway->buffers_in_use(), limits.buffers)},
           {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},
           {"policies", use(services.gateway->forwarding().policies().size(), limits.policies)},
-          {"neighbours", use(services.host_sync->neighbours(), limits.neighbours)}};
+          {"neighbours", use(services.host_sync->statistics().hops, limits.neighbours)}};
 }
 
 }  // namespace
@@ -173,7 +196,7 @@ void add_system_commands(Services& services, cli::Handlers& handlers) {
   handlers.answer(cli::CommandId::show_workers,
                   [&services](const cli::Request&) -> Expected<json> { return show_workers(services); });
   handlers.answer(cli::CommandId::show_routes, [&services](const cli::Request&) -> Expected<json> {
-    return json{{"routes", services.host_sync->routes_json()}, {"policies", policies_json(services)}};
+    return json{{"routes", routes_json(services)}, {"policies", policies_json(services)}};
   });
   handlers.answer(cli::CommandId::show_status,
                   [&services](const cli::Request&) -> Expected<json> { return show_status(services); });

@@ -12,7 +12,7 @@
 #include <rte_ring_elem.h>
 
 #include "control/sa/sa_manager.hpp"
-#include "drivers/crypto/make_engine.hpp"
+#include "drivers/crypto/engines.hpp"
 #include "drivers/port/eal.hpp"
 
 namespace espgate::daemon {

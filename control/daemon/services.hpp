@@ -32,6 +32,7 @@ struct Services {
   TraceService* trace = nullptr;
   CaptureService* capture = nullptr;
   std::chrono::system_clock::time_point started;
+  std::function<std::vector<std::string>(const std::string& port)> addresses;  // on the port's twin
   std::function<Expected<nlohmann::json>()> reload;
 };
 

@@ -42,11 +42,8 @@ void Worker::forward() {
         finish(row, outer ? no_adjacency : by_family(family, Verdict::NO_ROUTE_V4, Verdict::NO_ROUTE_V6));
         break;
       case forward::HopKind::unresolved:
-        ask_for_neighbour(hop.gateway, hop.port);
-        finish(row, outer ? no_adjacency : Verdict::NEIGHBOUR_UNRESOLVED);
-        break;
       case forward::HopKind::glean:
-        ask_for_neighbour(net::Address::from_bytes(family, destination_of(l3_[row], family)), hop.port);
+        ask_for_neighbour(row);
         finish(row, outer ? no_adjacency : Verdict::NEIGHBOUR_UNRESOLVED);
         break;
       case forward::HopKind::blackhole:

@@ -7,6 +7,7 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#include "datapath/forward/forwarding.hpp"
 #include "datapath/net/address.hpp"
 #include "datapath/sa/spi_miss.hpp"
 #include "datapath/verdict/counters.hpp"
@@ -36,13 +37,13 @@ class RateLimit {
 // A packet on its way to a TAP twin: the mbuf holds an untagged Ethernet frame; mbuf->port is the index
 // of the port whose twin gets it. Ownership passes with the ring.
 //
-// A next hop or destination without a MAC address, for the kernel to ask.
+// A packet met a hop whose next station has no MAC address yet; the kernel is to ask for it.
 struct NeighbourWanted {
-  net::Address address;
-  std::uint8_t port;
-  std::uint8_t unused[2];
+  forward::HopIndex hop;
+  net::Address destination;  // the packet's: whom to ask for on a connected network
+  std::uint8_t unused[3];
 };
-static_assert(sizeof(NeighbourWanted) == 20);
+static_assert(sizeof(NeighbourWanted) == 24);
 
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way.
 struct PuntRings {

@@ -6,6 +6,7 @@
 #include <rte_ring_elem.h>
 
 #include "datapath/net/headers.hpp"
+#include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
@@ -68,9 +69,10 @@ void Worker::untag(unsigned row) {
   rte_pktmbuf_adj(mbuf, net::vlan_tag_bytes);
 }
 
-void Worker::ask_for_neighbour(const net::Address& address, std::uint8_t port) {
+void Worker::ask_for_neighbour(unsigned row) {
   if (!neighbour_limit_.take(burst_.tsc)) return;
-  NeighbourWanted wanted{address, port, {}};
+  const auto family = burst_.family[row];
+  NeighbourWanted wanted{hop_[row], net::Address::from_bytes(family, destination_of(l3_[row], family)), {}};
   // A full ring loses only the question; the next packet asks again.
   (void)rte_ring_mp_enqueue_elem(shared_.rings.neighbour, &wanted, sizeof wanted);
 }

@@ -127,7 +127,7 @@ class Worker {
   void deliver_locally(unsigned row, std::uint8_t port);
   void punt(unsigned row, std::uint8_t port, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
   void untag(unsigned row);
-  void ask_for_neighbour(const net::Address& address, std::uint8_t port);
+  void ask_for_neighbour(unsigned row);
 
   void settle(unsigned row, Verdict verdict);  // counts the verdict; the mbuf is somebody else's now
   void finish(unsigned row, Verdict verdict);  // the same, and the mbuf is freed at the end of the burst

@@ -1,0 +1,350 @@
+#include "control/daemon/daemon.hpp"
+
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+
+#include <fmt/format.h>
+#include <rte_ring_elem.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "control/cli/values.hpp"
+#include "control/config/load.hpp"
+#include "control/daemon/event_loop.hpp"
+#include "control/daemon/reload.hpp"
+#include "control/daemon/services.hpp"
+#include "drivers/host/kernel_commands.hpp"
+#include "drivers/host/netlink_mirror.hpp"
+#include "drivers/port/eal.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+constexpr unsigned records_a_round = 256;
+using namespace std::chrono_literals;
+
+class PolicyTable final : public sa::PolicySink {
+ public:
+  explicit PolicyTable(forward::Forwarding& forwarding) : forwarding_(forwarding) {}
+  Expected<void> set(const net::Prefix& destination, forward::Decision decision) override {
+    return forwarding_.set_policy(destination, decision);
+  }
+  Expected<void> remove(const net::Prefix& destination) override { return forwarding_.remove_policy(destination); }
+
+ private:
+  forward::Forwarding& forwarding_;
+};
+
+void log_line(sa::Severity severity, std::string_view line) {
+  spdlog::log(severity == sa::Severity::warning ? spdlog::level::warn : spdlog::level::info, "{}", line);
+}
+
+// To stderr; under systemd the journal has the time already.
+void start_log(const std::string& level) {
+  auto logger = spdlog::stderr_logger_st("espgated");
+  logger->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l: %v" : "%Y-%m-%dT%H:%M:%S.%e %l: %v");
+  logger->set_level(spdlog::level::from_str(level));
+  spdlog::set_default_logger(std::move(logger));
+}
+
+// The signals that the loop handles, taken from all threads that are made from here on.
+int open_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+class Daemon {
+ public:
+  explicit Daemon(config::Configuration configuration) : configuration_(std::move(configuration)) {}
+  ~Daemon();
+
+  Expected<void> start();
+  void run() { loop_.run(); }
+
+ private:
+  Expected<void> start_server();
+  Expected<void> start_datapath();
+  Expected<void> start_twins();
+  Expected<void> start_host_sync();
+  Expected<void> apply_host_configuration();
+  void start_sas();
+  void watch();
+  void on_signal();
+  void on_link_changes();
+  unsigned take_spi_misses();
+  unsigned take_neighbour_questions();
+  std::vector<std::string> addresses(const std::string& port) const;
+
+  config::Configuration configuration_;
+  EventLoop loop_;
+  Services services_;
+  int signals_ = -1;
+  bool environment_started_ = false;
+  std::unique_ptr<cli::Server> server_;
+  std::unique_ptr<Gateway> gateway_;
+  std::vector<host::Tap> taps_;
+  std::unique_ptr<HostPath> host_path_;
+  std::unique_ptr<host::NetlinkMirror> mirror_;
+  std::optional<host::KernelCommands> kernel_;
+  std::unique_ptr<host::ForwardingRoutes> routes_;
+  std::unique_ptr<host::HostSync> host_sync_;
+  std::unique_ptr<PolicyTable> policies_;
+  std::unique_ptr<sa::SaManager> sas_;
+  std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
+  std::unique_ptr<TraceService> trace_;
+  std::unique_ptr<CaptureService> capture_;
+};
+
+Expected<void> Daemon::start() {
+  services_.started = std::chrono::system_clock::now();
+  services_.configuration = &configuration_;
+  signals_ = open_signals();
+  // The socket comes first: it is how a second espgated with the same socket is found out.
+  if (auto done = start_server(); !done) return done;
+  if (auto done = start_datapath(); !done) return done;
+  if (auto done = start_twins(); !done) return done;
+  if (auto done = start_host_sync(); !done) return done;
+  start_sas();
+  watch();
+  if (auto done = gateway_->start_workers(); !done) return done;
+  const auto took = std::chrono::system_clock::now() - services_.started;
+  spdlog::info("ready: {} ports, {} connections, {} workers, {} ({}); started in {} ms", taps_.size(),
+               configuration_.connections.size(), gateway_->workers().size(), gateway_->engine().name(),
+               gateway_->engine().implementation(),
+               std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+  if (!configuration_.hugepages)
+    spdlog::warn("running without huge pages, which is for trying out: expect a fraction of the speed");
+  sd_notify(0, "READY=1");
+  return {};
+}
+
+Expected<void> Daemon::start_server() {
+  cli::ServerOptions options;
+  options.path = configuration_.socket;
+  options.log = [](const std::string& line) { spdlog::info("{}", line); };
+  services_.reload = [this] { return reload(configuration_, *sas_, *kernel_); };
+  services_.addresses = [this](const std::string& port) { return addresses(port); };
+  auto server = cli::Server::start(std::move(options), make_handlers(services_));
+  if (!server) return server.error();
+  server_ = std::move(*server);
+  return {};
+}
+
+Expected<void> Daemon::start_datapath() {
+  port::EalOptions options;
+  options.instance = fmt::format("espgate-{:08x}", std::hash<std::string>{}(configuration_.socket) & 0xffff'ffff);
+  options.control_cpu = configuration_.control_cpu;
+  options.worker_cpus = configuration_.worker_cpus;
+  options.hugepages = configuration_.hugepages;
+  options.memory_mb = memory_needed_mb(configuration_);
+  for (const auto& port : configuration_.ports) {
+    if (port::is_pci_address(port.device))
+      options.pci_addresses.push_back(port.device);
+    else
+      options.vdevs.push_back(port::vdev_for(port.device, static_cast<unsigned>(options.worker_cpus.size())));
+  }
+  if (auto started = port::start_eal(options); !started) return started;
+  environment_started_ = true;
+  auto gateway = Gateway::create(configuration_);
+  if (!gateway) return gateway.error();
+  gateway_ = std::move(*gateway);
+  services_.gateway = gateway_.get();
+  trace_ = std::make_unique<TraceService>(gateway_->shared());
+  capture_ = std::make_unique<CaptureService>(gateway_->shared());
+  services_.trace = trace_.get();
+  services_.capture = capture_.get();
+  return {};
+}
+
+Expected<void> Daemon::start_twins() {
+  for (const auto& open : gateway_->ports()) {
+    const auto& port = open->port();
+    auto tap = host::Tap::create({port.name, port.mac, port.mtu});
+    if (!tap) return tap.error();
+    taps_.push_back(std::move(*tap));
+    if (auto carrier = taps_.back().set_carrier(open->link().up); !carrier) return carrier;
+  }
+  host_path_ = std::make_unique<HostPath>(taps_, gateway_->shared().rings, gateway_->buffers());
+  services_.host_path = host_path_.get();
+  return {};
+}
+
+Expected<void> Daemon::start_host_sync() {
+  auto kernel = host::KernelCommands::create();
+  if (!kernel) return kernel.error();
+  kernel_.emplace(std::move(*kernel));
+
+  host::NetlinkMirror::Options mirror_options;
+  mirror_options.routes = configuration_.limits.routes;
+  mirror_options.neighbours = configuration_.limits.neighbours;
+  host::HostSync::Options options;
+  for (std::size_t i = 0; i < taps_.size(); ++i) {
+    const auto& port = gateway_->ports()[i]->port();
+    mirror_options.ifindexes.insert(taps_[i].ifindex());
+    options.ports.push_back({static_cast<std::uint8_t>(i), taps_[i].ifindex(), port.name, port.mac, port.mtu, port.vlan});
+  }
+  options.ask_neighbour = [this](int ifindex, const net::Address& address) {
+    return kernel_->resolve_neighbour(ifindex, address);
+  };
+  options.log = [](const std::string& line) { spdlog::warn("{}", line); };
+  auto mirror = host::NetlinkMirror::create(mirror_options);
+  if (!mirror) return mirror.error();
+  mirror_ = std::move(*mirror);
+  routes_ = std::make_unique<host::ForwardingRoutes>(gateway_->forwarding());
+  host_sync_ = std::make_unique<host::HostSync>(*routes_, mirror_->view(), std::move(options));
+  services_.host_sync = host_sync_.get();
+  if (auto done = apply_host_configuration(); !done) return done;
+  if (auto started = mirror_->start([this](const host::Event& event) { host_sync_->on_event(event); }); !started)
+    return started;
+  while (!host_sync_->settle(host::HostSync::Clock::now())) {
+  }
+  return {};
+}
+
+// Addresses and routes of the file go into the kernel, from where they come back like any others.
+Expected<void> Daemon::apply_host_configuration() {
+  for (std::size_t i = 0; i < taps_.size(); ++i)
+    for (const auto& address : configuration_.ports[i].addresses)
+      if (auto added = kernel_->add_address(taps_[i].ifindex(), address); !added) return added;
+  for (const auto& route : configuration_.routes)
+    if (auto added = kernel_->add_route({route.to, route.via, 0, 0}); !added) {
+      added.error().what = fmt::format("{}:{}: {}", configuration_.file, route.line, added.error().what);
+      return added;
+    }
+  return {};
+}
+
+void Daemon::start_sas() {
+  policies_ = std::make_unique<PolicyTable>(gateway_->forwarding());
+  sa::SaManager::Options options;
+  options.tombstones = configuration_.limits.tombstones;
+  options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
+  sas_ = std::make_unique<sa::SaManager>(
+      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line}, options);
+  const auto result = sas_->configure(configuration_, now());
+  for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
+  recovery::InvalidSpiHandler::Options spi_options;
+  spi_options.flows = configuration_.limits.invalid_spi_flows;
+  invalid_spi_ =
+      std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
+  services_.sas = sas_.get();
+  services_.invalid_spi = invalid_spi_.get();
+}
+
+void Daemon::watch() {
+  loop_.watch(signals_, [this] { on_signal(); });
+  loop_.watch(server_->fd(), [this] { server_->serve(); });
+  loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
+  for (std::size_t i = 0; i < taps_.size(); ++i) loop_.watch(taps_[i].fd(), [this, i] { host_path_->take(i); });
+  loop_.poll([this] { return host_path_->deliver(); });
+  loop_.poll([this] { return take_spi_misses(); });
+  loop_.poll([this] { return take_neighbour_questions(); });
+  loop_.poll([this] { return trace_->poll() + capture_->poll(); });
+  loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
+  loop_.every(10ms, [this] { sas_->tick(now()); });
+  loop_.every(100ms, [this] {
+    const auto time = host::HostSync::Clock::now();
+    mirror_->tick(time);
+    host_sync_->tick(time);
+  });
+  loop_.every(1s, [this] {
+    invalid_spi_->tick(now());
+    on_link_changes();
+  });
+}
+
+void Daemon::on_signal() {
+  signalfd_siginfo info;
+  while (read(signals_, &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo != SIGHUP) {
+      spdlog::info("stopping: {}", strsignal(static_cast<int>(info.ssi_signo)));
+      sd_notify(0, "STOPPING=1");
+      loop_.stop();
+      continue;
+    }
+    const auto reloaded = services_.reload();
+    if (reloaded)
+      spdlog::info("configuration reloaded");
+    else
+      spdlog::error("configuration not reloaded: {}", reloaded.error().text());
+  }
+}
+
+void Daemon::on_link_changes() {
+  for (std::size_t i = 0; i < taps_.size(); ++i) {
+    auto& open = *gateway_->ports()[i];
+    if (!open.refresh_link()) continue;
+    const auto& port = open.port();
+    const bool present = port.present.load(std::memory_order_relaxed);
+    if (!present)
+      spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted", port.name,
+                    port.device);
+    else
+      spdlog::warn("port {}: link {}", port.name, open.link().up ? "up" : "down");
+    if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier) spdlog::warn("{}", carrier.error().text());
+  }
+}
+
+std::vector<std::string> Daemon::addresses(const std::string& port) const {
+  std::vector<std::string> texts;
+  for (const auto& tap : taps_)
+    for (const auto& [ifindex, address] : mirror_->view().addresses)
+      if (tap.name() == port && ifindex == tap.ifindex())
+        texts.push_back(fmt::format("{}/{}", net::to_string(address.address), address.prefix_length));
+  return texts;
+}
+
+unsigned Daemon::take_spi_misses() {
+  std::array<sa::SpiMiss, records_a_round> misses;
+  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.spi, misses.data(),
+                                                        sizeof misses[0], records_a_round, nullptr);
+  if (count == 0) return 0;
+  const auto time = now();
+  for (unsigned i = 0; i < count; ++i)
+    invalid_spi_->handle(misses[i], gateway_->ports()[misses[i].port]->port().name, time);
+  return count;
+}
+
+unsigned Daemon::take_neighbour_questions() {
+  std::array<worker::NeighbourWanted, records_a_round> wanted;
+  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.neighbour, wanted.data(),
+                                                        sizeof wanted[0], records_a_round, nullptr);
+  const auto time = host::HostSync::Clock::now();
+  for (unsigned i = 0; i < count; ++i) host_sync_->neighbour_wanted(wanted[i].hop, wanted[i].destination, time);
+  return count;
+}
+
+Daemon::~Daemon() {
+  if (gateway_) gateway_->stop_workers();
+  sas_.reset();
+  host_sync_.reset();
+  mirror_.reset();
+  taps_.clear();
+  gateway_.reset();
+  if (environment_started_) port::stop_eal();
+  if (signals_ >= 0) close(signals_);
+}
+
+}  // namespace
+
+Moment now() {
+  return {std::chrono::steady_clock::now().time_since_epoch(), std::chrono::system_clock::now()};
+}
+
+Expected<void> run(config::Configuration configuration) {
+  start_log(configuration.log_level);
+  Daemon daemon(std::move(configuration));
+  if (auto started = daemon.start(); !started) return started;
+  daemon.run();
+  return {};
+}
+
+}  // namespace espgate::daemon
