@@ -124,8 +124,7 @@ bool SaTable::supports(Lookup lookup) {
   __builtin_cpu_init();  // also called before main, when nobody else may have
   switch (lookup) {
     case Lookup::avx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi");
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("bmi");
     case Lookup::avx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
     case Lookup::sse42:

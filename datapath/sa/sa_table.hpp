@@ -49,8 +49,8 @@ class SaTable {
 
   // Any thread. The SA index, or no_sa.
   std::uint32_t find(std::uint32_t spi) const;
-  // Looks up a burst of at most 64: out[i] is the index of spis[i] or no_sa. Brings the buckets of the
-  // whole burst into the cache before it compares any.
+  // Looks up a burst of at most 64: out[i] is the index of spis[i] or no_sa. Buckets are brought
+  // into the cache well before they are compared.
   void find(std::span<const std::uint32_t> spis, std::uint32_t* out) const;
 
   // The instruction set that bulk lookup uses on this machine: "avx512", "avx2" or "sse4.2"

@@ -1,137 +1,142 @@
 // Bulk lookup by vector compare, once for each instruction set.
 //
-// All have the same shape: the buckets of the whole burst are prefetched; then each key is compared with
-// the 16 slots of its two buckets at once, without a branch on the outcome; then the slot that matched
-// is read again as one atomic word, since a vector load is not atomic as a whole. Where nothing matched
-// some slot is read all the same, and its SPI, which differs, tells.
+// All have the same shape: buckets are prefetched some keys ahead; each key is compared with the 16
+// slots of its two buckets at once, without a branch on the outcome; the slot that matched is read again
+// as one atomic word, since a vector load is not atomic as a whole. Where nothing matched some slot is
+// read all the same, and its SPI, which differs, tells.
 #include <immintrin.h>
+
+#include <algorithm>
 
 #include "datapath/sa/sa_table_bucket.hpp"
 
 namespace espgate::sa::detail {
 namespace {
 
-constexpr std::size_t largest_burst = 64;
+class Burst {
+ public:
+  Burst(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis, std::size_t count)
+      : buckets_(buckets), mask_(mask), spis_(spis), count_(count) {
+    for (std::size_t i = 0; i < std::min(keys_ahead, count); ++i) prefetch(i);
+  }
 
-// Keeps the compiler from moving vector loads, of which it does not know that they race, past the
-// caller's look at the table's move count. The processor does not reorder loads.
-inline void end_of_vector_loads() {
-  asm volatile("" ::: "memory");
-}
+  void prefetch_beyond(std::size_t i) {
+    if (i + keys_ahead < count_) prefetch(i + keys_ahead);
+  }
 
-inline std::uint32_t reread(const Bucket& bucket, unsigned slot, std::uint32_t spi) {
-  const std::uint64_t word = bucket.slots[slot].load(std::memory_order_acquire);
-  return spi_of(word) == spi ? index_of(word) : no_sa;
-}
+  std::size_t count() const { return count_; }
+  int spi(std::size_t i) const { return static_cast<int>(spis_[i]); }
+  const Bucket* first(std::size_t i) const { return first_[i]; }
+  const Bucket* second(std::size_t i) const { return second_[i]; }
 
-struct BurstBuckets {
-  const Bucket* first[largest_burst];
-  const Bucket* second[largest_burst];
+  // `position` 0..7 is a slot of the first bucket, 8..15 one of the second; of other values the low
+  // four bits count.
+  void read_slot(std::size_t i, unsigned position) {
+    const Bucket* bucket = (position & slots_a_bucket) != 0 ? second_[i] : first_[i];
+    words_[i] = bucket->slots[position % slots_a_bucket].load(std::memory_order_acquire);
+  }
+
+  // True when any was not found. no_sa is all ones, so "or" does what a branch on hit or miss would.
+  bool finish(std::uint32_t* out) const {
+    // Keeps the compiler from moving vector loads, of which it does not know that they race, past the
+    // caller's look at the table's move count. The processor does not reorder loads.
+    asm volatile("" ::: "memory");
+    std::uint32_t missed = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      const auto differs = static_cast<std::uint32_t>(spi_of(words_[i]) != spis_[i]);
+      out[i] = index_of(words_[i]) | (0u - differs);
+      missed |= static_cast<std::uint32_t>(out[i] == no_sa);
+    }
+    return missed != 0;
+  }
+
+ private:
+  // Two lines each keep the line fill buffers of today's cores busy, and no more than busy.
+  static constexpr std::size_t keys_ahead = 16;
+  static constexpr std::size_t largest_burst = 64;
+
+  void prefetch(std::size_t i) {
+    const BucketPair pair = buckets_of(spis_[i], mask_);
+    first_[i] = buckets_ + pair.first;
+    second_[i] = buckets_ + pair.second;
+    __builtin_prefetch(first_[i]);
+    __builtin_prefetch(second_[i]);
+  }
+
+  const Bucket* buckets_;
+  std::uint32_t mask_;
+  const std::uint32_t* spis_;
+  std::size_t count_;
+  const Bucket* first_[largest_burst];
+  const Bucket* second_[largest_burst];
+  alignas(64) std::uint64_t words_[largest_burst];
 };
 
-inline void prefetch_burst(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis,
-                           std::size_t count, BurstBuckets& burst) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const BucketPair pair = buckets_of(spis[i], mask);
-    burst.first[i] = buckets + pair.first;
-    burst.second[i] = buckets + pair.second;
-    __builtin_prefetch(burst.first[i]);
-    __builtin_prefetch(burst.second[i]);
-  }
+inline __m128i spis_of_four_slots(const float* slots) {
+  return _mm_castps_si128(
+      _mm_shuffle_ps(_mm_load_ps(slots), _mm_load_ps(slots + 4), _MM_SHUFFLE(2, 0, 2, 0)));
+}
+
+inline __m128i equal_slots(const Bucket* bucket, __m128i spi) {
+  const auto* line = reinterpret_cast<const float*>(bucket);
+  return _mm_packs_epi32(_mm_cmpeq_epi32(spis_of_four_slots(line), spi),
+                         _mm_cmpeq_epi32(spis_of_four_slots(line + 8), spi));
+}
+
+// The shuffle that gathers eight SPIs works within 128-bit halves, so the slots come out in the order
+// 0 1 4 5 2 3 6 7.
+__attribute__((target("avx2"))) inline unsigned equal_slots_avx2(const Bucket* bucket, __m256i spi) {
+  const auto* line = reinterpret_cast<const float*>(bucket);
+  const __m256 spis =
+      _mm256_shuffle_ps(_mm256_load_ps(line), _mm256_load_ps(line + 8), _MM_SHUFFLE(2, 0, 2, 0));
+  const __m256i equal = _mm256_cmpeq_epi32(_mm256_castps_si256(spis), spi);
+  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(equal)));
 }
 
 }  // namespace
 
 bool find_sse42(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis, std::size_t count,
                 std::uint32_t* out) {
-  BurstBuckets burst;
-  prefetch_burst(buckets, mask, spis, count, burst);
-  bool missed = false;
-  for (std::size_t i = 0; i < count; ++i) {
-    const __m128i spi = _mm_set1_epi32(static_cast<int>(spis[i]));
-    __m128i equal[2];
-    for (unsigned side = 0; side < 2; ++side) {
-      const auto* line = reinterpret_cast<const float*>(side == 0 ? burst.first[i] : burst.second[i]);
-      const __m128 low = _mm_shuffle_ps(_mm_load_ps(line), _mm_load_ps(line + 4), _MM_SHUFFLE(2, 0, 2, 0));
-      const __m128 high =
-          _mm_shuffle_ps(_mm_load_ps(line + 8), _mm_load_ps(line + 12), _MM_SHUFFLE(2, 0, 2, 0));
-      equal[side] = _mm_packs_epi32(_mm_cmpeq_epi32(_mm_castps_si128(low), spi),
-                                    _mm_cmpeq_epi32(_mm_castps_si128(high), spi));
-    }
-    const int slots = _mm_movemask_epi8(_mm_packs_epi16(equal[0], equal[1]));
-    const auto slot = static_cast<unsigned>(__builtin_ctz(static_cast<unsigned>(slots) | 1u << 15));
-    out[i] =
-        reread(slot < slots_a_bucket ? *burst.first[i] : *burst.second[i], slot % slots_a_bucket, spis[i]);
-    missed |= out[i] == no_sa;
+  Burst burst(buckets, mask, spis, count);
+  for (std::size_t i = 0; i < burst.count(); ++i) {
+    burst.prefetch_beyond(i);
+    const __m128i spi = _mm_set1_epi32(burst.spi(i));
+    const __m128i equal =
+        _mm_packs_epi16(equal_slots(burst.first(i), spi), equal_slots(burst.second(i), spi));
+    constexpr unsigned end = 1u << 16;  // where the search for a bit stops if there is none
+    burst.read_slot(
+        i, static_cast<unsigned>(__builtin_ctz(static_cast<unsigned>(_mm_movemask_epi8(equal)) | end)));
   }
-  end_of_vector_loads();
-  return missed;
+  return burst.finish(out);
 }
 
-// The shuffle that gathers eight SPIs works within 128-bit halves, so the slots come out in the order
-// 0 1 4 5 2 3 6 7: bits 1 and 2 of the position are swapped.
 __attribute__((target("avx2,bmi"))) bool find_avx2(const Bucket* buckets, std::uint32_t mask,
                                                    const std::uint32_t* spis, std::size_t count,
                                                    std::uint32_t* out) {
-  BurstBuckets burst;
-  prefetch_burst(buckets, mask, spis, count, burst);
-  bool missed = false;
-  for (std::size_t i = 0; i < count; ++i) {
-    const __m256i spi = _mm256_set1_epi32(static_cast<int>(spis[i]));
-    unsigned equal[2];
-    for (unsigned side = 0; side < 2; ++side) {
-      const auto* line = reinterpret_cast<const float*>(side == 0 ? burst.first[i] : burst.second[i]);
-      const __m256 stored =
-          _mm256_shuffle_ps(_mm256_load_ps(line), _mm256_load_ps(line + 8), _MM_SHUFFLE(2, 0, 2, 0));
-      equal[side] = static_cast<unsigned>(
-          _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_castps_si256(stored), spi))));
-    }
-    const auto position = static_cast<unsigned>(__builtin_ctz(equal[0] | equal[1] << 8 | 1u << 15));
-    const unsigned slot = (position & 1) | (position & 2) << 1 | (position & 4) >> 1;
-    out[i] = reread(position < slots_a_bucket ? *burst.first[i] : *burst.second[i], slot, spis[i]);
-    missed |= out[i] == no_sa;
+  Burst burst(buckets, mask, spis, count);
+  for (std::size_t i = 0; i < burst.count(); ++i) {
+    burst.prefetch_beyond(i);
+    const __m256i spi = _mm256_set1_epi32(burst.spi(i));
+    const unsigned equal = equal_slots_avx2(burst.first(i), spi) | equal_slots_avx2(burst.second(i), spi)
+                                                                       << slots_a_bucket;
+    const unsigned bit = _tzcnt_u32(equal);
+    burst.read_slot(i, (bit & 0b1001) | (bit & 0b10) << 1 | (bit & 0b100) >> 1);
   }
-  end_of_vector_loads();
-  return missed;
+  return burst.finish(out);
 }
 
-__attribute__((target("avx512f,avx512dq,avx512vl,bmi"))) bool find_avx512(const Bucket* buckets,
-                                                                          std::uint32_t mask,
-                                                                          const std::uint32_t* spis,
-                                                                          std::size_t count,
-                                                                          std::uint32_t* out) {
-  using Lanes = unsigned long long __attribute__((vector_size(64)));  // plain operators for eight keys
-  alignas(64) BurstBuckets burst;
-  for (std::size_t i = 0; i < count; i += 8) {
-    const auto present = static_cast<__mmask8>(count - i >= 8 ? 0xff : (1u << (count - i)) - 1);
-    const auto spi = reinterpret_cast<Lanes>(
-        _mm512_maskz_cvtepu32_epi64(present, _mm256_maskz_loadu_epi32(present, spis + i)));
-    const Lanes product = spi * multiplier_1;
-    const Lanes mixed = (product ^ product >> 32) * multiplier_2;
-    const Lanes base = Lanes{} + reinterpret_cast<std::uintptr_t>(buckets);
-    const Lanes first = base + (mixed & mask) * sizeof(Bucket);
-    const Lanes second = base + (mixed >> 32 & mask) * sizeof(Bucket);
-    _mm512_store_si512(&burst.first[i], reinterpret_cast<__m512i>(first));
-    _mm512_store_si512(&burst.second[i], reinterpret_cast<__m512i>(second));
-    for (std::size_t k = i; k < i + 8; ++k) {
-      __builtin_prefetch(burst.first[k]);
-      __builtin_prefetch(burst.second[k]);
-    }
+__attribute__((target("avx512f,bmi"))) bool find_avx512(const Bucket* buckets, std::uint32_t mask,
+                                                        const std::uint32_t* spis, std::size_t count,
+                                                        std::uint32_t* out) {
+  Burst burst(buckets, mask, spis, count);
+  const __m512i spi_halves = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  for (std::size_t i = 0; i < burst.count(); ++i) {
+    burst.prefetch_beyond(i);
+    const __m512i stored = _mm512_permutex2var_epi32(_mm512_load_si512(burst.first(i)), spi_halves,
+                                                     _mm512_load_si512(burst.second(i)));
+    burst.read_slot(i, _tzcnt_u32(_mm512_cmpeq_epi32_mask(stored, _mm512_set1_epi32(burst.spi(i)))));
   }
-  bool missed = false;
-  for (std::size_t i = 0; i < count; ++i) {
-    constexpr __mmask16 spi_halves = 0x5555;
-    const __m512i spi = _mm512_set1_epi32(static_cast<int>(spis[i]));
-    const unsigned in_first =
-        _mm512_mask_cmpeq_epi32_mask(spi_halves, spi, _mm512_load_si512(burst.first[i]));
-    const unsigned in_second =
-        _mm512_mask_cmpeq_epi32_mask(spi_halves, spi, _mm512_load_si512(burst.second[i]));
-    const auto half = static_cast<unsigned>(__builtin_ctz(in_first | in_second << 16 | 1u << 31));
-    out[i] = reread(half < 16 ? *burst.first[i] : *burst.second[i], half % 16 / 2, spis[i]);
-    missed |= out[i] == no_sa;
-  }
-  end_of_vector_loads();
-  return missed;
+  return burst.finish(out);
 }
 
 }  // namespace espgate::sa::detail
