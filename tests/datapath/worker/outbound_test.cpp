@@ -1,0 +1,117 @@
+// Cleartext in, ESP out, opened again by the reference engine.
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+
+TEST_CASE("a protected packet leaves as ESP that the peer opens, in all combinations") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto inner_family = GENERATE(net::Family::v4, net::Family::v6);
+  const auto encapsulation = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
+  const bool esn = GENERATE(false, true);
+  Rig rig({.outer = outer, .encapsulation = encapsulation, .extended_sequence = esn});
+  std::uint64_t expected = 0;
+  for (const std::size_t payload : {0, 1, 2, 3, 18, 1300}) {
+    auto inner = rig.inner(inner_family, payload, false);
+    const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+    REQUIRE(out.outside.size() == 1);
+    if (inner_family == net::Family::v4)
+      net::decrement_ttl(inner);
+    else
+      --inner[net::ipv6::hop_limit];
+    std::uint64_t sequence = 0;
+    CHECK(rig.open(out.outside[0], &sequence) == inner);
+    CHECK(sequence == ++expected);
+    if (outer == net::Family::v4)
+      CHECK(net::header_sum(std::span(out.outside[0]).subspan(14, 20)) == 0xffff);
+  }
+  CHECK(rig.verdicts() == "FORWARDED=6");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a burst takes consecutive sequence numbers and distinct IVs") {
+  Rig rig;
+  std::vector<Bytes> burst(64, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 64, false)));
+  std::set<std::uint64_t> ivs;
+  std::uint64_t expected = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (const auto& frame : rig.run(Rig::inside, burst).outside) {
+      std::uint64_t sequence = 0;
+      CHECK_FALSE(rig.open(frame, &sequence).empty());
+      CHECK(sequence == ++expected);
+      ivs.insert(net::load_be64(frame, 14 + 20 + 8));
+    }
+  }
+  CHECK(ivs.size() == 192);
+}
+
+TEST_CASE("sequence numbers end with an error and never wrap") {
+  Rig rig;
+  rig.sas->outbound(rig.outbound).sequence = 0xffff'fffd;
+  std::vector<Bytes> burst(5, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 64, false)));
+  CHECK(rig.run(Rig::inside, burst).outside.size() == 2);
+  CHECK(rig.verdicts() == "FORWARDED=2 OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW=3");
+  CHECK(rig.run(Rig::inside, burst).outside.empty());
+  CHECK(rig.verdicts() == "OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW=5");
+}
+
+TEST_CASE("DSCP and ECN are copied to the outer header") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  auto inner = rig.inner(net::Family::v4, 20, false);
+  inner[net::ipv4::tos] = 0xb9;  // EF, ECT(1)
+  net::store_be16(inner, net::ipv4::checksum, 0);
+  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+  REQUIRE(out.outside.size() == 1);
+  const auto* ip = &out.outside[0][14];
+  const int traffic_class = outer == net::Family::v4 ? ip[1] : (ip[0] & 15) << 4 | ip[1] >> 4;
+  CHECK(traffic_class == 0xb9);
+}
+
+TEST_CASE("a retired outbound SA drops, and so does a policy without an SA: nothing leaves in clear") {
+  Rig rig;
+  rig.sas->retire_outbound(rig.outbound);
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 20, false))).outside.empty());
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 20, false))).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_INVALID_SA=1 OUT_V6_PKT_HIT_INVALID_SA=1");
+  auto inner = rig.inner(net::Family::v4, 20, false);
+  inner[net::ipv4::destination + 1] = 3;
+  net::store_be16(inner, net::ipv4::checksum, 0);
+  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, inner)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_IKE_START_SP=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what does not fit the outer path is dropped by name") {
+  Rig rig;
+  auto fits = rig.inner(net::Family::v4, 1500 - 20 - 8 - 16 - 16 - 2 - 28, false);
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, fits)).outside.size() == 1);
+  auto inner = rig.inner(net::Family::v4, 1472, false);
+  rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+  CHECK(rig.verdicts() == "FORWARDED=1 OUT_INFRA_V4_PKT_LEN_TOO_BIG=1");
+  inner[net::ipv4::fragment] = 0x40;
+  net::store_be16(inner, net::ipv4::checksum, 0);
+  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+  CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("packets of the kernel's own are protected too, and everything else of it leaves as it is") {
+  Rig rig;
+  const auto inner = rig.inner(net::Family::v4, 20, false);
+  auto out = rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, inner));
+  REQUIRE(out.outside.size() == 1);
+  CHECK(rig.open(out.outside[0]) == inner);  // not forwarded, so the TTL stays
+  const Bytes arp{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
+  out = rig.run_from_host(Rig::outside, arp);
+  REQUIRE(out.outside.size() == 1);
+  CHECK(out.outside[0] == arp);
+  CHECK(rig.conserved());
+}
