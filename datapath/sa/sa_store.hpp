@@ -1,49 +1,39 @@
 // All SAs of the box: fixed arrays for as many as the configuration allows, the SPI table over them,
 // and the writer's calls. The control thread is the only writer; workers read without a lock.
+//
+//   reserve ─► larval ─ install ─► active ─ retire ─► retired ─ unpublish ─► (unseen) ─ release ─► free
+//                 └───────────── retire ──────────────────┘        any published state may be unpublished
+//
+// Outbound SAs are published by policies, so they only know active and retired. Everything of an entry
+// is written before its state says `active` (release); who reads `active` (acquire) may read the rest.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <memory_resource>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "datapath/base/expected.hpp"
 #include "datapath/crypto/engine.hpp"
+#include "datapath/sa/iv_bases.hpp"
+#include "datapath/sa/sa_parameters.hpp"
 #include "datapath/sa/sa_table.hpp"
 #include "datapath/sa/security_association.hpp"
+#include "datapath/sa/slab.hpp"
 
 namespace espgate::sa {
 
 struct Limits {
-  std::uint32_t inbound = 10'000;        // SAs, larval, active and retired together
+  std::uint32_t inbound = 10'000;  // SAs, larval, active and retired together
   std::uint32_t outbound = 10'000;
   unsigned workers = 1;
 };
 
-struct SelectorPair {
-  net::Prefix local;
-  net::Prefix remote;
-};
-
-// One direction's key material and parameters, as configured or negotiated.
-struct SaParameters {
-  std::uint32_t spi = 0;                  // 256 or above
-  crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
-  std::vector<std::uint8_t> keymat;       // key, then salt; suite.keymat_bytes(). Cleansed by its owner.
-  net::Address local;                     // outer addresses, both of one family
-  net::Address remote;
-  Encapsulation encapsulation = Encapsulation::none;
-  std::uint16_t local_port = 4500;        // with udp encapsulation
-  std::uint16_t remote_port = 4500;
-  bool extended_sequence = false;
-  std::uint32_t window_packets = 1024;    // inbound; 0 is off
-  std::vector<SelectorPair> selectors;    // inbound: at least one
-};
-
 class SaStore {
  public:
-  // Takes all memory at once from `memory` (huge pages in the daemon). `engine` outlives the store.
+  // Takes all memory at once from `memory` (huge pages in the daemon); later only replay windows above
+  // 1024 packets and selectors behind the first come from there. `engine` and `memory` outlive the store.
   static Expected<std::unique_ptr<SaStore>> create(const Limits& limits, crypto::Engine& engine,
                                                    std::pmr::memory_resource& memory);
   ~SaStore();
@@ -51,15 +41,16 @@ class SaStore {
   // -- control thread --
   // Claims an entry and publishes the SPI as larval. Errors: SPI reserved or in use, table full.
   Expected<std::uint32_t> reserve_inbound(std::uint32_t spi);
-  // Fills a larval entry and makes it active.
+  // Fills a larval entry and makes it active. On error the entry is larval as before.
   Expected<void> install_inbound(std::uint32_t index, const SaParameters& parameters);
   // Packets that still arrive are dropped as IN_SA_RETIRED. Counters stay readable.
   void retire_inbound(std::uint32_t index);
   // Unpublishes the SPI. The entry may be reused only after release_inbound, which the caller makes once
-  // every worker has been quiescent since.
+  // every worker has been quiescent since. Release destroys the key.
   void unpublish_inbound(std::uint32_t index);
   void release_inbound(std::uint32_t index);
 
+  // Installed and active; the caller publishes it in a policy. Errors: SPI reserved, none free.
   Expected<std::uint32_t> install_outbound(const SaParameters& parameters);
   void retire_outbound(std::uint32_t index);
   // As release_inbound; nothing may point at the entry any more.
@@ -71,8 +62,12 @@ class SaStore {
   const SaTable& table() const { return table_; }
   InboundSa& inbound(std::uint32_t index) { return inbound_[index]; }
   OutboundSa& outbound(std::uint32_t index) { return outbound_[index]; }
-  Usage& inbound_usage(unsigned worker, std::uint32_t index);
-  Usage& outbound_usage(unsigned worker, std::uint32_t index);
+  Usage& inbound_usage(unsigned worker, std::uint32_t index) {
+    return inbound_usage_[worker * inbound_row_ + index];
+  }
+  Usage& outbound_usage(unsigned worker, std::uint32_t index) {
+    return outbound_usage_[worker * outbound_row_ + index];
+  }
   Faults& inbound_faults(std::uint32_t index) { return inbound_faults_[index]; }
   Faults& outbound_faults(std::uint32_t index) { return outbound_faults_[index]; }
 
@@ -80,18 +75,42 @@ class SaStore {
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;
   };
-  Total inbound_total(std::uint32_t index) const;   // over all workers
+  Total inbound_total(std::uint32_t index) const;  // over all workers
   Total outbound_total(std::uint32_t index) const;
   const Limits& limits() const { return limits_; }
 
  private:
-  // (members: arrays from `memory_`, free lists)
+  // Where an entry is in its life, for the writer; the workers' view is State.
+  enum class Stage : std::uint8_t { free, published, unpublished };
+
+  SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory);
+  Expected<void> prepare_key(const SaParameters& parameters, std::byte* slot);
+  void take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets);
+  void take_selectors(InboundSa& entry, std::span<const SelectorPair> pairs);
+  void give_back(InboundSa& entry, std::uint32_t index);  // what the two took
+  void zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
+  Total total(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
+
   Limits limits_;
+  crypto::Engine& engine_;
+  std::pmr::memory_resource& memory_;
   SaTable table_;
-  InboundSa* inbound_;
-  OutboundSa* outbound_;
-  Faults* inbound_faults_;
-  Faults* outbound_faults_;
+  FixedArray<InboundSa> inbound_;
+  FixedArray<OutboundSa> outbound_;
+  FixedArray<Faults> inbound_faults_;
+  FixedArray<Faults> outbound_faults_;
+  std::size_t inbound_row_;  // Usage is [worker][SA]; a row is whole cache lines
+  std::size_t outbound_row_;
+  FixedArray<Usage> inbound_usage_;
+  FixedArray<Usage> outbound_usage_;
+  Slab inbound_keys_;
+  Slab outbound_keys_;
+  Slab cells_;
+  std::vector<Stage> inbound_stage_;
+  std::vector<Stage> outbound_stage_;
+  std::vector<std::uint32_t> free_inbound_;  // used from the back
+  std::vector<std::uint32_t> free_outbound_;
+  IvBases iv_bases_;
 };
 
 }  // namespace espgate::sa

@@ -1,15 +1,15 @@
 // SPI -> SA index: a cuckoo hash for one writer and any number of lock-free readers.
 //
 //   key --hash--> bucket A ─┐   a bucket is one 64-byte cache line of 8 slots,
-//        \------> bucket B ─┴─► a slot is one 64-bit word {SPI, SA index}, read and written whole,
+//        \------> bucket B ─┴─► a slot is one 64-bit word {SA index, SPI}, read and written whole,
 //                               so a hit can never pair an SPI with another SA's index.
 //
-// The writer makes room by moving entries: it writes the copy, then bumps `moves_`, then clears the
+// The writer makes room by moving entries: it writes the copy, then bumps `moves_`, then overwrites the
 // original. A reader that finds nothing looks again if `moves_` changed since it began, so a key that
 // is present is never missed, however the writer shuffles. (A false miss would be an invented invalid
 // SPI.) Lookup of a key being inserted or erased at that moment may answer either way.
 //
-// SPI 0 marks an empty slot. Reserved SPIs never reach this table.
+// SPI 0 marks an empty slot: it can be looked up (and is not found), not inserted.
 #pragma once
 
 #include <atomic>
@@ -23,16 +23,24 @@ namespace espgate::sa {
 
 inline constexpr std::uint32_t no_sa = 0xffff'ffff;
 
+namespace detail {
+struct Bucket;
+}
+
+// The ways a burst can be looked up. All give the same answers.
+enum class Lookup : std::uint8_t { scalar, sse42, avx2, avx512 };
+
 class SaTable {
  public:
-  // Room for `capacity` entries (at least one) at a load factor of about 0.9, from `memory`, which must
-  // outlive the table. Throws std::bad_alloc at start-up, never later.
+  // Room for `capacity` entries (at least one) at a load factor of at most 0.96, from `memory`, which
+  // must outlive the table. Throws std::bad_alloc at start-up, never later.
   SaTable(std::size_t capacity, std::pmr::memory_resource& memory);
   ~SaTable();
   SaTable(const SaTable&) = delete;
   SaTable& operator=(const SaTable&) = delete;
 
-  // Writer's side, one thread.
+  // Writer's side, one thread. `spi` is not 0 and `index` not no_sa. `full` means that a bounded search
+  // found no room; the table is unchanged then.
   enum class Insert : std::uint8_t { inserted, exists, full };
   Insert insert(std::uint32_t spi, std::uint32_t index);
   bool erase(std::uint32_t spi);
@@ -45,20 +53,25 @@ class SaTable {
   // whole burst into the cache before it compares any.
   void find(std::span<const std::uint32_t> spis, std::uint32_t* out) const;
 
-  // The instruction set that bulk lookup uses on this machine: "avx512", "avx2" or "sse4.2".
+  // The instruction set that bulk lookup uses on this machine: "avx512", "avx2" or "sse4.2"
+  // ("scalar" under ThreadSanitizer, which cannot see vector loads as atomic).
   static std::string_view implementation();
 
- private:
-  struct alignas(64) Bucket {
-    std::atomic<std::uint64_t> slots[8];
-  };
-  static_assert(sizeof(Bucket) == 64);
+  // For tests and benchmarks: a given way, which `supports` must have allowed.
+  static bool supports(Lookup lookup);
+  void find_with(Lookup lookup, std::span<const std::uint32_t> spis, std::uint32_t* out) const;
 
-  Bucket* buckets_;
+ private:
+  std::atomic<std::uint64_t>* slot_of(std::uint32_t spi);
+  std::atomic<std::uint64_t>* free_slot(std::uint32_t bucket);
+  std::atomic<std::uint64_t>* make_room(std::uint32_t first, std::uint32_t second);
+
+  // Read by every lookup, never written; `moves_` seldom; `size_` by every insert: a line each.
+  detail::Bucket* buckets_;
   std::uint32_t mask_;
-  std::size_t size_ = 0;
   std::pmr::memory_resource* memory_;
   alignas(64) std::atomic<std::uint32_t> moves_{0};
+  alignas(64) std::size_t size_ = 0;
 };
 
 }  // namespace espgate::sa

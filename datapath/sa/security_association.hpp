@@ -8,55 +8,40 @@
 #include "datapath/crypto/engine.hpp"
 #include "datapath/net/address.hpp"
 #include "datapath/sa/replay_window.hpp"
+#include "datapath/sa/selector.hpp"
 
 namespace espgate::sa {
 
 enum class State : std::uint8_t {
-  larval,   // SPI allocated, no key yet: packets are early, not wrong
+  larval,  // SPI allocated, no key yet: packets are early, not wrong
   active,
   retired,  // tombstone: deleted, expired or rekeyed; kept so that late packets are recognised
 };
 
 enum class Encapsulation : std::uint8_t { none, udp };  // udp: RFC 3948
 
-// Source and destination of an inner packet, as prefixes under which both must fall. For inbound SAs
-// `source` is the remote side. Addresses in network order; IPv4 uses the first four bytes.
-struct Selector {
-  std::uint8_t source[16];
-  std::uint8_t destination[16];
-  std::uint8_t source_bits;
-  std::uint8_t destination_bits;
-  net::Family family;
-  std::uint8_t unused;
-};
-static_assert(sizeof(Selector) == 36);
-
-// True when both addresses (network order) of an inner packet of `family` fall under the selector.
-bool matches(const Selector& selector, net::Family family, const std::uint8_t* source,
-             const std::uint8_t* destination);
-
 // Line 0 is read-only once published (but for `state`); line 1 holds what workers write and what only
 // good packets reach.
 struct alignas(64) InboundSa {
-  std::uint32_t spi;                // host order
+  std::uint32_t spi;  // host order
   std::atomic<State> state;
   crypto::SuiteId suite;
   Encapsulation encapsulation;
   net::Family outer_family;
   std::uint8_t salt[4];
-  bool extended_sequence;           // ESN, RFC 4304
+  bool extended_sequence;  // ESN, RFC 4304
   std::uint8_t selector_count;
   std::uint16_t unused;
   crypto::PreparedKey key;
   ReplayCell* cells;
-  std::uint8_t source[16];          // outer addresses, network order: the peer
-  std::uint8_t destination[16];     // ... and ours
+  std::uint8_t source[16];       // outer addresses, network order: the peer
+  std::uint8_t destination[16];  // ... and ours
 
-  std::atomic<std::uint64_t> top;   // highest sequence number accepted
-  std::uint32_t window_packets;     // 0: anti-replay off
+  std::atomic<std::uint64_t> top;  // highest sequence number accepted
+  std::uint32_t window_packets;    // 0: anti-replay off
   std::uint32_t cell_mask;
-  const Selector* more_selectors;   // those behind the first, selector_count - 1 of them
-  Selector selector;                // a packet that matches none is dropped after decryption
+  const Selector* more_selectors;  // those behind the first, selector_count - 1 of them
+  Selector selector;               // a packet that matches none is dropped after decryption
   std::uint32_t unused_tail;
 };
 static_assert(sizeof(InboundSa) == 128);
@@ -74,11 +59,11 @@ struct alignas(64) OutboundSa {
   net::Family outer_family;
   std::uint8_t salt[4];
   bool extended_sequence;
-  std::uint8_t headers_bytes;           // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
+  std::uint8_t headers_bytes;  // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
   std::uint16_t unused;
   std::uint8_t unused_tail[16];
 
-  std::uint8_t headers[64];             // lengths, checksum, DSCP/ECN, sequence number to be filled in
+  std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };
 static_assert(sizeof(OutboundSa) == 128);
 

@@ -1,0 +1,285 @@
+#include "datapath/sa/sa_store.hpp"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <cassert>
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <numeric>
+
+#include "datapath/sa/outer_headers.hpp"
+
+namespace espgate::sa {
+namespace {
+
+constexpr std::uint32_t slab_cells = 64;  // replay_cells(1024)
+constexpr std::size_t line_bytes = 64;
+
+// Slots an odd number of lines apart spread a line that is hot in each of them over all sets of a cache;
+// with a power of two, 50,000 of them would fight for a few.
+constexpr std::size_t odd_lines(std::size_t bytes) {
+  return ((bytes + line_bytes - 1) / line_bytes | 1) * line_bytes;
+}
+
+std::size_t key_slot_bytes(const crypto::Engine& engine) {
+  std::size_t largest = 0;
+  for (const auto& suite : crypto::suites()) largest = std::max(largest, engine.prepared_key_bytes(suite.id));
+  return odd_lines(largest);
+}
+
+std::size_t usage_row(std::uint32_t sas) {
+  constexpr std::size_t a_line = line_bytes / sizeof(Usage);
+  return (sas + a_line - 1) / a_line * a_line;
+}
+
+std::vector<std::uint32_t> all_free(std::uint32_t count) {
+  std::vector<std::uint32_t> indices(count);
+  std::iota(indices.rbegin(), indices.rend(), 0u);
+  return indices;
+}
+
+Selector inbound_selector(const SelectorPair& pair) {
+  Selector result{};
+  std::ranges::copy(pair.remote.address.bytes, result.source);
+  std::ranges::copy(pair.local.address.bytes, result.destination);
+  result.source_bits = pair.remote.length;
+  result.destination_bits = pair.local.length;
+  result.family = pair.local.address.family;
+  return result;
+}
+
+// What both directions' entries hold of the parameters, under the same names.
+template <typename Sa>
+void fill_common(Sa& entry, const SaParameters& parameters, crypto::PreparedKey key) {
+  entry.spi = parameters.spi;
+  entry.suite = parameters.suite;
+  entry.encapsulation = parameters.encapsulation;
+  entry.outer_family = parameters.local.family;
+  const auto& suite = crypto::suite(parameters.suite);
+  std::memcpy(entry.salt, parameters.keymat.data() + suite.key_bytes,
+              std::min<std::size_t>(suite.salt_bytes, sizeof entry.salt));
+  entry.extended_sequence = parameters.extended_sequence;
+  entry.key = key;
+}
+
+std::uint64_t unix_seconds() {
+  using namespace std::chrono;
+  return static_cast<std::uint64_t>(duration_cast<seconds>(system_clock::now().time_since_epoch()).count());
+}
+
+}  // namespace
+
+Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto::Engine& engine,
+                                                   std::pmr::memory_resource& memory) {
+  if (limits.workers == 0) return Error{"an SA store for no worker", "name at least one worker CPU"};
+  try {
+    return std::unique_ptr<SaStore>(new SaStore(limits, engine, memory));
+  } catch (const std::bad_alloc&) {
+    return Error{"not enough memory for " + std::to_string(limits.inbound) + " inbound and " +
+                     std::to_string(limits.outbound) + " outbound SAs",
+                 "provide more huge pages or lower limits.inbound-sas and limits.outbound-sas"};
+  }
+}
+
+SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory)
+    : limits_(limits),
+      engine_(engine),
+      memory_(memory),
+      table_(std::max(limits.inbound, 1u), memory),
+      inbound_(memory, limits.inbound),
+      outbound_(memory, limits.outbound),
+      inbound_faults_(memory, limits.inbound),
+      outbound_faults_(memory, limits.outbound),
+      inbound_row_(usage_row(limits.inbound)),
+      outbound_row_(usage_row(limits.outbound)),
+      inbound_usage_(memory, inbound_row_ * limits.workers),
+      outbound_usage_(memory, outbound_row_ * limits.workers),
+      inbound_keys_(memory, limits.inbound, key_slot_bytes(engine)),
+      outbound_keys_(memory, limits.outbound, key_slot_bytes(engine)),
+      cells_(memory, limits.inbound, odd_lines(slab_cells * sizeof(ReplayCell))),
+      inbound_stage_(limits.inbound, Stage::free),
+      outbound_stage_(limits.outbound, Stage::free),
+      free_inbound_(all_free(limits.inbound)),
+      free_outbound_(all_free(limits.outbound)) {}
+
+SaStore::~SaStore() {
+  for (std::uint32_t index = 0; index < limits_.inbound; ++index) {
+    if (inbound_stage_[index] == Stage::free) continue;
+    inbound_stage_[index] = Stage::unpublished;
+    release_inbound(index);
+  }
+  for (std::uint32_t index = 0; index < limits_.outbound; ++index)
+    if (outbound_stage_[index] != Stage::free) release_outbound(index);
+}
+
+Expected<std::uint32_t> SaStore::reserve_inbound(std::uint32_t spi) {
+  if (auto result = validate_spi(spi); !result) return result.error();
+  if (table_.find(spi) != no_sa) return Error{"SPI " + spi_text(spi) + " is in use", "choose another"};
+  if (free_inbound_.empty())
+    return Error{"all " + std::to_string(limits_.inbound) + " inbound SAs are in use",
+                 "raise limits.inbound-sas"};
+  const std::uint32_t index = free_inbound_.back();
+  InboundSa& entry = inbound_[index];
+  entry.spi = spi;
+  entry.state.store(State::larval, std::memory_order_relaxed);
+  zero_usage(inbound_usage_, inbound_row_, index);
+  inbound_faults_.reset(index);
+  if (table_.insert(spi, index) != SaTable::Insert::inserted)
+    return Error{"no room for SPI " + spi_text(spi) + " in the SA table", "raise limits.inbound-sas"};
+  free_inbound_.pop_back();
+  inbound_stage_[index] = Stage::published;
+  return index;
+}
+
+Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters& parameters) {
+  assert(inbound_stage_[index] == Stage::published);
+  InboundSa& entry = inbound_[index];
+  if (entry.state.load(std::memory_order_relaxed) != State::larval)
+    return Error{"SPI " + spi_text(entry.spi) + " already has a key or is retired", "reserve another SPI"};
+  if (parameters.spi != entry.spi)
+    return Error{"parameters of SPI " + spi_text(parameters.spi) + " for the entry of " + spi_text(entry.spi),
+                 ""};
+  if (auto result = validate_inbound(parameters); !result) return result;
+  std::byte* key = inbound_keys_.at(index);
+  if (auto result = prepare_key(parameters, key); !result) return result;
+  try {
+    take_cells(entry, index, parameters.window_packets);
+    take_selectors(entry, parameters.selectors);
+  } catch (const std::bad_alloc&) {
+    give_back(entry, index);
+    OPENSSL_cleanse(key, inbound_keys_.stride());
+    return Error{"no memory for the replay window and selectors of SPI " + spi_text(parameters.spi),
+                 "provide more huge pages or configure a smaller replay-window"};
+  }
+  fill_common(entry, parameters, key);
+  std::ranges::copy(parameters.remote.bytes, entry.source);
+  std::ranges::copy(parameters.local.bytes, entry.destination);
+  entry.state.store(State::active, std::memory_order_release);
+  return {};
+}
+
+void SaStore::retire_inbound(std::uint32_t index) {
+  assert(inbound_stage_[index] == Stage::published);
+  inbound_[index].state.store(State::retired, std::memory_order_release);
+}
+
+void SaStore::unpublish_inbound(std::uint32_t index) {
+  assert(inbound_stage_[index] == Stage::published);
+  table_.erase(inbound_[index].spi);
+  inbound_stage_[index] = Stage::unpublished;
+}
+
+void SaStore::release_inbound(std::uint32_t index) {
+  assert(inbound_stage_[index] == Stage::unpublished);
+  InboundSa& entry = inbound_[index];
+  if (entry.key) OPENSSL_cleanse(inbound_keys_.at(index), inbound_keys_.stride());
+  OPENSSL_cleanse(entry.salt, sizeof entry.salt);
+  give_back(entry, index);
+  inbound_.reset(index);
+  inbound_stage_[index] = Stage::free;
+  free_inbound_.push_back(index);
+}
+
+Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters) {
+  if (auto result = validate_outbound(parameters); !result) return result.error();
+  if (free_outbound_.empty())
+    return Error{"all " + std::to_string(limits_.outbound) + " outbound SAs are in use",
+                 "raise limits.outbound-sas"};
+  const std::uint32_t index = free_outbound_.back();
+  std::byte* key = outbound_keys_.at(index);
+  if (auto result = prepare_key(parameters, key); !result) return result.error();
+  free_outbound_.pop_back();
+  outbound_stage_[index] = Stage::published;
+
+  OutboundSa& entry = outbound_[index];
+  fill_common(entry, parameters, key);
+  entry.sequence.store(0, std::memory_order_relaxed);
+  entry.sequence_limit = parameters.extended_sequence ? ~std::uint64_t{0} : 0xffff'ffff;
+  entry.iv_base = iv_bases_.take(parameters.keymat, unix_seconds());
+  entry.headers_bytes = write_outer_headers(parameters, entry.headers);
+  zero_usage(outbound_usage_, outbound_row_, index);
+  outbound_faults_.reset(index);
+  entry.state.store(State::active, std::memory_order_release);
+  return index;
+}
+
+void SaStore::retire_outbound(std::uint32_t index) {
+  assert(outbound_stage_[index] == Stage::published);
+  outbound_[index].state.store(State::retired, std::memory_order_release);
+}
+
+void SaStore::release_outbound(std::uint32_t index) {
+  assert(outbound_stage_[index] == Stage::published);
+  OPENSSL_cleanse(outbound_keys_.at(index), outbound_keys_.stride());
+  OPENSSL_cleanse(outbound_[index].salt, sizeof outbound_[index].salt);
+  outbound_.reset(index);
+  outbound_stage_[index] = Stage::free;
+  free_outbound_.push_back(index);
+}
+
+SaStore::Total SaStore::inbound_total(std::uint32_t index) const {
+  return total(inbound_usage_, inbound_row_, index);
+}
+
+SaStore::Total SaStore::outbound_total(std::uint32_t index) const {
+  return total(outbound_usage_, outbound_row_, index);
+}
+
+Expected<void> SaStore::prepare_key(const SaParameters& parameters, std::byte* slot) {
+  const auto key = std::span(parameters.keymat).first(crypto::suite(parameters.suite).key_bytes);
+  return engine_.prepare_key(parameters.suite, key, slot);
+}
+
+// Windows up to the usual size live in the slab; the few larger ones are taken as they come.
+void SaStore::take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets) {
+  entry.window_packets = window_packets;
+  entry.top.store(0, std::memory_order_relaxed);
+  if (window_packets == 0) return;
+  const std::uint32_t count = replay_cells(window_packets);
+  void* cells =
+      count <= slab_cells ? cells_.at(index) : memory_.allocate(count * sizeof(ReplayCell), line_bytes);
+  entry.cells = static_cast<ReplayCell*>(cells);
+  entry.cell_mask = count - 1;
+  std::uninitialized_value_construct_n(entry.cells, count);
+}
+
+void SaStore::take_selectors(InboundSa& entry, std::span<const SelectorPair> pairs) {
+  entry.selector = inbound_selector(pairs.front());
+  entry.selector_count = static_cast<std::uint8_t>(pairs.size());
+  if (pairs.size() == 1) return;
+  const auto more = pairs.subspan(1);
+  auto* selectors =
+      static_cast<Selector*>(memory_.allocate(more.size() * sizeof(Selector), alignof(Selector)));
+  std::ranges::transform(more, selectors, inbound_selector);
+  entry.more_selectors = selectors;
+}
+
+void SaStore::give_back(InboundSa& entry, std::uint32_t index) {
+  if (entry.cells && static_cast<void*>(entry.cells) != cells_.at(index))
+    memory_.deallocate(entry.cells, (std::size_t{entry.cell_mask} + 1) * sizeof(ReplayCell), line_bytes);
+  if (entry.more_selectors)
+    memory_.deallocate(const_cast<Selector*>(entry.more_selectors),
+                       (entry.selector_count - std::size_t{1}) * sizeof(Selector), alignof(Selector));
+  entry.cells = nullptr;
+  entry.more_selectors = nullptr;
+}
+
+void SaStore::zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const {
+  for (unsigned worker = 0; worker < limits_.workers; ++worker) {
+    usage[worker * row + index].packets.store(0, std::memory_order_relaxed);
+    usage[worker * row + index].bytes.store(0, std::memory_order_relaxed);
+  }
+}
+
+SaStore::Total SaStore::total(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const {
+  Total sum;
+  for (unsigned worker = 0; worker < limits_.workers; ++worker) {
+    sum.packets += usage[worker * row + index].packets.load(std::memory_order_relaxed);
+    sum.bytes += usage[worker * row + index].bytes.load(std::memory_order_relaxed);
+  }
+  return sum;
+}
+
+}  // namespace espgate::sa
