@@ -27,43 +27,47 @@ class Secret {
   Secret& operator=(Secret&& other) noexcept;
   ~Secret();
   const std::vector<std::uint8_t>& bytes() const { return bytes_; }
-  bool operator==(const Secret&) const = default;
+  // Takes the same time wherever the bytes differ.
+  bool operator==(const Secret& other) const;
 
  private:
   std::vector<std::uint8_t> bytes_;
 };
 
 struct Port {
-  std::string name;         // also the name of its TAP twin in the kernel: at most 15 characters
-  std::string device;       // PCI address "0000:3b:00.0" or vdev string "net_af_packet0,iface=veth0"
-  bool ipsec = false;       // ESP to our addresses on this port is ours to decrypt
-  std::uint16_t mtu = 1500; // largest IP packet, 576..9000
-  std::uint16_t vlan = 0;   // 802.1Q tag that all frames of this port carry; 0: untagged
+  std::string name;          // also the name of its TAP twin in the kernel: at most 15 characters
+  std::string device;        // PCI address "0000:3b:00.0" or vdev string "net_af_packet0,iface=veth0"
+  bool ipsec = false;        // ESP to our addresses on this port is ours to decrypt
+  std::uint16_t mtu = 1500;  // largest IP packet, 576..9000
+  std::uint16_t vlan = 0;    // 802.1Q tag that all frames of this port carry; 0: untagged
   std::vector<net::InterfaceAddress> addresses;  // set on the twin at start, besides what the kernel has
-  unsigned line = 0;        // where in the file, for later errors
+  unsigned line = 0;                             // where it stands, for later errors: line of files[file]
+  unsigned file = 0;
 };
 
 struct Route {
   net::Prefix to;
   net::Address via;
   unsigned line = 0;
+  unsigned file = 0;
 };
 
 struct Policy {
-  net::Prefix to;           // destination
+  net::Prefix to;  // destination
   PolicyAction action = PolicyAction::bypass;
   unsigned line = 0;
+  unsigned file = 0;
 };
 
 struct ManualSa {
   std::uint32_t spi = 0;
-  Secret keymat;            // key, then salt: suite.keymat_bytes()
+  Secret keymat;  // key, then salt: suite.keymat_bytes()
   bool operator==(const ManualSa&) const = default;
 };
 
 struct Connection {
   std::string name;
-  net::Address local;       // outer addresses
+  net::Address local;  // outer addresses
   net::Address remote;
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;
@@ -76,6 +80,7 @@ struct Connection {
   std::optional<ManualSa> inbound;             // absent: none (outbound-only or inbound-only are legal)
   std::optional<ManualSa> outbound;
   unsigned line = 0;
+  unsigned file = 0;
 };
 
 struct Limits {
@@ -84,25 +89,26 @@ struct Limits {
   std::uint32_t routes = 16'384;
   std::uint32_t policies = 16'384;
   std::uint32_t neighbours = 4'096;
-  std::uint32_t buffers = 16'384;          // packet buffers (mbufs)
-  std::uint32_t punt_ring = 1'024;         // entries, each class
-  std::uint32_t punt_host_pps = 20'000;    // a worker
+  std::uint32_t buffers = 16'384;        // packet buffers (mbufs)
+  std::uint32_t punt_ring = 1'024;       // entries, each class
+  std::uint32_t punt_host_pps = 20'000;  // a worker
   std::uint32_t punt_ike_pps = 10'000;
   std::uint32_t punt_spi_pps = 10'000;
-  std::uint32_t tombstones = 10'000;       // retired inbound SAs kept to explain late packets
+  std::uint32_t tombstones = 10'000;  // retired inbound SAs kept to explain late packets
   std::uint32_t tombstone_s = 300;
   std::uint32_t invalid_spi_flows = 4'096;
 };
 
 struct Configuration {
-  std::string file;                         // where it was read from
+  std::string file;                // where it was read from
+  std::vector<std::string> files;  // that one, then all that it includes, in reading order
   std::string socket = "/run/espgate/espgate.sock";
-  std::string crypto_engine = "ipsec-mb";   // or "openssl", the slow reference
+  std::string crypto_engine = "ipsec-mb";  // or "openssl", the slow reference
   std::string log_level = "info";
   unsigned control_cpu = 0;
-  std::vector<unsigned> worker_cpus{1};     // one worker each; a CPU may be named twice, or be the control's
+  std::vector<unsigned> worker_cpus{1};  // one worker each; a CPU may be named twice, or be the control's
   bool hugepages = true;
-  std::uint32_t memory_mb = 0;              // 0: what the limits need
+  std::uint32_t memory_mb = 0;  // 0: what the limits need
   Idle idle = Idle::sleep;
   std::uint32_t idle_sleep_us = 50;
   Limits limits;

@@ -1,0 +1,27 @@
+// Key material from text. No message says anything of the key but its length.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "control/config/configuration.hpp"
+#include "datapath/base/expected.hpp"
+#include "datapath/crypto/suite.hpp"
+
+namespace espgate::config {
+
+// Hexadecimal digits, with or without 0x, white space around them: key, then salt, as long as `suite`
+// wants them.
+Expected<Secret> decode_keymat(std::span<const std::uint8_t> text, const crypto::Suite& suite);
+
+struct KeyFile {
+  Secret text;
+  bool group_readable;
+};
+// Errors: unreadable, too large for a key, or open to others than owner and group.
+Expected<KeyFile> read_key_file(const std::string& path);
+
+// Whether one byte fills the whole cipher key: a placeholder that somebody forgot to replace.
+bool is_placeholder(const Secret& keymat, const crypto::Suite& suite);
+
+}  // namespace espgate::config

@@ -1,0 +1,24 @@
+// From a configuration file to a Configuration, or to everything that is wrong with it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/config/configuration.hpp"
+#include "control/config/problem.hpp"
+
+namespace espgate::config {
+
+struct LoadResult {
+  std::optional<Configuration> configuration;  // present exactly when there are no errors
+  std::vector<Problem> errors;                 // both in reading order
+  std::vector<Problem> warnings;
+};
+
+// Reads `file` with all that it includes and the key files that it names. Checks the file in itself;
+// whether CPUs, devices and addresses exist is the daemon's to see. A mistake of form (a missing bracket
+// or quote) hides mistakes of content, all others are reported at once. Never throws but for memory.
+LoadResult load(const std::string& file);
+
+}  // namespace espgate::config

@@ -1,0 +1,20 @@
+// The parts of the file, each from its checked group into the Configuration, with the checks that need
+// more than one key. Errors go to the group's report.
+#pragma once
+
+#include "control/config/checks.hpp"
+#include "control/config/configuration.hpp"
+#include "control/config/group_reader.hpp"
+
+namespace espgate::config {
+
+void read_settings(const GroupReader& top, Configuration& configuration, Checks& checks);
+void read_ports(const GroupReader& top, Configuration& configuration, Checks& checks);
+void read_routes(const GroupReader& top, Configuration& configuration, Checks& checks);
+void read_policies(const GroupReader& top, Configuration& configuration, Checks& checks);
+void read_connections(const GroupReader& top, Configuration& configuration, Checks& checks);
+
+// What can be judged only when all has been read: limits, and advice for the whole file.
+void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);
+
+}  // namespace espgate::config

@@ -1,0 +1,229 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <type_traits>
+
+#include "control/config/key_material.hpp"
+#include "control/config/read.hpp"
+#include "control/config/read_file.hpp"
+#include "control/config/words.hpp"
+
+namespace espgate::config {
+namespace {
+
+constexpr std::size_t most_selectors = 255;  // what an inbound SA counts in one byte
+constexpr std::uint32_t least_window_packets = 64;
+constexpr std::uint16_t nat_t_port = 4'500;
+
+// Claims on cipher keys look at the secrets where they are, however the vector of connections grows.
+static_assert(std::is_nothrow_move_constructible_v<Connection>);
+
+void read_name(const GroupReader& group, Connection& connection, Checks& checks) {
+  if (!group.text("name", connection.name)) return;
+  const auto is_plain = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  };
+  if (!std::ranges::all_of(connection.name, is_plain))
+    return group.error("name",
+                       fmt::format("{} has a character that a name cannot have", shown(connection.name)),
+                       "use letters, digits, hyphen, underscore and dot");
+  const auto row = group.row_of("name");
+  if (const auto* first = checks.connection_names.claim(connection.name, row, group.path().text()))
+    group.error("name",
+                fmt::format("{} is already the name of {}", shown(connection.name),
+                            described(*first, group.report(), row)),
+                "give each connection a name of its own");
+}
+
+void read_outer(const GroupReader& group, Connection& connection) {
+  const auto local = address_of(group, "local");
+  const auto remote = address_of(group, "remote");
+  if (local) connection.local = *local;
+  if (remote) connection.remote = *remote;
+  if (local && remote) {
+    if (local->family != remote->family)
+      group.error("remote",
+                  fmt::format("{} and local {} are of different families", net::to_string(*remote),
+                              net::to_string(*local)),
+                  "use two IPv4 addresses or two IPv6 addresses");
+    else if (*local == *remote)
+      group.error("remote", fmt::format("{} is local as well", net::to_string(*remote)),
+                  "write the peer's address in remote and ours in local");
+  }
+  const bool encapsulation_is_good = group.choice("encapsulation", connection.encapsulation);
+  group.integer("local-port", connection.local_port);
+  group.integer("remote-port", connection.remote_port);
+  if (encapsulation_is_good && connection.encapsulation == Encapsulation::none)
+    for (const auto* key : {"local-port", "remote-port"}) {
+      std::uint16_t port = nat_t_port;
+      if (group.integer(key, port) && port != nat_t_port)
+        group.warning(key, fmt::format("{} has no effect without UDP encapsulation", port),
+                      "set encapsulation = \"udp\", or remove the port");
+    }
+}
+
+void read_networks(const GroupReader& group, Connection& connection, Checks& checks) {
+  bool complete = group.given("local-networks") && group.given("remote-networks");
+  Claims<net::Prefix> ours;
+  for (const auto& element : group.texts("local-networks")) {
+    const auto prefix = prefix_of(group, element);
+    complete = complete && prefix;
+    if (!prefix) continue;
+    connection.local_networks.push_back(*prefix);
+    if (const auto* first = ours.claim(*prefix, element.row, element.path))
+      group.report().error(element.row, element.path,
+                           fmt::format("{} is already {}", net::to_string(*prefix),
+                                       described(*first, group.report(), element.row)),
+                           "keep one of the two");
+  }
+  for (const auto& element : group.texts("remote-networks")) {
+    const auto prefix = prefix_of(group, element);
+    complete = complete && prefix;
+    if (!prefix) continue;
+    connection.remote_networks.push_back(*prefix);
+    auto owner = fmt::format("connection \"{}\" ({})", connection.name, element.path);
+    if (const auto* first = checks.destinations.claim(*prefix, element.row, owner))
+      group.report().error(
+          element.row, element.path,
+          fmt::format(
+              "{} of connection \"{}\" already belongs to {}, so it is unclear where packets should go",
+              net::to_string(*prefix), connection.name, described(*first, group.report(), element.row)),
+          "keep it in one place, or split it into longer prefixes");
+  }
+  if (!complete) return;
+
+  std::size_t selectors = 0;
+  for (const auto& local : connection.local_networks)
+    selectors +=
+        static_cast<std::size_t>(std::ranges::count_if(connection.remote_networks, [&](const auto& remote) {
+          return remote.address.family == local.address.family;
+        }));
+  if (selectors == 0 && !connection.remote_networks.empty() && !connection.local_networks.empty())
+    group.error("remote-networks", "no remote network is of the family of a local network",
+                "name networks of the same family on both sides");
+  if (selectors > most_selectors)
+    group.error("remote-networks",
+                fmt::format("{} pairs of a local and a remote network, and an SA holds {}", selectors,
+                            most_selectors),
+                "name fewer, shorter prefixes, or split the connection");
+}
+
+std::optional<Secret> read_keymat(const GroupReader& group, const crypto::Suite& suite) {
+  const auto report = [&](std::string_view key, const Error& error) {
+    group.error(key, error.what, error.remedy);
+    return std::nullopt;
+  };
+  if (group.given("key") && group.given("key-file"))
+    return report("key-file", {"both key and key-file are given", "keep one of the two"});
+  std::string file;
+  Expected<Secret> keymat = Secret();
+  std::string_view source = "key";
+  if (const auto* text = group.secret("key")) {
+    keymat = decode_keymat(text->bytes(), suite);
+  } else if (group.text("key-file", file)) {
+    source = "key-file";
+    file = beside(group.report().places().file_of(group.row_of(source)), file);
+    const auto content = read_key_file(file);
+    if (!content) return report(source, content.error());
+    if (content->group_readable)
+      group.warning(source, fmt::format("the group of {} can read the key", file),
+                    fmt::format("chmod 600 {}", file));
+    keymat = decode_keymat(content->text.bytes(), suite);
+    if (!keymat) keymat.error().what = fmt::format("{}: {}", file, keymat.error().what);
+  } else {
+    if (!group.given("key") && !group.given("key-file"))
+      group.report().error(
+          group.row(), group.path_of("key"), "missing",
+          fmt::format("add key = \"0x...\"; with {} hexadecimal digits, or key-file = \"...\";",
+                      2 * suite.keymat_bytes()));
+    return std::nullopt;
+  }
+  if (!keymat) return report(source, keymat.error());
+  if (is_placeholder(*keymat, suite))
+    group.warning(source, "all bytes of the key are equal, which no real key has",
+                  fmt::format("generate one with: openssl rand -hex {}", suite.keymat_bytes()));
+  return std::move(*keymat);
+}
+
+// Reads into its final place, so that a claim on the key stays valid.
+void read_sa(const GroupReader& group, std::optional<ManualSa>& sa, const crypto::Suite* suite,
+             Checks& checks) {
+  sa.emplace();
+  group.integer("spi", sa->spi);
+  if (suite == nullptr) return;
+  auto keymat = read_keymat(group, *suite);
+  if (!keymat) return;
+  sa->keymat = std::move(*keymat);
+
+  const auto row = group.row_of(group.given("key") ? "key" : "key-file");
+  if (checks.manual_sas++ == 0) checks.first_key_row = row;
+  // The salt is left out: with one cipher key, only the salt would keep two SAs' nonces apart.
+  const auto& bytes = sa->keymat.bytes();
+  const std::string_view cipher_key(reinterpret_cast<const char*>(bytes.data()), suite->key_bytes);
+  if (const auto* first = checks.cipher_keys.claim(cipher_key, row, group.path().text()))
+    group.error(
+        group.given("key") ? "key" : "key-file",
+        fmt::format("the same cipher key as {}; two SAs with one AES-GCM key use the same nonces, which "
+                    "reveals the traffic of both (RFC 4106 2)",
+                    described(*first, group.report(), row)),
+        fmt::format("give each SA and each direction a key of its own: openssl rand -hex {}",
+                    suite->keymat_bytes()));
+}
+
+void read_sas(const GroupReader& group, Connection& connection, const crypto::Suite* suite, Checks& checks) {
+  group.visit("inbound", [&](const GroupReader& sa) {
+    read_sa(sa, connection.inbound, suite, checks);
+    const auto spi = connection.inbound->spi;
+    const auto row = sa.row_of("spi");
+    if (spi == 0) return;
+    if (const auto* first = checks.inbound_spis.claim(spi, row, sa.path().text()))
+      sa.error("spi",
+               fmt::format("SPI {:#x} is already that of {}", spi, described(*first, sa.report(), row)),
+               "give each inbound SA an SPI of its own, and tell the peer");
+  });
+  group.visit("outbound", [&](const GroupReader& sa) {
+    read_sa(sa, connection.outbound, suite, checks);
+    const auto spi = connection.outbound->spi;
+    const auto row = sa.row_of("spi");
+    if (spi == 0 || connection.remote.is_unspecified()) return;
+    if (const auto* first = checks.outbound_spis.claim({spi, connection.remote}, row, sa.path().text()))
+      sa.error("spi",
+               fmt::format("SPI {:#x} to {} is already that of {}", spi, net::to_string(connection.remote),
+                           described(*first, sa.report(), row)),
+               "use the SPI that this peer expects for this connection");
+  });
+  if (!group.given("inbound") && !group.given("outbound"))
+    group.report().error(group.row(), group.path().text(), "neither inbound nor outbound is given",
+                         "add inbound = { spi = ...; key = ...; }; or outbound = { ... }; or both");
+}
+
+void read_window(const GroupReader& group, Connection& connection) {
+  if (group.integer("replay-window", connection.replay_window_packets) &&
+      connection.replay_window_packets != 0 && connection.replay_window_packets < least_window_packets)
+    group.error("replay-window", fmt::format("{} packets are too few", connection.replay_window_packets),
+                fmt::format("choose {} to 65536, or 0 for no anti-replay", least_window_packets));
+}
+
+void read_connection(const GroupReader& group, Connection& connection, Checks& checks) {
+  const auto& place = group.report().places().of(group.row());
+  connection.line = place.line;
+  connection.file = place.file;
+  read_name(group, connection, checks);
+  read_outer(group, connection);
+  read_networks(group, connection, checks);
+  const bool suite_is_good = group.choice("suite", connection.suite);
+  group.boolean("esn", connection.extended_sequence);
+  read_window(group, connection);
+  read_sas(group, connection, suite_is_good ? &crypto::suite(connection.suite) : nullptr, checks);
+}
+
+}  // namespace
+
+void read_connections(const GroupReader& top, Configuration& configuration, Checks& checks) {
+  top.visit("connections", [&](const GroupReader& group) {
+    read_connection(group, configuration.connections.emplace_back(), checks);
+  });
+}
+
+}  // namespace espgate::config

@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/config/device.hpp"
+#include "control/config/read.hpp"
+#include "control/config/words.hpp"
+
+namespace espgate::config {
+namespace {
+
+constexpr std::uint16_t ipv6_least_mtu_bytes = 1'280;  // RFC 8200 5
+
+void read_name(const GroupReader& group, Port& port, Checks& checks) {
+  if (!group.text("name", port.name)) return;
+  if (const auto valid = check_interface_name(port.name); !valid)
+    return group.error("name", valid.error().what, valid.error().remedy);
+  const auto row = group.row_of("name");
+  if (const auto* first = checks.port_names.claim(port.name, row, group.path().text()))
+    group.error(
+        "name",
+        fmt::format("{} is already the name of {}", shown(port.name), described(*first, group.report(), row)),
+        "give each port a name of its own");
+}
+
+void read_device(const GroupReader& group, Port& port, Checks& checks) {
+  if (!group.text("device", port.device)) return;
+  const auto device = parse_device(port.device);
+  if (!device) return group.error("device", device.error().what, device.error().remedy);
+  const auto row = group.row_of("device");
+  const auto owner = group.path().text();
+  if (const auto* first = checks.devices.claim(device->identity, row, owner))
+    return group.error("device",
+                       fmt::format("{} is the device of {} as well", shown(device->identity),
+                                   described(*first, group.report(), row)),
+                       device->identity.starts_with("net_")
+                           ? "number virtual devices of one driver: net_af_packet0, net_af_packet1"
+                           : "use another device, or remove one of the ports");
+  if (device->kernel_interface.empty()) return;
+  if (const auto* first = checks.kernel_interfaces.claim(device->kernel_interface, row, owner))
+    return group.error("device",
+                       fmt::format("the kernel's interface {} is driven by {} as well",
+                                   shown(device->kernel_interface), described(*first, group.report(), row)),
+                       "use another interface, or remove one of the ports");
+}
+
+void read_address(const GroupReader& group, const TextElement& element, Port& port, Checks& checks) {
+  const auto complain = [&](std::string message, std::string remedy) {
+    group.report().error(element.row, element.path, std::move(message), std::move(remedy));
+  };
+  const auto parsed = net::parse_interface_address(element.text);
+  if (!parsed)
+    return complain(fmt::format("{} is not an address with prefix length", shown(element.text)),
+                    "write it such as \"192.0.2.1/24\" or \"2001:db8::1/64\"");
+  const auto& [address, length] = *parsed;
+  if (const auto why = not_a_host(address); !why.empty())
+    return complain(fmt::format("{} is {}", element.text, why), "write the address of this host");
+  if (address.family == net::Family::v4 && length < 31) {
+    const std::uint32_t host_bits = length == 0 ? 0xffff'ffff : (std::uint32_t{1} << (32 - length)) - 1;
+    const auto host = address.v4_value() & host_bits;
+    if (host == 0 || host == host_bits)
+      return complain(fmt::format("{} is the {} address of its network", element.text,
+                                  host == 0 ? "first (network)" : "last (broadcast)"),
+                      "write the address of this host, with the length of its network");
+  }
+  if (const auto* first = checks.port_addresses.claim(address, element.row, element.path))
+    return complain(fmt::format("{} is already {}", net::to_string(address),
+                                described(*first, group.report(), element.row)),
+                    "give each address to one port");
+  if (element.text.find('/') == std::string::npos)
+    group.report().warning(
+        element.row, element.path,
+        fmt::format("{} has no prefix length, so no network is reached through it", element.text),
+        fmt::format("write \"{}/{}\" if that is meant, else the length of the network", element.text,
+                    address.bits()));
+  port.addresses.push_back(*parsed);
+}
+
+Port read_port(const GroupReader& group, Checks& checks) {
+  Port port;
+  const auto& place = group.report().places().of(group.row());
+  port.line = place.line;
+  port.file = place.file;
+  read_name(group, port, checks);
+  read_device(group, port, checks);
+  group.boolean("ipsec", port.ipsec);
+  const bool mtu_is_good = group.integer("mtu", port.mtu);
+  group.integer("vlan", port.vlan);
+  for (const auto& element : group.texts("addresses")) read_address(group, element, port, checks);
+
+  const bool has_v6 = std::ranges::any_of(
+      port.addresses, [](const auto& entry) { return entry.address.family == net::Family::v6; });
+  if (mtu_is_good && has_v6 && port.mtu < ipv6_least_mtu_bytes)
+    group.error("mtu", fmt::format("{} bytes are too few for the port's IPv6 address (RFC 8200 5)", port.mtu),
+                fmt::format("choose {} or more", ipv6_least_mtu_bytes));
+  return port;
+}
+
+}  // namespace
+
+void read_ports(const GroupReader& top, Configuration& configuration, Checks& checks) {
+  struct Named {
+    std::string name;
+    std::string path;
+    unsigned row;
+  };
+  std::vector<Named> twins;
+  top.visit("ports", [&](const GroupReader& group) {
+    const auto& port = configuration.ports.emplace_back(read_port(group, checks));
+    twins.push_back({port.name, group.path_of("name"), group.row_of("name")});
+  });
+  // A twin cannot be made under a name that belongs to an interface that a port drives.
+  for (const auto& [name, path, row] : twins)
+    if (const auto* driven = checks.kernel_interfaces.find(name))
+      top.report().error(row, path,
+                         fmt::format("{} is the kernel's interface that {} drives, so the port's twin cannot "
+                                     "have that name",
+                                     shown(name), described(*driven, top.report(), row)),
+                         "choose another name for the port, such as \"outside\"");
+}
+
+}  // namespace espgate::config

@@ -1,0 +1,100 @@
+#include <fmt/format.h>
+
+#include "control/config/read.hpp"
+#include "control/config/words.hpp"
+
+namespace espgate::config {
+namespace {
+
+void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
+  const auto read = [&](std::string_view key, std::uint32_t& limit) {
+    if (group.integer(key, limit)) checks.limit_rows[key] = group.row_of(key);
+  };
+  read("inbound-sas", limits.inbound_sas);
+  read("outbound-sas", limits.outbound_sas);
+  read("routes", limits.routes);
+  read("policies", limits.policies);
+  read("neighbours", limits.neighbours);
+  read("buffers", limits.buffers);
+  read("punt-ring", limits.punt_ring);
+  read("punt-host-pps", limits.punt_host_pps);
+  read("punt-ike-pps", limits.punt_ike_pps);
+  read("punt-spi-pps", limits.punt_spi_pps);
+  read("tombstones", limits.tombstones);
+  read("tombstone-seconds", limits.tombstone_s);
+  read("invalid-spi-flows", limits.invalid_spi_flows);
+}
+
+std::size_t remote_networks(const Configuration& configuration) {
+  std::size_t count = 0;
+  for (const auto& connection : configuration.connections) count += connection.remote_networks.size();
+  return count;
+}
+
+void check_limit(const GroupReader& top, const Checks& checks, std::string_view key, std::string_view what,
+                 std::size_t needed, std::uint32_t limit) {
+  const auto row = checks.limit_rows.find(key);
+  const bool known = row != checks.limit_rows.end() || !top.given("limits");
+  if (needed <= limit || !known) return;
+  top.report().error(row == checks.limit_rows.end() ? top.row() : row->second, fmt::format("limits.{}", key),
+                     fmt::format("room for {}, and the configuration has {} {}", limit, needed, what),
+                     fmt::format("raise the limit: limits = {{ {} = {}; }};", key, needed));
+}
+
+}  // namespace
+
+void read_settings(const GroupReader& top, Configuration& configuration, Checks& checks) {
+  top.integer("control-cpu", configuration.control_cpu);
+  if (top.given("worker-cpus")) {
+    configuration.worker_cpus.clear();
+    for (const auto cpu : top.integers("worker-cpus"))
+      configuration.worker_cpus.push_back(static_cast<unsigned>(cpu));
+  }
+  top.choice("idle", configuration.idle);
+  top.integer("idle-sleep-us", configuration.idle_sleep_us);
+  top.boolean("hugepages", configuration.hugepages);
+  top.integer("memory-mb", configuration.memory_mb);
+  top.text("crypto-engine", configuration.crypto_engine);
+  top.text("socket", configuration.socket);
+  top.text("log-level", configuration.log_level);
+  top.visit("limits", [&](const GroupReader& group) { read_limits(group, configuration.limits, checks); });
+  if (!configuration.socket.starts_with('/'))
+    top.error("socket", fmt::format("{} is not an absolute path", shown(configuration.socket)),
+              "write the path from the root directory, such as \"/run/espgate/espgate.sock\"");
+}
+
+void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks) {
+  std::size_t inbound = 0;
+  std::size_t outbound = 0;
+  for (const auto& connection : configuration.connections) {
+    inbound += connection.inbound.has_value();
+    outbound += connection.outbound.has_value();
+  }
+  const auto& limits = configuration.limits;
+  check_limit(top, checks, "inbound-sas", "inbound SAs", inbound, limits.inbound_sas);
+  check_limit(top, checks, "outbound-sas", "outbound SAs", outbound, limits.outbound_sas);
+  check_limit(top, checks, "routes", "routes", configuration.routes.size(), limits.routes);
+  check_limit(top, checks, "policies", "policies and remote networks",
+              configuration.policies.size() + remote_networks(configuration), limits.policies);
+
+  if (checks.manual_sas > 0)
+    top.report().warning(
+        checks.first_key_row, "connections",
+        fmt::format(
+            "{} with manual keys, the first here; AES-GCM is not meant for manual keys, since an IV used "
+            "twice under one key breaks it (RFC 4106 2)",
+            counted(static_cast<long long>(checks.manual_sas), "SA")),
+        "espgate starts each run with IVs of its own, but the keys stay the same until you change them: "
+        "change them "
+        "often, never copy a key to another box, and use IKE once it is available");
+  if (!configuration.hugepages)
+    top.warning("hugepages", "espgate runs without huge pages, which is for trying out only",
+                "set hugepages = true where speed matters");
+  bool decrypts = false;
+  for (const auto& port : configuration.ports) decrypts = decrypts || port.ipsec;
+  if (inbound > 0 && !decrypts && !configuration.ports.empty())
+    top.warning("ports", "no port has ipsec = true, so no ESP will be decrypted",
+                "set ipsec = true on the port that faces the peers");
+}
+
+}  // namespace espgate::config
