@@ -148,7 +148,8 @@ Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, co
   if (continue_sequence) {
     const auto& old = parts_.store.outbound(before);
     const auto used = old.sequence.load(std::memory_order_relaxed);
-    const auto begin = used + std::min(sequence_leap, old.sequence_limit - std::min(used, old.sequence_limit));
+    const auto begin =
+        used + std::min(sequence_leap, old.sequence_limit - std::min(used, old.sequence_limit));
     auto& entry = parts_.store.outbound(*index);
     entry.sequence.store(begin, std::memory_order_relaxed);
     entry.iv_base -= begin;  // IVs begin where the store wanted them to

@@ -191,7 +191,7 @@ TEST_CASE("the log takes ten lines a second and one that sums up the rest") {
 
 TEST_CASE("a million random SPIs use no more memory, time or log than allowed") {
   Handler h;
-  const auto began = std::chrono::steady_clock::now();
+  const auto began = std::clock();
   std::mt19937_64 random(2);
   auto record = miss("192.0.2.2", "192.0.2.1", 0);
   for (int i = 0; i < 1'000'000; ++i) {
@@ -200,9 +200,9 @@ TEST_CASE("a million random SPIs use no more memory, time or log than allowed") 
     h.packet(record);
     h.advance(10us);
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-  std::cout << "1,000,000 random SPIs: " << took.count() << " s\n";
-  CHECK(took.count() < 20);
+  const auto took = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
+  std::cout << "1,000,000 random SPIs: " << took << " s\n";
+  CHECK(took < 20);
   CHECK(h.handler.table().size() == 4'096);
   CHECK(h.handler.table().capacity() == 4'096);
   CHECK(h.handler.table().evicted() >= 1'000'000 - 4'096 - 1'000);

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <ctime>
 #include <iostream>
 
 #include "tests/control/sa/surroundings.hpp"
@@ -6,6 +7,15 @@
 using namespace espgate;
 using namespace espgate::sa;
 using namespace espgate::sa::test;
+
+namespace {
+
+// Of this process, so that a busy machine does not count.
+double cpu_s() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
+}  // namespace
 
 // Start-up has 10 s for 100,000 connections. The bounds here leave room for slow and instrumented builds;
 // a cost that grows with the number of connections breaks them by far.
@@ -23,11 +33,11 @@ TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linea
     added.outbound->spi = 0x200'000 + i;
   }
   const auto timed = [&](const char* what) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = cpu_s();
     const auto result = s.configure();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    std::cout << what << ": " << took.count() << " s\n";
-    CHECK(took.count() < limit_s);
+    const auto took = cpu_s() - begin;
+    std::cout << what << ": " << took << " s\n";
+    CHECK(took < limit_s);
     CHECK(result.problems.empty());
     return result;
   };
@@ -41,7 +51,7 @@ TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linea
     changed.outbound = manual(changed.outbound->spi, 2);
   }
   CHECK(timed("rekeyed").changed == connections);
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = cpu_s();
   int ticks = 0;
   while (s.store->outbound(s.sink.table.rbegin()->second.outbound_sa()).key[0] != std::byte{2} &&
          ticks < 100'000) {
@@ -49,9 +59,9 @@ TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linea
     s.advance(std::chrono::milliseconds(100));
     ++ticks;
   }
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  std::cout << "the rest of the rekey: " << took.count() << " s of work in " << ticks << " ticks\n";
-  CHECK(took.count() < limit_s);
+  const auto took = cpu_s() - begin;
+  std::cout << "the rest of the rekey: " << took << " s of work in " << ticks << " ticks\n";
+  CHECK(took < limit_s);
   CHECK(s.count(Direction::inbound, "active") == connections);
   CHECK(s.lines.empty());
 
