@@ -1,0 +1,115 @@
+#include "control/recovery/invalid_spi_handler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/recovery/log_line.hpp"
+
+namespace espgate::recovery {
+namespace {
+
+std::array<std::uint64_t, 2> make_secret(const sa::RandomSource& random) {
+  std::array<std::uint64_t, 2> secret{};
+  for (auto& word : secret) {
+    word = random();
+    word = word << 32 | random();
+  }
+  return secret;
+}
+
+std::string_view owner(const sa::SpiFacts& facts, const sa::SpiKnowledge& knowledge,
+                       const net::Address& source) {
+  return facts.connection.empty() ? knowledge.connection_of_peer(source) : facts.connection;
+}
+
+}  // namespace
+
+InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge, sa::Log log,
+                                     const sa::RandomSource& random)
+    : options_(options),
+      knowledge_(knowledge),
+      log_(std::move(log)),
+      table_(options.flows, make_secret(random)),
+      budget_(options.lines_per_s) {}
+
+void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, Moment now) {
+  tick(now);
+  const FlowKey key{net::Address::from_bytes(miss.family, miss.source),
+                    net::Address::from_bytes(miss.family, miss.destination), miss.spi, miss.encapsulation};
+  const auto facts = knowledge_.about(miss.spi);
+  const bool known_peer = !knowledge_.connection_of_peer(key.source).empty();
+
+  auto& flow = table_.touch(key);
+  if (flow.packets++ == 0) flow.first = now;
+  flow.last = now;
+  flow.last_sequence = miss.sequence;
+  flow.source_port = miss.source_port;
+  flow.kind = classify({miss.miss, facts.standing, facts.reason, known_peer});
+  flow.port = {};
+  port.copy(flow.port.data(), flow.port.size() - 1);
+  ++packets_[static_cast<std::size_t>(flow.kind)];
+
+  const bool due = !flow.was_logged || now.steady - flow.logged.steady >= options_.line_interval;
+  if (!due || is_normal(flow, facts, now) || !budget_.take(now.steady)) {
+    ++flow.suppressed;
+    return;
+  }
+  speak(flow, facts, now);
+}
+
+void InvalidSpiHandler::tick(Moment now) {
+  const auto withheld = budget_.settle(now.steady);
+  if (withheld == 0) return;
+  log_(sa::Severity::warning,
+       fmt::format("invalid SPI: {} more line{} withheld (at most {} a second are written); "
+                   "`show invalid-spi` has the flows",
+                   withheld, withheld == 1 ? "" : "s", options_.lines_per_s));
+}
+
+bool InvalidSpiHandler::is_normal(const Flow& flow, const sa::SpiFacts& facts, Moment now) const {
+  const auto age = now.steady - facts.since.steady;
+  if (flow.kind == Class::larval) return age < options_.larval_quiet;
+  if (flow.kind == Class::just_rekeyed) return age < options_.rekeyed_quiet;
+  return false;
+}
+
+void InvalidSpiHandler::speak(Flow& flow, const sa::SpiFacts& facts, Moment now) {
+  const auto successor = flow.kind == Class::just_rekeyed ? facts.successor : 0;
+  log_(sa::Severity::warning, log_line(flow, owner(facts, knowledge_, flow.key.source), successor));
+  flow.logged = now;
+  flow.was_logged = true;
+  flow.suppressed = 0;
+}
+
+std::string InvalidSpiHandler::owner_of(const Flow& flow) const {
+  return std::string(owner(knowledge_.about(flow.key.spi), knowledge_, flow.key.source));
+}
+
+std::vector<FlowReport> InvalidSpiHandler::flows(Order order, std::size_t most) const {
+  std::vector<const Flow*> all;
+  all.reserve(table_.size());
+  table_.visit([&](const Flow& flow) {
+    all.push_back(&flow);
+    return order == Order::packets || all.size() < most;
+  });
+  most = std::min(most, all.size());
+  if (order == Order::packets)
+    std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(most), std::ranges::greater{},
+                              &Flow::packets);
+  std::vector<FlowReport> result;
+  result.reserve(most);
+  for (std::size_t i = 0; i < most; ++i) result.push_back({*all[i], owner_of(*all[i])});
+  return result;
+}
+
+std::vector<FlowReport> InvalidSpiHandler::flows_of(std::uint32_t spi) const {
+  std::vector<FlowReport> result;
+  table_.visit([&](const Flow& flow) {
+    if (flow.key.spi == spi) result.push_back({flow, owner_of(flow)});
+    return true;
+  });
+  return result;
+}
+
+}  // namespace espgate::recovery

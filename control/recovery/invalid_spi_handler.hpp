@@ -1,0 +1,80 @@
+// Explains ESP packets whose SPI leads to no active SA.
+//
+// Purpose: an operator who sees %CRYPTO-4-RECVD_PKT_INV_SPI learns at once whether it is normal, whose
+// fault it is and what to do; `show invalid-spi` and `show spi` tell the rest. UDP-encapsulated packets
+// are treated like plain ones.
+// Non-goals: deciding a packet's fate (the worker dropped and counted it) and counting each packet: workers
+// send samples, as many as the punt ring and its rate limit let through, so the counts here are of
+// packets reported. The drop counters are exact.
+//
+// What is logged
+//   - The first packet of a flow (source, destination, SPI, encapsulation), then one line a minute while
+//     packets come, with the number of packets in between that had none.
+//   - Nothing while a miss is normal: larval within `larval_quiet` of the reservation, rekeyed within
+//     `rekeyed_quiet` of becoming a tombstone. Such packets are in the table and in its counts all the
+//     same. If the condition lasts, the next packet is logged like any other.
+//   - At most `lines_per_s` lines a second over all flows; what is withheld beyond is told by one summary
+//     line when the second is over. A withheld flow speaks at its next packet.
+//
+// Bounds: memory is fixed by `flows`, work per record is constant, a flow that was evicted starts anew.
+// Control thread only; no clock, no I/O.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "control/recovery/flow_table.hpp"
+#include "control/recovery/line_budget.hpp"
+#include "control/sa/surroundings.hpp"
+
+namespace espgate::recovery {
+
+struct FlowReport {
+  Flow flow;
+  std::string connection;  // that the SPI belongs or belonged to, or else the peer; may be empty
+};
+
+class InvalidSpiHandler {
+ public:
+  struct Options {
+    std::uint32_t flows = 4'096;
+    std::uint32_t lines_per_s = 10;
+    std::chrono::nanoseconds line_interval = std::chrono::seconds(60);  // of one flow
+    std::chrono::nanoseconds larval_quiet = std::chrono::seconds(30);
+    std::chrono::nanoseconds rekeyed_quiet = std::chrono::seconds(30);
+  };
+
+  // `knowledge` outlives the handler. `random` is used here only, for the hash secret.
+  InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge, sa::Log log,
+                    const sa::RandomSource& random);
+
+  // One record from the punt ring; `port` is the name of the port it came in by.
+  void handle(const sa::SpiMiss& miss, std::string_view port, Moment now);
+  // Writes a summary line that is due. To be called about once a second.
+  void tick(Moment now);
+
+  enum class Order : std::uint8_t { last_seen, packets };
+  // The first `most` flows in that order, most recent or most frequent first.
+  std::vector<FlowReport> flows(Order order, std::size_t most) const;
+  // All flows with this SPI, most recent first.
+  std::vector<FlowReport> flows_of(std::uint32_t spi) const;
+  // Packets reported, by class.
+  const std::array<std::uint64_t, class_count>& packets() const { return packets_; }
+  const FlowTable& table() const { return table_; }
+
+ private:
+  bool is_normal(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
+  void speak(Flow& flow, const sa::SpiFacts& facts, Moment now);
+  std::string owner_of(const Flow& flow) const;
+
+  Options options_;
+  const sa::SpiKnowledge& knowledge_;
+  sa::Log log_;
+  FlowTable table_;
+  LineBudget budget_;
+  std::array<std::uint64_t, class_count> packets_{};
+};
+
+}  // namespace espgate::recovery

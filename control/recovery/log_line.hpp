@@ -1,0 +1,14 @@
+// The line that operators know from Cisco routers, with our explanation behind it.
+#pragma once
+
+#include <string>
+
+#include "control/recovery/flow_table.hpp"
+
+namespace espgate::recovery {
+
+// `owner` is the connection of the SPI or else of the peer, empty when there is neither. `successor` is the
+// SPI after a rekey or 0. `flow.suppressed` counts packets since the last line, without this one.
+std::string log_line(const Flow& flow, std::string_view owner, std::uint32_t successor);
+
+}  // namespace espgate::recovery

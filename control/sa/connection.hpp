@@ -1,0 +1,50 @@
+// A connection as the manager holds it: who it is, which SAs carry it now, and what the SAs before them
+// carried. No key is kept here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/sa/fingerprint.hpp"
+#include "datapath/net/address.hpp"
+#include "datapath/sa/sa_store.hpp"
+
+namespace espgate::sa {
+
+struct Totals {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;  // inner packets
+  std::uint64_t replay = 0;
+  std::uint64_t out_of_window = 0;
+  std::uint64_t integrity = 0;
+  std::uint64_t malformed = 0;
+  std::uint64_t policy = 0;
+  std::uint64_t exhausted = 0;
+
+  Totals& operator+=(const Totals& other);
+};
+
+// What the store has counted for one SA so far.
+Totals inbound_totals(SaStore& store, std::uint32_t index);
+Totals outbound_totals(SaStore& store, std::uint32_t index);
+
+struct Connection {
+  std::string name;
+  unsigned line = 0;                  // in the configuration file
+  std::vector<net::Prefix> networks;  // behind the peer; their outbound policies are this connection's
+  std::uint32_t inbound = no_sa;      // store index of the SA that the peer should use now
+  std::uint32_t outbound = no_sa;     // store index of the SA that we use now
+  Fingerprint inbound_mark;           // what these were installed from, to tell an unchanged reload
+  Fingerprint outbound_mark;
+  Totals past_inbound;  // of SAs that are gone
+  Totals past_outbound;
+  bool configured = true;  // false once it left the configuration
+};
+
+// Shared by the SAs of a connection, so that one that leaves the configuration lives until its last
+// SA is gone.
+using ConnectionHandle = std::shared_ptr<Connection>;
+
+}  // namespace espgate::sa

@@ -1,0 +1,143 @@
+#include "control/sa/inbound_sas.hpp"
+
+#include <cassert>
+
+namespace espgate::sa {
+namespace {
+
+Happening happening(Reason reason) {
+  switch (reason) {
+    case Reason::deleted:
+      return Happening::retired_deleted;
+    case Reason::expired:
+      return Happening::retired_expired;
+    case Reason::rekeyed:
+      return Happening::retired_rekeyed;
+  }
+  return Happening::retired_deleted;
+}
+
+}  // namespace
+
+std::string_view name(Phase phase) {
+  switch (phase) {
+    case Phase::larval:
+      return "larval";
+    case Phase::active:
+      return "active";
+    case Phase::lingering:
+      return "lingering";
+    case Phase::retired:
+      return "retired";
+    case Phase::unpublished:
+      return "unpublished";
+  }
+  return {};
+}
+
+InboundSas::InboundSas(SaStore& store, Reaper& reaper, LifeStories& stories, const Limits& limits)
+    : store_(store),
+      reaper_(reaper),
+      stories_(stories),
+      limits_(limits),
+      capacity_(store.limits().inbound),
+      records_(capacity_) {}
+
+Expected<InboundRecord*> InboundSas::reserve(std::uint32_t spi, const ConnectionHandle& connection,
+                                             Moment now) {
+  const auto index = store_.reserve_inbound(spi);
+  if (!index) return index.error();
+  auto& larval = phases_[static_cast<std::size_t>(Phase::larval)];
+  larval.push_back({*index, spi, Phase::larval, Reason::deleted, 0, now, connection});
+  records_[*index] = std::prev(larval.end());
+  ++used_;
+  stories_.begin(spi, connection, now);
+  return &larval.back();
+}
+
+Expected<void> InboundSas::install(InboundRecord& record, const SaParameters& parameters, Moment now) {
+  assert(record.phase == Phase::larval && record.spi == parameters.spi);
+  if (auto done = store_.install_inbound(record.index, parameters); !done) return done;
+  enter(record, Phase::active, now);
+  stories_.note(record.spi, {now, Happening::installed});
+  return {};
+}
+
+void InboundSas::supersede(InboundRecord& record, std::uint32_t successor, Moment now) {
+  assert(record.phase == Phase::active);
+  record.successor = successor;
+  enter(record, Phase::lingering, now);
+  stories_.note(record.spi, {now, Happening::rekeyed, successor});
+}
+
+void InboundSas::retire(InboundRecord& record, Reason reason, Moment now) {
+  assert(record.phase < Phase::retired);
+  store_.retire_inbound(record.index);
+  record.reason = reason;
+  enter(record, Phase::retired, now);
+  stories_.note(record.spi, {now, happening(reason), record.successor});
+  auto& tombstones = phases_[static_cast<std::size_t>(Phase::retired)];
+  if (tombstones.size() > limits_.tombstones)
+    unpublish(tombstones.front(), Happening::tombstone_dropped, now);
+}
+
+void InboundSas::unpublish(InboundRecord& record, Happening why, Moment now) {
+  assert(record.phase != Phase::unpublished);
+  store_.unpublish_inbound(record.index);
+  enter(record, Phase::unpublished, now);
+  stories_.note(record.spi, {now, why});
+  stories_.end(record.spi);
+  reaper_.add(Direction::inbound, record.index);
+}
+
+void InboundSas::retire_unconfigured(Moment now) {
+  for (const auto phase : {Phase::larval, Phase::active, Phase::lingering}) {
+    auto& records = phases_[static_cast<std::size_t>(phase)];
+    for (auto record = records.begin(); record != records.end();) {
+      auto& candidate = *record++;
+      if (!candidate.connection->configured) retire(candidate, Reason::deleted, now);
+    }
+  }
+}
+
+void InboundSas::release(std::uint32_t index) {
+  const auto record = records_[index];
+  record->connection->past_inbound += inbound_totals(store_, index);
+  store_.release_inbound(index);
+  phases_[static_cast<std::size_t>(Phase::unpublished)].erase(record);
+  --used_;
+}
+
+void InboundSas::tick(Moment now, std::size_t most) {
+  auto& lingering = phases_[static_cast<std::size_t>(Phase::lingering)];
+  for (std::size_t i = 0; i < most && !lingering.empty(); ++i) {
+    if (now.steady - lingering.front().since.steady < limits_.linger) break;
+    retire(lingering.front(), Reason::rekeyed, now);
+  }
+  auto& tombstones = phases_[static_cast<std::size_t>(Phase::retired)];
+  for (std::size_t i = 0; i < most && !tombstones.empty(); ++i) {
+    if (now.steady - tombstones.front().since.steady < limits_.tombstone) break;
+    unpublish(tombstones.front(), Happening::tombstone_expired, now);
+  }
+}
+
+void InboundSas::make_room(std::size_t entries, Moment now) {
+  auto& tombstones = phases_[static_cast<std::size_t>(Phase::retired)];
+  while (capacity_ - used_ + in(Phase::unpublished).size() < entries && !tombstones.empty())
+    unpublish(tombstones.front(), Happening::tombstone_dropped, now);
+}
+
+InboundRecord* InboundSas::find(std::uint32_t spi) const {
+  const auto index = store_.find(spi);
+  return index == no_sa ? nullptr : &*records_[index];
+}
+
+void InboundSas::enter(InboundRecord& record, Phase phase, Moment now) {
+  auto& from = phases_[static_cast<std::size_t>(record.phase)];
+  auto& to = phases_[static_cast<std::size_t>(phase)];
+  to.splice(to.end(), from, records_[record.index]);
+  record.phase = phase;
+  record.since = now;
+}
+
+}  // namespace espgate::sa

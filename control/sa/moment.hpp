@@ -1,0 +1,13 @@
+// A point in time as the event loop hands it to control code, which never looks at a clock itself.
+#pragma once
+
+#include <chrono>
+
+namespace espgate {
+
+struct Moment {
+  std::chrono::nanoseconds steady{};             // for intervals: never jumps
+  std::chrono::system_clock::time_point wall{};  // for people
+};
+
+}  // namespace espgate

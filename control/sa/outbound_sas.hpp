@@ -1,0 +1,53 @@
+// The outbound SAs; the caller of the store's outbound writer side.
+//
+//          install            retire                     no policy names it      grace passed
+//   (none) ───────► active ───────────► retired ───────────────────► unlinked ─────────────► (none)
+//
+// After a rekey a retired SA still encrypts for a worker that read the policy before it was switched, so
+// no packet is lost; after a deletion it drops.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "control/sa/connection.hpp"
+#include "control/sa/moment.hpp"
+#include "control/sa/reaper.hpp"
+#include "control/sa/spi_knowledge.hpp"
+
+namespace espgate::sa {
+
+enum class OutboundPhase : std::uint8_t { none, active, retired, unlinked };
+
+struct OutboundRecord {
+  OutboundPhase phase = OutboundPhase::none;
+  Reason reason = Reason::deleted;  // retired
+  std::uint32_t spi = 0;
+  Moment since;  // when the phase began
+  ConnectionHandle connection;
+};
+
+class OutboundSas {
+ public:
+  // References outlive this.
+  OutboundSas(SaStore& store, Reaper& reaper);
+
+  Expected<std::uint32_t> install(const SaParameters& parameters, const ConnectionHandle& connection,
+                                  Moment now);
+  void retire(std::uint32_t index, Reason reason, Moment now);
+  // No policy names it any more. Frees it after the grace when it is retired, else does nothing.
+  void unlink(std::uint32_t index);
+  // For the reaper only.
+  void release(std::uint32_t index);
+
+  bool full() const { return used_ == records_.size(); }
+  const std::vector<OutboundRecord>& records() const { return records_; }  // by store index
+
+ private:
+  SaStore& store_;
+  Reaper& reaper_;
+  std::size_t used_ = 0;
+  std::vector<OutboundRecord> records_;
+};
+
+}  // namespace espgate::sa

@@ -1,0 +1,189 @@
+#include "control/sa/sa_manager.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace espgate::sa {
+namespace {
+
+constexpr std::uint32_t first_spi = 256;    // 0 to 255 are reserved (RFC 4303 2.1)
+constexpr int allocation_attempts = 1'000;  // at worst every other SPI is taken, so 2^-1000
+constexpr std::size_t moves_a_tick = 1'024;
+constexpr std::size_t entries_kept_free = 64;
+// More packets than all workers together can send on one SA within a grace period.
+constexpr std::uint64_t sequence_leap = std::uint64_t{1} << 20;
+
+}  // namespace
+
+Limits store_limits(const config::Limits& limits, unsigned workers) {
+  constexpr std::uint32_t spare = 64;
+  return {limits.inbound_sas + limits.tombstones + spare,
+          limits.outbound_sas + limits.outbound_sas / 8 + spare, workers};
+}
+
+SaManager::SaManager(Parts parts, const Options& options)
+    : parts_(std::move(parts)),
+      stories_(options.tombstones),
+      reaper_(parts_.grace,
+              [this](Direction direction, std::uint32_t index) {
+                direction == Direction::inbound ? inbound_.release(index) : outbound_.release(index);
+              }),
+      inbound_(parts_.store, reaper_, stories_, {options.tombstones, options.tombstone, options.linger}),
+      outbound_(parts_.store, reaper_),
+      book_(parts_.policies, parts_.store.limits().outbound,
+            [this](std::uint32_t index) { outbound_.unlink(index); }) {}
+
+Expected<std::uint32_t> SaManager::allocate_spi() {
+  for (int i = 0; i < allocation_attempts; ++i) {
+    const auto spi = parts_.random();
+    if (spi >= first_spi && !inbound_.find(spi) && !stories_.find(spi)) return spi;
+  }
+  return Error{"no unused SPI found", "the random number generator is broken; restart espgate"};
+}
+
+Expected<void> SaManager::reserve(const std::string& name, std::uint32_t spi, Moment now) {
+  const auto owner = connection(name);
+  if (!owner) return owner.error();
+  const auto record = inbound_.reserve(spi, *owner, now);
+  if (!record) return record.error();
+  return {};
+}
+
+Expected<void> SaManager::install_inbound(const SaParameters& parameters, Moment now) {
+  auto* record = inbound_.find(parameters.spi);
+  if (!record || record->phase != Phase::larval)
+    return Error{fmt::format("SPI 0x{:x} is not reserved", parameters.spi), "reserve it first"};
+  if (auto done = inbound_.install(*record, parameters, now); !done) return done;
+  make_current(*record, now);
+  record->connection->inbound_mark = {};
+  return {};
+}
+
+Expected<void> SaManager::install_outbound(const std::string& name, const SaParameters& parameters,
+                                           Moment now) {
+  const auto owner = connection(name);
+  if (!owner) return owner.error();
+  if (auto done = switch_outbound(*owner, parameters, now, false); !done) return done;
+  (*owner)->outbound_mark = {};
+  return {};
+}
+
+Expected<void> SaManager::replace(const std::string& name, const SaParameters& inbound,
+                                  const SaParameters& outbound, Moment now) {
+  const auto owner = connection(name);
+  if (!owner) return owner.error();
+  auto* record = inbound_.find(inbound.spi);
+  if (!record || record->phase != Phase::larval || record->connection != *owner) {
+    const auto reserved = inbound_.reserve(inbound.spi, *owner, now);
+    if (!reserved) return reserved.error();
+    record = *reserved;
+  }
+  auto done = inbound_.install(*record, inbound, now);
+  if (done) done = switch_outbound(*owner, outbound, now, false);
+  if (!done) {
+    inbound_.unpublish(*record, Happening::withdrawn, now);
+    return done;
+  }
+  make_current(*record, now);
+  (*owner)->inbound_mark = {};
+  (*owner)->outbound_mark = {};
+  return {};
+}
+
+Expected<void> SaManager::retire_inbound(std::uint32_t spi, Reason reason, Moment now) {
+  auto* record = inbound_.find(spi);
+  if (!record || record->phase == Phase::retired)
+    return Error{fmt::format("no inbound SA has SPI 0x{:x}", spi), ""};
+  if (record->connection->inbound == record->index) {
+    record->connection->inbound = no_sa;
+    record->connection->inbound_mark = {};
+  }
+  inbound_.retire(*record, reason, now);
+  return {};
+}
+
+Expected<void> SaManager::retire_outbound(const std::string& name, Reason reason, Moment now) {
+  const auto owner = connection(name);
+  if (!owner) return owner.error();
+  if ((*owner)->outbound == no_sa) return Error{fmt::format("connection {} has no outbound SA", name), ""};
+  drop_outbound(**owner, reason, now);
+  return {};
+}
+
+void SaManager::tick(Moment now) {
+  inbound_.tick(now, moves_a_tick);
+  // A negotiation wants its SPI at once, so tombstones make room beforehand.
+  inbound_.make_room(std::min<std::size_t>(entries_kept_free, parts_.store.limits().inbound / 16), now);
+  reaper_.collect(moves_a_tick);
+  if (deferred_.empty()) return;
+  for (const auto& problem : retry_deferred(now)) parts_.log(Severity::warning, problem.text());
+}
+
+Expected<ConnectionHandle> SaManager::connection(const std::string& name) const {
+  const auto found = connections_.find(name);
+  if (found == connections_.end())
+    return Error{fmt::format("no connection is called {}", name), "`show connections` lists them"};
+  return found->second;
+}
+
+// Each network gets the connection's decision. A connection without an outbound SA still demands
+// protection, so that its traffic never leaves in clear.
+Expected<void> SaManager::point_networks(const Connection& connection) {
+  const auto decision = connection.outbound == no_sa ? forward::Decision::protect_without_sa()
+                                                     : forward::Decision::protect(connection.outbound);
+  Expected<void> result;
+  for (const auto& network : connection.networks)
+    if (auto done = book_.set(network, decision); !done && result) result = done;
+  return result;
+}
+
+// With `continue_sequence` the new SA goes on where the old one will have stopped by the time that no worker
+// uses it any more, so that the peer, who has one window for both, sees no number twice.
+Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
+                                          Moment now, bool continue_sequence) {
+  const auto index = outbound_.install(parameters, connection, now);
+  if (!index) return index.error();
+  const auto before = connection->outbound;
+  if (continue_sequence) {
+    const auto& old = parts_.store.outbound(before);
+    const auto used = old.sequence.load(std::memory_order_relaxed);
+    const auto begin =
+        used + std::min(sequence_leap, old.sequence_limit - std::min(used, old.sequence_limit));
+    auto& entry = parts_.store.outbound(*index);
+    entry.sequence.store(begin, std::memory_order_relaxed);
+    entry.iv_base -= begin;  // IVs begin where the store wanted them to
+  }
+  connection->outbound = *index;
+  const auto pointed = point_networks(*connection);
+  if (!pointed) {
+    // Networks that could not be pointed back keep the new SA alive until they are pointed elsewhere.
+    connection->outbound = before;
+    (void)point_networks(*connection);
+  }
+  const auto loser = pointed ? before : *index;
+  if (loser == no_sa) return pointed;
+  outbound_.retire(loser, Reason::rekeyed, now);
+  if (book_.references(loser) == 0) outbound_.unlink(loser);
+  return pointed;
+}
+
+void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now) {
+  const auto index = connection.outbound;
+  if (index == no_sa) return;
+  connection.outbound = no_sa;
+  connection.outbound_mark = {};
+  outbound_.retire(index, reason, now);
+  // A network that the sink refuses to point elsewhere names the retired SA, which drops.
+  if (auto pointed = point_networks(connection); !pointed)
+    parts_.log(Severity::warning, fmt::format("connection {}: {}", connection.name, pointed.error().text()));
+  if (book_.references(index) == 0) outbound_.unlink(index);
+}
+
+void SaManager::make_current(InboundRecord& record, Moment now) {
+  auto& connection = *record.connection;
+  if (connection.inbound != no_sa) inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
+  connection.inbound = record.index;
+}
+
+}  // namespace espgate::sa

@@ -1,0 +1,178 @@
+// The life of every SA, from the reserved SPI to the forgotten tombstone: the only caller of the store's
+// writer side and of the outbound policy table.
+//
+// Purpose: SAs and policies follow the configuration (at start, and on reload by difference) and whoever
+// negotiates SAs; no reader ever sees a freed entry; a rekey loses no packet; traffic that must be
+// protected is never without a policy that says so; each SPI can be explained as long as memory lasts.
+// Non-goals: negotiating, watching lifetimes, reading files, waiting.
+//
+// A rekey, in the order that loses nothing:
+//   1. the new inbound SA is active         (the peer may send on it from here on)
+//   2. policies name the new outbound SA    (we send on it)
+//   3. the old outbound SA is freed after the readers' grace
+//   4. the old inbound SA lingers, then becomes a tombstone, then is forgotten
+//
+// What counts as a change on reload is decided SA by SA: an SA whose parameters and key are as before is
+// not touched. A new SA with the SPI of the old one takes its place at once, without lingering. When
+// key and SPI stay (only addresses, networks or the window changed), the sequence number space goes on:
+// packets of the old SA cannot be replayed to the new one, and the peer's window stays in step with us.
+//
+// Everything runs on the control thread.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "control/config/configuration.hpp"
+#include "control/sa/inbound_sas.hpp"
+#include "control/sa/outbound_sas.hpp"
+#include "control/sa/policy_book.hpp"
+
+namespace espgate::sa {
+
+// The store for these limits: tombstones and lingering SAs have room beside the SAs that carry traffic,
+// and a rekey has a spare outbound entry. A reload that rekeys more than there is room for goes on in
+// steps as the readers' grace passes.
+Limits store_limits(const config::Limits& limits, unsigned workers);
+
+struct ConfigureProblem {
+  std::string connection;  // empty: not one connection's
+  std::string file;
+  unsigned line = 0;
+  Error error;
+  std::string text() const;  // "FILE:LINE: connection NAME: what; remedy"
+};
+
+// Each connection is counted as one of added, changed, unchanged and removed.
+struct ConfigureResult {
+  std::vector<ConfigureProblem> problems;  // the rest of the configuration is in force all the same
+  std::size_t added = 0;
+  std::size_t changed = 0;
+  std::size_t unchanged = 0;
+  std::size_t removed = 0;
+  std::size_t deferred = 0;  // of these, how many wait for freed entries; tick goes on with them
+};
+
+struct SaReport {
+  Direction direction = Direction::inbound;
+  std::uint32_t index = no_sa;  // in the store
+  std::uint32_t spi = 0;
+  std::string_view connection;  // valid until the next change
+  std::string_view state;       // "larval", "active", "lingering", "retired"
+  Moment since;                 // when it came to that state
+  std::string_view reason;      // why retired, or empty
+  std::uint32_t successor = 0;  // inbound, after a rekey
+  Totals totals;
+};
+
+struct ConnectionReport {
+  std::string_view name;  // valid until the next configure
+  unsigned line = 0;
+  std::uint32_t inbound_spi = 0;  // 0: none
+  std::uint32_t outbound_spi = 0;
+  Totals inbound;  // of all its SAs, those that are gone included
+  Totals outbound;
+};
+
+struct SpiReport {
+  SpiFacts facts;
+  std::vector<SaReport> sas;      // SAs with this SPI: at most one inbound, any number outbound
+  std::vector<LifeEvent> events;  // of the inbound SPI, oldest first
+};
+
+class SaManager final : public SpiKnowledge {
+ public:
+  struct Parts {  // all outlive the manager
+    SaStore& store;
+    PolicySink& policies;
+    ReaderGrace& grace;
+    RandomSource random;
+    Log log;
+  };
+  struct Options {
+    std::size_t tombstones = 10'000;
+    std::chrono::nanoseconds tombstone = std::chrono::seconds(300);
+    std::chrono::nanoseconds linger = std::chrono::seconds(30);
+  };
+  SaManager(Parts parts, const Options& options);
+
+  // Makes SAs and policies what `configuration` says. The first call starts from nothing.
+  ConfigureResult configure(const config::Configuration& configuration, Moment now);
+
+  // An SPI that no inbound SA has, nor had as far as is known: 256 or above. The only place where SPIs are
+  // chosen. Errors: the random source is broken.
+  Expected<std::uint32_t> allocate_spi();
+  // Publishes the SPI as larval. Errors: no such connection, SPI reserved or in use, table full.
+  Expected<void> reserve(const std::string& connection, std::uint32_t spi, Moment now);
+  // Makes the larval SA of parameters.spi its connection's inbound SA; the one before lingers.
+  Expected<void> install_inbound(const SaParameters& parameters, Moment now);
+  // Switches the connection's policies to a new outbound SA; the one before goes after the grace. On
+  // error the one before stays in use.
+  Expected<void> install_outbound(const std::string& connection, const SaParameters& parameters, Moment now);
+  // A whole rekey, as above. `inbound.spi` may be larval already. On error the connection is as before.
+  Expected<void> replace(const std::string& connection, const SaParameters& inbound,
+                         const SaParameters& outbound, Moment now);
+  // Makes a tombstone of a larval, active or lingering SA. Errors: no such SA.
+  Expected<void> retire_inbound(std::uint32_t spi, Reason reason, Moment now);
+  // From here on the connection's traffic is dropped until it has another outbound SA.
+  Expected<void> retire_outbound(const std::string& connection, Reason reason, Moment now);
+
+  // Moves on whatever is due; bounded work a call. To be called every few milliseconds or so.
+  void tick(Moment now);
+
+  // -- queries --
+  SpiFacts about(std::uint32_t spi) const override;
+  std::string_view connection_of_peer(const net::Address& remote) const override;
+  // Every SA that is in the store and not yet given up, inbound ones first.
+  void visit(const std::function<void(const SaReport&)>& visitor) const;
+  std::vector<ConnectionReport> connections() const;  // sorted by name
+  SpiReport report(std::uint32_t spi) const;
+  std::size_t stories() const { return stories_.size(); }
+  std::size_t waiting_for_readers() const { return reaper_.waiting(); }
+
+ private:
+  struct Plan;
+  struct Application;
+  enum class Again : std::uint8_t;
+
+  Expected<ConnectionHandle> connection(const std::string& name) const;
+  Expected<void> point_networks(const Connection& connection);
+  Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
+                                 Moment now, bool continue_sequence);
+  void drop_outbound(Connection& connection, Reason reason, Moment now);
+  void make_current(InboundRecord& record, Moment now);
+
+  Plan plan(const config::Configuration& configuration, std::vector<ConfigureProblem>& problems);
+  void hand_over_spis(const Plan& plan, Moment now);
+  void give_up(InboundRecord& record, Moment now);
+  void apply(const ConnectionHandle& connection, const config::Connection& wanted, Application& result,
+             Moment now);
+  void apply_inbound(const ConnectionHandle& connection, const config::Connection& wanted,
+                     Application& result, Moment now);
+  Expected<void> install_in_place(const ConnectionHandle& connection, const SaParameters& parameters,
+                                  Moment now);
+  void apply_outbound(const ConnectionHandle& connection, const config::Connection& wanted,
+                      Application& result, Moment now);
+  void apply_policies(const config::Configuration& configuration, const Plan& plan, ConfigureResult& result);
+  std::size_t remove_leaving(const Plan& plan, Moment now);
+  void remove_policies(const Plan& plan, ConfigureResult& result);
+  std::vector<ConfigureProblem> retry_deferred(Moment now);
+  void index_peers(const config::Configuration& configuration);
+  SaReport report_of(const InboundRecord& record) const;
+  SaReport report_of(std::uint32_t outbound_index) const;
+
+  Parts parts_;
+  LifeStories stories_;
+  Reaper reaper_;
+  InboundSas inbound_;
+  OutboundSas outbound_;
+  PolicyBook book_;
+  std::unordered_map<std::string, ConnectionHandle> connections_;
+  std::unordered_map<net::Address, ConnectionHandle> peers_;  // by remote address
+  std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full
+  std::string file_;                         // of the last configuration
+};
+
+}  // namespace espgate::sa

@@ -1,0 +1,347 @@
+// SaManager: SAs and policies follow the configuration, by difference.
+//
+// The order of a reload keeps traffic protected at each step: protecting policies and their SAs come
+// first, then bypass and discard, and last what is no longer wanted goes.
+#include <fmt/format.h>
+#include <openssl/crypto.h>
+
+#include <algorithm>
+
+#include "control/sa/sa_manager.hpp"
+
+namespace espgate::sa {
+
+// The new configuration by its keys, and what to do with each connection. The first of several claimants
+// wins.
+struct SaManager::Plan {
+  struct Item {
+    ConnectionHandle connection;
+    const config::Connection* wanted;
+    bool added;
+    bool networks_changed;
+  };
+  std::vector<Item> work;
+  std::unordered_map<std::string_view, const config::Connection*> connections;
+  std::unordered_map<std::uint32_t, const config::Connection*> spis;
+  std::unordered_map<net::Prefix, const config::Connection*, PrefixHash> destinations;  // nullptr: a policy
+};
+
+// Why a connection has to be tried again.
+enum class SaManager::Again : std::uint8_t { no, policy_refused, store_full };
+
+// What came of one connection.
+struct SaManager::Application {
+  bool changed = false;
+  Again again = Again::no;
+  std::vector<Error> errors;
+};
+
+namespace {
+
+// Parameters whose key does not outlive them.
+struct KeyedParameters : SaParameters {
+  KeyedParameters(const config::Connection& connection, const config::ManualSa& sa) {
+    spi = sa.spi;
+    suite = connection.suite;
+    keymat = sa.keymat.bytes();
+    local = connection.local;
+    remote = connection.remote;
+    encapsulation =
+        connection.encapsulation == config::Encapsulation::udp ? Encapsulation::udp : Encapsulation::none;
+    local_port = connection.local_port;
+    remote_port = connection.remote_port;
+    extended_sequence = connection.extended_sequence;
+  }
+  KeyedParameters(const KeyedParameters&) = delete;
+  KeyedParameters& operator=(const KeyedParameters&) = delete;
+  ~KeyedParameters() { OPENSSL_cleanse(keymat.data(), keymat.size()); }
+};
+
+std::uint64_t sequence_end(bool extended) {
+  return extended ? ~std::uint64_t{0} : 0xffff'ffffu;
+}
+
+std::uint64_t add_up_to(std::uint64_t value, std::uint64_t more, std::uint64_t end) {
+  return value > end - more ? end : value + more;
+}
+
+// Everything up to `top` counts as seen: the window's left edge moves behind it. Packets in flight that
+// the old SA has not seen are the price, at most a window of them.
+void reject_up_to(InboundSa& sa, std::uint64_t top) {
+  if (sa.window_packets == 0 || top == 0) return;
+  const auto wanted = add_up_to(top, sa.window_packets, sequence_end(sa.extended_sequence));
+  auto current = sa.top.load(std::memory_order_relaxed);
+  while (current < wanted && !sa.top.compare_exchange_weak(current, wanted, std::memory_order_relaxed)) {
+  }
+}
+
+const Error no_inbound_room{"the table of inbound SAs is full",
+                            "raise limits.inbound-sas and restart espgate"};
+const Error no_outbound_room{"the table of outbound SAs is full",
+                             "raise limits.outbound-sas and restart espgate"};
+
+}  // namespace
+
+std::string ConfigureProblem::text() const {
+  const auto who = connection.empty() ? std::string{} : "connection " + connection + ": ";
+  return fmt::format("{}:{}: {}{}", file, line, who, error.text());
+}
+
+// Takes the configuration's names, networks and SPIs into account, without touching an SA yet. What a
+// second claimant asks for in vain is a problem; it gets the rest.
+SaManager::Plan SaManager::plan(const config::Configuration& configuration,
+                                std::vector<ConfigureProblem>& problems) {
+  Plan plan;
+  plan.work.reserve(configuration.connections.size());
+  for (const auto& wanted : configuration.connections) {
+    const auto [namesake, first] = plan.connections.try_emplace(wanted.name, &wanted);
+    if (!first) {
+      problems.push_back({wanted.name,
+                          file_,
+                          wanted.line,
+                          {fmt::format("the connection of line {} has that name", namesake->second->line),
+                           "give each connection a name of its own"}});
+      continue;
+    }
+    if (wanted.inbound) plan.spis.try_emplace(wanted.inbound->spi, &wanted);
+    std::vector<net::Prefix> networks;
+    for (const auto& network : wanted.remote_networks) {
+      const auto [owner, free] = plan.destinations.try_emplace(network, &wanted);
+      if (free) {
+        networks.push_back(network);
+      } else if (owner->second != &wanted) {
+        problems.push_back({wanted.name,
+                            file_,
+                            wanted.line,
+                            {fmt::format("remote network {} belongs to connection {} (line {})",
+                                         net::to_string(network), owner->second->name, owner->second->line),
+                             "a network can be behind one connection"}});
+      }
+    }
+    auto& connection = connections_[wanted.name];
+    const bool added = !connection;
+    if (added) connection = std::make_shared<Connection>();
+    connection->name = wanted.name;
+    connection->line = wanted.line;
+    const bool changed = connection->networks != networks;
+    connection->networks = std::move(networks);
+    plan.work.push_back({connection, &wanted, added, changed});
+  }
+  for (const auto& policy : configuration.policies) plan.destinations.try_emplace(policy.to, nullptr);
+  return plan;
+}
+
+ConfigureResult SaManager::configure(const config::Configuration& configuration, Moment now) {
+  ConfigureResult result;
+  deferred_.clear();
+  file_ = configuration.file;
+  const auto plan = this->plan(configuration, result.problems);
+  hand_over_spis(plan, now);
+  for (const auto& [connection, wanted, added, networks_changed] : plan.work) {
+    Application application;
+    application.changed = networks_changed;
+    apply(connection, *wanted, application, now);
+    ++(added ? result.added : application.changed ? result.changed : result.unchanged);
+    if (application.again != Again::no) {
+      deferred_.push_back(*wanted);
+      continue;
+    }
+    for (auto& error : application.errors)
+      result.problems.push_back({wanted->name, file_, wanted->line, std::move(error)});
+  }
+  apply_policies(configuration, plan, result);
+  result.removed = remove_leaving(plan, now);
+  remove_policies(plan, result);
+  // What was refused for want of room may find some now.
+  for (auto& problem : retry_deferred(now)) result.problems.push_back(std::move(problem));
+  result.deferred = deferred_.size();
+  index_peers(configuration);
+  return result;
+}
+
+// An SPI that went from one connection to another is free for its new owner from here on.
+void SaManager::hand_over_spis(const Plan& plan, Moment now) {
+  for (const auto& [spi, wanted] : plan.spis) {
+    auto* holder = inbound_.find(spi);
+    if (!holder || holder->connection->name == wanted->name) continue;
+    give_up(*holder, now);
+  }
+}
+
+void SaManager::give_up(InboundRecord& record, Moment now) {
+  auto& connection = *record.connection;
+  if (connection.inbound == record.index) {
+    connection.inbound = no_sa;
+    connection.inbound_mark = {};
+  }
+  inbound_.unpublish(record, Happening::replaced, now);
+}
+
+// Policies come first: even if no SA can be installed, traffic must not leave in clear.
+void SaManager::apply(const ConnectionHandle& connection, const config::Connection& wanted,
+                      Application& result, Moment now) {
+  if (auto pointed = point_networks(*connection); !pointed) {
+    result.errors.push_back(pointed.error());
+    result.again = Again::policy_refused;
+    return;
+  }
+  apply_inbound(connection, wanted, result, now);
+  if (result.again == Again::no) apply_outbound(connection, wanted, result, now);
+}
+
+void SaManager::apply_inbound(const ConnectionHandle& connection, const config::Connection& wanted,
+                              Application& result, Moment now) {
+  auto& current = connection->inbound;
+  if (!wanted.inbound) {
+    if (current == no_sa || connection->inbound_mark == Fingerprint{}) return;
+    result.changed = true;
+    (void)retire_inbound(inbound_.at(current).spi, Reason::deleted, now);
+    return;
+  }
+  KeyedParameters parameters(wanted, *wanted.inbound);
+  parameters.window_packets = wanted.replay_window_packets;
+  for (const auto& local : wanted.local_networks)
+    for (const auto& remote : wanted.remote_networks) parameters.selectors.push_back({local, remote});
+  const auto mark = fingerprint(parameters);
+  if (current != no_sa && mark == connection->inbound_mark) return;
+  result.changed = true;
+  if (inbound_.full()) {
+    result.errors.push_back(no_inbound_room);
+    result.again = Again::store_full;
+    return;
+  }
+  std::uint64_t seen = 0;
+  if (auto* holder = inbound_.find(parameters.spi)) {
+    if (holder->connection != connection && holder->phase <= Phase::active) {
+      result.errors.push_back(
+          {fmt::format("inbound SPI 0x{:x} belongs to connection {} (line {})", parameters.spi,
+                       holder->connection->name, holder->connection->line),
+           "give each inbound SA an SPI of its own"});
+      return;
+    }
+    if (holder->index == current && mark.same_sequence_space(connection->inbound_mark))
+      seen = parts_.store.inbound(current).top.load(std::memory_order_relaxed);
+    give_up(*holder, now);
+  }
+  if (auto done = install_in_place(connection, parameters, now); !done) {
+    result.errors.push_back({"inbound: " + done.error().what, done.error().remedy});
+    return;
+  }
+  reject_up_to(parts_.store.inbound(current), seen);
+  connection->inbound_mark = mark;
+}
+
+Expected<void> SaManager::install_in_place(const ConnectionHandle& connection, const SaParameters& parameters,
+                                           Moment now) {
+  const auto record = inbound_.reserve(parameters.spi, connection, now);
+  if (!record) return record.error();
+  if (auto done = inbound_.install(**record, parameters, now); !done) {
+    inbound_.unpublish(**record, Happening::withdrawn, now);
+    return done;
+  }
+  make_current(**record, now);
+  return {};
+}
+
+void SaManager::apply_outbound(const ConnectionHandle& connection, const config::Connection& wanted,
+                               Application& result, Moment now) {
+  const auto current = connection->outbound;
+  if (!wanted.outbound) {
+    if (current == no_sa || connection->outbound_mark == Fingerprint{}) return;
+    result.changed = true;
+    drop_outbound(*connection, Reason::deleted, now);
+    return;
+  }
+  const KeyedParameters parameters(wanted, *wanted.outbound);
+  const auto mark = fingerprint(parameters);
+  if (current != no_sa && mark == connection->outbound_mark) return;
+  result.changed = true;
+  if (outbound_.full()) {
+    result.errors.push_back(no_outbound_room);
+    result.again = Again::store_full;
+    return;
+  }
+  const bool goes_on = current != no_sa && mark.same_sequence_space(connection->outbound_mark);
+  if (auto done = switch_outbound(connection, parameters, now, goes_on); !done) {
+    result.errors.push_back({"outbound: " + done.error().what, done.error().remedy});
+    return;
+  }
+  connection->outbound_mark = mark;
+}
+
+void SaManager::apply_policies(const config::Configuration& configuration, const Plan& plan,
+                               ConfigureResult& result) {
+  for (const auto& policy : configuration.policies) {
+    if (const auto* owner = plan.destinations.at(policy.to)) {
+      result.problems.push_back({"",
+                                 file_,
+                                 policy.line,
+                                 {fmt::format("policy for {}: the network belongs to connection {} (line {})",
+                                              net::to_string(policy.to), owner->name, owner->line),
+                                  "remove the policy or the network; it stays protected"}});
+      continue;
+    }
+    const bool bypass = policy.action == config::PolicyAction::bypass;
+    auto done = book_.set(policy.to, bypass ? forward::Decision::bypass() : forward::Decision::discard());
+    if (!done) result.problems.push_back({"", file_, policy.line, done.error()});
+  }
+}
+
+std::size_t SaManager::remove_leaving(const Plan& plan, Moment now) {
+  std::size_t removed = 0;
+  for (auto entry = connections_.begin(); entry != connections_.end();) {
+    auto& connection = *entry->second;
+    if (plan.connections.contains(connection.name)) {
+      ++entry;
+      continue;
+    }
+    connection.configured = false;
+    connection.networks.clear();  // may be another connection's by now
+    connection.inbound = no_sa;
+    drop_outbound(connection, Reason::deleted, now);
+    entry = connections_.erase(entry);
+    ++removed;
+  }
+  if (removed > 0) inbound_.retire_unconfigured(now);
+  return removed;
+}
+
+void SaManager::remove_policies(const Plan& plan, ConfigureResult& result) {
+  const auto unwanted = [&](const net::Prefix& prefix) { return !plan.destinations.contains(prefix); };
+  for (const auto& prefix : book_.select(unwanted))
+    if (auto done = book_.remove(prefix); !done) result.problems.push_back({"", file_, 0, done.error()});
+}
+
+// Stops at the first that still finds the store full. When nothing is left that could make room, the
+// rest are problems.
+std::vector<ConfigureProblem> SaManager::retry_deferred(Moment now) {
+  std::vector<ConfigureProblem> problems;
+  std::optional<Error> full;
+  while (!deferred_.empty() && !full) {
+    const auto wanted = std::move(deferred_.front());
+    deferred_.pop_front();
+    Application application;
+    apply(connections_.at(wanted.name), wanted, application, now);
+    if (application.again == Again::store_full) {
+      full = application.errors.back();
+      deferred_.push_front(wanted);
+    } else {
+      for (auto& error : application.errors)
+        problems.push_back({wanted.name, file_, wanted.line, std::move(error)});
+    }
+  }
+  if (!full) return problems;
+  inbound_.make_room(deferred_.size(), now);
+  if (reaper_.waiting() > 0 || !inbound_.in(Phase::lingering).empty()) return problems;
+  for (const auto& wanted : deferred_) problems.push_back({wanted.name, file_, wanted.line, *full});
+  deferred_.clear();
+  return problems;
+}
+
+void SaManager::index_peers(const config::Configuration& configuration) {
+  peers_.clear();
+  for (const auto& wanted : configuration.connections)
+    peers_.try_emplace(wanted.remote, connections_.at(wanted.name));
+}
+
+}  // namespace espgate::sa

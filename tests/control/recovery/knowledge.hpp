@@ -1,0 +1,41 @@
+// SPI knowledge as two maps, and misses made by hand.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "control/recovery/invalid_spi_handler.hpp"
+
+namespace espgate::recovery::test {
+
+struct FakeKnowledge : sa::SpiKnowledge {
+  sa::SpiFacts about(std::uint32_t spi) const override {
+    const auto found = spis.find(spi);
+    return found == spis.end() ? sa::SpiFacts{} : found->second;
+  }
+  std::string_view connection_of_peer(const net::Address& remote) const override {
+    const auto found = peers.find(remote);
+    return found == peers.end() ? std::string_view{} : found->second;
+  }
+
+  std::map<std::uint32_t, sa::SpiFacts> spis;
+  std::map<net::Address, std::string> peers;
+};
+
+inline sa::SpiMiss miss(const char* source, const char* destination, std::uint32_t spi,
+                        sa::Encapsulation encapsulation = sa::Encapsulation::none) {
+  sa::SpiMiss result{};
+  const auto from = net::parse_address(source).value();
+  const auto to = net::parse_address(destination).value();
+  std::ranges::copy(from.bytes, result.source);
+  std::ranges::copy(to.bytes, result.destination);
+  result.family = from.family;
+  result.spi = spi;
+  result.encapsulation = encapsulation;
+  if (encapsulation == sa::Encapsulation::udp) result.source_port = result.destination_port = 4500;
+  return result;
+}
+
+}  // namespace espgate::recovery::test

@@ -1,0 +1,71 @@
+#include <catch2/catch.hpp>
+#include <ctime>
+#include <iostream>
+
+#include "tests/control/sa/surroundings.hpp"
+
+using namespace espgate;
+using namespace espgate::sa;
+using namespace espgate::sa::test;
+
+namespace {
+
+// Of this process, so that a busy machine does not count.
+double cpu_s() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
+}  // namespace
+
+// Start-up has 10 s for 100,000 connections. The bounds here leave room for slow and instrumented builds;
+// a cost that grows with the number of connections breaks them by far.
+TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linear time") {
+  constexpr unsigned connections = 100'000;
+  constexpr double limit_s = 10;
+  config::Limits limits;
+  limits.inbound_sas = limits.outbound_sas = connections;
+  Surroundings s(store_limits(limits, 2),
+                 {limits.tombstones, std::chrono::seconds(300), std::chrono::seconds(30)});
+  s.configuration.connections.reserve(connections);
+  for (unsigned i = 0; i < connections; ++i) {
+    auto& added = s.configuration.connections.emplace_back(connection(i));
+    added.inbound->spi = 0x100'000 + i;
+    added.outbound->spi = 0x200'000 + i;
+  }
+  const auto timed = [&](const char* what) {
+    const auto begin = cpu_s();
+    const auto result = s.configure();
+    const auto took = cpu_s() - begin;
+    std::cout << what << ": " << took << " s\n";
+    CHECK(took < limit_s);
+    CHECK(result.problems.empty());
+    return result;
+  };
+  CHECK(timed("start").added == connections);
+  CHECK(s.store->table().size() == connections);
+  CHECK(timed("unchanged").unchanged == connections);
+
+  // Nearly everything has to wait for its turn: tombstones and spare entries are far fewer.
+  for (auto& changed : s.configuration.connections) {
+    changed.inbound->spi += 0x300'000;
+    changed.outbound = manual(changed.outbound->spi, 2);
+  }
+  CHECK(timed("rekeyed").changed == connections);
+  const auto begin = cpu_s();
+  int ticks = 0;
+  while (s.store->outbound(s.sink.table.rbegin()->second.outbound_sa()).key[0] != std::byte{2} &&
+         ticks < 100'000) {
+    s.grace.pass();
+    s.advance(std::chrono::milliseconds(100));
+    ++ticks;
+  }
+  const auto took = cpu_s() - begin;
+  std::cout << "the rest of the rekey: " << took << " s of work in " << ticks << " ticks\n";
+  CHECK(took < limit_s);
+  CHECK(s.count(Direction::inbound, "active") == connections);
+  CHECK(s.lines.empty());
+
+  s.configuration.connections.clear();
+  CHECK(timed("left").removed == connections);
+  CHECK(s.sink.table.empty());
+}

@@ -1,0 +1,143 @@
+// What a SaManager needs around it, as counters and switches.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory_resource>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "control/sa/sa_manager.hpp"
+
+namespace espgate::sa::test {
+
+// Copies keys instead of expanding them.
+class FakeEngine : public crypto::Engine {
+ public:
+  std::string_view name() const override { return "fake"; }
+  std::string_view implementation() const override { return "none"; }
+  std::size_t prepared_key_bytes(crypto::SuiteId) const override { return 64; }
+  Expected<void> prepare_key(crypto::SuiteId, std::span<const std::uint8_t> key, std::byte* out) override {
+    if (refuse) return Error{"refused", ""};
+    std::memcpy(out, key.data(), key.size());
+    return {};
+  }
+  Expected<std::unique_ptr<crypto::Queue>> make_queue() override { return Error{"no queue", ""}; }
+  std::span<const std::uint16_t> hot_key_lines(crypto::SuiteId) const override { return {}; }
+
+  bool refuse = false;
+};
+
+struct FakeGrace : ReaderGrace {
+  std::uint64_t start() override { return ++started; }
+  bool passed(std::uint64_t token) override { return token <= quiet; }
+  void pass() { quiet = started; }
+
+  std::uint64_t started = 0;
+  std::uint64_t quiet = 0;
+};
+
+struct FakeSink : PolicySink {
+  Expected<void> set(const net::Prefix& destination, forward::Decision decision) override {
+    if (refuse && refuse(destination)) return Error{"the policy table is full", "raise limits.policies"};
+    table[destination] = decision;
+    if (changed) changed();
+    return {};
+  }
+  Expected<void> remove(const net::Prefix& destination) override {
+    if (table.erase(destination) == 0) throw std::logic_error("removed a policy that was not there");
+    if (changed) changed();
+    return {};
+  }
+
+  std::map<net::Prefix, forward::Decision> table;
+  std::function<bool(const net::Prefix&)> refuse;
+  std::function<void()> changed;
+};
+
+inline net::Prefix prefix(const std::string& text) {
+  return net::parse_prefix(text).value();
+}
+inline net::Address address(const std::string& text) {
+  return net::parse_address(text).value();
+}
+
+inline config::ManualSa manual(std::uint32_t spi, std::uint8_t key_byte = 1) {
+  return {spi, config::Secret(std::vector<std::uint8_t>(20, key_byte))};
+}
+
+// A connection with SPIs 0x1000 + number inbound and 0x2000 + number outbound.
+inline config::Connection connection(unsigned number) {
+  config::Connection result;
+  result.name = fmt::format("c{}", number);
+  result.line = 100 + number;
+  result.local = address("192.0.2.1");
+  result.remote = net::Address::v4(0xc6336400 + number);
+  result.local_networks = {prefix("10.1.0.0/16")};
+  result.remote_networks = {net::masked(net::Address::v4(0x14000000 + (number << 8)), 24)};
+  result.inbound = manual(0x1000 + number);
+  result.outbound = manual(0x2000 + number);
+  return result;
+}
+
+struct Surroundings {
+  explicit Surroundings(sa::Limits limits = {64, 32, 2}, SaManager::Options options = default_options())
+      : store(SaStore::create(limits, engine, *std::pmr::new_delete_resource()).value()),
+        manager({*store, sink, grace, [this] { return static_cast<std::uint32_t>(random()); },
+                 [this](Severity, std::string_view line) { lines.emplace_back(line); }},
+                options) {
+    configuration.file = "espgate.conf";
+  }
+  static SaManager::Options default_options() {
+    return {8, std::chrono::seconds(300), std::chrono::seconds(30)};
+  }
+
+  ConfigureResult configure() { return manager.configure(configuration, now); }
+  void advance(std::chrono::nanoseconds by) {
+    now.steady += by;
+    now.wall += std::chrono::duration_cast<std::chrono::system_clock::duration>(by);
+    manager.tick(now);
+  }
+  // Time enough for everything to end.
+  void settle() {
+    for (int i = 0; i < 4; ++i) {
+      advance(std::chrono::seconds(400));
+      grace.pass();
+      advance(std::chrono::milliseconds(1));
+    }
+  }
+  // The SPI that policy sends `network` to, or 0 when it is not protected by an SA.
+  std::uint32_t outbound_spi(const net::Prefix& network) {
+    const auto found = sink.table.find(network);
+    if (found == sink.table.end() || !found->second.is_protect()) return 0;
+    return store->outbound(found->second.outbound_sa()).spi;
+  }
+  State inbound_state(std::uint32_t spi) { return store->inbound(store->find(spi)).state.load(); }
+  std::vector<SaReport> sas() {
+    std::vector<SaReport> result;
+    manager.visit([&](const SaReport& sa) { result.push_back(sa); });
+    return result;
+  }
+  std::size_t count(Direction direction, std::string_view state) {
+    std::size_t result = 0;
+    for (const auto& sa : sas()) result += sa.direction == direction && sa.state == state;
+    return result;
+  }
+
+  FakeEngine engine;
+  FakeGrace grace;
+  FakeSink sink;
+  std::mt19937_64 random{1};
+  std::vector<std::string> lines;
+  std::unique_ptr<SaStore> store;
+  SaManager manager;
+  config::Configuration configuration;
+  Moment now{std::chrono::hours(1), std::chrono::system_clock::time_point(std::chrono::hours(480'000))};
+};
+
+}  // namespace espgate::sa::test
