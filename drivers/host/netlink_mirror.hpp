@@ -65,6 +65,8 @@ class NetlinkMirror {
   void tick(Clock::time_point now);
 
   const KernelView& view() const { return live_; }
+  // Nothing is being read again or due to be, so the view holds all that the notices so far told.
+  bool settled() const { return step_ == Step::idle && !full_due_ && !routes_due_ && !second_look_; }
 
   struct Statistics {
     std::uint64_t notices = 0;      // messages read
