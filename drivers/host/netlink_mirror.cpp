@@ -44,16 +44,6 @@ void for_each_difference(const Map& before, const Map& after, const Changed& cha
 
 }  // namespace
 
-const Link* KernelView::link(int ifindex) const {
-  const auto found = links.find(ifindex);
-  return found == links.end() ? nullptr : &found->second;
-}
-
-const Neighbour* KernelView::neighbour(const NeighbourKey& key) const {
-  const auto found = neighbours.find(key);
-  return found == neighbours.end() ? nullptr : &found->second;
-}
-
 Expected<std::unique_ptr<NetlinkMirror>> NetlinkMirror::create(const Options& options) {
   auto socket = NetlinkSocket::open({RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
                                      RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_NEXTHOP},
@@ -99,20 +89,13 @@ void NetlinkMirror::tick(Clock::time_point now) {
     second_look_.reset();
     routes_due_ = true;
   }
-  const auto state = statistics();
-  if ((state.routes_left_out || state.neighbours_left_out) && !full_look_)
+  if ((live_.routes.overflowed() || live_.neighbours_left_out) && !full_look_)
     full_look_ = now + left_out_interval;
   if (full_look_ && now >= *full_look_) {
     full_look_.reset();
     full_due_ = true;
   }
   if (full_due_ || routes_due_) on_readable();
-}
-
-NetlinkMirror::Statistics NetlinkMirror::statistics() const {
-  Statistics result = statistics_;
-  result.routes_left_out = live_.routes.overflowed();
-  return result;
 }
 
 // One datagram. False when none waits.
@@ -139,7 +122,6 @@ void NetlinkMirror::begin_if_due() {
   full_due_ = false;
   routes_due_ = false;
   interrupted_ = false;
-  if (full_) statistics_.neighbours_left_out = false;
   failure_ = 0;
   copy_.emplace(options_.routes);
   request(full_ ? Step::links : Step::routes_v4);
@@ -211,6 +193,7 @@ void NetlinkMirror::take_copy() {
     live_.links = std::move(before.links);
     live_.addresses = std::move(before.addresses);
     live_.neighbours = std::move(before.neighbours);
+    live_.neighbours_left_out = before.neighbours_left_out;
   } else {
     for_each_difference(before.links, live_.links, [&](int ifindex) { tell(LinkChanged{ifindex}); });
     for (const auto& [ifindex, address] : before.addresses)
@@ -260,7 +243,7 @@ void NetlinkMirror::on_listed(nlmsghdr* message) {
         if (copy_->neighbours.size() < options_.neighbours)
           copy_->neighbours.insert_or_assign(read->key, *read->usable);
         else
-          statistics_.neighbours_left_out = true;
+          copy_->neighbours_left_out = true;
       }
       break;
     default:
@@ -351,23 +334,23 @@ void NetlinkMirror::on_route(nlmsghdr* message) {
 void NetlinkMirror::on_neighbour(nlmsghdr* message) {
   const auto read = read_neighbour(message);
   if (!read || !follows(read->key.ifindex)) return;
-  const auto apply = [&](Neighbours& neighbours) {
-    if (!read->usable) return neighbours.erase(read->key) != 0;
-    const auto known = neighbours.find(read->key);
-    if (known != neighbours.end()) {
+  const auto apply = [&](KernelView& view) {
+    if (!read->usable) return view.neighbours.erase(read->key) != 0;
+    const auto known = view.neighbours.find(read->key);
+    if (known != view.neighbours.end()) {
       const bool differs = !(known->second == *read->usable);
       known->second = *read->usable;
       return differs;
     }
-    if (neighbours.size() >= options_.neighbours) {
-      statistics_.neighbours_left_out = true;
+    if (view.neighbours.size() >= options_.neighbours) {
+      view.neighbours_left_out = true;
       return false;
     }
-    neighbours.emplace(read->key, *read->usable);
+    view.neighbours.emplace(read->key, *read->usable);
     return true;
   };
-  if (copy_ && full_) apply(copy_->neighbours);
-  if (apply(live_.neighbours)) tell(NeighbourChanged{read->key});
+  if (copy_ && full_) apply(*copy_);
+  if (apply(live_)) tell(NeighbourChanged{read->key});
 }
 
 void NetlinkMirror::doubt_routes() {

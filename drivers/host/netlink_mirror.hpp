@@ -19,26 +19,10 @@
 #include <set>
 
 #include "datapath/base/expected.hpp"
-#include "drivers/host/kernel_values.hpp"
+#include "drivers/host/kernel_view.hpp"
 #include "drivers/host/netlink_socket.hpp"
-#include "drivers/host/route_list.hpp"
 
 namespace espgate::host {
-
-// The kernel's state as far as it is mirrored. Links: all. Addresses and neighbours: of the followed
-// interfaces (addresses also of loopback). Routes: tables main and local, through any interface.
-class KernelView {
- public:
-  explicit KernelView(std::size_t route_limit) : routes(route_limit) {}
-
-  Links links;
-  Addresses addresses;
-  RouteList routes;
-  Neighbours neighbours;
-
-  const Link* link(int ifindex) const;                        // nullptr: no such interface
-  const Neighbour* neighbour(const NeighbourKey& key) const;  // nullptr: not usable
-};
 
 // Control thread only. Nothing here blocks except `start`.
 class NetlinkMirror {
@@ -73,10 +57,8 @@ class NetlinkMirror {
     std::uint64_t overruns = 0;     // times the kernel had to drop notices (ENOBUFS)
     std::uint64_t full_reads = 0;   // everything read again, the start included
     std::uint64_t route_reads = 0;  // routes read again
-    bool routes_left_out = false;   // limit reached
-    bool neighbours_left_out = false;
   };
-  Statistics statistics() const;
+  const Statistics& statistics() const { return statistics_; }
 
  private:
   enum class Step : std::uint8_t { idle, links, addresses, routes_v4, routes_v6, neighbours };

@@ -68,6 +68,7 @@ RouteList::Outcome RouteList::add(const Route& route, RouteNotice notice) {
     return Outcome::unchanged;
   }
   size_ = size_ - before + list.size();
+  if (before == 0) ++count_of(route.destination);
   routes_.insert_or_assign(found, route.destination, std::move(list));
   return sure ? Outcome::changed : Outcome::doubtful;
 }
@@ -80,7 +81,10 @@ RouteList::Outcome RouteList::remove(const Route& route) {
       std::find_if(list.begin(), list.end(), [&](const Route& other) { return same_route(route, other); });
   if (gone != list.end()) {
     list.erase(gone);
-    if (list.empty()) routes_.erase(found);
+    if (list.empty()) {
+      routes_.erase(found);
+      --count_of(route.destination);
+    }
     --size_;
     return Outcome::changed;
   }

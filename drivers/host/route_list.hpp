@@ -5,7 +5,9 @@
 // sure; if it is not, the caller reads the kernel's table again.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <span>
 #include <vector>
@@ -35,12 +37,21 @@ class RouteList {
 
   // The routes to exactly this prefix in the order of preference within each table.
   std::span<const Route> at(const net::Prefix& prefix) const;
+  // Whether any prefix has this length: lets a search by longest prefix skip most lengths.
+  bool has_length(net::Family family, std::uint8_t length) const {
+    return prefixes_[family == net::Family::v6][length] != 0;
+  }
   const Map& all() const { return routes_; }
   std::size_t size() const { return size_; }
   bool overflowed() const { return overflowed_; }
 
  private:
+  std::uint32_t& count_of(const net::Prefix& prefix) {
+    return prefixes_[prefix.address.family == net::Family::v6][prefix.length];
+  }
+
   Map routes_;
+  std::array<std::array<std::uint32_t, 129>, 2> prefixes_{};  // how many, by family and length
   std::size_t limit_;
   std::size_t size_ = 0;
   bool overflowed_ = false;

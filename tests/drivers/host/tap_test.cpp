@@ -72,9 +72,15 @@ TEST_CASE("The kernel answers an ARP request that is written into the twin") {
 
   const Mac peer{2, 0, 0, 0, 0, 9};
   const auto request = arp(1, peer, address("10.0.0.2"), {}, address("10.0.0.1"));
-  REQUIRE(tap.write(request));
-  const auto reply =
-      next_frame(tap, [&](const Frame& frame) { return is_arp(frame, 2, address("10.0.0.2")); });
+  Frame reply;
+  // The kernel sends nothing until it has taken note of the carrier, so ask more than once.
+  CHECK(wait_for([&] {
+    REQUIRE(tap.write(request));
+    reply = next_frame(
+        tap, [](const Frame& frame) { return is_arp(frame, 2, address("10.0.0.2")); },
+        std::chrono::milliseconds(50));
+    return !reply.empty();
+  }));
   REQUIRE(!reply.empty());
   CHECK(std::equal(peer.begin(), peer.end(), reply.begin()));
   const Mac twin{2, 0, 0, 0, 0, 1};
