@@ -1,0 +1,64 @@
+// An rtnetlink socket and the two ways of using it: a request answered at once, and a stream of notices.
+#pragma once
+
+#include <netlink/msg.h>
+#include <netlink/netlink.h>
+
+#include <cstddef>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "datapath/base/expected.hpp"
+
+namespace espgate::host {
+
+struct SocketDeleter {
+  void operator()(nl_sock* socket) const { nl_socket_free(socket); }
+};
+struct MessageDeleter {
+  void operator()(nl_msg* message) const { nlmsg_free(message); }
+};
+using Message = std::unique_ptr<nl_msg, MessageDeleter>;
+
+// A request with the fixed header of its type, ready for attributes. Never empty.
+template <typename Header>
+Message make_request(int type, int flags, const Header& header) {
+  Message message(nlmsg_alloc_simple(type, flags | NLM_F_REQUEST));
+  Header copy = header;
+  if (!message || nlmsg_append(message.get(), &copy, sizeof copy, NLMSG_ALIGNTO) < 0) std::terminate();
+  return message;
+}
+
+// Control thread only.
+class NetlinkSocket {
+ public:
+  // Joins the multicast `groups`. With groups the socket is non-blocking.
+  static Expected<NetlinkSocket> open(std::initializer_list<int> groups, int receive_buffer_bytes);
+
+  int fd() const { return nl_socket_get_fd(socket_.get()); }
+
+  // Sends a request without waiting. Returns 0 or an errno.
+  int send(nl_msg* request);
+
+  struct Refusal {
+    int code = 0;        // errno, 0: done
+    std::string kernel;  // the kernel's own words, if it gave any
+  };
+  // Sends and waits for the kernel's acknowledgement, which it gives before the send returns.
+  Refusal transact(nl_msg* request);
+
+  enum class Received { message_batch, nothing, overrun, failed };
+  // One datagram from the kernel: `visit` gets each message in it.
+  Received receive(const std::function<void(nlmsghdr*)>& visit);
+
+ private:
+  explicit NetlinkSocket(nl_sock* socket) : socket_(socket) {}
+
+  std::unique_ptr<nl_sock, SocketDeleter> socket_;
+  std::unique_ptr<std::byte[]> buffer_;
+};
+
+}  // namespace espgate::host

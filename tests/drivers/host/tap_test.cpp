@@ -1,0 +1,109 @@
+#include "drivers/host/tap.hpp"
+
+#include <net/if.h>
+
+#include "drivers/host/kernel_commands.hpp"
+#include "tests/drivers/host/namespace_tools.hpp"
+
+namespace espgate::test {
+
+using host::Mac;
+using host::Tap;
+
+TEST_CASE("The twin has the name, MAC address and MTU it was given") {
+  const Mac mac{2, 0, 0, 0, 0x12, 0x34};
+  auto tap = Tap::create({"twin0", mac, 1400});
+  REQUIRE(tap);
+  CHECK(static_cast<unsigned>(tap->ifindex()) == ::if_nametoindex("twin0"));
+  const auto shown = output_of("ip link show twin0");
+  CHECK(shown.find("02:00:00:00:12:34") != std::string::npos);
+  CHECK(shown.find("mtu 1400") != std::string::npos);
+}
+
+TEST_CASE("The twin goes with its object, and its name is free again") {
+  { const auto tap = make_tap("twin0", 1); }
+  CHECK(::if_nametoindex("twin0") == 0);
+  const auto again = Tap::create({"twin0", {2, 0, 0, 0, 0, 1}, 1500});
+  CHECK(again.has_value());
+}
+
+TEST_CASE("The carrier follows the port's link") {
+  auto tap = Tap::create({"twin0", {2, 0, 0, 0, 0, 1}, 1500});
+  REQUIRE(tap);
+  CHECK(output_of("ip link show twin0").find("NO-CARRIER") != std::string::npos);
+  REQUIRE(tap->set_carrier(true));
+  CHECK(output_of("ip link show twin0").find("LOWER_UP") != std::string::npos);
+  REQUIRE(tap->set_carrier(false));
+  CHECK(output_of("ip link show twin0").find("NO-CARRIER") != std::string::npos);
+}
+
+TEST_CASE("A name that is taken, or that the kernel would misread, is refused with a remedy") {
+  const auto first = make_tap("twin0", 1);
+  const auto second = Tap::create({"twin0", {2, 0, 0, 0, 0, 2}, 1500});
+  REQUIRE(!second);
+  CHECK(second.error().text().find("ip link del twin0") != std::string::npos);
+
+  run("ip link add taken type veth peer name taken-peer");
+  const auto veth = Tap::create({"taken", {2, 0, 0, 0, 0, 2}, 1500});
+  REQUIRE(!veth);
+  CHECK(veth.error().text().find("ip link del taken") != std::string::npos);
+  run("ip link del taken");
+
+  for (const char* name : {"", "a%d", "a/b", "sixteen-letters-", "a b", ".."}) {
+    INFO(name);
+    const auto tap = Tap::create({name, {2, 0, 0, 0, 0, 1}, 1500});
+    REQUIRE(!tap);
+    CHECK(tap.error().remedy.find("15") != std::string::npos);
+  }
+}
+
+TEST_CASE("A multicast MAC address is refused and leaves no interface behind") {
+  const auto tap = Tap::create({"twin0", {3, 0, 0, 0, 0, 1}, 1500});
+  REQUIRE(!tap);
+  CHECK(tap.error().what.find("03:00:00:00:00:01") != std::string::npos);
+  CHECK(::if_nametoindex("twin0") == 0);
+}
+
+TEST_CASE("The kernel answers an ARP request that is written into the twin") {
+  auto tap = make_tap("twin0", 1);
+  auto commands = host::KernelCommands::create();
+  REQUIRE(commands);
+  REQUIRE(commands->add_address(tap.ifindex(), interface_address("10.0.0.1/24")));
+
+  const Mac peer{2, 0, 0, 0, 0, 9};
+  const auto request = arp(1, peer, address("10.0.0.2"), {}, address("10.0.0.1"));
+  Frame reply;
+  // The kernel sends nothing until it has taken note of the carrier, so ask more than once.
+  CHECK(wait_for([&] {
+    REQUIRE(tap.write(request));
+    reply = next_frame(
+        tap, [](const Frame& frame) { return is_arp(frame, 2, address("10.0.0.2")); },
+        std::chrono::milliseconds(50));
+    return !reply.empty();
+  }));
+  REQUIRE(!reply.empty());
+  CHECK(std::equal(peer.begin(), peer.end(), reply.begin()));
+  const Mac twin{2, 0, 0, 0, 0, 1};
+  CHECK(std::equal(twin.begin(), twin.end(), reply.begin() + 22));
+}
+
+TEST_CASE("Reading a removed twin says so") {
+  auto tap = make_tap("twin0", 1);
+  run("ip link del twin0");
+  Frame frame(2048);
+  const auto bytes = tap.read(frame);
+  REQUIRE(!bytes);
+  CHECK(bytes.error().remedy.find("restart") != std::string::npos);
+}
+
+TEST_CASE("IPv6 needs no duplicate address detection on the twin") {
+  const auto tap = make_tap("twin0", 1);
+  const auto has_link_local = [] {
+    const auto shown = output_of("ip -6 addr show dev twin0 scope link");
+    return shown.find("fe80::ff:fe00:1/64") != std::string::npos &&
+           shown.find("tentative") == std::string::npos;
+  };
+  CHECK(wait_for(has_link_local, std::chrono::milliseconds(300)));
+}
+
+}  // namespace espgate::test
