@@ -5,7 +5,6 @@
 namespace espgate::sa {
 namespace {
 
-constexpr std::uint32_t first_usable_spi = 256;
 constexpr std::uint32_t smallest_window = 64;
 constexpr std::uint32_t largest_window = 65'536;
 constexpr std::size_t most_selectors = 255;
