@@ -21,6 +21,7 @@
 #include "datapath/base/expected.hpp"
 #include "datapath/forward/huge_array.hpp"
 #include "datapath/forward/index_pool.hpp"
+#include "datapath/forward/trie_lookup.hpp"
 #include "datapath/net/address.hpp"
 
 namespace espgate::forward {
@@ -33,7 +34,8 @@ class PrefixTrie {
   // `groups`: how many groups there may be. An IPv4 prefix needs 0 (up to /16), 1 (up to /24) or 2, an IPv6
   // prefix one more for each byte behind the second; prefixes with the same leading bytes share theirs.
   // Without memory for them, an error.
-  static Expected<PrefixTrie> create(std::uint32_t groups, int numa_node, ReaderBarrier barrier);
+  static Expected<PrefixTrie> create(std::uint32_t groups, int numa_node, ReaderBarrier barrier,
+                                     Instructions instructions = best_instructions());
   static std::size_t memory_bytes(std::uint32_t groups);
 
   // -- control thread --
@@ -47,10 +49,13 @@ class PrefixTrie {
   std::vector<std::pair<net::Prefix, std::uint32_t>> sorted() const;
 
   // -- any thread --
-  // IPv4 addresses in host order; at most most_in_burst of them.
-  void lookup(std::span<const std::uint32_t> addresses, std::uint32_t* values) const;
-  // IPv6 addresses in network order.
-  void lookup(std::span<const std::uint8_t[16]> addresses, std::uint32_t* values) const;
+  // At most most_in_burst addresses: IPv4 in host order, IPv6 in network order.
+  void lookup(std::span<const std::uint32_t> addresses, std::uint32_t* values) const {
+    lookup_v4_({root_.data(), groups_.data()}, addresses, values);
+  }
+  void lookup(std::span<const std::uint8_t[16]> addresses, std::uint32_t* values) const {
+    lookup_v6_({root_.data(), groups_.data()}, addresses, values);
+  }
 
  private:
   // The root or a group: entries, and beside each the length of the prefix that its value comes from, which
@@ -64,22 +69,20 @@ class PrefixTrie {
     std::uint32_t value = 0;
     std::uint8_t length = 0;
   };
-  struct Path;
   struct PrefixHash {
     std::size_t operator()(const net::Prefix& prefix) const;
   };
 
-  PrefixTrie(std::uint32_t groups, int numa_node, ReaderBarrier barrier);
+  PrefixTrie(std::uint32_t groups, int numa_node, ReaderBarrier barrier, Instructions instructions);
   Block root() { return {root_.data(), root_lengths_.get()}; }
   Block group(std::uint32_t number);
   std::uint32_t missing_groups(const net::Prefix& prefix);
   std::uint32_t add_group(Block parent, std::uint32_t index);
   void overwrite(Block block, std::uint32_t first, std::uint32_t count, std::uint8_t length, Owner owner);
   Owner covering(const net::Prefix& prefix) const;
-  template <typename Addresses, typename ByteOf>
-  void descend(Addresses addresses, ByteOf byte_of, std::uint32_t* values, std::uint8_t* inner,
-               std::size_t inner_count) const;
 
+  LookupV4 lookup_v4_;
+  LookupV6 lookup_v6_;
   HugeArray<std::uint32_t> root_;
   HugeArray<std::uint32_t> groups_;
   std::unique_ptr<std::uint8_t[]> root_lengths_;

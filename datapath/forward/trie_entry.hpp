@@ -12,6 +12,9 @@ inline constexpr std::uint32_t group_bits = 8;
 inline constexpr std::uint32_t group_entries = 1U << group_bits;
 inline constexpr std::uint32_t group_flag = 1U << 31;
 
+// An index into the groups' entries is a signed 32-bit number to a gather.
+inline constexpr std::uint32_t most_groups = 1U << (31 - group_bits);
+
 inline std::uint32_t is_group(std::uint32_t entry) {
   return entry >> 31;
 }

@@ -32,8 +32,10 @@ struct Worker {
 TEST_CASE("a worker sees a value from before or after a change, never another") {
   // 10.1/16 always has value 1. Below it prefixes come and go, each with a value of its own: 1000 + the third
   // byte. The groups are so few that those of one third byte are reused for the next all the time.
+  const auto instructions = GENERATE(Instructions::plain, Instructions::avx512);
+  if (!available(instructions)) return;
   Worker worker;
-  auto trie = PrefixTrie::create(6, SOCKET_ID_ANY, {&Worker::wait, &worker});
+  auto trie = PrefixTrie::create(6, SOCKET_ID_ANY, {&Worker::wait, &worker}, instructions);
   REQUIRE(trie);
   REQUIRE(trie->set(*net::parse_prefix("10.1.0.0/16"), 1));
   std::atomic<std::uint64_t> wrong{0}, specific{0};
