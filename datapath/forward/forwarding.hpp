@@ -3,13 +3,13 @@
 // One writer, the control thread; workers look up whole bursts without a lock.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "datapath/base/expected.hpp"
+#include "datapath/forward/index_pool.hpp"
 #include "datapath/net/address.hpp"
 
 namespace espgate::forward {
@@ -27,12 +27,12 @@ enum class HopKind : std::uint8_t {
 // under the route, never in place.
 struct alignas(64) Hop {
   HopKind kind = HopKind::no_route;
-  std::uint8_t port = 0;              // index of the outgoing port
-  std::uint8_t frame_bytes = 0;       // 14, or 18 with a VLAN tag
+  std::uint8_t port = 0;         // index of the outgoing port
+  std::uint8_t frame_bytes = 0;  // 14, or 18 with a VLAN tag
   std::uint8_t unused = 0;
-  std::uint16_t mtu = 0;              // largest IP packet
-  std::uint8_t frame[18] = {};        // destination, source, [VLAN tag,] type to be filled in (last two bytes)
-  net::Address gateway;               // unresolved: whom to ask for
+  std::uint16_t mtu = 0;        // largest IP packet
+  std::uint8_t frame[18] = {};  // destination, source, [VLAN tag,] type to be filled in (last two bytes)
+  net::Address gateway{};       // unresolved: whom to ask for
 };
 static_assert(sizeof(Hop) == 64);
 
@@ -41,7 +41,13 @@ inline constexpr HopIndex no_route_hop = 0;
 
 // What outbound policy says of a destination.
 struct Decision {
-  enum class Action : std::uint32_t { none = 0, bypass = 1, discard = 2, protect_without_sa = 3, protect = 16 };
+  enum class Action : std::uint32_t {
+    none = 0,
+    bypass = 1,
+    discard = 2,
+    protect_without_sa = 3,
+    protect = 16
+  };
   std::uint32_t value = 0;
 
   static Decision bypass() { return {1}; }
@@ -59,22 +65,22 @@ struct Limits {
   std::uint32_t hops = 4'096;
 };
 
-// Waits until every worker has been quiescent since the call, so that nobody still reads what was
-// unlinked before it. Given by the daemon (RCU); a test without workers passes an empty function.
-using WaitForReaders = void (*)(void* context);
-
 class Forwarding {
  public:
+  // `wait` is called when something that workers may still be reading has to be used again; not for every
+  // removal, but once for all that happened since the last time (WaitForReaders in index_pool.hpp).
   static Expected<std::unique_ptr<Forwarding>> create(const Limits& limits, int numa_node,
                                                       WaitForReaders wait, void* wait_context);
   ~Forwarding();
+  // What `create` takes of DPDK's memory.
+  static std::size_t memory_bytes(const Limits& limits);
 
   // -- control thread --
   // Copies `hop` to a free entry. Error when limits.hops are in use.
   Expected<HopIndex> add_hop(const Hop& hop);
-  // No route may name it any more; waits for readers.
+  // No route may name it any more. Its entry is given out again only when no worker can be reading it.
   void remove_hop(HopIndex index);
-  // Adds or replaces.
+  // Adds or replaces. Error when the limit is reached or there is no such hop.
   Expected<void> set_route(const net::Prefix& destination, HopIndex hop);
   Expected<void> remove_route(const net::Prefix& destination);
   Expected<void> set_policy(const net::Prefix& destination, Decision decision);
@@ -88,7 +94,7 @@ class Forwarding {
     net::Prefix destination;
     Decision decision;
   };
-  std::vector<Route> routes() const;      // sorted by prefix, for `show routes`
+  std::vector<Route> routes() const;  // sorted by prefix, IPv4 first, for `show routes`
   std::vector<Policy> policies() const;
 
   // -- any thread; bursts of at most 64 --
@@ -97,12 +103,13 @@ class Forwarding {
   void route6(std::span<const std::uint8_t[16]> destinations, HopIndex* out) const;
   void policy4(std::span<const std::uint32_t> addresses, Decision* out) const;
   void policy6(std::span<const std::uint8_t[16]> addresses, Decision* out) const;
-  const Hop& hop(HopIndex index) const;
+  const Hop& hop(HopIndex index) const { return hops_[index]; }
 
  private:
   struct Tables;
   explicit Forwarding(std::unique_ptr<Tables> tables);
   std::unique_ptr<Tables> tables_;
+  const Hop* hops_;
 };
 
 }  // namespace espgate::forward
