@@ -1,0 +1,90 @@
+// Several workers on one SA's window.
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <numeric>
+#include <thread>
+#include <vector>
+
+#include "tests/datapath/sa/from_environment.hpp"
+#include "tests/datapath/sa/replay_model.hpp"
+
+using espgate::sa::Replay;
+using espgate::test::from_environment;
+using espgate::test::OwnedReplayWindow;
+using espgate::test::seed;
+
+namespace {
+
+constexpr unsigned worker_count = 2;
+constexpr std::uint64_t first_top = (std::uint64_t{1} << 32) - 1'000;
+
+std::uint64_t packet_count() {
+  return from_environment("ESPGATE_REPLAY_STEPS", 2'000'000) / 4;
+}
+
+// Every number once, none further from its place than `distance`.
+std::vector<std::uint64_t> reordered(std::uint64_t count, std::uint64_t distance, std::uint32_t with_seed) {
+  std::vector<std::uint64_t> result(count);
+  std::iota(result.begin(), result.end(), first_top + 1);
+  std::mt19937 random(with_seed);
+  for (std::uint64_t begin = 0; begin < count; begin += distance)
+    std::shuffle(result.begin() + static_cast<std::ptrdiff_t>(begin),
+                 result.begin() + static_cast<std::ptrdiff_t>(std::min(begin + distance, count)), random);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("of two workers with the same numbers, exactly one accepts each") {
+  CAPTURE(seed());
+  const std::uint64_t count = packet_count();
+  for (const std::uint32_t window_packets : {64u, 1'024u}) {
+    OwnedReplayWindow owned(window_packets, first_top);
+    std::vector<std::atomic<std::uint8_t>> accepted(count);
+    std::vector<std::thread> workers;
+    for (unsigned worker = 0; worker < worker_count; ++worker)
+      workers.emplace_back([&, worker] {
+        auto window = owned.view();
+        for (const auto sequence : reordered(count, window_packets / 2, seed() + worker)) {
+          if (window.check(sequence) != Replay::fresh) continue;
+          if (window.commit(sequence) == Replay::fresh) ++accepted[sequence - first_top - 1];
+        }
+      });
+    for (auto& worker : workers) worker.join();
+    std::uint64_t not_once = 0;
+    for (const auto& times : accepted) not_once += times != 1;
+    CHECK(not_once == 0);
+    CHECK(owned.top == first_top + count);
+  }
+}
+
+TEST_CASE("workers that share an SA's numbers lose none of them") {
+  CAPTURE(seed());
+  constexpr std::uint64_t most_ahead = 400;  // of each other; with the reordering less than the window
+  const std::uint64_t count = packet_count();
+  OwnedReplayWindow owned(1'024, first_top);
+  std::atomic<std::uint64_t> progress[worker_count] = {};
+  std::atomic<std::uint64_t> refused{0};
+  std::vector<std::thread> workers;
+  for (unsigned worker = 0; worker < worker_count; ++worker)
+    workers.emplace_back([&, worker] {
+      auto window = owned.view();
+      std::uint64_t at = 0;
+      for (const auto sequence : reordered(count, 200, seed())) {
+        ++at;
+        while (at > progress[1 - worker].load(std::memory_order_relaxed) + most_ahead)
+          std::this_thread::yield();
+        if (sequence % worker_count == worker)
+          refused += window.check(sequence) != Replay::fresh || window.commit(sequence) != Replay::fresh;
+        progress[worker].store(at, std::memory_order_relaxed);
+      }
+      progress[worker].store(count + most_ahead, std::memory_order_relaxed);
+    });
+  for (auto& worker : workers) worker.join();
+  CHECK(refused == 0);
+  std::uint64_t repeated = 0;
+  auto window = owned.view();
+  for (std::uint64_t sequence = owned.top - 1'023; sequence <= owned.top; ++sequence)
+    repeated += window.commit(sequence) == Replay::fresh;
+  CHECK(repeated == 0);
+}

@@ -1,0 +1,358 @@
+#include "datapath/sa/sa_store.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <thread>
+
+using namespace espgate;
+using namespace espgate::sa;
+
+namespace {
+
+// A key schedule that is the key over and over, so that a test can see whether it is there.
+class FakeEngine : public crypto::Engine {
+ public:
+  std::string_view name() const override { return "fake"; }
+  std::string_view implementation() const override { return "fake"; }
+  std::size_t prepared_key_bytes(crypto::SuiteId suite) const override {
+    return suite == crypto::SuiteId::aes_gcm_16_128 ? 192 : 256;
+  }
+  Expected<void> prepare_key(crypto::SuiteId suite, std::span<const std::uint8_t> key,
+                             std::byte* out) override {
+    if (key[0] == refused) return Error{"refused", ""};
+    for (std::size_t i = 0; i < prepared_key_bytes(suite); ++i) out[i] = std::byte{key[i % key.size()]};
+    return {};
+  }
+  Expected<std::unique_ptr<crypto::Queue>> make_queue() override { return Error{"none", ""}; }
+  std::span<const std::uint16_t> hot_key_lines(crypto::SuiteId) const override { return {}; }
+
+  static constexpr std::uint8_t refused = 0xff;
+};
+
+// Fails when more than `limit` bytes are out.
+class CountingMemory : public std::pmr::memory_resource {
+ public:
+  std::size_t out_bytes = 0;
+  std::size_t limit = ~std::size_t{0};
+
+ private:
+  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
+    if (out_bytes + bytes > limit) throw std::bad_alloc();
+    out_bytes += bytes;
+    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
+  }
+  void do_deallocate(void* memory, std::size_t bytes, std::size_t alignment) override {
+    out_bytes -= bytes;
+    std::pmr::new_delete_resource()->deallocate(memory, bytes, alignment);
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
+};
+
+struct Fixture {
+  FakeEngine engine;
+  CountingMemory memory;
+  std::unique_ptr<SaStore> store;
+
+  explicit Fixture(Limits limits = {8, 8, 2}) : store(*SaStore::create(limits, engine, memory)) {}
+};
+
+SaParameters parameters_of(std::uint32_t spi) {
+  SaParameters result;
+  result.spi = spi;
+  for (std::uint8_t byte = 1; byte <= 20; ++byte) result.keymat.push_back(byte);
+  result.local = *net::parse_address("192.0.2.1");
+  result.remote = *net::parse_address("192.0.2.2");
+  result.selectors = {{*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.2.0.0/16")}};
+  return result;
+}
+
+std::uint32_t install(SaStore& store, const SaParameters& parameters) {
+  const auto index = store.reserve_inbound(parameters.spi);
+  REQUIRE(index);
+  const auto result = store.install_inbound(*index, parameters);
+  REQUIRE(result);
+  return *index;
+}
+
+void remove(SaStore& store, std::uint32_t index) {
+  store.retire_inbound(index);
+  store.unpublish_inbound(index);
+  store.release_inbound(index);
+}
+
+bool all_zero(const std::byte* bytes, std::size_t count) {
+  return std::all_of(bytes, bytes + count, [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+}  // namespace
+
+TEST_CASE("an inbound SA goes from larval through active and retired to nothing") {
+  Fixture f;
+  const auto index = f.store->reserve_inbound(0x1001);
+  REQUIRE(index);
+  auto& entry = f.store->inbound(*index);
+  CHECK(f.store->find(0x1001) == *index);
+  CHECK(entry.state == State::larval);
+  CHECK(entry.spi == 0x1001);
+
+  REQUIRE(f.store->install_inbound(*index, parameters_of(0x1001)));
+  CHECK(entry.state == State::active);
+  const std::uint8_t salt[] = {17, 18, 19, 20};
+  CHECK(std::memcmp(entry.salt, salt, 4) == 0);
+  CHECK(entry.key[0] == std::byte{1});
+  CHECK(entry.key[16] == std::byte{1});  // the salt is no part of the key
+  CHECK(reinterpret_cast<std::uintptr_t>(entry.key) % crypto::key_alignment == 0);
+  CHECK(net::Address::from_bytes(entry.outer_family, entry.source) == *net::parse_address("192.0.2.2"));
+  CHECK(net::Address::from_bytes(entry.outer_family, entry.destination) == *net::parse_address("192.0.2.1"));
+  CHECK(entry.selector_count == 1);
+  CHECK(entry.window_packets == 1024);
+  CHECK(entry.cell_mask + 1 == replay_cells(1024));
+  const auto source = *net::parse_address("10.2.3.4");
+  const auto destination = *net::parse_address("10.1.0.4");
+  CHECK(matches(entry.selector, net::Family::v4, source.bytes.data(), destination.bytes.data()));
+  CHECK_FALSE(matches(entry.selector, net::Family::v4, destination.bytes.data(), source.bytes.data()));
+
+  CHECK_FALSE(f.store->install_inbound(*index, parameters_of(0x1001)));
+  f.store->retire_inbound(*index);
+  CHECK(f.store->find(0x1001) == *index);
+  CHECK(entry.state == State::retired);
+  f.store->unpublish_inbound(*index);
+  CHECK(f.store->find(0x1001) == no_sa);
+  f.store->release_inbound(*index);
+}
+
+TEST_CASE("reserved, used and too many SPIs are refused") {
+  Fixture f({2, 1, 1});
+  CHECK_FALSE(f.store->reserve_inbound(0));
+  CHECK_FALSE(f.store->reserve_inbound(255));
+  REQUIRE(f.store->reserve_inbound(256));
+  const auto again = f.store->reserve_inbound(256);
+  REQUIRE_FALSE(again);
+  CHECK(again.error().text() == "SPI 0x00000100 is in use; choose another");
+  REQUIRE(f.store->reserve_inbound(257));
+  const auto third = f.store->reserve_inbound(258);
+  REQUIRE_FALSE(third);
+  CHECK(third.error().remedy == "raise limits.inbound-sas");
+  CHECK(f.store->find(258) == no_sa);
+
+  CHECK_FALSE(f.store->install_outbound(parameters_of(255)));
+  REQUIRE(f.store->install_outbound(parameters_of(256)));
+  CHECK_FALSE(f.store->install_outbound(parameters_of(257)));
+}
+
+TEST_CASE("wrong parameters are refused and the entry stays larval") {
+  Fixture f;
+  const auto index = f.store->reserve_inbound(0x1001);
+  REQUIRE(index);
+  const auto good = parameters_of(0x1001);
+  auto bad = good;
+  SECTION("short key") {
+    bad.keymat.pop_back();
+  }
+  SECTION("key of another suite") {
+    bad.suite = crypto::SuiteId::aes_gcm_16_256;
+  }
+  SECTION("two families") {
+    bad.remote = *net::parse_address("2001:db8::1");
+  }
+  SECTION("window too small") {
+    bad.window_packets = 63;
+  }
+  SECTION("window too large") {
+    bad.window_packets = 65'537;
+  }
+  SECTION("no selector") {
+    bad.selectors.clear();
+  }
+  SECTION("too many selectors") {
+    bad.selectors.resize(256, bad.selectors[0]);
+  }
+  SECTION("selector of two families") {
+    bad.selectors[0].remote = *net::parse_prefix("::/0");
+  }
+  SECTION("another SPI") {
+    bad.spi = 0x1002;
+  }
+  SECTION("port 0") {
+    bad.encapsulation = Encapsulation::udp;
+    bad.remote_port = 0;
+  }
+  SECTION("key that the engine refuses") {
+    bad.keymat[0] = FakeEngine::refused;
+  }
+  SECTION("no memory for a large window") {
+    bad.window_packets = 65'536;
+    f.memory.limit = f.memory.out_bytes;
+  }
+  SECTION("no memory for selectors after the window") {
+    bad.window_packets = 65'536;
+    bad.selectors.resize(255, bad.selectors[0]);
+    f.memory.limit = f.memory.out_bytes + replay_cells(65'536) * sizeof(ReplayCell);
+  }
+  const std::size_t before = f.memory.out_bytes;
+  const auto result = f.store->install_inbound(*index, bad);
+  REQUIRE_FALSE(result);
+  CHECK_FALSE(result.error().what.empty());
+  CHECK(f.memory.out_bytes == before);
+  CHECK(f.store->inbound(*index).state == State::larval);
+  CHECK(f.store->install_inbound(*index, good));
+}
+
+TEST_CASE("release destroys the key, and so does the end of the store") {
+  Fixture f;
+  const std::uint32_t index = install(*f.store, parameters_of(0x1001));
+  const auto* key = f.store->inbound(index).key;
+  CHECK_FALSE(all_zero(key, 192));
+  remove(*f.store, index);
+  CHECK(all_zero(key, 192));
+  CHECK(f.store->inbound(index).key == nullptr);
+  CHECK(std::count(f.store->inbound(index).salt, f.store->inbound(index).salt + 4, 0) == 4);
+
+  const auto outbound = f.store->install_outbound(parameters_of(0x2001));
+  REQUIRE(outbound);
+  key = f.store->outbound(*outbound).key;
+  CHECK_FALSE(all_zero(key, 192));
+  f.store->retire_outbound(*outbound);
+  CHECK(f.store->outbound(*outbound).state == State::retired);
+  f.store->release_outbound(*outbound);
+  CHECK(all_zero(key, 192));
+}
+
+TEST_CASE("a released entry starts anew: counters, window, selectors") {
+  Fixture f({1, 1, 2});
+  auto large = parameters_of(0x1001);
+  large.window_packets = 65'536;
+  large.selectors.resize(3, large.selectors[0]);
+  const std::size_t empty_bytes = f.memory.out_bytes;
+  const std::uint32_t index = install(*f.store, large);
+  auto& entry = f.store->inbound(index);
+  CHECK(f.memory.out_bytes > empty_bytes);
+  CHECK(entry.cell_mask + 1 == 4'096);
+  CHECK(entry.selector_count == 3);
+  CHECK(matches(entry.more_selectors[1], net::Family::v4, large.selectors[0].remote.address.bytes.data(),
+                large.selectors[0].local.address.bytes.data()));
+
+  ReplayWindow window(entry.top, entry.cells, entry.window_packets, entry.cell_mask);
+  CHECK(window.commit(1) == Replay::fresh);
+  f.store->inbound_usage(0, index).packets = 3;
+  f.store->inbound_usage(1, index).packets = 4;
+  f.store->inbound_usage(1, index).bytes = 100;
+  f.store->inbound_faults(index).replay = 9;
+  CHECK(f.store->inbound_total(index).packets == 7);
+  CHECK(f.store->inbound_total(index).bytes == 100);
+  remove(*f.store, index);
+  CHECK(f.memory.out_bytes == empty_bytes);
+
+  for (int round = 0; round < 2; ++round) {
+    REQUIRE(install(*f.store, parameters_of(0x1002)) == index);
+    CHECK(f.memory.out_bytes == empty_bytes);
+    CHECK(f.store->inbound_total(index).packets == 0);
+    CHECK(f.store->inbound_total(index).bytes == 0);
+    CHECK(f.store->inbound_faults(index).replay == 0);
+    ReplayWindow next(entry.top, entry.cells, entry.window_packets, entry.cell_mask);
+    CHECK(next.commit(1) == Replay::fresh);
+    remove(*f.store, index);
+  }
+}
+
+TEST_CASE("no window means no cells") {
+  Fixture f;
+  auto parameters = parameters_of(0x1001);
+  parameters.window_packets = 0;
+  const auto& entry = f.store->inbound(install(*f.store, parameters));
+  CHECK(entry.window_packets == 0);
+  CHECK(entry.cells == nullptr);
+}
+
+TEST_CASE("windows of neighbours do not touch each other") {
+  Fixture f;
+  const auto& first = f.store->inbound(install(*f.store, parameters_of(0x1001)));
+  const auto& second = f.store->inbound(install(*f.store, parameters_of(0x1002)));
+  const auto distance = std::abs(second.cells - first.cells);
+  CHECK(distance * static_cast<std::ptrdiff_t>(sizeof(ReplayCell)) >= 64 * 8);
+}
+
+TEST_CASE("an outbound SA is ready to send") {
+  Fixture f;
+  auto parameters = parameters_of(0x2001);
+  parameters.encapsulation = Encapsulation::udp;
+  const auto index = f.store->install_outbound(parameters);
+  REQUIRE(index);
+  const auto& entry = f.store->outbound(*index);
+  CHECK(entry.state == State::active);
+  CHECK(entry.sequence == 0);
+  CHECK(entry.sequence_limit == 0xffff'ffff);
+  CHECK(entry.spi == 0x2001);
+  CHECK(entry.headers_bytes == 36);
+  CHECK(entry.headers[9] == 17);
+  parameters.extended_sequence = true;
+  const auto extended = f.store->install_outbound(parameters);
+  REQUIRE(extended);
+  CHECK(f.store->outbound(*extended).sequence_limit == ~std::uint64_t{0});
+}
+
+TEST_CASE("the IVs of one key never meet, in one second or later") {
+  Fixture f({1, 8, 1});
+  std::vector<std::uint64_t> bases;
+  for (int round = 0; round < 8; ++round) {
+    const auto index = f.store->install_outbound(parameters_of(0x2001));
+    REQUIRE(index);
+    bases.push_back(f.store->outbound(*index).iv_base);
+    if (round % 2 == 0) f.store->release_outbound(*index);
+  }
+  for (std::size_t i = 1; i < bases.size(); ++i) CHECK(bases[i] - bases[i - 1] >= std::uint64_t{1} << 32);
+}
+
+TEST_CASE("a store needs at most 2 KiB for an SA pair beyond the key schedules") {
+  constexpr std::uint32_t pairs = 1'000;
+  Fixture f({pairs, pairs, 4});
+  constexpr std::size_t key_schedules = 2 * (256 + 64);
+  CHECK(f.memory.out_bytes / pairs - key_schedules <= 2'048);
+}
+
+TEST_CASE("all memory goes back") {
+  FakeEngine engine;
+  CountingMemory memory;
+  {
+    auto store = *SaStore::create({4, 4, 3}, engine, memory);
+    auto parameters = parameters_of(0x1001);
+    parameters.window_packets = 4'096;
+    parameters.selectors.resize(2, parameters.selectors[0]);
+    install(*store, parameters);
+    REQUIRE(store->reserve_inbound(0x1002));
+    REQUIRE(store->install_outbound(parameters));
+  }
+  CHECK(memory.out_bytes == 0);
+}
+
+TEST_CASE("too little memory is an error with a remedy, and nothing leaks") {
+  FakeEngine engine;
+  for (const std::size_t limit : {0, 100'000, 300'000}) {
+    CountingMemory memory;
+    memory.limit = limit;
+    const auto store = SaStore::create({1'000, 1'000, 1}, engine, memory);
+    REQUIRE_FALSE(store);
+    CHECK_FALSE(store.error().remedy.empty());
+    CHECK(memory.out_bytes == 0);
+  }
+}
+
+TEST_CASE("a reader that finds an SA active sees all of it") {
+  constexpr std::uint32_t count = 2'000;
+  Fixture f({count, 1, 1});
+  std::atomic<std::uint64_t> wrong{0};
+  std::thread reader([&] {
+    for (std::uint32_t spi = 0x1000; spi < 0x1000 + count; ++spi) {
+      std::uint32_t index = no_sa;
+      while ((index = f.store->table().find(spi)) == no_sa) std::this_thread::yield();
+      const auto& entry = f.store->inbound(index);
+      while (entry.state.load(std::memory_order_acquire) != State::active) std::this_thread::yield();
+      wrong += entry.spi != spi || entry.key == nullptr || entry.key[3] != std::byte{4} ||
+               entry.selector_count != 1 || entry.cells == nullptr || entry.salt[3] != 20;
+    }
+  });
+  for (std::uint32_t spi = 0x1000; spi < 0x1000 + count; ++spi) install(*f.store, parameters_of(spi));
+  reader.join();
+  CHECK(wrong == 0);
+}
