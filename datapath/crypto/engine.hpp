@@ -59,7 +59,8 @@ class Engine {
   // `key` holds suite.key_bytes bytes (no salt). `out` is at least prepared_key_bytes and aligned.
   virtual Expected<void> prepare_key(SuiteId suite, std::span<const std::uint8_t> key, std::byte* out) = 0;
   virtual Expected<std::unique_ptr<Queue>> make_queue() = 0;
-  // The bytes of a prepared key that a packet of usual size touches first, for prefetching.
+  // Byte offsets, multiples of 64, of a prepared key's cache lines that even a short packet needs: what the
+  // datapath prefetches as soon as it knows the SA. Queues fetch the rest of a burst's keys themselves.
   virtual std::span<const std::uint16_t> hot_key_lines(SuiteId suite) const = 0;
 };
 
