@@ -58,8 +58,17 @@ std::string found(const Setting& setting) {
   return "nothing";
 }
 
+std::string place_of(const Group& group) {
+  return group.path.empty() ? "outside of any group" : fmt::format("in {}", group.path);
+}
+
+std::string bound(const Key& key, long long value) {
+  return key.hexadecimal ? fmt::format("{:#x}", value) : std::to_string(value);
+}
+
 std::string range(const Key& key) {
-  return fmt::format("{} to {}{}{}", key.least, key.most, key.unit.empty() ? "" : " ", key.unit);
+  return fmt::format("{} to {}{}{}", bound(key, key.least), bound(key, key.most), key.unit.empty() ? "" : " ",
+                     key.unit);
 }
 
 std::string wanted(const Key& key, Kind kind) {
@@ -88,12 +97,13 @@ std::string wanted(const Key& key, Kind kind) {
 
 std::string correct_form(const Key& key, Kind kind, const Setting& setting) {
   const bool wants_number = kind == Kind::integer;
-  const bool wants_text = kind == Kind::text || kind == Kind::choice || kind == Kind::secret;
+  const bool wants_text = kind == Kind::text || kind == Kind::secret;
   if (setting.getType() == Setting::TypeString && (wants_number || kind == Kind::boolean))
     return "write it without quotes";
   if (setting.isScalar() && wants_text) return "put it in double quotes";
   if (setting.getType() == Setting::TypeGroup && kind == Kind::groups)
     return fmt::format("put parentheses around it: {} = ( {{ ... }} );", key.name);
+  if (kind == Kind::choice) return "write one of these";
   if (is_list(setting) && kind == Kind::group) return fmt::format("write {} = {{ ... }};", key.name);
   if (setting.isScalar() && (kind == Kind::texts || kind == Kind::integers))
     return fmt::format("put it in brackets: {} = [ ... ];", key.name);
@@ -170,13 +180,15 @@ void GroupReader::unknown_key(const Setting& setting) const {
   std::vector<std::string_view> names;
   for (const auto& row : schema_.keys) names.push_back(row.name);
   std::string remedy;
-  if (const auto meant = nearest(name, names)) {
-    remedy = fmt::format("did you mean \"{}\"?", *meant);
-  } else {
-    for (const auto* group : groups())
-      if (remedy.empty() && group->find(name) != nullptr)
-        remedy = group->path.empty() ? fmt::format("\"{}\" belongs outside of any group", name)
-                                     : fmt::format("\"{}\" belongs in {}", name, group->path);
+  if (const auto meant = nearest(name, names)) remedy = fmt::format("did you mean \"{}\"?", *meant);
+  for (const auto* group : groups())
+    if (remedy.empty() && group->find(name) != nullptr)
+      remedy = fmt::format("\"{}\" belongs {}", name, place_of(*group));
+  for (const auto* group : groups()) {
+    std::vector<std::string_view> others;
+    for (const auto& row : group->keys) others.push_back(row.name);
+    if (const auto meant = nearest(name, others); meant && remedy.empty())
+      remedy = fmt::format("did you mean \"{}\", which belongs {}?", *meant, place_of(*group));
   }
   if (remedy.empty()) remedy = fmt::format("the keys here are {}", fmt::join(names, ", "));
   report_.error(setting.getSourceLine(), path_of(name), "unknown key", remedy);
@@ -196,15 +208,15 @@ bool GroupReader::check(const Key& row, const Setting& setting) const {
 
 bool GroupReader::check_elements(const Key& row, const Setting& list) const {
   const auto count = static_cast<std::size_t>(list.getLength());
-  if (count < row.fewest_elements) {
-    error(row.name, "the list is empty", fmt::format("name at least one. {}", row.meaning));
+  const auto complain = [&](std::string message, std::string remedy) {
+    report_.error(list.getSourceLine(), path_of(row.name), std::move(message), std::move(remedy));
     return false;
-  }
-  if (row.most_elements != 0 && count > row.most_elements) {
-    error(row.name, fmt::format("{} in the list", counted(static_cast<long long>(count), "element")),
-          fmt::format("at most {} are possible", row.most_elements));
-    return false;
-  }
+  };
+  if (count < row.fewest_elements)
+    return complain("the list is empty", fmt::format("name at least one. {}", row.meaning));
+  if (row.most_elements != 0 && count > row.most_elements)
+    return complain(fmt::format("{} in the list", counted(static_cast<long long>(count), "element")),
+                    fmt::format("at most {} are possible", row.most_elements));
   return true;
 }
 
@@ -224,8 +236,8 @@ bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
     if (value >= row.least && value <= row.most) return true;
     return complain(fmt::format("{} is not within {}{}{}", shown_number(setting), range(row),
                                 row.reason.empty() ? "" : ": ", row.reason),
-                    value < row.least ? fmt::format("choose {} or more", row.least)
-                                      : fmt::format("choose {} or less", row.most));
+                    value < row.least ? fmt::format("choose {} or more", bound(row, row.least))
+                                      : fmt::format("choose {} or less", bound(row, row.most)));
   }
   if (kind == Kind::choice) {
     const std::string_view value = setting.c_str();

@@ -31,7 +31,8 @@ bool is_text(std::string_view token) {
   return token.starts_with('"');
 }
 bool is_word(std::string_view token) {
-  return !token.empty() && std::isalpha(static_cast<unsigned char>(token[0])) != 0;
+  return !token.empty() && !token.starts_with("the ") &&
+         std::isalpha(static_cast<unsigned char>(token[0])) != 0;
 }
 
 std::string named(std::string_view token) {

@@ -33,7 +33,8 @@ std::string generated(std::size_t connections) {
         "  {{ name = \"c{0}\"; local = \"192.0.2.1\"; remote = \"198.{1}.{2}.{3}\"; "
         "local-networks = [ \"10.0.0.0/8\" ]; remote-networks = [ \"2001:db8:{4:x}:{5:x}::/64\", "
         "\"172.{6}.{2}.{3}/32\" ]; suite = \"aes128-gcm16\"; replay-window = 1024; "
-        "inbound = {{ spi = {7:#x}; key = \"{8}\"; }}; outbound = {{ spi = {7:#x}; key = \"{9}\"; }}; }}{10}\n",
+        "inbound = {{ spi = {7:#x}; key = \"{8}\"; }}; outbound = {{ spi = {7:#x}; key = \"{9}\"; }}; "
+        "}}{10}\n",
         i, 18 + i / 65536 % 2, i / 256 % 256, i % 256, i / 65536, i % 65536, 16 + i / 65536, 0x1000 + i,
         key(2 * i), key(2 * i + 1), i + 1 < connections ? "," : "");
   return text + ");\n";

@@ -41,7 +41,8 @@ class Folder {
 };
 
 // The least that loads without a warning.
-inline constexpr std::string_view minimal = R"(ports = ( { name = "p0"; device = "0000:3b:00.0"; ipsec = true; } );
+inline constexpr std::string_view minimal =
+    R"(ports = ( { name = "p0"; device = "0000:3b:00.0"; ipsec = true; } );
 )";
 
 // A valid file with `connections` tunnels of one inbound and one outbound SA each, a connection a line.
