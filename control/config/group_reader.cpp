@@ -147,15 +147,25 @@ std::optional<Kind> element_kind(Kind kind) {
 
 }  // namespace
 
-std::string Path::of(std::string_view key) const {
-  const auto here = text();
-  return here.empty() ? std::string(key) : fmt::format("{}.{}", here, key);
+Path Path::child(std::string_view name, int index) const {
+  Path path = *this;
+  path.steps_[path.depth_++] = {name, index};
+  return path;
 }
 
 std::string Path::text() const {
-  auto text = parent != nullptr ? parent->of(name) : std::string(name);
-  if (index >= 0) text += fmt::format("[{}]", index);
+  std::string text;
+  for (unsigned i = 0; i < depth_; ++i) {
+    text += i == 0 ? "" : ".";
+    text += steps_[i].name;
+    if (steps_[i].index >= 0) text += fmt::format("[{}]", steps_[i].index);
+  }
   return text;
+}
+
+std::string Path::of(std::string_view key) const {
+  const auto here = text();
+  return here.empty() ? std::string(key) : fmt::format("{}.{}", here, key);
 }
 
 GroupReader::GroupReader(const Setting& group, const Group& schema, const Path& path,
@@ -202,7 +212,7 @@ void GroupReader::missing(const Key& row) const {
 }
 
 bool GroupReader::check(const Key& row, const Setting& setting) const {
-  if (!check_value(row, row.kind, setting, "")) return false;
+  if (!check_value(row, row.kind, setting, path_, false)) return false;
   return !element_kind(row.kind) || check_elements(row, setting);
 }
 
@@ -220,10 +230,10 @@ bool GroupReader::check_elements(const Key& row, const Setting& list) const {
   return true;
 }
 
-bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
-                              const std::string& path) const {
+bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting, const Path& path,
+                              bool is_element) const {
   const auto complain = [&](std::string message, std::string remedy) {
-    report_.error(setting.getSourceLine(), path.empty() ? path_of(row.name) : path, std::move(message),
+    report_.error(setting.getSourceLine(), is_element ? path.text() : path.of(row.name), std::move(message),
                   std::move(remedy));
     return false;
   };
@@ -324,11 +334,12 @@ std::vector<TextElement> GroupReader::texts(std::string_view name) const {
   std::vector<TextElement> result;
   const auto& [setting, usable] = slot(name);
   if (setting == nullptr || !usable) return result;
+  const auto& row = key(name);
   for (int i = 0; i < setting->getLength(); ++i) {
     const Setting& element = (*setting)[i];
-    auto path = fmt::format("{}[{}]", path_of(name), i);
-    if (check_value(key(name), Kind::text, element, path))
-      result.push_back({element.c_str(), element.getSourceLine(), std::move(path)});
+    const auto path = path_.child(row.name, i);
+    if (check_value(row, Kind::text, element, path, true))
+      result.push_back({element.c_str(), element.getSourceLine(), path});
   }
   return result;
 }
@@ -337,9 +348,10 @@ std::vector<long long> GroupReader::integers(std::string_view name) const {
   std::vector<long long> result;
   const auto& [setting, usable] = slot(name);
   if (setting == nullptr || !usable) return result;
+  const auto& row = key(name);
   for (int i = 0; i < setting->getLength(); ++i) {
     const Setting& element = (*setting)[i];
-    if (check_value(key(name), Kind::integer, element, fmt::format("{}[{}]", path_of(name), i)))
+    if (check_value(row, Kind::integer, element, path_.child(row.name, i), true))
       result.push_back(value_of(element));
   }
   return result;
@@ -350,11 +362,11 @@ void GroupReader::visit(std::string_view name, const std::function<void(const Gr
   if (setting == nullptr || !usable) return;
   const auto& row = key(name);
   if (row.kind == Kind::group)
-    return visit(GroupReader(*setting, *row.group, Path{&path_, row.name, -1}, scanned_, report_));
+    return visit(GroupReader(*setting, *row.group, path_.child(row.name), scanned_, report_));
   for (int i = 0; i < setting->getLength(); ++i) {
     const Setting& element = (*setting)[i];
-    const Path path{&path_, row.name, i};
-    if (check_value(row, Kind::group, element, path.text()))
+    const auto path = path_.child(row.name, i);
+    if (check_value(row, Kind::group, element, path, true))
       visit(GroupReader(element, *row.group, path, scanned_, report_));
   }
 }

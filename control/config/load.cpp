@@ -75,7 +75,7 @@ void report_syntax(const std::string& file, Places& places, Report& report) {
 
 void read_tree(const libconfig::Setting& root, const ScannedText& scanned, Configuration& configuration,
                Report& report) {
-  const GroupReader top(root, top_level(), Path{}, scanned, report);
+  const GroupReader top(root, top_level(), Path(), scanned, report);
   Checks checks;
   read_settings(top, configuration, checks);
   read_ports(top, configuration, checks);

@@ -182,8 +182,8 @@ const Case connections[] = {
     {"connections = ( " OUTER("a", "192.0.2.2", "10.2.0.0/24") INBOUND("0x1001", KEY_A) "},\n" OUTER(
          "b", "192.0.2.3", "10.2.0.0/24") INBOUND("0x1002", KEY_B) "} );",
      5, "connections[1].remote-networks[0]",
-     "10.2.0.0/24 of connection \"b\" already belongs to connection \"a\" "
-     "(connections[0].remote-networks[0]) in line 2",
+     "10.2.0.0/24 of connection \"b\" already belongs to connection \"a\", "
+     "connections[0].remote-networks[0] in line 2",
      "keep it in one place"},
     {"connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; "
      "local-networks = [ \"10.1.0.0/24\",\n\"10.1.0.0/24\" ];\nremote-networks = [ \"10.2.0.0/24\" "

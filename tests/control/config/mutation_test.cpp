@@ -89,12 +89,12 @@ class Damage {
   std::mt19937 random_;
 };
 
-// Every piece of eight digits of a key, which no message may show.
+// Every piece of twelve digits of a key, which no message may show.
 std::vector<std::string> pieces_of_keys(const std::string& text) {
   std::vector<std::string> pieces;
   for (auto at = text.find(" key = \"0x"); at != std::string::npos; at = text.find(" key = \"0x", at + 1))
-    for (auto digit = at + 10; digit + 8 <= text.find('"', at + 10); ++digit)
-      pieces.push_back(text.substr(digit, 8));
+    for (auto digit = at + 10; digit + 12 <= text.find('"', at + 10); ++digit)
+      pieces.push_back(text.substr(digit, 12));
   return pieces;
 }
 

@@ -49,7 +49,7 @@ TEST_CASE("a file with keys that others can read is warned of once") {
                                 connection(2, inbound(2)));
   const auto warnings = warnings_of(text, 0644);
   REQUIRE(warnings.size() == 2);
-  CHECK_THAT(warnings[0].text(), Catch::Contains("mode 0644") && Catch::Contains("chmod 600"));
+  CHECK_THAT(warnings[1].text(), Catch::Contains("mode 0644") && Catch::Contains("chmod 600"));
 }
 
 TEST_CASE("no huge pages is for trying out") {

@@ -17,6 +17,8 @@ TEST_CASE("values are shown quoted, printable and cut") {
 TEST_CASE("what may be key material is not shown, addresses are") {
   CHECK_THAT(shown("0x47e9a2f10c6b35d8"), !Catch::Contains("47e9"));
   CHECK_THAT(shown("prefix 47E9A2F10C6B35D8"), !Catch::Contains("47E9"));
+  CHECK(redacted("keys.47e9a2f10c6b35d8x 47e9a2f10c6b: 4294967295") == "keys.(hidden)x (hidden): 4294967295");
+  CHECK(redacted("47e9a2f10c6") == "47e9a2f10c6");
   CHECK_THAT(shown("0000:3b:00.0"), Catch::Contains("0000:3b:00.0"));
   CHECK_THAT(shown("2001:0db8:aaaa:bbbb:cccc:dddd:eeee:ffff/64"), Catch::Contains("2001"));
 }
