@@ -27,7 +27,7 @@ std::optional<net::Prefix> parse(const std::string& text, unsigned row, const st
 }  // namespace
 
 std::string described(const Claim& claim, const Report& report, unsigned row) {
-  return fmt::format("{} in {}", claim.owner, report.places().seen_from(row, claim.row));
+  return fmt::format("{} in {}", claim.owner.text(), report.places().seen_from(row, claim.row));
 }
 
 std::optional<net::Address> address_of(const GroupReader& group, std::string_view key) {
@@ -54,7 +54,7 @@ std::optional<net::Prefix> prefix_of(const GroupReader& group, std::string_view 
 }
 
 std::optional<net::Prefix> prefix_of(const GroupReader& group, const TextElement& element) {
-  return parse(element.text, element.row, element.path, group.report());
+  return parse(element.text, element.row, element.path.text(), group.report());
 }
 
 std::string not_a_host(const net::Address& address) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "control/config/group_reader.hpp"
 #include "datapath/net/address.hpp"
@@ -29,14 +30,14 @@ struct ClaimHash {
 
 struct Claim {
   unsigned row;
-  std::string owner;  // for messages: "connections[0].inbound"
+  Path owner;
 };
 
 template <typename Thing>
 class Claims {
  public:
   // The earlier claim on `thing`; nullptr when this is the first, which is then remembered.
-  const Claim* claim(const Thing& thing, unsigned row, const std::string& owner) {
+  const Claim* claim(const Thing& thing, unsigned row, const Path& owner) {
     const auto [entry, fresh] = claims_.try_emplace(thing, Claim{row, owner});
     return fresh ? nullptr : &entry->second;
   }
@@ -62,6 +63,7 @@ struct Checks {
   Claims<std::string_view> cipher_keys;  // views of the secrets in the Configuration, no copies
 
   std::unordered_map<std::string_view, unsigned> limit_rows;  // of limits that were read without error
+  std::vector<std::string> names_of_connections;              // by index in the file's list
   std::size_t manual_sas = 0;
   unsigned first_key_row = 0;
 };

@@ -58,8 +58,17 @@ std::string found(const Setting& setting) {
   return "nothing";
 }
 
+std::string place_of(const Group& group) {
+  return group.path.empty() ? "outside of any group" : fmt::format("in {}", group.path);
+}
+
+std::string bound(const Key& key, long long value) {
+  return key.hexadecimal ? fmt::format("{:#x}", value) : std::to_string(value);
+}
+
 std::string range(const Key& key) {
-  return fmt::format("{} to {}{}{}", key.least, key.most, key.unit.empty() ? "" : " ", key.unit);
+  return fmt::format("{} to {}{}{}", bound(key, key.least), bound(key, key.most), key.unit.empty() ? "" : " ",
+                     key.unit);
 }
 
 std::string wanted(const Key& key, Kind kind) {
@@ -88,12 +97,13 @@ std::string wanted(const Key& key, Kind kind) {
 
 std::string correct_form(const Key& key, Kind kind, const Setting& setting) {
   const bool wants_number = kind == Kind::integer;
-  const bool wants_text = kind == Kind::text || kind == Kind::choice || kind == Kind::secret;
+  const bool wants_text = kind == Kind::text || kind == Kind::secret;
   if (setting.getType() == Setting::TypeString && (wants_number || kind == Kind::boolean))
     return "write it without quotes";
   if (setting.isScalar() && wants_text) return "put it in double quotes";
   if (setting.getType() == Setting::TypeGroup && kind == Kind::groups)
     return fmt::format("put parentheses around it: {} = ( {{ ... }} );", key.name);
+  if (kind == Kind::choice) return "write one of these";
   if (is_list(setting) && kind == Kind::group) return fmt::format("write {} = {{ ... }};", key.name);
   if (setting.isScalar() && (kind == Kind::texts || kind == Kind::integers))
     return fmt::format("put it in brackets: {} = [ ... ];", key.name);
@@ -137,15 +147,25 @@ std::optional<Kind> element_kind(Kind kind) {
 
 }  // namespace
 
-std::string Path::of(std::string_view key) const {
-  const auto here = text();
-  return here.empty() ? std::string(key) : fmt::format("{}.{}", here, key);
+Path Path::child(std::string_view name, int index) const {
+  Path path = *this;
+  path.steps_[path.depth_++] = {name, index};
+  return path;
 }
 
 std::string Path::text() const {
-  auto text = parent != nullptr ? parent->of(name) : std::string(name);
-  if (index >= 0) text += fmt::format("[{}]", index);
+  std::string text;
+  for (unsigned i = 0; i < depth_; ++i) {
+    text += i == 0 ? "" : ".";
+    text += steps_[i].name;
+    if (steps_[i].index >= 0) text += fmt::format("[{}]", steps_[i].index);
+  }
   return text;
+}
+
+std::string Path::of(std::string_view key) const {
+  const auto here = text();
+  return here.empty() ? std::string(key) : fmt::format("{}.{}", here, key);
 }
 
 GroupReader::GroupReader(const Setting& group, const Group& schema, const Path& path,
@@ -170,13 +190,15 @@ void GroupReader::unknown_key(const Setting& setting) const {
   std::vector<std::string_view> names;
   for (const auto& row : schema_.keys) names.push_back(row.name);
   std::string remedy;
-  if (const auto meant = nearest(name, names)) {
-    remedy = fmt::format("did you mean \"{}\"?", *meant);
-  } else {
-    for (const auto* group : groups())
-      if (remedy.empty() && group->find(name) != nullptr)
-        remedy = group->path.empty() ? fmt::format("\"{}\" belongs outside of any group", name)
-                                     : fmt::format("\"{}\" belongs in {}", name, group->path);
+  if (const auto meant = nearest(name, names)) remedy = fmt::format("did you mean \"{}\"?", *meant);
+  for (const auto* group : groups())
+    if (remedy.empty() && group->find(name) != nullptr)
+      remedy = fmt::format("\"{}\" belongs {}", name, place_of(*group));
+  for (const auto* group : groups()) {
+    std::vector<std::string_view> others;
+    for (const auto& row : group->keys) others.push_back(row.name);
+    if (const auto meant = nearest(name, others); meant && remedy.empty())
+      remedy = fmt::format("did you mean \"{}\", which belongs {}?", *meant, place_of(*group));
   }
   if (remedy.empty()) remedy = fmt::format("the keys here are {}", fmt::join(names, ", "));
   report_.error(setting.getSourceLine(), path_of(name), "unknown key", remedy);
@@ -190,28 +212,28 @@ void GroupReader::missing(const Key& row) const {
 }
 
 bool GroupReader::check(const Key& row, const Setting& setting) const {
-  if (!check_value(row, row.kind, setting, "")) return false;
+  if (!check_value(row, row.kind, setting, path_, false)) return false;
   return !element_kind(row.kind) || check_elements(row, setting);
 }
 
 bool GroupReader::check_elements(const Key& row, const Setting& list) const {
   const auto count = static_cast<std::size_t>(list.getLength());
-  if (count < row.fewest_elements) {
-    error(row.name, "the list is empty", fmt::format("name at least one. {}", row.meaning));
+  const auto complain = [&](std::string message, std::string remedy) {
+    report_.error(list.getSourceLine(), path_of(row.name), std::move(message), std::move(remedy));
     return false;
-  }
-  if (row.most_elements != 0 && count > row.most_elements) {
-    error(row.name, fmt::format("{} in the list", counted(static_cast<long long>(count), "element")),
-          fmt::format("at most {} are possible", row.most_elements));
-    return false;
-  }
+  };
+  if (count < row.fewest_elements)
+    return complain("the list is empty", fmt::format("name at least one. {}", row.meaning));
+  if (row.most_elements != 0 && count > row.most_elements)
+    return complain(fmt::format("{} in the list", counted(static_cast<long long>(count), "element")),
+                    fmt::format("at most {} are possible", row.most_elements));
   return true;
 }
 
-bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
-                              const std::string& path) const {
+bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting, const Path& path,
+                              bool is_element) const {
   const auto complain = [&](std::string message, std::string remedy) {
-    report_.error(setting.getSourceLine(), path.empty() ? path_of(row.name) : path, std::move(message),
+    report_.error(setting.getSourceLine(), is_element ? path.text() : path.of(row.name), std::move(message),
                   std::move(remedy));
     return false;
   };
@@ -224,8 +246,8 @@ bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
     if (value >= row.least && value <= row.most) return true;
     return complain(fmt::format("{} is not within {}{}{}", shown_number(setting), range(row),
                                 row.reason.empty() ? "" : ": ", row.reason),
-                    value < row.least ? fmt::format("choose {} or more", row.least)
-                                      : fmt::format("choose {} or less", row.most));
+                    value < row.least ? fmt::format("choose {} or more", bound(row, row.least))
+                                      : fmt::format("choose {} or less", bound(row, row.most)));
   }
   if (kind == Kind::choice) {
     const std::string_view value = setting.c_str();
@@ -312,11 +334,12 @@ std::vector<TextElement> GroupReader::texts(std::string_view name) const {
   std::vector<TextElement> result;
   const auto& [setting, usable] = slot(name);
   if (setting == nullptr || !usable) return result;
+  const auto& row = key(name);
   for (int i = 0; i < setting->getLength(); ++i) {
     const Setting& element = (*setting)[i];
-    auto path = fmt::format("{}[{}]", path_of(name), i);
-    if (check_value(key(name), Kind::text, element, path))
-      result.push_back({element.c_str(), element.getSourceLine(), std::move(path)});
+    const auto path = path_.child(row.name, i);
+    if (check_value(row, Kind::text, element, path, true))
+      result.push_back({element.c_str(), element.getSourceLine(), path});
   }
   return result;
 }
@@ -325,9 +348,10 @@ std::vector<long long> GroupReader::integers(std::string_view name) const {
   std::vector<long long> result;
   const auto& [setting, usable] = slot(name);
   if (setting == nullptr || !usable) return result;
+  const auto& row = key(name);
   for (int i = 0; i < setting->getLength(); ++i) {
     const Setting& element = (*setting)[i];
-    if (check_value(key(name), Kind::integer, element, fmt::format("{}[{}]", path_of(name), i)))
+    if (check_value(row, Kind::integer, element, path_.child(row.name, i), true))
       result.push_back(value_of(element));
   }
   return result;
@@ -338,11 +362,11 @@ void GroupReader::visit(std::string_view name, const std::function<void(const Gr
   if (setting == nullptr || !usable) return;
   const auto& row = key(name);
   if (row.kind == Kind::group)
-    return visit(GroupReader(*setting, *row.group, Path{&path_, row.name, -1}, scanned_, report_));
+    return visit(GroupReader(*setting, *row.group, path_.child(row.name), scanned_, report_));
   for (int i = 0; i < setting->getLength(); ++i) {
     const Setting& element = (*setting)[i];
-    const Path path{&path_, row.name, i};
-    if (check_value(row, Kind::group, element, path.text()))
+    const auto path = path_.child(row.name, i);
+    if (check_value(row, Kind::group, element, path, true))
       visit(GroupReader(element, *row.group, path, scanned_, report_));
   }
 }

@@ -16,21 +16,30 @@
 
 namespace espgate::config {
 
-// Where a group stands, as a chain over the stack; turned into text only when something is wrong.
-struct Path {
-  const Path* parent = nullptr;
-  std::string_view name = "";
-  int index = -1;  // in a list; -1: none
-
+// Where a group or an element of a list stands; turned into text only when something is wrong. Names are
+// the schema's.
+class Path {
+ public:
+  Path child(std::string_view name, int index = -1) const;  // -1: not in a list
   std::string text() const;
   std::string of(std::string_view key) const;
+  // The index in the top-level list that it is part of.
+  int first_index() const { return steps_[0].index; }
+
+ private:
+  struct Step {
+    std::string_view name;
+    int index;
+  };
+  std::array<Step, 2> steps_{};
+  unsigned depth_ = 0;
 };
 
 // A text in a list, with where it stands.
 struct TextElement {
   std::string text;
   unsigned row = 0;
-  std::string path;
+  Path path;
 };
 
 class GroupReader {
@@ -91,8 +100,8 @@ class GroupReader {
   void unknown_key(const libconfig::Setting& setting) const;
   bool check(const Key& key, const libconfig::Setting& setting) const;
   bool check_elements(const Key& key, const libconfig::Setting& list) const;
-  bool check_value(const Key& key, Kind kind, const libconfig::Setting& setting,
-                   const std::string& path) const;
+  bool check_value(const Key& key, Kind kind, const libconfig::Setting& setting, const Path& path,
+                   bool is_element) const;
   void missing(const Key& key) const;
 
   const Group& schema_;

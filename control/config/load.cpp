@@ -31,7 +31,8 @@ bool is_text(std::string_view token) {
   return token.starts_with('"');
 }
 bool is_word(std::string_view token) {
-  return !token.empty() && std::isalpha(static_cast<unsigned char>(token[0])) != 0;
+  return !token.empty() && !token.starts_with("the ") &&
+         std::isalpha(static_cast<unsigned char>(token[0])) != 0;
 }
 
 std::string named(std::string_view token) {
@@ -74,7 +75,7 @@ void report_syntax(const std::string& file, Places& places, Report& report) {
 
 void read_tree(const libconfig::Setting& root, const ScannedText& scanned, Configuration& configuration,
                Report& report) {
-  const GroupReader top(root, top_level(), Path{}, scanned, report);
+  const GroupReader top(root, top_level(), Path(), scanned, report);
   Checks checks;
   read_settings(top, configuration, checks);
   read_ports(top, configuration, checks);

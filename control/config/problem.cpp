@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "control/config/words.hpp"
+
 namespace espgate::config {
 
 std::string Problem::text() const {
@@ -25,9 +27,9 @@ std::string Places::seen_from(unsigned from, unsigned row) const {
 }
 
 Report::Entry Report::entry(unsigned row, std::string path, std::string message, std::string remedy) const {
-  return {
-      row,
-      {places_.file_of(row), places_.of(row).line, std::move(path), std::move(message), std::move(remedy)}};
+  return {row,
+          {places_.file_of(row), places_.of(row).line, redacted(std::move(path)),
+           redacted(std::move(message)), redacted(std::move(remedy))}};
 }
 
 void Report::error(unsigned row, std::string path, std::string message, std::string remedy) {

@@ -29,7 +29,7 @@ void read_name(const GroupReader& group, Connection& connection, Checks& checks)
                        fmt::format("{} has a character that a name cannot have", shown(connection.name)),
                        "use letters, digits, hyphen, underscore and dot");
   const auto row = group.row_of("name");
-  if (const auto* first = checks.connection_names.claim(connection.name, row, group.path().text()))
+  if (const auto* first = checks.connection_names.claim(connection.name, row, group.path()))
     group.error("name",
                 fmt::format("{} is already the name of {}", shown(connection.name),
                             described(*first, group.report(), row)),
@@ -63,6 +63,14 @@ void read_outer(const GroupReader& group, Connection& connection) {
     }
 }
 
+// A destination's first claim, by the connection's name when it is a connection's.
+std::string owner_of(const Claim& claim, const Checks& checks, const Report& report, unsigned row) {
+  const auto text = described(claim, report, row);
+  if (!text.starts_with("connections[")) return text;
+  return fmt::format("connection \"{}\", {}",
+                     checks.names_of_connections[static_cast<std::size_t>(claim.owner.first_index())], text);
+}
+
 void read_networks(const GroupReader& group, Connection& connection, Checks& checks) {
   bool complete = group.given("local-networks") && group.given("remote-networks");
   Claims<net::Prefix> ours;
@@ -72,7 +80,7 @@ void read_networks(const GroupReader& group, Connection& connection, Checks& che
     if (!prefix) continue;
     connection.local_networks.push_back(*prefix);
     if (const auto* first = ours.claim(*prefix, element.row, element.path))
-      group.report().error(element.row, element.path,
+      group.report().error(element.row, element.path.text(),
                            fmt::format("{} is already {}", net::to_string(*prefix),
                                        described(*first, group.report(), element.row)),
                            "keep one of the two");
@@ -82,13 +90,13 @@ void read_networks(const GroupReader& group, Connection& connection, Checks& che
     complete = complete && prefix;
     if (!prefix) continue;
     connection.remote_networks.push_back(*prefix);
-    auto owner = fmt::format("connection \"{}\" ({})", connection.name, element.path);
-    if (const auto* first = checks.destinations.claim(*prefix, element.row, owner))
+    if (const auto* first = checks.destinations.claim(*prefix, element.row, element.path))
       group.report().error(
-          element.row, element.path,
+          element.row, element.path.text(),
           fmt::format(
               "{} of connection \"{}\" already belongs to {}, so it is unclear where packets should go",
-              net::to_string(*prefix), connection.name, described(*first, group.report(), element.row)),
+              net::to_string(*prefix), connection.name,
+              owner_of(*first, checks, group.report(), element.row)),
           "keep it in one place, or split it into longer prefixes");
   }
   if (!complete) return;
@@ -161,7 +169,7 @@ void read_sa(const GroupReader& group, std::optional<ManualSa>& sa, const crypto
   // The salt is left out: with one cipher key, only the salt would keep two SAs' nonces apart.
   const auto& bytes = sa->keymat.bytes();
   const std::string_view cipher_key(reinterpret_cast<const char*>(bytes.data()), suite->key_bytes);
-  if (const auto* first = checks.cipher_keys.claim(cipher_key, row, group.path().text()))
+  if (const auto* first = checks.cipher_keys.claim(cipher_key, row, group.path()))
     group.error(
         group.given("key") ? "key" : "key-file",
         fmt::format("the same cipher key as {}; two SAs with one AES-GCM key use the same nonces, which "
@@ -177,7 +185,7 @@ void read_sas(const GroupReader& group, Connection& connection, const crypto::Su
     const auto spi = connection.inbound->spi;
     const auto row = sa.row_of("spi");
     if (spi == 0) return;
-    if (const auto* first = checks.inbound_spis.claim(spi, row, sa.path().text()))
+    if (const auto* first = checks.inbound_spis.claim(spi, row, sa.path()))
       sa.error("spi",
                fmt::format("SPI {:#x} is already that of {}", spi, described(*first, sa.report(), row)),
                "give each inbound SA an SPI of its own, and tell the peer");
@@ -187,7 +195,7 @@ void read_sas(const GroupReader& group, Connection& connection, const crypto::Su
     const auto spi = connection.outbound->spi;
     const auto row = sa.row_of("spi");
     if (spi == 0 || connection.remote.is_unspecified()) return;
-    if (const auto* first = checks.outbound_spis.claim({spi, connection.remote}, row, sa.path().text()))
+    if (const auto* first = checks.outbound_spis.claim({spi, connection.remote}, row, sa.path()))
       sa.error("spi",
                fmt::format("SPI {:#x} to {} is already that of {}", spi, net::to_string(connection.remote),
                            described(*first, sa.report(), row)),
@@ -210,6 +218,8 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   connection.line = place.line;
   connection.file = place.file;
   read_name(group, connection, checks);
+  checks.names_of_connections.resize(static_cast<std::size_t>(group.path().first_index()) + 1);
+  checks.names_of_connections.back() = connection.name;
   read_outer(group, connection);
   read_networks(group, connection, checks);
   const bool suite_is_good = group.choice("suite", connection.suite);

@@ -20,7 +20,7 @@ Route read_route(const GroupReader& group, Checks& checks) {
   if (to) {
     route.to = *to;
     const auto row = group.row_of("to");
-    if (const auto* first = checks.routes.claim(*to, row, group.path().text()))
+    if (const auto* first = checks.routes.claim(*to, row, group.path()))
       group.error("to",
                   fmt::format("{} is already routed by {}", net::to_string(*to),
                               described(*first, group.report(), row)),
@@ -45,7 +45,7 @@ Policy read_policy(const GroupReader& group, Checks& checks) {
   if (!to) return policy;
   policy.to = *to;
   const auto row = group.row_of("to");
-  if (const auto* first = checks.destinations.claim(*to, row, group.path().text()))
+  if (const auto* first = checks.destinations.claim(*to, row, group.path()))
     group.error("to",
                 fmt::format("{} already has a policy, {}", net::to_string(*to),
                             described(*first, group.report(), row)),

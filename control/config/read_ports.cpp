@@ -16,7 +16,7 @@ void read_name(const GroupReader& group, Port& port, Checks& checks) {
   if (const auto valid = check_interface_name(port.name); !valid)
     return group.error("name", valid.error().what, valid.error().remedy);
   const auto row = group.row_of("name");
-  if (const auto* first = checks.port_names.claim(port.name, row, group.path().text()))
+  if (const auto* first = checks.port_names.claim(port.name, row, group.path()))
     group.error(
         "name",
         fmt::format("{} is already the name of {}", shown(port.name), described(*first, group.report(), row)),
@@ -28,7 +28,7 @@ void read_device(const GroupReader& group, Port& port, Checks& checks) {
   const auto device = parse_device(port.device);
   if (!device) return group.error("device", device.error().what, device.error().remedy);
   const auto row = group.row_of("device");
-  const auto owner = group.path().text();
+  const auto& owner = group.path();
   if (const auto* first = checks.devices.claim(device->identity, row, owner))
     return group.error("device",
                        fmt::format("{} is the device of {} as well", shown(device->identity),
@@ -46,7 +46,7 @@ void read_device(const GroupReader& group, Port& port, Checks& checks) {
 
 void read_address(const GroupReader& group, const TextElement& element, Port& port, Checks& checks) {
   const auto complain = [&](std::string message, std::string remedy) {
-    group.report().error(element.row, element.path, std::move(message), std::move(remedy));
+    group.report().error(element.row, element.path.text(), std::move(message), std::move(remedy));
   };
   const auto parsed = net::parse_interface_address(element.text);
   if (!parsed)
@@ -69,7 +69,7 @@ void read_address(const GroupReader& group, const TextElement& element, Port& po
                     "give each address to one port");
   if (element.text.find('/') == std::string::npos)
     group.report().warning(
-        element.row, element.path,
+        element.row, element.path.text(),
         fmt::format("{} has no prefix length, so no network is reached through it", element.text),
         fmt::format("write \"{}/{}\" if that is meant, else the length of the network", element.text,
                     address.bits()));

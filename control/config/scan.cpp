@@ -79,7 +79,7 @@ class Scanner {
   Scanner(Places& places, Report& report, bool exact) : places_(places), report_(report), exact_(exact) {}
 
   void include(const std::string& file, unsigned from_row);
-  ScannedText take() { return std::move(out_); }
+  ScannedText take();
 
  private:
   struct Bracket {
@@ -152,6 +152,14 @@ unsigned Scanner::emit(std::string_view token, std::string_view as_written, bool
   out_.canonical += token;
   after_string_ = is_string;
   return static_cast<unsigned>(places_.rows.size() - 1);
+}
+
+ScannedText Scanner::take() {
+  if (exact_) {
+    new_row();
+    out_.tokens.resize(places_.rows.size(), "the end of the file");
+  }
+  return std::move(out_);
 }
 
 unsigned Scanner::new_row() {
@@ -314,9 +322,10 @@ void Scanner::include_directive() {
   const unsigned row = new_row();
   auto line = rest_.substr(0, rest_.find('\n'));
   rest_.remove_prefix(line.size());
-  const auto begin = line.find('"');
-  const auto end = begin == std::string_view::npos ? begin : line.find('"', begin + 1);
-  if (!line.starts_with(directive) || end == std::string_view::npos)
+  const auto begin = line.find_first_not_of(" \t", directive.size());
+  const bool named = line.starts_with(directive) && begin != std::string_view::npos && line[begin] == '"';
+  const auto end = named ? line.find('"', begin + 1) : std::string_view::npos;
+  if (end == std::string_view::npos)
     return malformed(row, "\"@\" begins nothing but an @include line", "write: @include \"other.conf\"");
   // What stands behind the name is read after the included text, as if it followed that.
   const auto behind = line.substr(end + 1);

@@ -138,6 +138,7 @@ constexpr std::array sa_keys{
         .kind = Kind::integer,
         .least = 256,
         .most = most_uint32,
+        .hexadecimal = true,
         .required = true,
         .reason = "SPIs 0 to 255 are reserved (RFC 4303 2.1)",
         .meaning = "SPI of the SA. Inbound ones are unique on this box; 0 to 255 are reserved."},

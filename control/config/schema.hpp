@@ -28,6 +28,7 @@ struct Key {
   std::string_view unit = "";  // "bytes", "packets/s"
   long long least = 0;         // integers: the value; texts: how many characters
   long long most = 0;
+  bool hexadecimal = false;      // show the range so
   std::string_view preset = "";  // default as written in a file; empty: none
   bool required = false;
   std::size_t fewest_elements = 0;  // lists

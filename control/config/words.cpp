@@ -10,15 +10,21 @@ namespace espgate::config {
 namespace {
 
 constexpr std::size_t shown_characters = 80;
-constexpr int secret_digits = 16;
+constexpr std::size_t secret_digits = 12;
 
-bool may_be_secret(std::string_view value) {
-  int run = 0;
-  for (const char c : value) {
-    run = std::isxdigit(static_cast<unsigned char>(c)) ? run + 1 : 0;
-    if (run == secret_digits) return true;
+bool is_hex_digit(char c) {
+  return std::isxdigit(static_cast<unsigned char>(c)) != 0;
+}
+
+// The first run of hexadecimal digits that is as long as a secret's, from `from` on; empty: none.
+std::string_view secret_run(std::string_view text, std::size_t from) {
+  for (std::size_t begin = from; begin < text.size();) {
+    std::size_t end = begin;
+    while (end < text.size() && is_hex_digit(text[end])) ++end;
+    if (end - begin >= secret_digits) return text.substr(begin, end - begin);
+    begin = end + 1;
   }
-  return false;
+  return {};
 }
 
 char folded(char c) {
@@ -46,7 +52,7 @@ std::size_t edits(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string shown(std::string_view value) {
-  if (may_be_secret(value)) return "a value that is not shown because it may be key material";
+  if (!secret_run(value, 0).empty()) return "a value that is not shown because it may be key material";
   std::string text = "\"";
   for (const char c : value.substr(0, shown_characters)) {
     const auto byte = static_cast<unsigned char>(c);
@@ -56,6 +62,17 @@ std::string shown(std::string_view value) {
       text += c;
   }
   return text + (value.size() > shown_characters ? "...\"" : "\"");
+}
+
+std::string redacted(std::string text) {
+  constexpr std::string_view mask = "(hidden)";
+  std::size_t from = 0;
+  for (auto run = secret_run(text, from); !run.empty(); run = secret_run(text, from)) {
+    const auto at = static_cast<std::size_t>(run.data() - text.data());
+    text.replace(at, run.size(), mask);
+    from = at + mask.size();
+  }
+  return text;
 }
 
 std::optional<std::string_view> nearest(std::string_view word, std::span<const std::string_view> candidates) {

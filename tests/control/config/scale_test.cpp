@@ -1,1 +1,41 @@
+// 100,000 connections: loaded and checked in seconds, and the checks still see one among all.
 #include <catch2/catch.hpp>
+#include <chrono>
+
+#include "control/config/load.hpp"
+#include "tests/control/config/sample.hpp"
+
+using namespace espgate::config;
+
+TEST_CASE("100,000 connections load and are checked in seconds") {
+  constexpr std::size_t count = 100'000;
+  const test::Folder folder;
+  auto text = test::generated(count);
+  auto file = folder.write("espgate.conf", text);
+
+  const auto begin = std::chrono::steady_clock::now();
+  auto result = load(file);
+  const auto took = std::chrono::steady_clock::now() - begin;
+  for (const auto& error : result.errors) FAIL_CHECK(error.text());
+  REQUIRE(result.configuration);
+  CHECK(result.configuration->connections.size() == count);
+  CHECK(result.configuration->connections.back().inbound->spi == 0x1000 + count - 1);
+  CHECK(result.configuration->connections.back().line == count + 3);
+  WARN("loaded in " << std::chrono::duration<double>(took).count() << " s");
+  // Generous, for sanitizers and busy machines; anything quadratic takes minutes.
+  CHECK(took < std::chrono::seconds(60));
+  result = {};
+
+  // The last connection takes the SPI and the key of the first.
+  const auto key_of = [&](std::size_t from) { return text.find("key = ", from) + 7; };
+  const auto first = text.find("name = \"c0\"");
+  const auto last = text.find("name = \"c99999\"");
+  text.replace(key_of(last), 42, text.substr(key_of(first), 42));
+  text.replace(text.find("spi = ", last) + 6, 7, "0x1000 ");
+  result = load(folder.write("espgate.conf", text));
+  REQUIRE(result.errors.size() == 2);
+  for (const auto& error : result.errors) {
+    CHECK(error.line == count + 3);
+    CHECK_THAT(error.message, Catch::Contains("connections[0].inbound in line 4"));
+  }
+}

@@ -1,1 +1,97 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
+
+#include "control/config/load.hpp"
+#include "tests/control/config/sample.hpp"
+
+using namespace espgate::config;
+
+namespace {
+
+std::string connection(int number, std::string_view more) {
+  return fmt::format(
+      "{{ name = \"c{0}\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; local-networks = [ \"10.1.0.0/24\" "
+      "]; "
+      "remote-networks = [ \"10.2.{0}.0/24\" ];\n{1} }}",
+      number, more);
+}
+
+std::string inbound(int number) {
+  return fmt::format("inbound = {{ spi = {}; key = \"{:032x}00000000\"; }};", 4096 + number, number + 1);
+}
+
+std::vector<Problem> warnings_of(const std::string& text, mode_t mode = 0600) {
+  const test::Folder folder;
+  auto result = load(folder.write("espgate.conf", text, mode));
+  INFO((result.errors.empty() ? "" : result.errors[0].text()));
+  CHECK(result.configuration);
+  return result.warnings;
+}
+
+}  // namespace
+
+TEST_CASE("a file without keys loads without a warning") {
+  CHECK(warnings_of(std::string(test::minimal)).empty());
+}
+
+TEST_CASE("manual keys are warned of once for the whole file, at the first") {
+  const auto warnings = warnings_of(fmt::format("{}connections = (\n{},\n{} );\n", test::minimal,
+                                                connection(1, inbound(1)), connection(2, inbound(2))));
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].line == 4);
+  CHECK_THAT(warnings[0].message, Catch::Contains("2 SAs with manual keys") && Catch::Contains("RFC 4106"));
+  CHECK_THAT(warnings[0].remedy, Catch::Contains("IKE"));
+}
+
+TEST_CASE("a file with keys that others can read is warned of once") {
+  const auto text = fmt::format("{}connections = (\n{},\n{} );\n", test::minimal, connection(1, inbound(1)),
+                                connection(2, inbound(2)));
+  const auto warnings = warnings_of(text, 0644);
+  REQUIRE(warnings.size() == 2);
+  CHECK_THAT(warnings[1].text(), Catch::Contains("mode 0644") && Catch::Contains("chmod 600"));
+}
+
+TEST_CASE("no huge pages is for trying out") {
+  const auto warnings = warnings_of(std::string(test::minimal) + "hugepages = false;\n");
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].line == 2);
+  CHECK(warnings[0].path == "hugepages");
+}
+
+TEST_CASE("settings that have no effect are warned of") {
+  auto warnings = warnings_of(fmt::format("{}connections = (\n{} );\n", test::minimal,
+                                          connection(1, "remote-port = 4501; " + inbound(1))));
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[0].path == "connections[0].remote-port");
+
+  warnings = warnings_of(
+      fmt::format("ports = ( {{ name = \"p\"; device = \"net_null0\"; }} );\nconnections = (\n{} );\n",
+                  connection(1, inbound(1))));
+  REQUIRE(warnings.size() == 2);
+  CHECK_THAT(warnings[0].message, Catch::Contains("no port has ipsec = true"));
+
+  warnings =
+      warnings_of("ports = ( { name = \"p\"; device = \"net_null0\"; addresses = [ \"192.0.2.1\" ]; } );\n");
+  REQUIRE(warnings.size() == 1);
+  CHECK_THAT(warnings[0].message, Catch::Contains("192.0.2.1 has no prefix length"));
+}
+
+TEST_CASE("a placeholder for a key is warned of") {
+  const auto warnings = warnings_of(
+      fmt::format("{}connections = (\n{} );\n", test::minimal,
+                  connection(1, fmt::format("inbound = {{ spi = 4096; key = \"{:040}\"; }};", 0))));
+  REQUIRE(warnings.size() == 2);
+  CHECK_THAT(warnings[0].message + warnings[1].message, Catch::Contains("all bytes of the key are equal"));
+}
+
+TEST_CASE("a key file that the group can read is warned of") {
+  const test::Folder folder;
+  folder.write("a.key", "47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4\n", 0640);
+  const auto result = load(folder.write(
+      "espgate.conf", fmt::format("{}connections = (\n{} );\n", test::minimal,
+                                  connection(1, "inbound = { spi = 4096; key-file = \"a.key\"; };"))));
+  REQUIRE(result.configuration);
+  REQUIRE(result.warnings.size() == 2);
+  CHECK_THAT(result.warnings[0].message + result.warnings[1].message, Catch::Contains("can read the key"));
+}
