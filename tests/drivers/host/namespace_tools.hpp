@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -98,19 +99,17 @@ inline Frame next_frame(host::Tap& tap, const std::function<bool(const Frame&)>&
 // RFC 826: Ethernet/IPv4, padded to the minimum frame.
 inline Frame arp(std::uint8_t operation, const host::Mac& sender_mac, const net::Address& sender,
                  const host::Mac& target_mac, const net::Address& target) {
-  Frame frame;
-  const auto put = [&](auto begin, auto end) { frame.insert(frame.end(), begin, end); };
   const host::Mac broadcast{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   const auto& destination = operation == 1 ? broadcast : target_mac;
-  put(destination.begin(), destination.end());
-  put(sender_mac.begin(), sender_mac.end());
   const std::array<std::uint8_t, 10> fixed{0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, operation};
-  put(fixed.begin(), fixed.end());
-  put(sender_mac.begin(), sender_mac.end());
-  put(sender.bytes.begin(), sender.bytes.begin() + 4);
-  put(target_mac.begin(), target_mac.end());
-  put(target.bytes.begin(), target.bytes.begin() + 4);
-  frame.resize(60);
+  Frame frame(60);
+  auto at = std::copy(destination.begin(), destination.end(), frame.begin());
+  at = std::copy(sender_mac.begin(), sender_mac.end(), at);
+  at = std::copy(fixed.begin(), fixed.end(), at);
+  at = std::copy(sender_mac.begin(), sender_mac.end(), at);
+  at = std::copy_n(sender.bytes.begin(), 4, at);
+  at = std::copy(target_mac.begin(), target_mac.end(), at);
+  std::copy_n(target.bytes.begin(), 4, at);
   return frame;
 }
 
