@@ -1,0 +1,44 @@
+"""What a run made and must take down again, in reverse order, however the run ends.
+
+Ctrl-C and SIGTERM become ordinary exits, so the list is worked off by atexit. A run that was killed
+outright leaves network namespaces; the next run finds them by the process id in their names.
+"""
+
+import atexit
+import contextlib
+import os
+import signal
+import sys
+
+_stack = contextlib.ExitStack()
+_owner = os.getpid()
+
+
+def later(function, *arguments):
+    """Calls function(*arguments) when the run ends."""
+    _stack.callback(function, *arguments)
+
+
+def now():
+    """Takes everything down. Repeated calls are harmless; a forked child does nothing."""
+    if os.getpid() != _owner:
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        _stack.close()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def forget():
+    """Leaves everything standing, for a run that was asked to keep it."""
+    _stack.pop_all()
+
+
+def _exit_on_signal(number, _frame):
+    sys.exit(128 + number)
+
+
+atexit.register(now)
+signal.signal(signal.SIGTERM, _exit_on_signal)
+signal.signal(signal.SIGHUP, _exit_on_signal)
