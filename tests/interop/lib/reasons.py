@@ -4,8 +4,7 @@ import pathlib
 import re
 
 _TABLE = pathlib.Path(__file__).resolve().parents[3] / "datapath/verdict/verdicts.def"
-_text = _TABLE.read_text()
 
 # {name: number}
-DROPS = {name: int(number) for name, number in re.findall(r"^DROP\((\w+), (\d+),", _text, re.MULTILINE)}
-PASSES = set(re.findall(r"^PASS\((\w+),", _text, re.MULTILINE))
+DROPS = {name: int(number)
+         for name, number in re.findall(r"^DROP\((\w+), (\d+),", _TABLE.read_text(), re.MULTILINE)}

@@ -62,14 +62,19 @@ class Testbed:
         self.gateway = Gateway(self.namespace, self.workdir, settings)
 
     def start(self):
+        """Starts the gateway and returns when it forwards."""
         self.gateway.start()
+        self.attach()
+        return self
+
+    def attach(self):
+        """Makes the running gateway's kernel know the test's ends, and waits until it forwards."""
         self._gateway_macs = {"outside": self.namespace.mac("outside"), "inside": self.namespace.mac("inside")}
         for name, side, wire in (("outside", OUTSIDE, self.outside), ("inside", INSIDE, self.inside)):
             for version in (4, 6):
                 self.namespace.ip("neigh", "replace", side.host[version], "lladdr", wire.mac, "dev", name,
                                   "nud", "permanent")
         self._wait_until_forwarding()
-        return self
 
     def frame(self, side, packet, **fields):
         """An Ethernet frame to the gateway's port on that side ("outside" or "inside")."""
