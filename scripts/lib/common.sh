@@ -1,6 +1,7 @@
 # Shared by the scripts: where the project is, and how they speak. Sourced, never run.
 # shellcheck shell=bash
 
+# shellcheck disable=SC2034  # used by the scripts that source this
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
 say() { printf '%s\n' "$*"; }

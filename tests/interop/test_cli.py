@@ -118,5 +118,3 @@ class Cli(drop_case.EspDropCase):
     def test_client_is_quick_and_has_no_dpdk(self):
         _, libraries, _ = run("ldd", program("espgatectl"))
         self.assertNotIn("librte_", libraries)
-
-

@@ -24,10 +24,10 @@ def _setns(descriptor):
 
 
 class Namespace:
-    """One network namespace; it ends with the run."""
+    """One network namespace; it ends with the run. owner: the process id, unless it shall outlive it."""
 
-    def __init__(self, role):
-        self.name = f"{_PREFIX}-{os.getpid()}-{role}"
+    def __init__(self, role, owner=None):
+        self.name = f"{_PREFIX}-{owner or os.getpid()}-{role}"
         run("ip", "netns", "add", self.name)
         cleanup.later(self.delete)
         # New addresses are usable at once: duplicate address detection would cost a second each.
@@ -110,6 +110,7 @@ def sweep():
     _, listing, _ = run("ip", "netns", "list")
     for line in listing.splitlines():
         name = line.split()[0]
-        parts = name.split("-")
-        if parts[0] == _PREFIX and len(parts) == 3 and not os.path.exists(f"/proc/{parts[1]}"):
+        prefix, _, rest = name.partition("-")
+        owner = rest.partition("-")[0]
+        if prefix == _PREFIX and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
             run("ip", "netns", "del", name, check=False)
