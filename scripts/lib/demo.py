@@ -84,10 +84,10 @@ class Peer:
 
 
 def settings(keys):
-    device = "net_af_packet_{0},iface=veth-{0}"
     return configuration.gateway(
-        [{"name": "outside", "device": device.format("outside"), "ipsec": True, "addresses": [f"{OUTSIDE}/24"]},
-         {"name": "inside", "device": device.format("inside"), "addresses": [f"{INSIDE}/24"]}],
+        [{"name": "outside", "device": "net_af_packet0,iface=veth-outside", "ipsec": True,
+          "addresses": [f"{OUTSIDE}/24"]},
+         {"name": "inside", "device": "net_af_packet1,iface=veth-inside", "addresses": [f"{INSIDE}/24"]}],
         connections=[configuration.connection(
             "branch", OUTSIDE, PEER, ["10.1.0.0/24"], ["10.2.0.0/24"], suite="aes128-gcm16",
             inbound=(INBOUND_SPI, keys["inbound"]), outbound=(OUTBOUND_SPI, keys["outbound"]))],

@@ -37,7 +37,7 @@ class CapturedFrames(case.GatewayCase):
         capture_file(read, frames)
         cls.addClassCleanup(lambda: [os.path.exists(path) and os.unlink(path) for path in (read, written)])
         outside = port("outside", "", OUTSIDE, ipsec=True)
-        outside["device"] = f"net_pcap_outside,rx_pcap={read},tx_pcap={written}"
+        outside["device"] = f"net_pcap0,rx_pcap={read},tx_pcap={written}"
         connection = configuration.connection(
             "giants", OUTSIDE.gateway[4], OUTSIDE.host[4], ["10.1.0.0/24"], ["10.2.0.0/24"],
             inbound=(0x1001, os.urandom(20)))

@@ -1,6 +1,6 @@
 """What a run made and must take down again, in reverse order, however the run ends.
 
-Ctrl-C and SIGTERM become ordinary exits, so the list is worked off by atexit. A run that was killed
+SIGTERM acts like Ctrl-C, so the list is worked off by atexit. A run that was killed
 outright leaves network namespaces; the next run finds them by the process id in their names.
 """
 
@@ -8,7 +8,6 @@ import atexit
 import contextlib
 import os
 import signal
-import sys
 
 _stack = contextlib.ExitStack()
 _owner = os.getpid()
@@ -35,10 +34,10 @@ def forget():
     _stack.pop_all()
 
 
-def _exit_on_signal(number, _frame):
-    sys.exit(128 + number)
+def _interrupt(_number, _frame):
+    raise KeyboardInterrupt
 
 
 atexit.register(now)
-signal.signal(signal.SIGTERM, _exit_on_signal)
-signal.signal(signal.SIGHUP, _exit_on_signal)
+signal.signal(signal.SIGTERM, _interrupt)
+signal.signal(signal.SIGHUP, _interrupt)

@@ -34,9 +34,13 @@ INSIDE_NETWORKS = {4: "10.1.0.0/24", 6: "2001:db8:1::/64"}
 _CHUNK_FRAMES = 200  # what the smallest ring on the way surely holds
 
 
+_PORT_NUMBERS = {"outside": 0, "inside": 1}
+
+
 def port(name, device, side, **settings):
     """A port of the configuration on a veth end, with a receive ring for a burst of test frames."""
-    return {"name": name, "device": f"net_af_packet_{name},iface={device},framecnt=2048,blocksz=4096,framesz=2048",
+    driver = f"net_af_packet{_PORT_NUMBERS.get(name, 9)}"
+    return {"name": name, "device": f"{driver},iface={device},framecnt=2048,blocksz=4096,framesz=2048",
             "addresses": side.addresses(), **settings}
 
 

@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 
-_BLOCK = bytes(range(256)) * 256  # 64 KiB
+_BLOCK = bytes(range(256)) * 4096  # 1 MiB
 _CONNECT_TIMEOUT_S = 10
 _TRANSFER_TIMEOUT_S = 180
 
