@@ -39,5 +39,5 @@ def _interrupt(_number, _frame):
 
 
 atexit.register(now)
-signal.signal(signal.SIGTERM, _interrupt)
-signal.signal(signal.SIGHUP, _interrupt)
+for _number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a background job begins with SIGINT ignored
+    signal.signal(_number, _interrupt)
