@@ -1,0 +1,61 @@
+"""The guest as an IPsec peer with static keys: addresses, routes and the kernel's own `ip xfrm`."""
+
+import dataclasses
+
+_GCM = "rfc4106(gcm(aes))"
+_ICV_BITS = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """One direction of an SA as both ends know it."""
+
+    spi: int
+    keymat: bytes
+
+
+def add_addresses(guest, addresses, inner_addresses):
+    """Outer addresses (with prefix lengths) on the card, inner ones on the loopback device."""
+    guest.run("ip link set eth0 up")
+    for address in addresses:
+        guest.run(f"ip addr add {address} dev eth0 {'nodad' if ':' in address else ''}")
+    for address in inner_addresses:
+        guest.run(f"ip addr add {address} dev lo {'nodad' if ':' in address else ''}")
+
+
+def add_route(guest, to, via, source, *, mtu=1400):
+    """Inner packets need room for the outer headers: the route says so."""
+    guest.run(f"ip route add {to} via {via} dev eth0 src {source} mtu {mtu}")
+
+
+def add_neighbour(guest, address, mac):
+    guest.run(f"ip neigh replace {address} lladdr {mac} dev eth0 nud permanent")
+
+
+def add_tunnel(guest, local, remote, inbound, outbound, networks, *, esn=False, window_packets=64):
+    """States and policies of one tunnel.
+
+    inbound, outbound: Keys as the guest sees them. networks: (local, remote) pairs of inner networks.
+    Both inner families share one pair of SAs: the states match any family inside (af-unspec).
+    """
+    for source, destination, keys in ((remote, local, inbound), (local, remote, outbound)):
+        flags = "flag af-unspec" + (" esn" if esn else "")
+        guest.run(f"ip xfrm state add src {source} dst {destination} proto esp spi {keys.spi:#x} mode tunnel "
+                  f"replay-window {window_packets} {flags} aead '{_GCM}' 0x{keys.keymat.hex()} {_ICV_BITS}")
+    for inside, beyond in networks:
+        for direction, source, destination, outer_source, outer_destination in (
+                ("out", inside, beyond, local, remote),
+                ("in", beyond, inside, remote, local)):
+            guest.run(f"ip xfrm policy add src {source} dst {destination} dir {direction} "
+                      f"tmpl src {outer_source} dst {outer_destination} proto esp mode tunnel")
+
+
+def remove_tunnels(guest):
+    guest.run("ip xfrm state flush; ip xfrm policy flush")
+
+
+def errors(guest):
+    """The kernel's IPsec error counters that are not zero, as {name: count}."""
+    lines = guest.run("cat /proc/net/xfrm_stat").split("\n")
+    pairs = (line.split() for line in lines if line.strip())
+    return {name: int(count) for name, count in pairs if int(count)}

@@ -1,0 +1,212 @@
+"""Mistakes that people make: each is answered with what is wrong, what to do, and an exit code not 0."""
+
+import json
+import os
+import pathlib
+import shutil
+import socket
+import tempfile
+import unittest
+
+from lib import cleanup, configuration
+from lib.gateway import hugepages_free, program
+from lib.shell import run
+from lib.testbed import INSIDE, OUTSIDE, Testbed, port, standard_ports
+
+KEY = bytes(range(20))
+
+
+def settings(ports=None, **changes):
+    """A good file, whose ports exist everywhere, and what is to be wrong with it."""
+    quiet = [{"name": "outside", "device": "net_null0", "ipsec": True, "addresses": OUTSIDE.addresses()},
+             {"name": "inside", "device": "net_null1", "addresses": INSIDE.addresses()}]
+    complete = configuration.gateway(quiet if ports is None else ports,
+                                     connections=[_connection("a", 0x1001, 0x2001)])
+    complete.update(changes)
+    return complete
+
+
+def _connection(name, inbound_spi, outbound_spi, key=KEY, number=2, **more):
+    return configuration.connection(
+        name, OUTSIDE.gateway[4], OUTSIDE.host[4], ["10.1.0.0/24"], [f"10.{number}.0.0/24"],
+        inbound=(inbound_spi, key), outbound=(outbound_spi, key), **more)
+
+
+# (name, settings or text of the file, words that the answer must hold); found by --check and at start alike
+FILE_ERRORS = [
+    ("key_too_short", settings(connections=[_connection("a", 0x1001, 0x2001, key=KEY[:16])]),
+     ["espgate.conf:", "connections[0]", "16", "20"]),
+    ("key_of_another_suite", settings(connections=[_connection("a", 0x1001, 0x2001, suite="aes256-gcm16")]),
+     ["espgate.conf:", "20", "36"]),
+    ("two_inbound_sas_with_one_spi", settings(connections=[
+        _connection("a", 0x1001, 0x2001), _connection("b", 0x1001, 0x2002, number=3)]),
+     ["espgate.conf:", "1001", "line"]),
+    ("reserved_spi", settings(connections=[_connection("a", 0x10, 0x2001)]), ["espgate.conf:", "256"]),
+    ("unknown_key", settings(worker_cpu=[1]), ["espgate.conf:", "worker-cpu", "worker-cpus"]),
+    ("wrong_type", settings(idle_sleep_us="often"), ["espgate.conf:", "idle-sleep-us"]),
+    ("out_of_range", settings(idle_sleep_us=-1), ["espgate.conf:", "idle-sleep-us", "-1"]),
+    ("port_twice", settings(ports=[port("outside", "veth-out", OUTSIDE, ipsec=True),
+                                   port("inside", "veth-out", INSIDE)]),
+     ["espgate.conf:", "veth-out"]),
+    ("no_ports", settings(ports=[]), ["ports"]),
+    ("unknown_suite", settings(connections=[_connection("a", 0x1001, 0x2001, suite="rot13")]),
+     ["espgate.conf:", "rot13", "aes128-gcm16"]),
+    ("not_an_address", settings(routes=[{"to": "10.9.0.0/16", "via": "10.1.0.254.7"}]),
+     ["espgate.conf:", "10.1.0.254.7"]),
+    ("not_libconfig", "ports = ( { name = ;\n", ["espgate.conf:1"]),
+]
+
+
+class FileErrors(unittest.TestCase):
+    """Found without touching a port."""
+
+    def setUp(self):
+        self.workdir = tempfile.mkdtemp(prefix="espgate-test-")
+        self.addCleanup(shutil.rmtree, self.workdir)
+
+    def write(self, content):
+        path = os.path.join(self.workdir, "espgate.conf")
+        if not isinstance(content, str):
+            content = configuration.text(dict(content, socket=f"{self.workdir}/espgate.sock"))
+        with open(path, "w", encoding="ascii") as file:
+            file.write(content)
+        os.chmod(path, 0o600)
+        return path
+
+    def expect(self, words, *command):
+        code, out, err = run(*command, check=False)
+        said = out + err
+        self.assertNotEqual(code, 0, said)
+        self.assertGreater(code, 0, "ended by a signal")
+        for word in words:
+            self.assertIn(word, said)
+        self.assertNotIn(KEY.hex(), said, "key material must never be printed")
+        return said
+
+    def test_check_accepts_a_good_file(self):
+        code, out, err = run(program("espgated"), "--check", self.write(settings()), check=False)
+        self.assertEqual(code, 0, out + err)
+
+    def test_check_reports_every_error_at_once(self):
+        bad = settings(idle_sleep_us=-1, worker_cpu=[1], routes=[{"to": "nowhere", "via": "10.1.0.254"}])
+        self.expect(["idle-sleep-us", "worker-cpu", "nowhere"], program("espgated"), "--check", self.write(bad))
+
+    def test_no_such_file(self):
+        self.expect(["/nonexistent/espgate.conf"], program("espgated"), "--check", "/nonexistent/espgate.conf")
+
+    def test_unknown_option(self):
+        self.expect(["--chekc"], program("espgated"), "--chekc", "x")
+
+    def test_not_root(self):
+        """A start without root says so; --check needs no root."""
+        daemon, path = os.path.join(self.workdir, "espgated"), self.write(settings())
+        shutil.copy(program("espgated"), daemon)
+        os.chmod(self.workdir, 0o755)
+        os.chmod(path, 0o644)
+        unprivileged = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        self.expect(["root"], *unprivileged, daemon, "--config", path)
+
+    def test_cli_without_daemon(self):
+        absent = f"{self.workdir}/absent.sock"
+        self.expect([absent, "espgated"], program("espgatectl"), "--socket", absent, "show", "drops")
+        code, out, _ = run(program("espgatectl"), "--socket", absent, "--json", "show", "drops", check=False)
+        self.assertNotEqual(code, 0)
+        self.assertIn("error", json.loads(out))
+
+
+def _file_error(content, words):
+    def check(self):
+        path = self.write(content)
+        checked = self.expect(words, program("espgated"), "--check", path)
+        started = self.expect(words, program("espgated"), "--config", path)
+        first = next(line for line in checked.splitlines() if words[-1] in line)
+        self.assertIn(first.split(": ", 1)[-1], started, "--check and the start must say the same")
+
+    return check
+
+
+for _name, _content, _words in FILE_ERRORS:
+    setattr(FileErrors, f"test_{_name}", _file_error(_content, _words))
+
+
+class StartErrors(unittest.TestCase):
+    """Found when a start meets the machine."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.testbed = Testbed(settings(standard_ports()))
+        cls.addClassCleanup(cleanup.now)
+        cls.testbed.gateway.start()
+
+    def start(self, words, content):
+        """A second daemon beside the running one, with a file of its own, must end with these words."""
+        workdir = tempfile.mkdtemp(prefix="espgate-test-")
+        self.addCleanup(shutil.rmtree, workdir)
+        content = dict(content)
+        content.setdefault("socket", f"{workdir}/espgate.sock")
+        path = os.path.join(workdir, "espgate.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(configuration.text(content))
+        os.chmod(path, 0o600)
+        code, out, err = self.testbed.namespace.exec(program("espgated"), "--config", path, check=False)
+        self.assertGreater(code, 0, out + err)
+        for word in words:
+            self.assertIn(word, out + err)
+
+    def ports(self, device):
+        return [{"name": "second", "device": device, "ipsec": True, "addresses": OUTSIDE.addresses()}]
+
+    def test_second_instance(self):
+        # The same file again: the first one keeps the socket and goes on working.
+        code, out, err = self.testbed.namespace.exec(
+            program("espgated"), "--config", self.testbed.gateway.file, check=False)
+        self.assertGreater(code, 0)
+        self.assertIn(str(self.testbed.gateway.socket), out + err)
+        self.assertEqual(self.testbed.gateway.ctl("show", "ports")[0], 0)
+
+    def test_socket_in_use_by_another_program(self):
+        folder = tempfile.mkdtemp(prefix="espgate-test-")
+        self.addCleanup(shutil.rmtree, folder)
+        stranger = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(stranger.close)
+        stranger.bind(f"{folder}/taken.sock")
+        stranger.listen(1)
+        self.start([f"{folder}/taken.sock"], settings(socket=f"{folder}/taken.sock", hugepages=False))
+
+    def test_socket_path_is_a_file(self):
+        with tempfile.NamedTemporaryFile(prefix="espgate-test-") as file:
+            file.write(b"precious")
+            file.flush()
+            self.start([file.name], settings(socket=file.name, hugepages=False))
+            with open(file.name, "rb") as again:
+                self.assertEqual(again.read(), b"precious", "it must not be overwritten")
+
+    def test_interface_not_found(self):
+        self.start(["nosuch0"], settings(ports=self.ports("net_af_packet9,iface=nosuch0"), hugepages=False))
+
+    def test_pci_device_not_found(self):
+        self.start(["0000:ff:1f.7"], settings(ports=self.ports("0000:ff:1f.7"), hugepages=False))
+
+    def test_not_enough_hugepages(self):
+        pages_mb = hugepages_free() * 2
+        self.start(["huge pages", "nr_hugepages"], settings(hugepages=True, memory_mb=pages_mb + 4096))
+
+
+class KernelBoundPort(unittest.TestCase):
+    """A device that still belongs to its kernel driver. --check looks, but touches no device."""
+
+    def test_port_bound_to_the_kernel(self):
+        drivers = {path.parent.name: path.resolve().name for path in
+                   pathlib.Path("/sys/bus/pci/devices").glob("*/driver")}
+        bound = next((address for address, driver in sorted(drivers.items())
+                      if driver not in ("vfio-pci", "uio_pci_generic", "mlx5_core", "mlx4_core")), None)
+        if bound is None:
+            self.skipTest("no PCI device with a kernel driver here; the unit tests of drivers/port cover it")
+        with tempfile.TemporaryDirectory(prefix="espgate-test-") as workdir:
+            ports = [{"name": "outside", "device": bound, "ipsec": True, "addresses": OUTSIDE.addresses()}]
+            file = pathlib.Path(workdir) / "espgate.conf"
+            file.write_text(configuration.text(settings(ports)), encoding="ascii")
+            code, out, err = run(program("espgated"), "--check", file, check=False)
+            self.assertGreater(code, 0)
+            for word in (bound, drivers[bound], "dpdk-devbind.py"):
+                self.assertIn(word, out + err)

@@ -1,0 +1,62 @@
+"""Start-up with many SAs: time from the start to forwarding, and that large files load."""
+
+import os
+import unittest
+
+from lib import cleanup, configuration, packets
+from lib.encapsulation import wrap
+from lib.esp import GcmSa
+from lib.testbed import INSIDE, OUTSIDE, Testbed, standard_ports
+
+LIMIT_S_10K = 3.0
+TIMEOUT_S_100K = 60.0
+KEYMAT = os.urandom(20)
+
+
+def settings(sas):
+    """`sas` SAs: half as many connections, each with an SA in and one out."""
+    pairs = sas // 2
+    connections = [
+        configuration.connection(
+            f"c{number}", OUTSIDE.gateway[4], OUTSIDE.host[4], ["10.1.0.0/24"], [f"{network(number)}.0/24"],
+            inbound=(0x10000 + number, KEYMAT), outbound=(0x1000000 + number, KEYMAT))
+        for number in range(pairs)]
+    limits = {"inbound_sas": max(pairs, 1000), "outbound_sas": max(pairs, 1000), "policies": max(2 * pairs, 1000)}
+    return configuration.gateway(standard_ports(), connections=connections, limits=limits, log_level="info")
+
+
+def network(number):
+    """The first three bytes of a /24 for each of up to 131,072 connections, outside the testbed's own."""
+    return f"{20 + number // 65536}.{number // 256 % 256}.{number % 256}"
+
+
+class StartUp(unittest.TestCase):
+    def started(self, sas, timeout_s):
+        testbed = Testbed(settings(sas))
+        self.addCleanup(cleanup.now)
+        testbed.gateway.start(timeout_s)
+        started_in_s = testbed.gateway.started_in_s
+        testbed.attach()
+        return testbed, started_in_s
+
+    def forwards(self, testbed, number):
+        inner = packets.udp_packet(f"{network(number)}.9", INSIDE.host[4], 5, 6, b"first light")
+        esp = GcmSa(0x10000 + number, KEYMAT).seal(inner, packets.IPV4, 1)
+        testbed.send("outside", wrap(esp, OUTSIDE.host[4], OUTSIDE.gateway[4], udp_encapsulated=False))
+        frame = testbed.inside.expect(lambda frame: packets.ip_of(frame) is not None)
+        self.assertEqual(packets.ip_of(frame).payload, packets.parse_ip(inner).payload)
+
+    def test_10_000_sas_in_under_3_s(self):
+        testbed, started_in_s = self.started(10_000, 30)
+        self.forwards(testbed, 0)
+        self.forwards(testbed, 4_999)
+        print(f"\n10,000 SAs: ready after {started_in_s:.2f} s")
+        self.assertLess(started_in_s, LIMIT_S_10K)
+        testbed.gateway.stop()
+
+    def test_100_000_sas_load(self):
+        testbed, started_in_s = self.started(100_000, TIMEOUT_S_100K)
+        for number in (0, 12_345, 49_999):
+            self.forwards(testbed, number)
+        print(f"\n100,000 SAs: ready after {started_in_s:.2f} s")
+        testbed.gateway.stop()
