@@ -17,6 +17,7 @@
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/reload.hpp"
 #include "control/daemon/services.hpp"
+#include "control/host/forwarding_routes.hpp"
 #include "drivers/host/kernel_commands.hpp"
 #include "drivers/host/netlink_mirror.hpp"
 #include "drivers/port/eal.hpp"

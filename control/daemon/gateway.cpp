@@ -20,6 +20,7 @@ namespace {
 
 // Room in a buffer beside the IP packet: Ethernet with two tags before it, ESP trailer and ICV behind.
 constexpr unsigned frame_overhead_bytes = 22 + 2 + 255 + 32;
+constexpr unsigned mbuf_overhead_bytes = sizeof(rte_mbuf) + 64;
 constexpr unsigned capture_buffer_count = 2'047;
 constexpr unsigned trace_ring_entries = 32'768;
 
@@ -40,6 +41,20 @@ std::uint16_t buffer_bytes(const config::Configuration& configuration) {
 }
 
 }  // namespace
+
+std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
+  if (configuration.memory_mb != 0) return configuration.memory_mb;
+  constexpr std::uint64_t megabyte = 1 << 20;
+  constexpr std::uint64_t base = 64 * megabyte;  // EAL's own, rings, drivers' queues
+  const auto& limits = configuration.limits;
+  const auto workers = static_cast<unsigned>(configuration.worker_cpus.size());
+  const std::uint64_t buffers =
+      std::uint64_t{limits.buffers + capture_buffer_count} * (buffer_bytes(configuration) + mbuf_overhead_bytes);
+  const std::uint64_t sas = sa::SaStore::memory_bytes(sa::store_limits(limits, workers));
+  const std::uint64_t tables = forward::Forwarding::memory_bytes({limits.routes, limits.policies, limits.neighbours});
+  // An eighth more: the heap's own headers and what alignment loses.
+  return static_cast<std::uint32_t>((base + buffers + sas + tables) / megabyte * 9 / 8);
+}
 
 Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& configuration) {
   std::unique_ptr<Gateway> gateway(new Gateway);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "datapath/base/expected.hpp"
@@ -54,6 +55,8 @@ class Engine {
   virtual std::string_view name() const = 0;
   // Which instruction set or device does the work, for `show workers`: "avx512-vaes".
   virtual std::string_view implementation() const = 0;
+  // The library behind it and its version, for `show version`: "IPsec-MB 1.3.0".
+  virtual std::string library() const = 0;
   // Bytes that prepare_key writes for this suite, a multiple of key_alignment.
   virtual std::size_t prepared_key_bytes(SuiteId suite) const = 0;
   // `key` holds suite.key_bytes bytes (no salt). `out` is at least prepared_key_bytes and aligned.

@@ -23,6 +23,9 @@ constexpr std::size_t odd_lines(std::size_t bytes) {
   return ((bytes + line_bytes - 1) / line_bytes | 1) * line_bytes;
 }
 
+// What the IPsec-MB engine's largest key schedule takes.
+constexpr std::size_t usual_key_bytes = 1'088;
+
 std::size_t key_slot_bytes(const crypto::Engine& engine) {
   std::size_t largest = 0;
   for (const auto& suite : crypto::suites()) largest = std::max(largest, engine.prepared_key_bytes(suite.id));
@@ -81,6 +84,14 @@ Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto:
                      std::to_string(limits.outbound) + " outbound SAs",
                  "provide more huge pages or lower limits.inbound-sas and limits.outbound-sas"};
   }
+}
+
+std::size_t SaStore::memory_bytes(const Limits& limits) {
+  const std::size_t inbound = sizeof(InboundSa) + sizeof(Faults) + limits.workers * sizeof(Usage) +
+                              usual_key_bytes + odd_lines(slab_cells * sizeof(ReplayCell)) + SaTable::bytes_an_entry;
+  const std::size_t outbound =
+      sizeof(OutboundSa) + sizeof(Faults) + limits.workers * sizeof(Usage) + usual_key_bytes;
+  return limits.inbound * inbound + limits.outbound * outbound;
 }
 
 SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory)
@@ -199,6 +210,8 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   entry.sequence_limit = parameters.extended_sequence ? ~std::uint64_t{0} : 0xffff'ffff;
   entry.iv_base = iv_bases_.take(parameters.keymat, unix_seconds());
   entry.headers_bytes = write_outer_headers(parameters, entry.headers);
+  entry.selector_count = static_cast<std::uint32_t>(parameters.selectors.size());
+  entry.selectors = parameters.selectors.empty() ? nullptr : copy_selectors(parameters.selectors);
   zero_usage(outbound_usage_, outbound_row_, index);
   outbound_faults_.reset(index);
   entry.state.store(State::active, std::memory_order_release);
@@ -214,6 +227,7 @@ void SaStore::release_outbound(std::uint32_t index) {
   assert(outbound_stage_[index] == Stage::published);
   OPENSSL_cleanse(outbound_keys_.at(index), outbound_keys_.stride());
   OPENSSL_cleanse(outbound_[index].salt, sizeof outbound_[index].salt);
+  give_back(outbound_[index].selectors, outbound_[index].selector_count);
   outbound_.reset(index);
   outbound_stage_[index] = Stage::free;
   free_outbound_.push_back(index);
@@ -248,20 +262,25 @@ void SaStore::take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t wi
 void SaStore::take_selectors(InboundSa& entry, std::span<const SelectorPair> pairs) {
   entry.selector = inbound_selector(pairs.front());
   entry.selector_count = static_cast<std::uint8_t>(pairs.size());
-  if (pairs.size() == 1) return;
-  const auto more = pairs.subspan(1);
+  if (pairs.size() > 1) entry.more_selectors = copy_selectors(pairs.subspan(1));
+}
+
+const Selector* SaStore::copy_selectors(std::span<const SelectorPair> pairs) {
   auto* selectors =
-      static_cast<Selector*>(memory_.allocate(more.size() * sizeof(Selector), alignof(Selector)));
-  std::ranges::transform(more, selectors, inbound_selector);
-  entry.more_selectors = selectors;
+      static_cast<Selector*>(memory_.allocate(pairs.size() * sizeof(Selector), alignof(Selector)));
+  std::ranges::transform(pairs, selectors, inbound_selector);
+  return selectors;
+}
+
+void SaStore::give_back(const Selector* selectors, std::size_t count) {
+  if (selectors != nullptr)
+    memory_.deallocate(const_cast<Selector*>(selectors), count * sizeof(Selector), alignof(Selector));
 }
 
 void SaStore::give_back(InboundSa& entry, std::uint32_t index) {
   if (entry.cells && static_cast<void*>(entry.cells) != cells_.at(index))
     memory_.deallocate(entry.cells, (std::size_t{entry.cell_mask} + 1) * sizeof(ReplayCell), line_bytes);
-  if (entry.more_selectors)
-    memory_.deallocate(const_cast<Selector*>(entry.more_selectors),
-                       (entry.selector_count - std::size_t{1}) * sizeof(Selector), alignof(Selector));
+  give_back(entry.more_selectors, entry.selector_count - std::size_t{1});
   entry.cells = nullptr;
   entry.more_selectors = nullptr;
 }

@@ -37,6 +37,8 @@ class SaStore {
   static Expected<std::unique_ptr<SaStore>> create(const Limits& limits, crypto::Engine& engine,
                                                    std::pmr::memory_resource& memory);
   ~SaStore();
+  // About what `create` takes, to be known before there is an engine.
+  static std::size_t memory_bytes(const Limits& limits);
 
   // -- control thread --
   // Claims an entry and publishes the SPI as larval. Errors: SPI reserved or in use, table full.
@@ -89,6 +91,8 @@ class SaStore {
   void take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets);
   void take_selectors(InboundSa& entry, std::span<const SelectorPair> pairs);
   void give_back(InboundSa& entry, std::uint32_t index);  // what the two took
+  const Selector* copy_selectors(std::span<const SelectorPair> pairs);
+  void give_back(const Selector* selectors, std::size_t count);
   void zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
   Total total(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
 

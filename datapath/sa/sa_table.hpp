@@ -39,6 +39,9 @@ class SaTable {
   SaTable(const SaTable&) = delete;
   SaTable& operator=(const SaTable&) = delete;
 
+  // At most, whatever the capacity: the number of buckets is a power of two.
+  static constexpr std::size_t bytes_an_entry = 2 * sizeof(std::uint64_t) * 10 / 9;
+
   // Writer's side, one thread. `spi` is not 0 and `index` not no_sa. `full` means that a bounded search
   // found no room; the table is unchanged then.
   enum class Insert : std::uint8_t { inserted, exists, full };

@@ -144,6 +144,7 @@ class IpsecMbEngine final : public Engine {
 
   std::string_view name() const override { return "ipsec-mb"; }
   std::string_view implementation() const override { return implementation_; }
+  std::string library() const override { return std::string("IPsec-MB ") + imb_get_version_str(); }
   std::size_t prepared_key_bytes(SuiteId suite) const override { return lanes_[index(suite)].layout.bytes; }
   std::span<const std::uint16_t> hot_key_lines(SuiteId suite) const override {
     return hot_lines_[index(suite)];

@@ -97,7 +97,10 @@ class OpensslEngine final : public Engine {
   explicit OpensslEngine(std::array<Cipher, 3> ciphers) : ciphers_(std::move(ciphers)) {}
 
   std::string_view name() const override { return "openssl"; }
-  std::string_view implementation() const override { return OpenSSL_version(OPENSSL_VERSION_STRING); }
+  std::string_view implementation() const override { return "evp"; }
+  std::string library() const override {
+    return std::string("OpenSSL ") + OpenSSL_version(OPENSSL_VERSION_STRING);
+  }
   std::size_t prepared_key_bytes(SuiteId) const override { return key_alignment; }
   std::span<const std::uint16_t> hot_key_lines(SuiteId) const override { return only_line; }
 

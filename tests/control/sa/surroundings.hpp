@@ -21,6 +21,7 @@ class FakeEngine : public crypto::Engine {
  public:
   std::string_view name() const override { return "fake"; }
   std::string_view implementation() const override { return "none"; }
+  std::string library() const override { return "none"; }
   std::size_t prepared_key_bytes(crypto::SuiteId) const override { return 64; }
   Expected<void> prepare_key(crypto::SuiteId, std::span<const std::uint8_t> key, std::byte* out) override {
     if (refuse) return Error{"refused", ""};

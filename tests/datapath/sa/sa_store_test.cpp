@@ -15,6 +15,7 @@ class FakeEngine : public crypto::Engine {
  public:
   std::string_view name() const override { return "fake"; }
   std::string_view implementation() const override { return "fake"; }
+  std::string library() const override { return "none"; }
   std::size_t prepared_key_bytes(crypto::SuiteId suite) const override {
     return suite == crypto::SuiteId::aes_gcm_16_128 ? 192 : 256;
   }
