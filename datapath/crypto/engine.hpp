@@ -31,11 +31,11 @@ struct alignas(64) Operation {
   std::uint8_t* icv;   // seal: written; open: compared in constant time
   std::uint32_t text_bytes;
   SuiteId suite;
-  std::uint8_t aad_bytes;    // 8, or 12 with extended sequence numbers (RFC 4106 5)
-  Status status;             // out
+  std::uint8_t aad_bytes;  // 8, or 12 with extended sequence numbers (RFC 4106 5)
+  Status status;           // out
   std::uint8_t unused;
-  std::uint8_t nonce[12];    // salt, then IV, as the cipher wants it (RFC 4106 4)
-  std::uint8_t aad[12];      // SPI, [high half,] low half of the sequence number, network order
+  std::uint8_t nonce[12];  // salt, then IV, as the cipher wants it (RFC 4106 4)
+  std::uint8_t aad[12];    // SPI, [high half,] low half of the sequence number, network order
 };
 static_assert(sizeof(Operation) == 64);
 

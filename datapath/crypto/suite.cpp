@@ -15,9 +15,13 @@ constexpr std::array<Suite, 3> table{{
 
 }  // namespace
 
-std::span<const Suite> suites() { return table; }
+std::span<const Suite> suites() {
+  return table;
+}
 
-const Suite& suite(SuiteId id) { return table[static_cast<std::size_t>(id)]; }
+const Suite& suite(SuiteId id) {
+  return table[static_cast<std::size_t>(id)];
+}
 
 const Suite* find_suite(std::string_view name) {
   const auto row = std::ranges::find(table, name, &Suite::name);

@@ -37,7 +37,7 @@ TEST_CASE("bursts of any length and mixture of suites come back whole") {
   std::mt19937 random(1);
   for (const auto& engine : every_engine()) {
     const auto queue = std::move(*engine->make_queue());
-    for (const std::size_t count : {0, 1, 2, 3, 31, 64}) {
+    for (const std::size_t count : {0u, 1u, 2u, 3u, 31u, 64u}) {
       CAPTURE(engine->implementation(), count);
       Burst burst(*engine, count, 0, random);
       auto ops = burst.operations();
@@ -67,7 +67,7 @@ TEST_CASE("one wrong bit in any byte of the ICV fails that packet and no other")
   for (const auto& engine : every_engine()) {
     const auto queue = std::move(*engine->make_queue());
     for (std::size_t byte = 0; byte < 16; ++byte) {
-      for (const std::size_t victim : {0, 7, 15}) {
+      for (const std::size_t victim : {0u, 7u, 15u}) {
         CAPTURE(engine->implementation(), byte, victim);
         Burst burst(*engine, 16, 0, random);
         auto ops = burst.operations();

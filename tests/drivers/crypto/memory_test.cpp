@@ -2,6 +2,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "tests/drivers/crypto/harness.hpp"
 
 using namespace espgate::crypto;
@@ -56,12 +58,12 @@ TEST_CASE("keys, operations, texts and ICVs may end at the end of mapped memory"
         op->key = prepared.as<std::byte>();
         op->text = text.as<std::uint8_t>();
         op->icv = icv.as<std::uint8_t>();
-        std::memcpy(op->text, plain.text.data(), size);
+        std::ranges::copy(plain.text, op->text);
         queue->seal({op, 1});
         REQUIRE(op->status == Status::ok);
         queue->open({op, 1});
         REQUIRE(op->status == Status::ok);
-        REQUIRE(std::memcmp(op->text, plain.text.data(), size) == 0);
+        REQUIRE(std::ranges::equal(plain.text, std::span(op->text, size)));
       }
     }
   }
