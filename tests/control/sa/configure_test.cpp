@@ -161,6 +161,7 @@ TEST_CASE_METHOD(Started, "an SPI and a network go over to another connection in
     CHECK(result.added == 1);
     CHECK(result.removed == 1);
     CHECK(manager.about(0x1001).connection == "renamed");
+    CHECK(outbound_spi(network1) == 0x2001);
   }
   SECTION("swapped") {
     std::swap(c(1).inbound->spi, c(2).inbound->spi);
