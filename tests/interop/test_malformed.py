@@ -2,14 +2,11 @@
 32 bytes. Each frame gets exactly one verdict, none opens by mistake, and the gateway lives.
 """
 
-import os
-
 from lib import case, configuration, packets
 from lib.encapsulation import wrap
-from lib.esp import GcmSa, ICV_BYTES
+from lib.esp import GcmSa, ICV_BYTES, keymat
 from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, standard_ports
 
-KEYMAT = os.urandom(20)
 # (name, outer version, UDP-encapsulated, inner version)
 TUNNELS = [("plain4", 4, False, 4), ("udp4", 4, True, 6), ("plain6", 6, False, 6), ("udp6", 6, True, 4)]
 HEAD_BYTES, TAIL_BYTES = 64, 32
@@ -25,6 +22,10 @@ def _host(number):
     return {4: f"10.2.{number}.9", 6: f"2001:db8:2:{number}::9"}
 
 
+def _keys(spi):
+    return spi, keymat(spi)
+
+
 class Malformed(case.GatewayCase):
     sequence = 0
 
@@ -33,7 +34,7 @@ class Malformed(case.GatewayCase):
         connections = [
             configuration.connection(
                 name, OUTSIDE.gateway[outer], OUTSIDE.host[outer], INSIDE_NETWORKS.values(), _network(number).values(),
-                inbound=(0x1001 + number, KEYMAT), outbound=(0x2001 + number, os.urandom(20)),
+                inbound=_keys(0x1001 + number), outbound=_keys(0x2001 + number),
                 encapsulation="udp" if udp else "none")
             for number, (name, outer, udp, _) in enumerate(TUNNELS)]
         return configuration.gateway(standard_ports(), connections=connections)
@@ -47,7 +48,7 @@ class Malformed(case.GatewayCase):
         _, outer, udp, inner = TUNNELS[number]
         type(self).sequence += 1
         packet = packets.udp_packet(_host(number)[inner], INSIDE.host[inner], 5, 6, bytes(18))
-        esp = GcmSa(0x1001 + number, KEYMAT).seal(packet, packets.IPV4 if inner == 4 else packets.IPV6, self.sequence)
+        esp = GcmSa(*_keys(0x1001 + number)).seal(packet, packets.IPV4 if inner == 4 else packets.IPV6, self.sequence)
         return self.testbed.frame(
             "outside", wrap(esp, OUTSIDE.host[outer], OUTSIDE.gateway[outer], udp_encapsulated=udp))
 

@@ -14,6 +14,7 @@ from lib.shell import run
 from lib.testbed import INSIDE, OUTSIDE, Testbed, port, standard_ports
 
 KEY = bytes(range(20))
+OTHER_KEY = bytes(range(100, 120))
 
 
 def settings(ports=None, **changes):
