@@ -1,5 +1,7 @@
 #include "control/cli/command.hpp"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -84,10 +86,10 @@ TEST_CASE("the help of a command shows its usage, every parameter and the exampl
   for (const auto& row : commands()) {
     const auto text = help_text(row);
     CAPTURE(text);
-    CHECK(text.starts_with("usage: espgatectl " + usage(row) + "\n"));
+    CHECK(text.starts_with(fmt::format("usage: espgatectl {}\n", usage(row))));
     CHECK(text.find(row.example) != std::string::npos);
     for (const auto& option : row.options)
-      CHECK(text.find("--" + std::string(option.name)) != std::string::npos);
+      CHECK(text.find(fmt::format("--{}", option.name)) != std::string::npos);
     for (const auto& argument : row.arguments) CHECK(text.find(argument.help) != std::string::npos);
   }
 }
@@ -96,7 +98,7 @@ TEST_CASE("the overview lists all commands but the hidden ones") {
   const auto text = help_text(std::vector<std::string>{});
   for (const auto& row : commands()) {
     CAPTURE(row.path);
-    CHECK((text.find("\n  " + std::string(row.path) + " ") == std::string::npos) == row.hidden);
+    CHECK((text.find(fmt::format("\n  {} ", row.path)) == std::string::npos) == row.hidden);
   }
   const auto shown = help_json(std::vector<std::string>{"show"});
   CHECK(shown["commands"].size() == 10);

@@ -47,6 +47,7 @@ TEST_CASE("answers to options that change the text") {
 
 TEST_CASE("no answer, however little is in it, makes a renderer fail") {
   for (const auto& row : commands()) {
+    if (row.where == Where::client) continue;
     CAPTURE(row.path);
     for (const char* document : {"{}", R"({"sas": 7, "ports": [1, null], "workers": [{}], "routes": {}})",
                                  R"({"groups": [{}], "reasons": [[]], "flows": [null], "events": [{}],

@@ -203,7 +203,7 @@ TEST_CASE("an answer beyond the limit becomes an error") {
                        {.answer_bytes = 1000});
   const auto answer = ask(server.path(), command(CommandId::show_drops), json::object(), patience);
   REQUIRE_FALSE(answer);
-  CHECK(answer.error().what == "the answer is 2016 bytes, more than the limit of 1000");
+  CHECK(answer.error().what == "the answer is 2020 bytes, more than the limit of 1000");
 }
 
 TEST_CASE("a handler that throws costs one answer, not the daemon") {
