@@ -28,6 +28,11 @@ std::string traced_port(const json& result) {
   return port == "-" ? "any port" : "port " + port;
 }
 
+std::string of_connection(const json& result) {
+  const std::string connection = text_at(result, "connection");
+  return connection == "-" ? "" : " of connection " + connection;
+}
+
 }  // namespace
 
 std::string render(const Command& command, const json& arguments, const json& result, bool color) {
@@ -65,8 +70,8 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::sa_reserve:
       return fmt::format("SPI {} reserved\n", text_at(result, "spi"));
     case CommandId::sa_delete:
-      return fmt::format("SPI {} of connection {} deleted, now {}\n", text_at(result, "spi"),
-                         text_at(result, "connection"), text_at(result, "state"));
+      return fmt::format("SPI {}{} deleted, now {}\n", text_at(result, "spi"), of_connection(result),
+                         text_at(result, "state"));
     case CommandId::reload:
       return render_reload(result, color);
     case CommandId::completion:

@@ -14,7 +14,6 @@ from lib.shell import run
 from lib.testbed import INSIDE, OUTSIDE, Testbed, port, standard_ports
 
 KEY = bytes(range(20))
-OTHER_KEY = bytes(range(100, 120))
 
 
 def settings(ports=None, **changes):
@@ -30,7 +29,7 @@ def settings(ports=None, **changes):
 def _connection(name, inbound_spi, outbound_spi, key=KEY, number=2, **more):
     return configuration.connection(
         name, OUTSIDE.gateway[4], OUTSIDE.host[4], ["10.1.0.0/24"], [f"10.{number}.0.0/24"],
-        inbound=(inbound_spi, key), outbound=(outbound_spi, key), **more)
+        inbound=(inbound_spi, key), outbound=(outbound_spi, key[::-1]), **more)
 
 
 # (name, settings or text of the file, words that the answer must hold); found by --check and at start alike
@@ -42,7 +41,7 @@ FILE_ERRORS = [
     ("two_inbound_sas_with_one_spi", settings(connections=[
         _connection("a", 0x1001, 0x2001), _connection("b", 0x1001, 0x2002, number=3)]),
      ["espgate.conf:", "1001", "line"]),
-    ("reserved_spi", settings(connections=[_connection("a", 0x10, 0x2001)]), ["espgate.conf:", "256"]),
+    ("reserved_spi", settings(connections=[_connection("a", 0x10, 0x2001)]), ["espgate.conf:", "0 to 255", "0x100"]),
     ("unknown_key", settings(worker_cpu=[1]), ["espgate.conf:", "worker-cpu", "worker-cpus"]),
     ("wrong_type", settings(idle_sleep_us="often"), ["espgate.conf:", "idle-sleep-us"]),
     ("out_of_range", settings(idle_sleep_us=-1), ["espgate.conf:", "idle-sleep-us", "-1"]),
