@@ -87,6 +87,11 @@ class Gateway:
         code, _, _ = self.ctl("show", "ports")
         return code == 0
 
+    def cpu_s(self):
+        """Processor time of the control thread so far."""
+        fields = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def alive(self):
         return self._process is not None and self._process.poll() is None
 
