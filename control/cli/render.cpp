@@ -9,7 +9,14 @@ namespace {
 
 using nlohmann::json;
 
+std::string render_no_items(const Command& command, const json& result) {
+  if (command.id == CommandId::capture) return "no frames captured\n";
+  if (count_at(result, "armed") == 0) return "no traced packets; `espgatectl trace add N` traces the next N\n";
+  return fmt::format("no traced packets yet; waiting for {}\n", text_at(result, "armed"));
+}
+
 std::string render_items(const Command& command, const json& result, bool color) {
+  if (array_at(result, command.items).empty()) return render_no_items(command, result);
   std::string text;
   for (const auto& item : array_at(result, command.items)) text += render_item(command, item, color);
   return text;

@@ -184,6 +184,10 @@ class StartErrors(unittest.TestCase):
     def test_interface_not_found(self):
         self.start(["nosuch0"], settings(ports=self.ports("net_af_packet9,iface=nosuch0"), hugepages=False))
 
+    def test_no_such_driver(self):
+        self.start(["no driver", "net_nosuch0", "net_af_packet0"],
+                   settings(ports=self.ports("net_nosuch0,iface=veth-out"), hugepages=False))
+
     def test_pci_device_not_found(self):
         self.start(["0000:ff:1f.7"], settings(ports=self.ports("0000:ff:1f.7"), hugepages=False))
 

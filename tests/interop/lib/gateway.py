@@ -51,6 +51,7 @@ class Gateway:
         if not isinstance(settings, str):
             settings = dict(settings, socket=str(self.socket))
             settings.setdefault("hugepages", hugepages_free() >= 128)
+            self.settings = settings
             settings = configuration.text(settings)
         self.file.write_text(settings)
         self.file.chmod(0o600)
@@ -94,6 +95,9 @@ class Gateway:
 
     def alive(self):
         return self._process is not None and self._process.poll() is None
+
+    def send_signal(self, number):
+        self._process.send_signal(number)
 
     def stop(self, with_signal=signal.SIGTERM):
         """Asks it to end; raises unless it ends in time with exit code 0."""
