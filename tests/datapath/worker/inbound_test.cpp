@@ -95,6 +95,13 @@ TEST_CASE("with ESN the high half is found on both sides of a 2^32 crossing") {
   CHECK(rig.verdicts() == "IN_CD_SW_IPSEC_MAC_EXCEPTION=1");
 }
 
+TEST_CASE("with ESN and anti-replay off the high half is kept up all the same") {
+  Rig rig({.extended_sequence = true, .window_packets = 0});
+  const auto inner = rig.inner(net::Family::v4, 20, true);
+  for (const std::uint64_t sequence : {0x7fff'0000ull, 0xffff'fff0ull, 0x1'0000'0005ull, 0x1'0000'0005ull, 0x1'8000'0000ull})
+    CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
+}
+
 TEST_CASE("a pad length beyond the payload and padding out of order are dropped after a good ICV") {
   Rig rig;
   const auto inner = rig.inner(net::Family::v4, 18, true);  // 46 bytes: no padding needed
