@@ -65,6 +65,21 @@ TEST_CASE("the same sequence number twice in one burst is accepted exactly once"
   CHECK(rig.conserved());
 }
 
+TEST_CASE("any worker takes any packet of any SA, and a number taken by one is taken for all") {
+  Rig rig({}, 2);
+  const auto inner = rig.inner(net::Family::v4, 20, true);
+  for (std::uint64_t sequence = 1; sequence <= 40; ++sequence) {
+    const auto frame = rig.esp_frame(sequence, inner, 4);
+    const unsigned first = sequence % 2;
+    CHECK(rig.run(Rig::outside, std::span(&frame, 1), first).inside.size() == 1);
+    CHECK(rig.run(Rig::outside, std::span(&frame, 1), 1 - first).inside.empty());
+  }
+  CHECK(rig.verdicts() == "FORWARDED=40 IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL=40");
+  CHECK(rig.sas->inbound_total(rig.inbound).packets == 40);
+  CHECK(rig.workers[0]->counters().received.value() == 40);
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("the window moves only after a good ICV, and its left edge is exact") {
   Rig rig({.window_packets = 64});
   const auto inner = rig.inner(net::Family::v4, 20, true);
