@@ -213,6 +213,11 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
     result.again = Again::store_full;
     return;
   }
+  // Before the SPI is taken from the SA that has it.
+  if (auto valid = validate_inbound(parameters); !valid) {
+    result.errors.push_back({"inbound: " + valid.error().what, valid.error().remedy});
+    return;
+  }
   std::uint64_t seen = 0;
   if (auto* holder = inbound_.find(parameters.spi)) {
     if (holder->connection != connection && holder->phase <= Phase::active) {

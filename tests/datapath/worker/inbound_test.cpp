@@ -65,6 +65,21 @@ TEST_CASE("the same sequence number twice in one burst is accepted exactly once"
   CHECK(rig.conserved());
 }
 
+TEST_CASE("any worker takes any packet of any SA, and a number taken by one is taken for all") {
+  Rig rig({}, 2);
+  const auto inner = rig.inner(net::Family::v4, 20, true);
+  for (std::uint64_t sequence = 1; sequence <= 40; ++sequence) {
+    const auto frame = rig.esp_frame(sequence, inner, 4);
+    const unsigned first = sequence % 2;
+    CHECK(rig.run(Rig::outside, std::span(&frame, 1), first).inside.size() == 1);
+    CHECK(rig.run(Rig::outside, std::span(&frame, 1), 1 - first).inside.empty());
+  }
+  CHECK(rig.verdicts() == "FORWARDED=40 IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL=40");
+  CHECK(rig.sas->inbound_total(rig.inbound).packets == 40);
+  CHECK(rig.workers[0]->counters().received.value() == 40);
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("the window moves only after a good ICV, and its left edge is exact") {
   Rig rig({.window_packets = 64});
   const auto inner = rig.inner(net::Family::v4, 20, true);
@@ -93,6 +108,13 @@ TEST_CASE("with ESN the high half is found on both sides of a 2^32 crossing") {
   // The low half of an accepted number under the next high half is another number: its ICV cannot match.
   rig.run(Rig::outside, rig.esp_frame(0x2'0000'0005, inner, 4));
   CHECK(rig.verdicts() == "IN_CD_SW_IPSEC_MAC_EXCEPTION=1");
+}
+
+TEST_CASE("with ESN and anti-replay off the high half is kept up all the same") {
+  Rig rig({.extended_sequence = true, .window_packets = 0});
+  const auto inner = rig.inner(net::Family::v4, 20, true);
+  for (const std::uint64_t sequence : {0x7fff'0000ull, 0xffff'fff0ull, 0x1'0000'0005ull, 0x1'0000'0005ull, 0x1'8000'0000ull})
+    CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
 }
 
 TEST_CASE("a pad length beyond the payload and padding out of order are dropped after a good ICV") {
