@@ -157,8 +157,9 @@ class Watching(drop_case.EspDropCase):
         self.testbed.send("outside", *(self.outer(self.esp()) for _ in range(5)))
         self.testbed.until(lambda: len(self.gateway.ask("trace", "show")["packets"]) == 5)
         text = self.gateway.ctl("trace", "show")[1]
-        self.assertEqual(text.count("FORWARDED"), 5)
-        self.assertEqual(text.count("decrypt") + text.count("accept"), 5)
+        self.assertEqual(text.count("verdict             FORWARDED"), 5)
+        self.assertEqual(text.count("IPv4 192.0.2.2 > 192.0.2.1, ESP, SPI 0x00001001"), 5)
+        self.assertEqual(text.count("inner IPv4 10.2.1.9 > 10.1.0.10"), 5)
 
     def test_trace_follows_until_ctrl_c(self):
         follower = self.client("--json", "trace", "show", "--follow", stdout=subprocess.PIPE)
