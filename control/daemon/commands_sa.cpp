@@ -125,11 +125,11 @@ std::string explain(const sa::SpiFacts& facts, const sa::SpiReport& report) {
     case Standing::retired:
       return facts.reason == sa::Reason::rekeyed && facts.successor != 0
                  ? "replaced by a rekey; the peer should use " + cli::spi_text(facts.successor)
-                 : fmt::format("no longer in use: {}", sa::name(facts.reason));
+                 : fmt::format("{}; no longer in use", sa::name(facts.reason));
     case Standing::unknown: break;
   }
-  if (std::ranges::any_of(report.sas, in_use)) return "the peer's: we send with it";
-  if (std::ranges::any_of(report.sas, outbound)) return "the peer's: we sent with it, but its SA is retired";
+  if (std::ranges::any_of(report.sas, in_use)) return "we send with it to the peer";
+  if (std::ranges::any_of(report.sas, outbound)) return "we sent with it to the peer";
   return "no SA has this SPI, nor had as far as is remembered";
 }
 

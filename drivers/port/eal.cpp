@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <new>
@@ -33,8 +34,8 @@ std::string device_without_driver(const std::vector<std::string>& vdevs) {
   for (const auto& vdev : vdevs) {
     rte_devargs parsed{};
     const bool known = rte_devargs_parse(&parsed, vdev.c_str()) == 0;
+    std::free(parsed.data);
     if (!known) return vdev.substr(0, vdev.find(','));
-    rte_devargs_reset(&parsed);
   }
   return {};
 }

@@ -45,7 +45,7 @@ class Cli(drop_case.EspDropCase):
                 self.assert_documented(words, self.gateway.ask(*words))
 
     def assert_documented(self, words, answer):
-        command = max((path for path in shapes.DOCUMENTED if words[:path.count(" ") + 1] == tuple(path.split())), key=len)
+        command = max((path for path in shapes.DOCUMENTED if list(words)[:len(path.split())] == path.split()), key=len)
         self.assertEqual(shapes.differences(command, answer), [])
 
     def test_commands_that_messages_recommend_exist(self):
@@ -63,7 +63,8 @@ class Cli(drop_case.EspDropCase):
                 self.assertIn("error", json.loads(out))
 
     def test_drops_name_the_reasons(self):
-        reasons = {reason["name"]: reason for reason in self.gateway.ask("show", "drops", "ipsec", "--nonzero")["reasons"]}
+        answer = self.gateway.ask("show", "drops", "ipsec", "--nonzero")
+        reasons = {reason["name"]: reason for reason in answer["reasons"]}
         self.assertIn("IN_CD_SW_IPSEC_MAC_EXCEPTION", reasons)
         self.assertEqual(reasons["IN_CD_SW_IPSEC_MAC_EXCEPTION"]["number"], 62)
         groups = {group["group"]: group["packets"] for group in self.gateway.ask("show", "drops")["groups"]}

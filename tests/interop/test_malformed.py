@@ -12,7 +12,7 @@ TUNNELS = [("plain4", 4, False, 4), ("udp4", 4, True, 6), ("plain6", 6, False, 6
 HEAD_BYTES, TAIL_BYTES = 64, 32
 SHORTEST_FRAME = 14  # a packet socket sends nothing shorter; the parser's fuzz target and unit tests do
 GROUP = 32
-# What makes a fragment of an IPv4 packet, from which the kernel would wait for the others in front of an af_packet port.
+# What makes a fragment of an IPv4 packet: in front of an af_packet port the kernel would wait for the others.
 FRAGMENT_BITS = {20 * 8 + bit for bit in range(6)} | {21 * 8 + bit for bit in range(8)}
 
 

@@ -10,8 +10,8 @@ class Counters:
     """Sums over all workers.
 
     outcomes: what became of packets, by kind. control_drops: what the control core could not hand on
-    between workers and kernel; the workers have given these packets a verdict. drops: {reason: count}. A reason's count is read a moment
-    after the sums, so compare counters only when the traffic has settled.
+    between workers and kernel; the workers have given these packets a verdict. drops: {reason: count}.
+    A reason's count is read a moment after the sums, so compare counters only when the traffic has settled.
     """
 
     received: int
@@ -55,4 +55,5 @@ class Counters:
         drops = {name: count - before.of(name) for name, count in self.drops.items() if count != before.of(name)}
         outcomes = {kind: self.outcomes[kind] - before.outcomes[kind] for kind in _OUTCOMES}
         return Counters(self.received - before.received, self.from_host - before.from_host, outcomes,
-                        self.control_drops - before.control_drops, drops, self.buffers_in_use - before.buffers_in_use, self.holds)
+                        self.control_drops - before.control_drops, drops,
+                        self.buffers_in_use - before.buffers_in_use, self.holds)
