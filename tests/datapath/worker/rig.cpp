@@ -42,8 +42,9 @@ void start_port(std::uint16_t port, std::uint16_t queues) {
   rte_eth_dev_stop(port);
   rte_eth_conf conf{};
   if (rte_eth_dev_configure(port, 1, queues, &conf) != 0) fail("ring port cannot be configured");
-  rte_eth_rx_queue_setup(port, 0, 1024, SOCKET_ID_ANY, nullptr, shared_buffers);
-  for (std::uint16_t q = 0; q < queues; ++q) rte_eth_tx_queue_setup(port, q, 1024, SOCKET_ID_ANY, nullptr);
+  const auto any_node = static_cast<unsigned>(SOCKET_ID_ANY);
+  rte_eth_rx_queue_setup(port, 0, 1024, any_node, nullptr, shared_buffers);
+  for (std::uint16_t q = 0; q < queues; ++q) rte_eth_tx_queue_setup(port, q, 1024, any_node, nullptr);
   if (rte_eth_dev_start(port) != 0) fail("ring port cannot be started");
 }
 
