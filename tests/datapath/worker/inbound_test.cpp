@@ -35,7 +35,7 @@ TEST_CASE("good ESP comes out as the inner packet, in all family combinations, p
   const auto suite = GENERATE(crypto::SuiteId::aes_gcm_16_128, crypto::SuiteId::aes_gcm_16_256);
   Rig rig({.outer = outer, .encapsulation = encapsulation, .extended_sequence = esn, .suite = suite});
   std::uint64_t sequence = 0;
-  for (const std::size_t payload : {0, 1, 2, 3, 4, 18, 500, 1300}) {
+  for (const std::size_t payload : {0u, 1u, 2u, 3u, 4u, 18u, 500u, 1300u}) {
     const auto inner = rig.inner(inner_family, payload, true);
     const auto out = rig.run(Rig::outside, rig.esp_frame(++sequence, inner, next_header(inner_family)));
     REQUIRE(out.inside.size() == 1);
@@ -87,7 +87,7 @@ TEST_CASE("the window moves only after a good ICV, and its left edge is exact") 
   forged.back() ^= 1;
   rig.run(Rig::outside, forged);
   CHECK(rig.verdicts() == "IN_CD_SW_IPSEC_MAC_EXCEPTION=1");
-  for (const std::uint64_t sequence : {200, 137}) CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
+  for (const std::uint64_t sequence : {200u, 137u}) CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
   rig.verdicts();
   rig.run(Rig::outside, rig.esp_frame(136, inner, 4));
   CHECK(rig.verdicts() == "CD_IN_PKT_OUT_OF_WINDOW=1");

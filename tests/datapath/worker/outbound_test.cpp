@@ -15,7 +15,7 @@ TEST_CASE("a protected packet leaves as ESP that the peer opens, in all combinat
   const bool esn = GENERATE(false, true);
   Rig rig({.outer = outer, .encapsulation = encapsulation, .extended_sequence = esn});
   std::uint64_t expected = 0;
-  for (const std::size_t payload : {0, 1, 2, 3, 18, 1300}) {
+  for (const std::size_t payload : {0u, 1u, 2u, 3u, 18u, 1300u}) {
     auto inner = rig.inner(inner_family, payload, false);
     const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
     REQUIRE(out.outside.size() == 1);

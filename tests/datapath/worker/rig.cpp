@@ -41,9 +41,12 @@ net::Address address(const char* text) { return *net::parse_address(text); }
 void start_port(std::uint16_t port, std::uint16_t queues) {
   rte_eth_dev_stop(port);
   rte_eth_conf conf{};
-  if (rte_eth_dev_configure(port, 1, queues, &conf) != 0) fail("ring port cannot be configured");
-  rte_eth_rx_queue_setup(port, 0, 1024, SOCKET_ID_ANY, nullptr, shared_buffers);
-  for (std::uint16_t q = 0; q < queues; ++q) rte_eth_tx_queue_setup(port, q, 1024, SOCKET_ID_ANY, nullptr);
+  if (rte_eth_dev_configure(port, queues, queues, &conf) != 0) fail("ring port cannot be configured");
+  const auto any_node = static_cast<unsigned>(SOCKET_ID_ANY);
+  for (std::uint16_t q = 0; q < queues; ++q) {
+    rte_eth_rx_queue_setup(port, q, 1024, any_node, nullptr, shared_buffers);
+    rte_eth_tx_queue_setup(port, q, 1024, any_node, nullptr);
+  }
   if (rte_eth_dev_start(port) != 0) fail("ring port cannot be started");
 }
 
@@ -235,14 +238,16 @@ void Rig::collect(rte_ring* ring, std::vector<Bytes>& to) {
   }
 }
 
-// A ring port gives back what was sent on it.
+// A ring port gives back what was sent on it, queue by queue.
 void Rig::collect_port(std::uint8_t port, std::vector<Bytes>& to) {
   std::array<rte_mbuf*, 64> mbufs;
-  while (const auto count = rte_eth_rx_burst(port, 0, mbufs.data(), 64)) {
-    for (unsigned i = 0; i < count; ++i) {
-      const auto* data = rte_pktmbuf_mtod(mbufs[i], const std::uint8_t*);
-      to.emplace_back(data, data + mbufs[i]->data_len);
-      rte_pktmbuf_free(mbufs[i]);
+  for (std::uint16_t queue = 0; queue < shared.worker_count; ++queue) {
+    while (const auto count = rte_eth_rx_burst(port, queue, mbufs.data(), 64)) {
+      for (unsigned i = 0; i < count; ++i) {
+        const auto* data = rte_pktmbuf_mtod(mbufs[i], const std::uint8_t*);
+        to.emplace_back(data, data + mbufs[i]->data_len);
+        rte_pktmbuf_free(mbufs[i]);
+      }
     }
   }
 }
