@@ -67,7 +67,7 @@ constexpr Command rows[] = {
                    "total": 3, "since": "2025-03-01T12:00:00Z"})",
      .options = drops_ipsec_options},
 
-    // One item an SA, inbound and outbound apart; state: larval, active, retired. Larval SAs and tombstones
+    // One item an SA, inbound and outbound apart; state: larval, active, lingering, retired. Larval SAs and tombstones
     // are listed too. Ports are null unless encapsulation is "udp"; window_packets is null outbound;
     // sequence: highest accepted, or last sent. --spi or --connection that finds nothing is an error.
     {.id = CommandId::show_sa,
@@ -108,22 +108,24 @@ constexpr Command rows[] = {
                                "detail": "from the configuration"}]})",
      .arguments = spi_arguments},
 
-    // One row a flow. protocol: 50 (ESP) or 17 (UDP-encapsulated; else the ports are null). class: "larval",
-    // "rekeyed", "deleted", "never-issued". packets: those sampled. logged: log lines written. evicted:
-    // flows that had to make room; unsampled: packets that the workers did not report, by their limits.
+    // One row a flow. protocol: 50 (ESP) or 17 (UDP-encapsulated; else the ports are null). class: one of
+    // recovery::Class; explanation: what to do about it. packets: those sampled. logged: whether a log line
+    // told of the flow. evicted: flows that had to make room; unsampled: packets that the workers did not
+    // report, by their limits.
     {.id = CommandId::show_invalid_spi,
      .path = "show invalid-spi",
      .where = Where::answer,
      .summary = "ESP flows whose SPI led to no active SA, and why",
      .help =
-         "Each flow is classified: the SA is still being set up (larval), was just rekeyed, was deleted, or\n"
-         "the SPI was never issued here. `show spi` tells more of one SPI.",
+         "Each flow is classified: the SA is still being set up (larval), was just rekeyed, deleted, has\n"
+         "expired, or the SPI was never issued here, to a known peer or to a stranger. `show spi` tells more\n"
+         "of one SPI.",
      .example = "show invalid-spi",
      .result = R"({"flows": [{"source": "192.0.2.2", "destination": "192.0.2.1", "spi": "0xdeadbeef",
                               "protocol": 17, "source_port": 4500, "destination_port": 4500, "port": "outside",
-                              "class": "never-issued", "explanation": "no SA has had this SPI",
+                              "class": "never issued", "explanation": "compare the SPIs of both sides",
                               "packets": 12, "first": "2025-03-01T12:00:00Z", "last": "2025-03-01T12:00:09Z",
-                              "logged": 1}],
+                              "logged": true}],
                    "limit": 4096, "evicted": 0, "unsampled": 0})"},
 
     // link: up, down, gone. twin: the TAP device in the kernel. offloads: those in use.

@@ -9,7 +9,14 @@ namespace {
 
 using nlohmann::json;
 
+std::string render_no_items(const Command& command, const json& result) {
+  if (command.id == CommandId::capture) return "no frames captured\n";
+  if (count_at(result, "armed") == 0) return "no traced packets; `espgatectl trace add N` traces the next N\n";
+  return fmt::format("no traced packets yet; waiting for {}\n", text_at(result, "armed"));
+}
+
 std::string render_items(const Command& command, const json& result, bool color) {
+  if (array_at(result, command.items).empty()) return render_no_items(command, result);
   std::string text;
   for (const auto& item : array_at(result, command.items)) text += render_item(command, item, color);
   return text;
@@ -26,6 +33,11 @@ std::string render_words(const json& result) {
 std::string traced_port(const json& result) {
   const std::string port = text_at(result, "port");
   return port == "-" ? "any port" : "port " + port;
+}
+
+std::string of_connection(const json& result) {
+  const std::string connection = text_at(result, "connection");
+  return connection == "-" ? "" : " of connection " + connection;
 }
 
 }  // namespace
@@ -65,8 +77,8 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::sa_reserve:
       return fmt::format("SPI {} reserved\n", text_at(result, "spi"));
     case CommandId::sa_delete:
-      return fmt::format("SPI {} of connection {} deleted, now {}\n", text_at(result, "spi"),
-                         text_at(result, "connection"), text_at(result, "state"));
+      return fmt::format("SPI {}{} deleted, now {}\n", text_at(result, "spi"), of_connection(result),
+                         text_at(result, "state"));
     case CommandId::reload:
       return render_reload(result, color);
     case CommandId::completion:

@@ -81,7 +81,10 @@ int ItemOutput::item(nlohmann::json item) {
     const std::string before = opened_ ? ",\n" : opening() + "\n";
     return output_.text(before + json_text(item));
   }
-  if (cli::shows_items(command_)) return output_.text(cli::render_item(command_, item, output_.color()));
+  if (cli::shows_items(command_)) {
+    shown_ = true;
+    return output_.text(cli::render_item(command_, item, output_.color()));
+  }
   collected_.push_back(std::move(item));
   return done;
 }
@@ -94,7 +97,7 @@ int ItemOutput::finish(nlohmann::json result) {
     }
     return output_.text(text + "}\n");
   }
-  if (cli::shows_items(command_)) return done;
+  if (shown_) return done;
   result[std::string(command_.items)] = std::move(collected_);
   return output_.result(command_, arguments_, result);
 }

@@ -118,6 +118,7 @@ Expected<void> show_sa(Services& services, const cli::Request& request, const cl
 std::string explain(const sa::SpiFacts& facts, const sa::SpiReport& report) {
   using Standing = sa::SpiFacts::Standing;
   const auto outbound = [](const sa::SaReport& sa) { return sa.direction == sa::Direction::outbound; };
+  const auto in_use = [&](const sa::SaReport& sa) { return outbound(sa) && sa.state == "active"; };
   switch (facts.standing) {
     case Standing::larval: return "allocated; its SA is not installed yet";
     case Standing::active: return "in use: packets with it are decrypted";
@@ -127,7 +128,8 @@ std::string explain(const sa::SpiFacts& facts, const sa::SpiReport& report) {
                  : fmt::format("no longer in use: {}", sa::name(facts.reason));
     case Standing::unknown: break;
   }
-  if (std::ranges::any_of(report.sas, outbound)) return "the peer's: we send with it";
+  if (std::ranges::any_of(report.sas, in_use)) return "the peer's: we send with it";
+  if (std::ranges::any_of(report.sas, outbound)) return "the peer's: we sent with it, but its SA is retired";
   return "no SA has this SPI, nor had as far as is remembered";
 }
 
@@ -219,7 +221,10 @@ Expected<json> reserve(Services& services, std::optional<std::uint32_t> wanted) 
 Expected<json> remove(Services& services, std::uint32_t spi) {
   const auto report = services.sas->report(spi);
   json result{{"spi", cli::spi_text(spi)}, {"direction", "in"}, {"connection", nullptr}, {"state", "retired"}};
+  bool found = false;
   for (const auto& entry : report.sas) {
+    if (entry.state == "retired" || entry.state == "unlinked") continue;
+    found = true;
     if (!entry.connection.empty()) result["connection"] = entry.connection;
     const std::string connection(entry.connection);
     if (entry.direction == sa::Direction::inbound) {
@@ -231,8 +236,10 @@ Expected<json> remove(Services& services, std::uint32_t spi) {
     if (auto retired = services.sas->retire_outbound(connection, sa::Reason::deleted, now()); !retired)
       return retired.error();
   }
-  if (report.sas.empty())
-    return Error{"no SA has SPI " + cli::spi_text(spi), "`show sa` lists the SAs"};
+  if (!found)
+    return Error{report.sas.empty() ? "no SA has SPI " + cli::spi_text(spi)
+                                    : "the SA with SPI " + cli::spi_text(spi) + " is retired already",
+                 "`show sa` lists the SAs"};
   return result;
 }
 

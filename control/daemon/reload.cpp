@@ -79,9 +79,10 @@ Expected<void> apply_routes(const config::Configuration& current, const config::
 Expected<json> reload(config::Configuration& current, sa::SaManager& sas, host::KernelCommands& kernel) {
   auto loaded = config::load(current.file);
   if (!loaded.configuration)
-    return Error{fmt::format("{} ({} errors in all); nothing was changed", loaded.errors.front().text(),
-                             loaded.errors.size()),
-                 "`espgated --check " + current.file + "` lists them"};
+    return Error{fmt::format("{}{}; nothing was changed", loaded.errors.front().text(),
+                             loaded.errors.size() > 1 ? fmt::format(" (the first of {} errors)", loaded.errors.size())
+                                                      : std::string()),
+                 "`espgated --check " + current.file + "` shows what is wrong"};
   auto& wanted = *loaded.configuration;
   if (auto routes = apply_routes(current, wanted, kernel); !routes) return routes.error();
   const auto applied = sas.configure(wanted, now());

@@ -34,14 +34,41 @@ bool is_esp(const worker::TraceRecord& record) {
   return kind == parse::FrameKind::esp || kind == parse::FrameKind::esp_in_udp;
 }
 
-// "192.0.2.2 > 192.0.2.1" of the IPv4 packet that begins at `offset` of the record's head.
-std::string addresses_at(const worker::TraceRecord& record, std::size_t offset) {
-  const std::span head(record.head);
-  if (offset + net::ipv4_header_bytes > head.size() || head[offset] >> 4 != 4) return {};
+// "IPv4 192.0.2.2 > 192.0.2.1"
+std::string addresses(const worker::TraceRecord& record) {
+  const bool v4 = record.head[0] >> 4 == 4;
+  const auto family = v4 ? net::Family::v4 : net::Family::v6;
   const auto address = [&](std::size_t at) {
-    return net::to_string(net::Address::from_bytes(net::Family::v4, head.data() + offset + at));
+    return net::to_string(net::Address::from_bytes(family, record.head + at));
   };
-  return fmt::format("{} > {}", address(net::ipv4::source), address(net::ipv4::destination));
+  return v4 ? fmt::format("IPv4 {} > {}", address(net::ipv4::source), address(net::ipv4::destination))
+            : fmt::format("IPv6 {} > {}", address(net::ipv6::source), address(net::ipv6::destination));
+}
+
+std::string parse_text(const worker::TraceRecord& record) {
+  const auto kind = static_cast<parse::FrameKind>(record.kind);
+  const bool ip = kind != parse::FrameKind::not_ip && kind != parse::FrameKind::invalid;
+  std::string text = ip ? addresses(record) + ", " : std::string();
+  if (kind != parse::FrameKind::ip) text += fmt::format("{}, ", kind_text(kind));
+  if (is_esp(record)) text += fmt::format("SPI {}, ", cli::spi_text(record.spi));
+  return text + fmt::format("{} B", record.bytes);
+}
+
+// Where a packet's way ended, as a stage.
+std::string_view end_name(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::tx: return worker::stage_names[static_cast<std::size_t>(worker::Stage::transmit)];
+    case Outcome::host: return "to host";
+    case Outcome::control: return "to control";
+    case Outcome::consumed: return "consume";
+    case Outcome::drop: return "drop";
+  }
+  return "";
+}
+
+std::string_view stage_name(const worker::TraceRecord& record) {
+  const auto verdict = static_cast<Verdict>(record.verdict);
+  return verdict == Verdict::undecided ? worker::stage_names[record.stage] : end_name(row(verdict).outcome);
 }
 
 std::string stage_text(const worker::TraceRecord& record) {
@@ -50,20 +77,17 @@ std::string stage_text(const worker::TraceRecord& record) {
   const bool has_sa = record.sa != sa::no_sa;
   switch (static_cast<worker::Stage>(record.stage)) {
     case worker::Stage::parse:
-      return is_esp(record) ? fmt::format("{}, SPI {}, {} B", kind_text(static_cast<parse::FrameKind>(record.kind)),
-                                          cli::spi_text(record.spi), record.bytes)
-                            : fmt::format("{}, {} B", kind_text(static_cast<parse::FrameKind>(record.kind)),
-                                          record.bytes);
+      return parse_text(record);
     case worker::Stage::lookup:
       return has_sa ? fmt::format("SA entry {}", record.sa) : std::string("no SA has this SPI");
     case worker::Stage::prepare:
-      return fmt::format("addresses, lengths and replay check passed, sequence {}", record.sequence);
+      return fmt::format("addresses, lengths and sequence number {} pass", record.sequence);
     case worker::Stage::accept:
-      return fmt::format("ICV good, inner packet of {} B {}", record.bytes, addresses_at(record, 0));
+      return fmt::format("ICV good; inner {}, {} B", addresses(record), record.bytes);
     case worker::Stage::policy:
       return has_sa ? fmt::format("protect with outbound SA entry {}", record.sa) : std::string("pass or drop");
     case worker::Stage::encapsulate:
-      return fmt::format("ESP sequence {}, outer packet of {} B", record.sequence, record.bytes);
+      return fmt::format("ESP sequence {}, outer {}, {} B", record.sequence, addresses(record), record.bytes);
     default:
       return fmt::format("{} B", record.bytes);
   }
@@ -124,7 +148,7 @@ nlohmann::json TraceService::describe(const Packet& packet) const {
   auto stages = nlohmann::json::array();
   std::uint64_t before = first.tsc;
   for (const auto& record : packet.records) {
-    stages.push_back({{"stage", worker::stage_names[record.stage]},
+    stages.push_back({{"stage", stage_name(record)},
                       {"cycles", record.tsc - before},
                       {"text", stage_text(record)}});
     before = record.tsc;

@@ -31,11 +31,13 @@ const FixedRoute* covering_fixed_route(const net::Prefix& prefix) {
 const std::vector<FixedRoute>& fixed_routes() {
   static const std::vector<FixedRoute> routes = {
       {*net::parse_prefix("127.0.0.0/8"), HopKind::no_route},
-      {*net::parse_prefix("224.0.0.0/4"), HopKind::local},
+      {*net::parse_prefix("224.0.0.0/24"), HopKind::local},
+      {*net::parse_prefix("224.0.0.0/4"), HopKind::no_route},
       {*net::parse_prefix("255.255.255.255"), HopKind::local},
       {*net::parse_prefix("::1"), HopKind::no_route},
       {*net::parse_prefix("fe80::/10"), HopKind::no_route},
-      {*net::parse_prefix("ff00::/8"), HopKind::local},
+      {*net::parse_prefix("ff02::/16"), HopKind::local},
+      {*net::parse_prefix("ff00::/8"), HopKind::no_route},
   };
   return routes;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace espgate::sa {
 namespace {
@@ -106,8 +107,18 @@ Expected<void> SaManager::retire_inbound(std::uint32_t spi, Reason reason, Momen
 Expected<void> SaManager::retire_outbound(const std::string& name, Reason reason, Moment now) {
   const auto owner = connection(name);
   if (!owner) return owner.error();
-  if ((*owner)->outbound == no_sa) return Error{fmt::format("connection {} has no outbound SA", name), ""};
-  drop_outbound(**owner, reason, now);
+  auto& connection = **owner;
+  if (connection.outbound == no_sa) return Error{fmt::format("connection {} has no outbound SA", name), ""};
+  if (connection.outbound_mark == Fingerprint{}) {
+    drop_outbound(connection, reason, now);
+  } else {
+    // Nobody negotiates another SA for manual keys: policies go on naming this one, so that what they drop
+    // counts as an SA that is not active, not as one to come.
+    const auto index = std::exchange(connection.outbound, no_sa);
+    connection.outbound_mark = {};
+    outbound_.retire(index, reason, now);
+    if (book_.references(index) == 0) outbound_.unlink(index);
+  }
   return {};
 }
 
@@ -121,9 +132,10 @@ void SaManager::tick(Moment now) {
 }
 
 Expected<ConnectionHandle> SaManager::connection(const std::string& name) const {
+  if (name.empty()) return unowned_;
   const auto found = connections_.find(name);
   if (found == connections_.end())
-    return Error{fmt::format("no connection is called {}", name), "`show connections` lists them"};
+    return Error{fmt::format("no connection is called {}", name), "`show sa` names those that have SAs, the configuration file all"};
   return found->second;
 }
 

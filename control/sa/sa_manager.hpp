@@ -104,7 +104,8 @@ class SaManager final : public SpiKnowledge {
   // An SPI that no inbound SA has, nor had as far as is known: 256 or above. The only place where SPIs are
   // chosen. Errors: the random source is broken.
   Expected<std::uint32_t> allocate_spi();
-  // Publishes the SPI as larval. Errors: no such connection, SPI reserved or in use, table full.
+  // Publishes the SPI as larval, for no connection when that is empty. Errors: no such connection, SPI
+  // reserved or in use, table full.
   Expected<void> reserve(const std::string& connection, std::uint32_t spi, Moment now);
   // Makes the larval SA of parameters.spi its connection's inbound SA; the one before lingers.
   Expected<void> install_inbound(const SaParameters& parameters, Moment now);
@@ -116,7 +117,8 @@ class SaManager final : public SpiKnowledge {
                          const SaParameters& outbound, Moment now);
   // Makes a tombstone of a larval, active or lingering SA. Errors: no such SA.
   Expected<void> retire_inbound(std::uint32_t spi, Reason reason, Moment now);
-  // From here on the connection's traffic is dropped until it has another outbound SA.
+  // From here on the connection's traffic is dropped until it has another outbound SA. An SA of the
+  // configuration's stays listed as retired until then.
   Expected<void> retire_outbound(const std::string& connection, Reason reason, Moment now);
 
   // Moves on whatever is due; bounded work a call. To be called every few milliseconds or so.
@@ -170,6 +172,7 @@ class SaManager final : public SpiKnowledge {
   OutboundSas outbound_;
   PolicyBook book_;
   std::unordered_map<std::string, ConnectionHandle> connections_;
+  ConnectionHandle unowned_ = std::make_shared<Connection>();  // of SPIs reserved for no connection
   std::unordered_map<net::Address, ConnectionHandle> peers_;  // by remote address
   std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full
   std::string file_;                         // of the last configuration

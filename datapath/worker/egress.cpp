@@ -10,6 +10,14 @@
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
+namespace {
+
+bool leads_out(const port::Port& port) {
+  return port.up.load(std::memory_order_relaxed) && port.present.load(std::memory_order_relaxed);
+}
+
+}  // namespace
+
 void Worker::route() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
@@ -43,6 +51,10 @@ void Worker::forward() {
         break;
       case forward::HopKind::unresolved:
       case forward::HopKind::glean:
+        if (!leads_out(*shared_.ports[hop.port])) {
+          finish(row, Verdict::PORT_DOWN);
+          break;
+        }
         ask_for_neighbour(row);
         finish(row, outer ? no_adjacency : Verdict::NEIGHBOUR_UNRESOLVED);
         break;
@@ -67,7 +79,7 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
                                : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
     return;
   }
-  if (!port.up.load(std::memory_order_relaxed) || !port.present.load(std::memory_order_relaxed)) {
+  if (!leads_out(port)) {
     finish(row, Verdict::PORT_DOWN);
     return;
   }
@@ -97,7 +109,7 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
 void Worker::send_raw(unsigned row) {
   const auto& port = in_port();
   auto* mbuf = burst_.mbuf[row];
-  if (!port.up.load(std::memory_order_relaxed) || !port.present.load(std::memory_order_relaxed)) {
+  if (!leads_out(port)) {
     finish(row, Verdict::PORT_DOWN);
     return;
   }

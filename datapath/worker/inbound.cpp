@@ -136,7 +136,9 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     }
   }
   if (!make_exclusive(row)) {
-    finish(row, Verdict::IN_ESP_SHARED_BUFFER);
+    finish(row, fits_one_buffer(row) ? Verdict::IN_ESP_SHARED_BUFFER
+                                     : by_family(info.family, Verdict::IN_INFRA_V4_PKT_LEN_TOO_BIG,
+                                                 Verdict::IN_INFRA_V6_PKT_LEN_TOO_BIG));
     return false;
   }
 

@@ -31,6 +31,10 @@ void Worker::drop_missed(unsigned row) {
                           Verdict::IN_US_V6_PKT_FOUND_IPSEC_NOT_ENABLED));
     return;
   }
+  if (burst_.info[row].fragment) {  // a later one has no SPI to look at
+    finish(row, by_family(family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR));
+    return;
+  }
   if (burst_.info[row].spi < sa::first_usable_spi) {
     finish(row, Verdict::IN_SPI_RESERVED);
     return;

@@ -103,7 +103,9 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
 bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence) {
   const auto family = burst_.family[row];
   if (!make_exclusive(row)) {
-    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    finish(row, fits_one_buffer(row) ? Verdict::PKT_BUFFER_UNAVAILABLE
+                                     : by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
+                                                 Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
     return false;
   }
   if (burst_.origin[row] != Origin::host && !decrement_ttl(l3_[row], family)) {

@@ -30,6 +30,12 @@ inline bool is_multicast(const std::uint8_t* destination, net::Family family) {
   return family == net::Family::v4 ? (destination[0] & 0xf0) == 0xe0 || load_v4(destination) == 0xffff'ffff
                                    : destination[0] == 0xff;
 }
+// Multicast that routers forward, as opposed to a link's own (RFC 5771 4, RFC 4291 2.7) and broadcast.
+inline bool is_routable_multicast(const std::uint8_t* destination, net::Family family) {
+  if (family == net::Family::v4)
+    return (destination[0] & 0xf0) == 0xe0 && load_v4(destination) >> 8 != 0xe00000;
+  return destination[0] == 0xff && (destination[1] & 0x0f) > 2;
+}
 
 // Takes one hop off the TTL or hop limit. False: none is left, and the packet must not be forwarded.
 inline bool decrement_ttl(std::uint8_t* ip, net::Family family) {

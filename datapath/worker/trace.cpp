@@ -49,8 +49,11 @@ void Tracer::record_packet(const Burst& burst, Stage stage, std::uint8_t row) {
   TraceRecord record = describe(burst, row);
   record.stage = static_cast<std::uint8_t>(stage);
   record.bytes = static_cast<std::uint16_t>(mbuf->pkt_len);
-  std::memcpy(record.head, rte_pktmbuf_mtod(mbuf, const void*),
-              std::min<std::size_t>(sizeof record.head, mbuf->data_len));
+  // Up to decryption or encapsulation the frame is whole; from there on the mbuf begins with an IP header.
+  const std::size_t offset =
+      stage <= Stage::prepare ? std::min<std::size_t>(burst.info[row].l3_offset, mbuf->data_len) : 0;
+  std::memcpy(record.head, rte_pktmbuf_mtod(mbuf, const std::uint8_t*) + offset,
+              std::min(sizeof record.head, mbuf->data_len - offset));
   send(record);
 }
 

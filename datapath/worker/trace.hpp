@@ -25,9 +25,9 @@ struct TraceRecord {
   std::uint8_t verdict;    // Verdict; undecided while on its way
   std::uint8_t kind;       // parse::FrameKind
   std::uint8_t from_host;
-  std::uint8_t head[24];   // first bytes of the frame or packet as it stood
+  std::uint8_t head[40];   // first bytes of the packet as it stood, Ethernet header left out
 };
-static_assert(sizeof(TraceRecord) == 64);
+static_assert(sizeof(TraceRecord) == 80);
 
 inline constexpr std::uint8_t any_port = 0xff;
 

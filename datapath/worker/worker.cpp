@@ -199,7 +199,11 @@ void Worker::sort_by_kind() {
     if (info.kind == parse::FrameKind::invalid) {
       finish(row, info.reason);
     } else if (info.link_group) {
-      punt_to_host(row);
+      const bool ip = info.kind != parse::FrameKind::not_ip;
+      if (ip && is_routable_multicast(destination_of(l3_[row], info.family), info.family))
+        finish(row, Verdict::MULTICAST_NOT_FORWARDED);
+      else
+        punt_to_host(row);
     } else if (std::memcmp(frame, mac.data(), mac.size()) != 0) {
       finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
@@ -233,17 +237,19 @@ void Worker::finish(unsigned row, Verdict verdict) {
 bool Worker::make_exclusive(unsigned row) {
   rte_mbuf* mbuf = burst_.mbuf[row];
   if (rte_mbuf_refcnt_read(mbuf) == 1 && RTE_MBUF_DIRECT(mbuf) && rte_pktmbuf_is_contiguous(mbuf)) return true;
+  if (!fits_one_buffer(row)) return false;
   const auto offset = l3_[row] - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
   rte_mbuf* copy = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, mbuf->pkt_len);
   if (copy == nullptr) return false;
-  if (!rte_pktmbuf_is_contiguous(copy)) {
-    rte_pktmbuf_free(copy);
-    return false;
-  }
   rte_pktmbuf_free(mbuf);
   burst_.mbuf[row] = copy;
   l3_[row] = rte_pktmbuf_mtod(copy, std::uint8_t*) + offset;
   return true;
+}
+
+bool Worker::fits_one_buffer(unsigned row) const {
+  const unsigned room_bytes = rte_pktmbuf_data_room_size(shared_.buffers) - RTE_PKTMBUF_HEADROOM;
+  return burst_.mbuf[row]->pkt_len <= room_bytes;
 }
 
 }  // namespace espgate::worker

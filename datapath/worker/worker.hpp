@@ -133,6 +133,7 @@ class Worker {
   void settle(unsigned row, Verdict verdict);  // counts the verdict; the mbuf is somebody else's now
   void finish(unsigned row, Verdict verdict);  // the same, and the mbuf is freed at the end of the burst
   bool make_exclusive(unsigned row);           // one direct, contiguous segment of reference count 1
+  bool fits_one_buffer(unsigned row) const;    // or no copy of it can be contiguous
   port::Port& in_port() { return *shared_.ports[burst_.port]; }
 
   Shared& shared_;

@@ -2,13 +2,16 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <new>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <rte_devargs.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_log.h>
 #include <rte_malloc.h>
 
 namespace espgate::port {
@@ -22,6 +25,18 @@ std::uint64_t free_hugepage_mb() {
     if (file >> pages) total_mb += pages * page_mb;
   }
   return total_mb;
+}
+
+// The first of `vdevs` that no driver of DPDK's takes, by its name without arguments; "" if there is none.
+std::string device_without_driver(const std::vector<std::string>& vdevs) {
+  rte_log_set_level_pattern("lib.*", RTE_LOG_EMERG);  // DPDK has said so already
+  for (const auto& vdev : vdevs) {
+    rte_devargs parsed{};
+    const bool known = rte_devargs_parse(&parsed, vdev.c_str()) == 0;
+    if (!known) return vdev.substr(0, vdev.find(','));
+    rte_devargs_reset(&parsed);
+  }
+  return {};
 }
 
 class DpdkMemory : public std::pmr::memory_resource {
@@ -80,13 +95,27 @@ Expected<void> start_eal(const EalOptions& options) {
 
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
-  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0)
-    return Error{fmt::format("DPDK did not start: {}", rte_strerror(rte_errno)),
+  if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
+    const auto reason = rte_errno;
+    std::error_code ignored;
+    std::filesystem::remove(rte_eal_get_runtime_dir(), ignored);
+    if (const auto unknown = device_without_driver(options.vdevs); !unknown.empty())
+      return Error{fmt::format("DPDK has no driver for the device {}", unknown),
+                   "name a PCI address such as \"0000:3b:00.0\", or a virtual device such as "
+                   "\"net_af_packet0,iface=eth1\""};
+    return Error{fmt::format("DPDK did not start: {}", rte_strerror(reason)),
                  fmt::format("its messages above say more; it was started as `{}`", fmt::join(arguments, " "))};
+  }
   return {};
 }
 
-void stop_eal() { rte_eal_cleanup(); }
+// EAL leaves its run-time folder behind, which --in-memory keeps empty.
+void stop_eal() {
+  const std::filesystem::path folder = rte_eal_get_runtime_dir();
+  rte_eal_cleanup();
+  std::error_code ignored;
+  std::filesystem::remove(folder, ignored);
+}
 
 std::pmr::memory_resource& dpdk_memory() {
   static DpdkMemory memory;

@@ -1,6 +1,9 @@
 #include "drivers/port/open_port.hpp"
 
 #include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
@@ -25,6 +28,17 @@ Error device_error(const std::string& port, const std::string& device, const cha
 int on_removal(std::uint16_t, rte_eth_event_type, void* port, void*) {
   static_cast<Port*>(port)->present.store(false, std::memory_order_relaxed);
   return 0;
+}
+
+// Up and with carrier, as the kernel sees it: DPDK's drivers on kernel interfaces always say up.
+bool interface_runs(const std::string& interface) {
+  ifreq request{};
+  interface.copy(request.ifr_name, IFNAMSIZ - 1);
+  const int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (probe < 0) return true;
+  const bool answered = ioctl(probe, SIOCGIFFLAGS, &request) == 0;
+  close(probe);
+  return answered && (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
 }
 
 }  // namespace
@@ -136,7 +150,8 @@ bool OpenPort::refresh_link() {
 
   rte_eth_link link{};
   const bool was_up = link_.up;
-  link_.up = is_present && rte_eth_link_get_nowait(port_.ethdev, &link) == 0 && link.link_status != 0;
+  link_.up = is_present && rte_eth_link_get_nowait(port_.ethdev, &link) == 0 && link.link_status != 0 &&
+             (interface_.empty() || interface_runs(interface_));
   link_.speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
   link_.full_duplex = link.link_duplex != 0;
   port_.up.store(link_.up, std::memory_order_relaxed);

@@ -114,8 +114,18 @@ class ForwardingDrops(case.GatewayCase):
 
     @fires("MULTICAST_NOT_FORWARDED")
     def test_326(self):
-        self.expect("MULTICAST_NOT_FORWARDED", self.packet(destination="239.1.2.3"),
-                    self.packet(6, destination="ff0e::1234"))
+        groups = [self.packet(destination="239.1.2.3"), self.packet(6, destination="ff0e::1234")]
+        self.expect("MULTICAST_NOT_FORWARDED", *groups)
+        macs = ("01:00:5e:01:02:03", "33:33:00:00:12:34")
+        self.expect_frames("MULTICAST_NOT_FORWARDED", "inside", *(
+            packets.ethernet(mac, self.testbed.inside.mac, packet) for mac, packet in zip(macs, groups)))
+
+    def test_multicast_of_the_link_is_the_kernels(self):
+        before = self.settled()
+        self.testbed.send_frames("inside", [packets.ethernet(
+            "01:00:5e:00:00:05", self.testbed.inside.mac, self.packet(destination="224.0.0.5", ttl=1))])
+        moved = self.settled().since(before)
+        self.assertEqual((moved.drops, moved.outcomes["host"]), ({}, 1))
 
     @fires("PORT_DOWN")
     def test_zy_331_port_down(self):

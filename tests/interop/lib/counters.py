@@ -9,13 +9,15 @@ _OUTCOMES = ("tx", "host", "control", "consumed", "drops")
 class Counters:
     """Sums over all workers.
 
-    outcomes: what became of packets, by kind. drops: {reason: count}. A reason's count is read a moment
+    outcomes: what became of packets, by kind. control_drops: what the control core could not hand on
+    between workers and kernel; the workers have given these packets a verdict. drops: {reason: count}. A reason's count is read a moment
     after the sums, so compare counters only when the traffic has settled.
     """
 
     received: int
     from_host: int
     outcomes: dict
+    control_drops: int
     drops: dict
     buffers_in_use: int
     holds: bool
@@ -30,6 +32,7 @@ class Counters:
             received=sum(side["received"] for side in sides),
             from_host=sum(side["from_host"] for side in sides),
             outcomes={kind: sum(side[kind] for side in sides) for kind in _OUTCOMES},
+            control_drops=workers["control"]["conservation"]["drops"],
             drops={reason["name"]: reason["packets"] for reason in reasons},
             buffers_in_use=ask("show", "status")["buffers"]["in_use"],
             holds=all(side["holds"] for side in sides) and workers["control"]["conservation"]["holds"])
@@ -51,5 +54,5 @@ class Counters:
         """What moved; of the drop reasons only those that did."""
         drops = {name: count - before.of(name) for name, count in self.drops.items() if count != before.of(name)}
         outcomes = {kind: self.outcomes[kind] - before.outcomes[kind] for kind in _OUTCOMES}
-        return Counters(self.received - before.received, self.from_host - before.from_host, outcomes, drops,
-                        self.buffers_in_use - before.buffers_in_use, self.holds)
+        return Counters(self.received - before.received, self.from_host - before.from_host, outcomes,
+                        self.control_drops - before.control_drops, drops, self.buffers_in_use - before.buffers_in_use, self.holds)

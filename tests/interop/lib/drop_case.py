@@ -1,13 +1,10 @@
 """Drop reasons of IPsec: the connections and packets that their tests share."""
 
-import os
-
 from . import case, configuration, packets
 from .encapsulation import wrap
-from .esp import GcmSa
+from .esp import GcmSa, keymat
 from .testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, standard_ports
 
-KEYMAT = os.urandom(20)
 # Connections by their number, which is also in their SPIs (0x1000 + n, 0x2000 + n) and networks.
 PLAIN4, PLAIN6, UDP4, KEYLESS, NOWHERE4, NOWHERE6, DELETED = range(1, 8)
 
@@ -23,8 +20,8 @@ def host(number, version):
 def _connection(number, version=4, remote=None, outbound=True, **settings):
     return configuration.connection(
         f"c{number}", OUTSIDE.gateway[version], remote or OUTSIDE.host[version], INSIDE_NETWORKS.values(),
-        [network(number, 4), network(number, 6)], inbound=(0x1000 + number, KEYMAT),
-        outbound=(0x2000 + number, KEYMAT[::-1]) if outbound else None, **settings)
+        [network(number, 4), network(number, 6)], inbound=(0x1000 + number, keymat(0x1000 + number)),
+        outbound=(0x2000 + number, keymat(0x2000 + number)) if outbound else None, **settings)
 
 
 class EspDropCase(case.GatewayCase):
@@ -47,7 +44,8 @@ class EspDropCase(case.GatewayCase):
     def esp(self, number=PLAIN4, payload=None, next_header=packets.IPV4, **odd):
         type(self).sequence += 1
         payload = self.inner(number) if payload is None else payload
-        return GcmSa(0x1000 + number, KEYMAT).seal(payload, next_header, odd.pop("sequence", self.sequence), **odd)
+        sa = GcmSa(0x1000 + number, keymat(0x1000 + number))
+        return sa.seal(payload, next_header, odd.pop("sequence", self.sequence), **odd)
 
     def outer(self, esp, version=4, udp=False, source=None, destination=None, **fields):
         return wrap(esp, source or OUTSIDE.host[version], destination or OUTSIDE.gateway[version],

@@ -3,6 +3,7 @@ gateway, nor with scapy, which serves as the other oracle. It also builds what n
 """
 
 import dataclasses
+import hashlib
 import os
 import struct
 
@@ -13,6 +14,14 @@ ICV_BYTES = 16
 IV_BYTES = 8
 HEADER_BYTES = 8
 NAT_T_PORT = 4500
+
+
+_RUN_SEED = os.urandom(16)
+
+
+def keymat(spi, key_bytes=16):
+    """Key and salt of the SA with this SPI: of its own, because AES-GCM breaks when SAs share one."""
+    return hashlib.sha512(_RUN_SEED + struct.pack("!I", spi)).digest()[:key_bytes + 4]
 
 
 class BadEsp(Exception):

@@ -51,6 +51,7 @@ class Gateway:
         if not isinstance(settings, str):
             settings = dict(settings, socket=str(self.socket))
             settings.setdefault("hugepages", hugepages_free() >= 128)
+            self.settings = settings
             settings = configuration.text(settings)
         self.file.write_text(settings)
         self.file.chmod(0o600)
@@ -87,8 +88,16 @@ class Gateway:
         code, _, _ = self.ctl("show", "ports")
         return code == 0
 
+    def cpu_s(self):
+        """Processor time of the control thread so far."""
+        fields = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def alive(self):
         return self._process is not None and self._process.poll() is None
+
+    def send_signal(self, number):
+        self._process.send_signal(number)
 
     def stop(self, with_signal=signal.SIGTERM):
         """Asks it to end; raises unless it ends in time with exit code 0."""

@@ -1,5 +1,6 @@
 """A raw Ethernet port: one end of a virtual cable as frames in and frames out."""
 
+import errno
 import select
 import socket
 import struct
@@ -36,14 +37,19 @@ class Wire:
                     self._socket.send(frame)
                     break
                 except (BlockingIOError, OSError) as error:
-                    if error.errno not in (11, 105):  # EAGAIN, ENOBUFS: the queue is full for a moment
+                    if error.errno not in (errno.EAGAIN, errno.ENOBUFS):  # the queue is full for a moment
                         raise
                     time.sleep(0.0005)
 
     def receive(self, timeout_s=2.0):
         """The next frame, or None."""
         ready, _, _ = select.select([self._socket], [], [], timeout_s)
-        return self._read() if ready else None
+        try:
+            return self._read() if ready else None
+        except OSError as error:
+            if error.errno != errno.ENETDOWN:  # the device went: nothing more comes
+                raise
+            return None
 
     def expect(self, accept, timeout_s=2.0):
         """The first frame for which accept(frame) holds, or None. Others are thrown away."""
