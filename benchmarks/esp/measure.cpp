@@ -59,7 +59,7 @@ class Measurement {
     }
     check(before, run_packets);
     drain_samples();
-    note_stages();
+    last_stages_ = read_stages();
     return static_cast<double>(cycles) / run_packets;
   }
 
@@ -81,7 +81,9 @@ class Measurement {
     while (position_ != 0) port_run();
   }
 
-  // Cycles a packet of each stage: the median over all worker runs since the last call.
+  // Of the worker run just made.
+  void note_stages() { stages_of_runs_.push_back(last_stages_); }
+  // The median over all noted runs since the last call.
   StageCycles take_stages() {
     StageCycles result{};
     for (std::size_t stage = 0; stage < worker::stage_count; ++stage) {
@@ -127,7 +129,8 @@ class Measurement {
     }
   }
 
-  void note_stages() {
+  // Cycles a packet of each stage since the last call.
+  StageCycles read_stages() {
     StageCycles cycles{};
     for (std::size_t stage = 0; stage < worker::stage_count; ++stage) {
       const auto& reading = worker_->clock().readings()[stage];
@@ -137,7 +140,7 @@ class Measurement {
             static_cast<double>(reading.cycles.value() - cycles_before) / static_cast<double>(packets);
       stages_before_[stage] = {reading.cycles.value(), reading.packets.value()};
     }
-    stages_of_runs_.push_back(cycles);
+    return cycles;
   }
 
   const Scene& scene_;
@@ -150,6 +153,7 @@ class Measurement {
   unsigned buffers_before_;
   std::size_t position_ = 0;  // the frame that comes next
   std::array<std::pair<std::uint64_t, std::uint64_t>, worker::stage_count> stages_before_{};
+  StageCycles last_stages_{};
   std::vector<StageCycles> stages_of_runs_;
 };
 
@@ -168,7 +172,8 @@ std::vector<Result> measure(const Scene& scene, const Load& load, Gateway& gatew
     if (in) gateway.set_replay(replay);
     measurement.rewind();
     Result result{scene, load, replay, measurement.traffic().mean_inner_bytes(), {}, {}, {}, {}};
-    result.total = Runs(runs).measure([&] { return measurement.worker_run(replay); });
+    result.total = Runs(runs).measure([&] { return measurement.worker_run(replay); },
+                                      [&] { measurement.note_stages(); });
     result.stages = measurement.take_stages();
     result.port = Runs(runs).measure([&] { return measurement.port_run(); });
     if (load.kind == Kind::esp) result.ceiling = measure_ceiling(scene, measurement.traffic(), gateway, runs);

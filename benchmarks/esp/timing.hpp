@@ -19,17 +19,24 @@ std::uint64_t context_switches();
 class Runs {
  public:
   explicit Runs(unsigned wanted) : wanted_(wanted) {}
-  // `run()` does one run and returns cycles a packet; the first one only warms up.
-  template <typename Run>
-  Distribution measure(Run run) {
+  // `run()` does one run and returns cycles a packet; the first one only warms up. `counted()` is called
+  // after each run that nothing interrupted.
+  template <typename Run, typename Counted>
+  Distribution measure(Run run, Counted counted) {
     begin();
     run();
     while (!enough()) {
       const auto before = context_switches();
       const double cycles = run();
-      add(cycles, context_switches() != before);
+      const bool interrupted = context_switches() != before;
+      add(cycles, interrupted);
+      if (!interrupted) counted();
     }
     return result();
+  }
+  template <typename Run>
+  Distribution measure(Run run) {
+    return measure(run, [] {});
   }
 
  private:
