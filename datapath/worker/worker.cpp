@@ -178,8 +178,8 @@ void Worker::parse() {
       info.kind = parse::FrameKind::invalid;
       info.reason = Verdict::ETH_VLAN_UNKNOWN;
     } else {
-      info = parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
-                                stripped || burst_.from_host ? parse::Vlans{0} : port.vlan);
+      parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
+                         stripped || burst_.from_host ? parse::Vlans{0} : port.vlan, info);
     }
     l3_[row] = frame + info.l3_offset;
     burst_.family[row] = info.family;
