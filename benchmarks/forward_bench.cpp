@@ -49,8 +49,7 @@ std::vector<net::Prefix> sites(net::Family family, std::size_t count) {
     }
   }
   std::ranges::sort(prefixes);
-  const auto rest = std::ranges::unique(prefixes);
-  prefixes.erase(rest.begin(), rest.end());
+  prefixes.erase(std::unique(prefixes.begin(), prefixes.end()), prefixes.end());
   std::ranges::shuffle(prefixes, random);
   return prefixes;
 }

@@ -36,6 +36,13 @@ std::string two_columns(std::string_view title, const std::vector<Line>& lines) 
   return text;
 }
 
+// The path and the positional arguments: an overview is no place for options.
+std::string words_of(const Command& command) {
+  std::string text{command.path};
+  for (const auto& argument : command.arguments) text += fmt::format(" {}", argument.value_name);
+  return text;
+}
+
 json parameters_json(std::span<const Parameter> parameters, std::string_view prefix) {
   json all = json::array();
   for (const auto& parameter : parameters) {
@@ -52,7 +59,7 @@ json parameters_json(std::span<const Parameter> parameters, std::string_view pre
 std::string help_text(std::span<const std::string> path) {
   std::vector<Line> lines;
   for (const auto* entry : commands_under(path))
-    lines.push_back({usage(*entry), std::string(entry->summary)});
+    lines.push_back({words_of(*entry), std::string(entry->summary)});
   std::string text = "usage: espgatectl [--socket PATH] [--json] COMMAND...\n";
   text += two_columns("Commands (words may be abbreviated: `sh dr ip`)", lines);
   if (path.empty()) text += two_columns("Options", option_lines(global_options));

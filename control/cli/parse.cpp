@@ -248,8 +248,7 @@ std::vector<std::string_view> next_words(std::span<const std::string> path) {
     if (all.size() > path.size()) words.push_back(all[path.size()]);
   }
   std::ranges::sort(words);
-  const auto repeated = std::ranges::unique(words);
-  words.erase(repeated.begin(), repeated.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
   return words;
 }
 

@@ -45,7 +45,7 @@ std::string text_at(const json& object, std::string_view path) {
 
 std::uint64_t count_at(const json& object, std::string_view path) {
   const json& value = at(object, path);
-  return value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+  return value.is_number_integer() && value >= 0 ? value.get<std::uint64_t>() : 0;
 }
 
 const json& array_at(const json& object, std::string_view path) {

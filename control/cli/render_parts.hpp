@@ -11,7 +11,7 @@ namespace espgate::cli {
 // The value at `path` ("rx.packets") as text: "-" when it is null or missing, "yes"/"no" for booleans, an
 // array's elements joined by ", ". Control characters become "?", so that no value commands the terminal.
 std::string text_at(const nlohmann::json& object, std::string_view path);
-// The same as a count, 0 when it is no number.
+// The same as a count, 0 when it is no integer or negative.
 std::uint64_t count_at(const nlohmann::json& object, std::string_view path);
 // An array to go through: empty when it is missing or something else.
 const nlohmann::json& array_at(const nlohmann::json& object, std::string_view path);

@@ -92,8 +92,8 @@ std::string render_sas(const json& arguments, const json& result, bool color) {
 }
 
 std::string render_spi(const json& result, bool) {
-  std::string text = fmt::format("SPI {}: {}\n", text_at(result, "spi"), text_at(result, "state"));
-  text += detail_line("", text_at(result, "explanation"));
+  std::string text = fmt::format("SPI {} is {}: {}\n", text_at(result, "spi"), text_at(result, "state"),
+                                 text_at(result, "explanation"));
   text += detail_line("connection", text_at(result, "connection"));
   text += detail_line("direction", text_at(result, "direction"));
   text += detail_line("local", text_at(result, "local"));

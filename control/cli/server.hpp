@@ -50,7 +50,7 @@ struct ServerOptions {
   std::chrono::milliseconds idle{30'000};   // a client that asks nothing is dropped
   std::chrono::milliseconds stall{30'000};  // a client that does not read its answer is dropped
   // One line for the log: requests that change something, clients that were dropped.
-  std::function<void(const std::string&)> log;
+  std::function<void(const std::string&)> log{};
 };
 
 class Server {

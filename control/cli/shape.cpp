@@ -22,8 +22,10 @@ std::string object_difference(const json& expected, const json& actual, const st
 std::string difference(const json& expected, const json& actual, const std::string& at) {
   if (actual.is_null()) return {};
   const bool numbers = expected.is_number() && actual.is_number();
-  const bool integer_lost = expected.is_number_integer() && actual.is_number_float();
-  if ((expected.type() != actual.type() && !numbers) || integer_lost) {
+  if (numbers && expected.is_number_integer() && actual.is_number_float()) {
+    return at + ": a fraction instead of an integer";
+  }
+  if (expected.type() != actual.type() && !numbers) {
     return at + ": " + actual.type_name() + " instead of " + expected.type_name();
   }
   if (expected.is_object()) return object_difference(expected, actual, at);

@@ -36,6 +36,12 @@ std::size_t edits(std::string_view a, std::string_view b) {
 
 std::string suggest(std::string_view word, std::span<const std::string_view> candidates) {
   if (word.empty() || word.size() > longest_word) return {};
+  for (const auto candidate : candidates) {
+    if (word.size() > 2 && candidate.size() >= word.size() &&
+        edits(word, candidate.substr(0, word.size())) == 0) {
+      return std::string(candidate);
+    }
+  }
   std::string_view best;
   std::size_t fewest = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const auto candidate : candidates) {

@@ -7,8 +7,8 @@
 
 namespace espgate::cli {
 
-// The candidate with the fewest edits (insert, delete, replace, swap neighbours; case ignored), or "" when
-// none is within a third of the word's length.
+// The first candidate that `word` begins, or else the one with the fewest edits (insert, delete, replace,
+// swap neighbours); "" when none is within a third of the word's length. Case is ignored.
 std::string suggest(std::string_view word, std::span<const std::string_view> candidates);
 
 }  // namespace espgate::cli

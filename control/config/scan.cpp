@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
-#include <limits>
 #include <optional>
 #include <string_view>
 
+#include "control/config/literals.hpp"
 #include "control/config/read_file.hpp"
 #include "control/config/words.hpp"
 
@@ -20,58 +19,8 @@ constexpr std::size_t most_files = 1000;
 constexpr std::size_t most_include_depth = 10;
 constexpr std::size_t most_nesting = 32;
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool is_word(char c) {
-  return is_letter(c) || is_digit(c) || c == '-' || c == '+' || c == '_' || c == '.' || c == '*';
-}
-
 char closing(char opening) {
   return opening == '{' ? '}' : opening == '(' ? ')' : ']';
-}
-
-bool all_of(std::string_view text, bool (*is)(char)) {
-  return !text.empty() && std::ranges::all_of(text, is);
-}
-
-bool is_hex_digit(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-// An integer literal as libconfig is to read it: with the suffix L, and with the nearest 64-bit value in
-// place of one that has no place there. nullopt: not an integer.
-std::optional<std::string> integer_literal(std::string_view word) {
-  for (int i = 0; i < 2 && word.ends_with('L'); ++i) word.remove_suffix(1);
-  auto digits = word;
-  const bool negative = digits.starts_with('-');
-  if (negative || digits.starts_with('+')) digits.remove_prefix(1);
-  int base = 10;
-  if (word == digits && (digits.starts_with("0x") || digits.starts_with("0X"))) {
-    base = 16;
-    digits.remove_prefix(2);
-  }
-  if (!all_of(digits, base == 16 ? is_hex_digit : is_digit)) return std::nullopt;
-  long long value = 0;
-  const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
-  if (failure != std::errc{}) value = std::numeric_limits<long long>::max();
-  return base == 16 ? fmt::format("{:#x}L", value) : fmt::format("{}{}L", negative ? "-" : "", value);
-}
-
-bool is_float_literal(std::string_view word) {
-  if (word.starts_with('-') || word.starts_with('+')) word.remove_prefix(1);
-  if (word.empty() || !(is_digit(word[0]) || word[0] == '.')) return false;
-  double value = 0;
-  const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), value);
-  return failure == std::errc{} && end == word.data() + word.size();
-}
-
-bool is_name(std::string_view word) {
-  return is_letter(word[0]) &&
-         std::ranges::none_of(word, [](char c) { return c == '.' || c == '+' || c == '*'; });
 }
 
 class Scanner {
@@ -229,7 +178,7 @@ void Scanner::next_token() {
   if (rest_.starts_with("/*")) return skip_block_comment();
   if (c == '"') return string_token();
   if (c == '@') return include_directive();
-  if (is_word(c)) return word_token();
+  if (is_word_character(c)) return word_token();
   rest_.remove_prefix(1);
   switch (c) {
     case '=':
@@ -299,7 +248,8 @@ void Scanner::string_token() {
 
 void Scanner::word_token() {
   flush_name();
-  const auto length = static_cast<std::size_t>(std::ranges::find_if_not(rest_, is_word) - rest_.begin());
+  const auto length =
+      static_cast<std::size_t>(std::ranges::find_if_not(rest_, is_word_character) - rest_.begin());
   const auto word = rest_.substr(0, length);
   rest_.remove_prefix(length);
   if (is_name(word)) {

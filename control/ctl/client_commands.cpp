@@ -25,8 +25,7 @@ std::vector<std::string> ask_names(const std::string& socket, cli::CommandId id,
     if (item.is_object() && item.contains(key) && item[key].is_string()) names.push_back(item[key]);
   }
   std::ranges::sort(names);
-  const auto repeated = std::ranges::unique(names);
-  names.erase(repeated.begin(), repeated.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 

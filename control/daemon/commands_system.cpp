@@ -141,7 +141,7 @@ json policies_json(const Services& services) {
       if (policy.decision.is_protect())
         item["spi"] = cli::spi_text(services.gateway->sas().outbound(policy.decision.outbound_sa()).spi);
     } else {
-      item["action"] = policy.decision.value == forward::Decision::bypass().value ? "bypass" : "discard";
+      item["action"] = policy.decision == forward::Decision::bypass() ? "bypass" : "discard";
     }
     policies.push_back(std::move(item));
   }

@@ -6,6 +6,7 @@
 // - Of several routes to a prefix the lowest metric wins that has a live next hop on a port.
 // - Of several next hops the first wins whose interface has carrier; if none has, the first that is up.
 //   Flows are not spread over equal paths.
+// - A gateway that does not answer does not disqualify its route, as in a kernel that forwards.
 // - What the kernel reaches through an interface that is no port has no route here: the packet is dropped
 //   and counted rather than sent where the kernel would not send it.
 // - Multicast and broadcast are the kernel's. IPv6 link-local destinations are never forwarded

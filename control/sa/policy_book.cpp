@@ -8,7 +8,7 @@ PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferen
 Expected<void> PolicyBook::set(const net::Prefix& destination, forward::Decision decision) {
   const auto found = policies_.find(destination);
   const auto before = found == policies_.end() ? forward::Decision{} : found->second;
-  if (before.value == decision.value) return {};
+  if (before == decision) return {};
   if (auto done = sink_.set(destination, decision); !done) return done;
   if (decision.is_protect()) ++references_[decision.outbound_sa()];
   if (found == policies_.end()) {

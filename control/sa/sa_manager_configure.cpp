@@ -51,6 +51,11 @@ struct KeyedParameters : SaParameters {
     local_port = connection.local_port;
     remote_port = connection.remote_port;
     extended_sequence = connection.extended_sequence;
+    // Every pair of networks that one packet can lie in. Outbound SAs know them too: they tell which
+    // cleartext from the peer's side should have come in protected.
+    for (const auto& ours : connection.local_networks)
+      for (const auto& theirs : connection.remote_networks)
+        if (ours.address.family == theirs.address.family) selectors.push_back({ours, theirs});
   }
   KeyedParameters(const KeyedParameters&) = delete;
   KeyedParameters& operator=(const KeyedParameters&) = delete;
@@ -200,14 +205,17 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
   }
   KeyedParameters parameters(wanted, *wanted.inbound);
   parameters.window_packets = wanted.replay_window_packets;
-  for (const auto& local : wanted.local_networks)
-    for (const auto& remote : wanted.remote_networks) parameters.selectors.push_back({local, remote});
   const auto mark = fingerprint(parameters);
   if (current != no_sa && mark == connection->inbound_mark) return;
   result.changed = true;
   if (inbound_.full()) {
     result.errors.push_back(no_inbound_room);
     result.again = Again::store_full;
+    return;
+  }
+  // Before the SPI is taken from the SA that has it.
+  if (auto valid = validate_inbound(parameters); !valid) {
+    result.errors.push_back({"inbound: " + valid.error().what, valid.error().remedy});
     return;
   }
   std::uint64_t seen = 0;

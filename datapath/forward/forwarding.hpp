@@ -39,24 +39,21 @@ static_assert(sizeof(Hop) == 64);
 using HopIndex = std::uint32_t;
 inline constexpr HopIndex no_route_hop = 0;
 
-// What outbound policy says of a destination.
+// What outbound policy says of a destination: one word, as the lookup tables hold it.
 struct Decision {
-  enum class Action : std::uint32_t {
-    none = 0,
-    bypass = 1,
-    discard = 2,
-    protect_without_sa = 3,
-    protect = 16
-  };
-  std::uint32_t value = 0;
+  std::uint32_t value = 0;  // 0: no policy names the destination
 
-  static Decision bypass() { return {1}; }
-  static Decision discard() { return {2}; }
-  static Decision protect(std::uint32_t outbound_sa) { return {16 + outbound_sa}; }
-  static Decision protect_without_sa() { return {3}; }
-  bool is_protect() const { return value >= 16; }
-  bool demands_protection() const { return value >= 3; }
-  std::uint32_t outbound_sa() const { return value - 16; }
+  static constexpr std::uint32_t first_sa = 16;  // from here on: protect, by outbound SA value - first_sa
+
+  static constexpr Decision none() { return {0}; }
+  static constexpr Decision bypass() { return {1}; }
+  static constexpr Decision discard() { return {2}; }
+  static constexpr Decision protect_without_sa() { return {3}; }
+  static constexpr Decision protect(std::uint32_t outbound_sa) { return {first_sa + outbound_sa}; }
+  bool is_protect() const { return value >= first_sa; }
+  bool demands_protection() const { return value >= protect_without_sa().value; }
+  std::uint32_t outbound_sa() const { return value - first_sa; }
+  bool operator==(const Decision&) const = default;
 };
 
 struct Limits {

@@ -71,7 +71,7 @@ void Worker::decide_transit() {
         const auto family = burst_.family[row];
         if (is_multicast(destination_of(l3_[row], family), family)) {
           finish(row, Verdict::MULTICAST_NOT_FORWARDED);
-        } else if (decision.value == forward::Decision{}.value) {
+        } else if (decision == forward::Decision::none()) {
           const bool esp = burst_.info[row].kind == parse::FrameKind::esp;
           finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,
                                       Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
@@ -96,7 +96,7 @@ void Worker::decide_decrypted() {
       destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
       [&](auto in, auto* out) { tables.policy6(in, out); },
       [&](unsigned row, forward::Decision decision) {
-        if (decision.value == forward::Decision{}.value)
+        if (decision == forward::Decision::none())
           unrouted_.add(row);
         else
           apply_decision(row, decision, unrouted_);
@@ -125,7 +125,7 @@ void Worker::decide_from_host() {
       [&](auto in, auto* out) { tables.policy6(in, out); },
       [&](unsigned row, forward::Decision decision) {
         if (decision.is_protect()) strip_frame(row);
-        if (decision.value == forward::Decision{}.value)
+        if (decision == forward::Decision::none())
           raw_.add(row);
         else
           apply_decision(row, decision, raw_);
@@ -137,9 +137,9 @@ void Worker::apply_decision(unsigned row, forward::Decision decision, Lanes& byp
   if (decision.is_protect()) {
     burst_.sa[row] = decision.outbound_sa();
     protect_.add(row);
-  } else if (decision.value == forward::Decision::bypass().value) {
+  } else if (decision == forward::Decision::bypass()) {
     bypassed.add(row);
-  } else if (decision.value == forward::Decision::discard().value) {
+  } else if (decision == forward::Decision::discard()) {
     finish(row, by_family(family, Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP, Verdict::OUT_V6_PKT_HIT_DENY_DROP_SP));
   } else {
     finish(row, by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP));

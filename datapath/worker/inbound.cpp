@@ -186,7 +186,8 @@ void Worker::accept() {
     const auto stripped = operation.text - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
     rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(stripped));
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
-    const Verdict verdict = accept_packet(row, sa);
+    Verdict verdict = commit_sequence(row, sa);
+    if (verdict == Verdict::undecided) verdict = accept_packet(row, sa);
     if (verdict != Verdict::undecided) {
       finish(row, verdict);
       continue;
@@ -201,23 +202,33 @@ void Worker::accept() {
   tracer_.stage(burst_, Stage::accept, decrypted_);
 }
 
-// Steps 5 to 7. Undecided: the inner packet may go on.
+// Step 5. Undecided: the number is new and now taken.
+Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
+  const auto sequence = burst_.sequence[row];
+  if (sa.window_packets == 0) {
+    // Without anti-replay the high half must still be known, for the ICV of packets to come.
+    if (sa.extended_sequence) sa::ReplayWindow::raise_top(sa.top, sequence);
+    return Verdict::undecided;
+  }
+  auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
+  sa::ReplayWindow window(sa.top, sa.cells, sa.window_packets, sa.cell_mask);
+  switch (exclusive_ ? window.commit_exclusive(sequence) : window.commit(sequence)) {
+    case sa::Replay::duplicate:
+      bump(faults.replay);
+      return Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL;
+    case sa::Replay::out_of_window:
+      bump(faults.out_of_window);
+      return Verdict::CD_IN_PKT_OUT_OF_WINDOW;
+    case sa::Replay::fresh:
+      break;
+  }
+  return Verdict::undecided;
+}
+
+// Steps 6 and 7. Undecided: the inner packet may go on.
 Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa) {
   auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
   auto* mbuf = burst_.mbuf[row];
-  if (sa.window_packets != 0) {
-    sa::ReplayWindow window(sa.top, sa.cells, sa.window_packets, sa.cell_mask);
-    const auto sequence = burst_.sequence[row];
-    const auto replay = exclusive_ ? window.commit_exclusive(sequence) : window.commit(sequence);
-    if (replay == sa::Replay::duplicate) {
-      bump(faults.replay);
-      return Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL;
-    }
-    if (replay == sa::Replay::out_of_window) {
-      bump(faults.out_of_window);
-      return Verdict::CD_IN_PKT_OUT_OF_WINDOW;
-    }
-  }
   const auto* text = l3_[row];
   const unsigned text_bytes = mbuf->pkt_len;
   const unsigned pad_bytes = text[text_bytes - 2];

@@ -92,6 +92,7 @@ class Worker {
   bool prepare_packet(unsigned row, sa::InboundSa& sa);
   void decrypt();
   void accept();
+  Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
   Verdict accept_packet(unsigned row, sa::InboundSa& sa);
 
   void resolve_missed();          // missed.cpp: missed_ -> transit_

@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int datagrams_per_call = 64;
+constexpr int datagrams_per_call = 8;
 constexpr auto start_timeout = 10s;
 // How long the kernel may need to finish what it announced.
 constexpr auto second_look_after = 200ms;

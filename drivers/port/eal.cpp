@@ -67,13 +67,13 @@ Expected<void> start_eal(const EalOptions& options) {
   std::string lcores = fmt::format("0@{}", options.control_cpu);
   for (std::size_t worker = 0; worker < options.worker_cpus.size(); ++worker)
     lcores += fmt::format(",{}@{}", worker + 1, options.worker_cpus[worker]);
-  // --in-memory: nothing of ours is left in a file system, however we end.
-  std::vector<std::string> arguments{"espgated",  "--lcores",      lcores,           "--in-memory",
-                                     "--no-telemetry", "--file-prefix", options.instance, "--log-level",
+  std::vector<std::string> arguments{"espgated",  "--lcores",      lcores, "--no-telemetry", "--file-prefix", options.instance, "--log-level",
                                      "lib.*:error", "--log-level", "pmd.*:error"};
-  if (!options.hugepages) {
-    arguments.insert(arguments.end(), {"--no-huge", "-m", std::to_string(options.memory_mb)});
-  }
+  // Either way nothing of ours is left in a file system, however we end.
+  if (options.hugepages)
+    arguments.emplace_back("--in-memory");
+  else
+    arguments.insert(arguments.end(), {"--no-huge", "--no-shconf", "-m", std::to_string(options.memory_mb)});
   if (options.pci_addresses.empty()) arguments.emplace_back("--no-pci");
   for (const auto& address : options.pci_addresses) arguments.insert(arguments.end(), {"-a", address});
   for (const auto& vdev : options.vdevs) arguments.insert(arguments.end(), {"--vdev", vdev});

@@ -273,21 +273,21 @@ std::string all(const std::vector<Problem>& problems) {
 // `first_line` is line 1 of the file.
 void check(std::span<const Case> cases, std::string_view first_line) {
   const test::Folder folder;
-  for (const auto& [text, line, path, message, remedy] : cases) {
-    const auto file = folder.write("espgate.conf", fmt::format("{}{}\n", first_line, text));
+  for (const auto& expected : cases) {
+    const auto file = folder.write("espgate.conf", fmt::format("{}{}\n", first_line, expected.text));
     const auto result = load(file);
-    INFO(text);
+    INFO(expected.text);
     INFO(all(result.errors));
     CHECK_FALSE(result.configuration);
     const auto found = std::ranges::find_if(result.errors, [&](const Problem& problem) {
-      return problem.path == path && problem.message.find(message) != std::string::npos;
+      return problem.path == expected.path && problem.message.find(expected.message) != std::string::npos;
     });
     CHECK(found != result.errors.end());
     if (found == result.errors.end()) continue;
     CHECK(found->file == file);
-    CHECK(found->line == line);
+    CHECK(found->line == expected.line);
     CHECK_FALSE(found->remedy.empty());
-    CHECK_THAT(found->remedy, Catch::Contains(std::string(remedy)));
+    CHECK_THAT(found->remedy, Catch::Contains(std::string(expected.remedy)));
   }
 }
 

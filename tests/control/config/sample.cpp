@@ -4,6 +4,12 @@
 
 #include <cstdint>
 
+// libconfig 1.5 loses the last text before a syntax error. Only the leak checker of a sanitizer build asks.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() {
+  return "leak:strbuf_append\n";
+}
+
 namespace espgate::config::test {
 namespace {
 

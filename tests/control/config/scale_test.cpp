@@ -1,6 +1,6 @@
 // 100,000 connections: loaded and checked in seconds, and the checks still see one among all.
 #include <catch2/catch.hpp>
-#include <chrono>
+#include <ctime>
 
 #include "control/config/load.hpp"
 #include "tests/control/config/sample.hpp"
@@ -13,17 +13,17 @@ TEST_CASE("100,000 connections load and are checked in seconds") {
   auto text = test::generated(count);
   auto file = folder.write("espgate.conf", text);
 
-  const auto begin = std::chrono::steady_clock::now();
+  const auto begin = std::clock();
   auto result = load(file);
-  const auto took = std::chrono::steady_clock::now() - begin;
+  const auto took_s = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
   for (const auto& error : result.errors) FAIL_CHECK(error.text());
   REQUIRE(result.configuration);
   CHECK(result.configuration->connections.size() == count);
   CHECK(result.configuration->connections.back().inbound->spi == 0x1000 + count - 1);
   CHECK(result.configuration->connections.back().line == count + 3);
-  WARN("loaded in " << std::chrono::duration<double>(took).count() << " s");
-  // Generous, for sanitizers and busy machines; anything quadratic takes minutes.
-  CHECK(took < std::chrono::seconds(60));
+  WARN("loaded in " << took_s << " s of CPU time");
+  // Generous, for sanitizers; anything quadratic takes minutes.
+  CHECK(took_s < 60);
   result = {};
 
   // The last connection takes the SPI and the key of the first.

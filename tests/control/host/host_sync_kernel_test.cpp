@@ -70,37 +70,42 @@ std::string kind_and_way(const std::string& kind, const std::string& device = {}
   return kind + (device.empty() ? "" : " dev " + device) + (via.empty() ? "" : " via " + via);
 }
 
-// The kernel's own answer, in one word for what the datapath should do. Refused look-ups are "drop".
+// Where the bracket that opens at `open` closes.
+std::size_t closing_bracket(const std::string& text, std::size_t open) {
+  int depth = 0;
+  for (std::size_t at = open; at < text.size(); ++at) {
+    if (text[at] == '[') ++depth;
+    if (text[at] == ']' && --depth == 0) return at;
+  }
+  FAIL("unbalanced JSON: " + text);
+  return std::string::npos;
+}
+
+std::string meaning_of(const nlohmann::json& answer) {
+  const std::string type = answer.value("type", "unicast");
+  if (type == "local" || type == "broadcast" || type == "anycast" || type == "multicast") return "local";
+  const std::string device = answer.value("dev", "");
+  if (type != "unicast" || (device != "outside" && device != "inside")) return "drop";
+  const std::string via = answer.value("gateway", "");
+  // By way of itself and directly are the same way.
+  return kind_and_way("forward", device, via == answer.value("dst", "") ? "" : via);
+}
+
+// The kernel's own answers, in the words of `datapath_says`.
 std::map<std::string, std::string> kernel_says(const std::vector<std::string>& destinations) {
   std::string script;
-  for (const auto& destination : destinations) script += "route get " + destination + "\n";
   std::map<std::string, std::string> result;
-  for (const auto& destination : destinations) result[destination] = "drop";
-  // Answers come one JSON document each; a refusal prints none.
+  for (const auto& destination : destinations) {
+    script += "route get " + destination + "\n";
+    result[destination] = "drop";  // what is refused is not answered
+  }
+  // One JSON document for each answer.
   const std::string text = output_of("printf '" + script + "' | ip -json -force -batch -");
-  std::size_t at = 0;
-  while ((at = text.find('[', at)) != std::string::npos) {
-    const auto end = text.find(']', at);
-    REQUIRE(end != std::string::npos);
-    // "flags":[] nests one level.
-    std::size_t close = at;
-    for (int depth = 0; close < text.size(); ++close) {
-      if (text[close] == '[') ++depth;
-      if (text[close] == ']' && --depth == 0) break;
-    }
-    const auto answers = nlohmann::json::parse(text.substr(at, close - at + 1));
-    for (const auto& answer : answers) {
-      if (!answer.contains("dst")) continue;
-      const std::string device = answer.value("dev", "");
-      const std::string type = answer.value("type", "unicast");
-      std::string says = "drop";
-      if (type == "local" || type == "broadcast" || type == "anycast" || type == "multicast")
-        says = "local";
-      else if (type == "unicast" && (device == "outside" || device == "inside"))
-        says = kind_and_way("forward", device, answer.value("gateway", ""));
-      result[answer["dst"].get<std::string>()] = says;
-    }
-    at = close + 1;
+  for (auto open = text.find('['); open != std::string::npos;) {
+    const auto close = closing_bracket(text, open);
+    for (const auto& answer : nlohmann::json::parse(text.substr(open, close - open + 1)))
+      if (answer.contains("dst")) result[answer["dst"].get<std::string>()] = meaning_of(answer);
+    open = text.find('[', close);
   }
   return result;
 }
@@ -130,11 +135,19 @@ const std::vector<std::string> samples = {
     "203.0.113.5", "198.51.100.1", "fd00::1",    "fd00::2",    "fd01::1",  "fd01::99",
     "fd09::1",     "fd09:0:1::1",  "fd08::1",    "2001:db8::1"};
 
-void require_agreement(const Gateway& gateway) {
-  const auto kernel = kernel_says(samples);
+// The kernel does some things after it has answered the command, such as checking an IPv6 address for
+// duplicates, so disagreement counts only if it lasts.
+void require_agreement(Gateway& gateway) {
+  std::map<std::string, std::string> kernel, datapath;
+  gateway.until([&] {
+    gateway.settle();
+    kernel = kernel_says(samples);
+    for (const auto& destination : samples) datapath[destination] = datapath_says(gateway.sink, destination);
+    return kernel == datapath;
+  });
   for (const auto& destination : samples) {
     INFO(destination);
-    CHECK(datapath_says(gateway.sink, destination) == kernel.at(destination));
+    CHECK(datapath.at(destination) == kernel.at(destination));
   }
 }
 
@@ -229,12 +242,14 @@ void require_neighbours_agree(const Gateway& gateway) {
 }  // namespace
 
 TEST_CASE("After any commands the datapath routes as the kernel does") {
-  const auto seed = GENERATE(1u, 2u, 3u, 4u);
+  const auto seed = GENERATE(range(1u, 4u));
   std::mt19937 random(seed);
   // What an earlier run left on interfaces that outlive the twins.
   run_quietly(
       "ip addr flush dev lo; ip link set lo up; ip route flush table main; ip -6 route flush table main;"
       "ip route del local 10.9.128.0/24 dev lo table local");
+  // As a mere host the kernel would pass over IPv6 routes whose gateway does not answer.
+  run("sysctl -q -w net.ipv6.conf.all.forwarding=1");
   Gateway gateway;
   std::string history = "seed " + std::to_string(seed);
   for (int round = 0; round < 25; ++round) {
@@ -242,7 +257,6 @@ TEST_CASE("After any commands the datapath routes as the kernel does") {
     for (auto left = 1 + random() % 12; left > 0; --left) batch += random_command(random) + "\n";
     run_quietly("printf '" + batch + "' | ip -force -batch -");
     history += "\n" + batch;
-    gateway.settle();
     INFO(history);
     require_agreement(gateway);
     require_neighbours_agree(gateway);

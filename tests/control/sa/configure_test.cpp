@@ -80,6 +80,22 @@ TEST_CASE_METHOD(Started, "a new key under the same SPI replaces the SA at once"
   CHECK(count(Direction::inbound, "retired") == 0);
 }
 
+TEST_CASE_METHOD(Started, "a bad new key under the same SPI leaves the old SA in place") {
+  const auto before = store->find(0x1001);
+  c(1).inbound->keymat = config::Secret({1, 2, 3});
+  CHECK(configure().problems.size() == 1);
+  CHECK(store->find(0x1001) == before);
+  CHECK(inbound_state(0x1001) == State::active);
+}
+
+TEST_CASE_METHOD(Started, "networks of different families make no pair") {
+  c(1).local_networks = {prefix("10.1.0.0/16"), prefix("2001:db8:1::/48")};
+  c(1).remote_networks = {network1, prefix("2001:db8:2::/48")};
+  CHECK(configure().problems.empty());
+  CHECK(store->inbound(store->find(0x1001)).selector_count == 2);
+  CHECK(outbound_spi(prefix("2001:db8:2::/48")) == 0x2001);
+}
+
 TEST_CASE_METHOD(Started, "an SA that keeps SPI and key keeps its sequence number space") {
   store->inbound(store->find(0x1001)).top = 5'000;
   const auto old = sink.table[network1].outbound_sa();
@@ -161,6 +177,7 @@ TEST_CASE_METHOD(Started, "an SPI and a network go over to another connection in
     CHECK(result.added == 1);
     CHECK(result.removed == 1);
     CHECK(manager.about(0x1001).connection == "renamed");
+    CHECK(outbound_spi(network1) == 0x2001);
   }
   SECTION("swapped") {
     std::swap(c(1).inbound->spi, c(2).inbound->spi);

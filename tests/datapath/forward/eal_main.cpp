@@ -1,9 +1,11 @@
 // The tables live in DPDK's memory, so the tests run inside EAL: no hugepages, no devices, nothing shared.
-#define CATCH_CONFIG_RUNNER
 #include <rte_eal.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/catch_runner.hpp"
 
 int main(int argc, char** argv) {
   std::string prefix = "test-forward-" + std::to_string(getpid());
@@ -13,7 +15,7 @@ int main(int argc, char** argv) {
   std::vector<char*> pointers;
   for (auto& argument : arguments) pointers.push_back(argument.data());
   if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0) return 1;
-  const int failures = Catch::Session().run(argc, argv);
+  const int failures = espgate::test::run_catch(argc, argv);
   rte_eal_cleanup();
   return failures;
 }

@@ -329,7 +329,7 @@ TEST_CASE("all memory goes back") {
 
 TEST_CASE("too little memory is an error with a remedy, and nothing leaks") {
   FakeEngine engine;
-  for (const std::size_t limit : {0, 100'000, 300'000}) {
+  for (const std::size_t limit : {0u, 100'000u, 300'000u}) {
     CountingMemory memory;
     memory.limit = limit;
     const auto store = SaStore::create({1'000, 1'000, 1}, engine, memory);

@@ -35,7 +35,7 @@ TEST_CASE("good ESP comes out as the inner packet, in all family combinations, p
   const auto suite = GENERATE(crypto::SuiteId::aes_gcm_16_128, crypto::SuiteId::aes_gcm_16_256);
   Rig rig({.outer = outer, .encapsulation = encapsulation, .extended_sequence = esn, .suite = suite});
   std::uint64_t sequence = 0;
-  for (const std::size_t payload : {0, 1, 2, 3, 4, 18, 500, 1300}) {
+  for (const std::size_t payload : {0u, 1u, 2u, 3u, 4u, 18u, 500u, 1300u}) {
     const auto inner = rig.inner(inner_family, payload, true);
     const auto out = rig.run(Rig::outside, rig.esp_frame(++sequence, inner, next_header(inner_family)));
     REQUIRE(out.inside.size() == 1);
@@ -65,6 +65,21 @@ TEST_CASE("the same sequence number twice in one burst is accepted exactly once"
   CHECK(rig.conserved());
 }
 
+TEST_CASE("any worker takes any packet of any SA, and a number taken by one is taken for all") {
+  Rig rig({}, 2);
+  const auto inner = rig.inner(net::Family::v4, 20, true);
+  for (std::uint64_t sequence = 1; sequence <= 40; ++sequence) {
+    const auto frame = rig.esp_frame(sequence, inner, 4);
+    const unsigned first = sequence % 2;
+    CHECK(rig.run(Rig::outside, std::span(&frame, 1), first).inside.size() == 1);
+    CHECK(rig.run(Rig::outside, std::span(&frame, 1), 1 - first).inside.empty());
+  }
+  CHECK(rig.verdicts() == "FORWARDED=40 IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL=40");
+  CHECK(rig.sas->inbound_total(rig.inbound).packets == 40);
+  CHECK(rig.workers[0]->counters().received.value() == 40);
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("the window moves only after a good ICV, and its left edge is exact") {
   Rig rig({.window_packets = 64});
   const auto inner = rig.inner(net::Family::v4, 20, true);
@@ -72,7 +87,7 @@ TEST_CASE("the window moves only after a good ICV, and its left edge is exact") 
   forged.back() ^= 1;
   rig.run(Rig::outside, forged);
   CHECK(rig.verdicts() == "IN_CD_SW_IPSEC_MAC_EXCEPTION=1");
-  for (const std::uint64_t sequence : {200, 137}) CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
+  for (const std::uint64_t sequence : {200u, 137u}) CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
   rig.verdicts();
   rig.run(Rig::outside, rig.esp_frame(136, inner, 4));
   CHECK(rig.verdicts() == "CD_IN_PKT_OUT_OF_WINDOW=1");
@@ -95,6 +110,13 @@ TEST_CASE("with ESN the high half is found on both sides of a 2^32 crossing") {
   CHECK(rig.verdicts() == "IN_CD_SW_IPSEC_MAC_EXCEPTION=1");
 }
 
+TEST_CASE("with ESN and anti-replay off the high half is kept up all the same") {
+  Rig rig({.extended_sequence = true, .window_packets = 0});
+  const auto inner = rig.inner(net::Family::v4, 20, true);
+  for (const std::uint64_t sequence : {0x7fff'0000ull, 0xffff'fff0ull, 0x1'0000'0005ull, 0x1'0000'0005ull, 0x1'8000'0000ull})
+    CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
+}
+
 TEST_CASE("a pad length beyond the payload and padding out of order are dropped after a good ICV") {
   Rig rig;
   const auto inner = rig.inner(net::Family::v4, 18, true);  // 46 bytes: no padding needed
@@ -106,8 +128,7 @@ TEST_CASE("a pad length beyond the payload and padding out of order are dropped 
   }
   CHECK(rig.taken(Verdict::IN_PKT_HEADPAD_LEN_ERR) == 3);
   Bytes text = inner;
-  for (const std::uint8_t byte : {1, 2, 4, 3, 4, 4}) text.push_back(byte);
-  text[text.size() - 2] = 4;
+  for (const int byte : {1, 2, 4, 3, 4, 4}) text.push_back(static_cast<std::uint8_t>(byte));
   rig.run(Rig::outside, rig.sealed_frame(300, text));
   CHECK(rig.verdicts() == "IN_PKT_HEADPAD_LEN_ERR=1");
   // Longer padding than needed is legal (RFC 4303 2.4).
@@ -199,15 +220,16 @@ TEST_CASE("outer addresses, encapsulation and port must be the SA's") {
 }
 
 TEST_CASE("plain ESP on a UDP-encapsulated SA and the reverse are dropped by name") {
-  Rig plain;
-  Rig::Output out;
+  const auto ours = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
+  const auto theirs = ours == sa::Encapsulation::none ? sa::Encapsulation::udp : sa::Encapsulation::none;
+  Bytes frame;
   {
-    Rig in_udp({.encapsulation = sa::Encapsulation::udp});
-    const auto frame = in_udp.esp_frame(1, in_udp.inner(net::Family::v4, 20, true), 4);
-    out = plain.run(Rig::outside, frame);
+    const Rig peer({.encapsulation = theirs});
+    frame = peer.esp_frame(1, peer.inner(net::Family::v4, 20, true), 4);
   }
-  CHECK(out.inside.empty());
-  CHECK(plain.verdicts() == "IN_SA_ENCAP_MISMATCH=1");
+  Rig rig({.encapsulation = ours});
+  CHECK(rig.run(Rig::outside, frame).inside.empty());
+  CHECK(rig.verdicts() == "IN_SA_ENCAP_MISMATCH=1");
 }
 
 TEST_CASE("runts and misaligned ciphertext are dropped before any key is used") {

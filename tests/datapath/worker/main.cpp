@@ -1,9 +1,7 @@
-#define CATCH_CONFIG_RUNNER
-#include <catch2/catch.hpp>
-
+#include "tests/catch_runner.hpp"
 #include "tests/datapath/worker/rig.hpp"
 
 int main(int argc, char** argv) {
   espgate::test::start_environment();
-  return Catch::Session().run(argc, argv);
+  return espgate::test::run_catch(argc, argv);
 }

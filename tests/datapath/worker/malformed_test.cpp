@@ -2,6 +2,7 @@
 // never a packet let through that should not be.
 #include <catch2/catch.hpp>
 
+#include "datapath/net/headers.hpp"
 #include "tests/datapath/worker/rig.hpp"
 
 using namespace espgate;

@@ -15,7 +15,7 @@ TEST_CASE("a protected packet leaves as ESP that the peer opens, in all combinat
   const bool esn = GENERATE(false, true);
   Rig rig({.outer = outer, .encapsulation = encapsulation, .extended_sequence = esn});
   std::uint64_t expected = 0;
-  for (const std::size_t payload : {0, 1, 2, 3, 18, 1300}) {
+  for (const std::size_t payload : {0u, 1u, 2u, 3u, 18u, 1300u}) {
     auto inner = rig.inner(inner_family, payload, false);
     const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
     REQUIRE(out.outside.size() == 1);
@@ -47,6 +47,22 @@ TEST_CASE("a burst takes consecutive sequence numbers and distinct IVs") {
     }
   }
   CHECK(ivs.size() == 192);
+}
+
+TEST_CASE("two workers on one outbound SA never use a sequence number or an IV twice") {
+  Rig rig({}, 2);
+  const std::vector<Bytes> burst(7, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 64, false)));
+  std::set<std::uint64_t> sequences;
+  std::set<std::uint64_t> ivs;
+  for (unsigned round = 0; round < 20; ++round)
+    for (const auto& frame : rig.run(Rig::inside, burst, round % 2).outside) {
+      std::uint64_t sequence = 0;
+      CHECK_FALSE(rig.open(frame, &sequence).empty());
+      CHECK(sequences.insert(sequence).second);
+      CHECK(ivs.insert(net::load_be64(frame, 14 + 20 + 8)).second);
+    }
+  CHECK(*sequences.begin() == 1);
+  CHECK(*sequences.rbegin() == 140);
 }
 
 TEST_CASE("sequence numbers end with an error and never wrap") {

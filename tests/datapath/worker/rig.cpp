@@ -6,6 +6,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include <fmt/format.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
@@ -41,8 +42,9 @@ void start_port(std::uint16_t port, std::uint16_t queues) {
   rte_eth_dev_stop(port);
   rte_eth_conf conf{};
   if (rte_eth_dev_configure(port, 1, queues, &conf) != 0) fail("ring port cannot be configured");
-  rte_eth_rx_queue_setup(port, 0, 1024, SOCKET_ID_ANY, nullptr, shared_buffers);
-  for (std::uint16_t q = 0; q < queues; ++q) rte_eth_tx_queue_setup(port, q, 1024, SOCKET_ID_ANY, nullptr);
+  const auto any_node = static_cast<unsigned>(SOCKET_ID_ANY);
+  rte_eth_rx_queue_setup(port, 0, 1024, any_node, nullptr, shared_buffers);
+  for (std::uint16_t q = 0; q < queues; ++q) rte_eth_tx_queue_setup(port, q, 1024, any_node, nullptr);
   if (rte_eth_dev_start(port) != 0) fail("ring port cannot be started");
 }
 
@@ -56,7 +58,7 @@ Bytes key_bytes(std::size_t count, std::uint8_t seed) {
 }  // namespace
 
 void start_environment(const std::vector<std::string>& extra_arguments) {
-  std::vector<std::string> arguments{"test", "--no-huge", "-m", "1024", "--no-pci", "--in-memory", "--no-telemetry",
+  std::vector<std::string> arguments{"test", "--no-huge", "-m", "1024", "--no-pci", "--no-shconf", "--no-telemetry",
                                      "--lcores", "0@0", "--log-level", "lib.*:error", "--log-level", "pmd.*:error",
                                      "--file-prefix", "rig-" + std::to_string(getpid()),
                                      "--vdev", "net_ring0", "--vdev", "net_ring1"};
@@ -119,6 +121,7 @@ void Rig::create_rings() {
   rings.spi = rte_ring_create_elem("spi", sizeof(sa::SpiMiss), 256, SOCKET_ID_ANY, 0);
   rings.neighbour = rte_ring_create_elem("neigh", sizeof(worker::NeighbourWanted), 256, SOCKET_ID_ANY, 0);
   rings.trace = rte_ring_create_elem("trace", sizeof(worker::TraceRecord), 1024, SOCKET_ID_ANY, 0);
+  if (rings.host == nullptr) fail("no rings: one rig at a time");
 }
 
 void Rig::create_tables(unsigned worker_count) {
@@ -217,9 +220,9 @@ Rig::Output Rig::run_from_host(std::uint8_t port, const Bytes& frame) {
   std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size())), frame.data(), frame.size());
   mbuf->port = port;
   rte_ring_enqueue(shared.rings.inject, mbuf);
-  for (auto& p : ports_) p->present = false;  // just the host path
+  for (auto& p : ports_) p->receive_queues = 0;  // a ring port would give back what was sent
   workers[0]->poll();
-  for (auto& p : ports_) p->present = true;
+  for (auto& p : ports_) p->receive_queues = 1;
   return outputs();
 }
 
@@ -264,7 +267,7 @@ std::string Rig::verdicts() {
   std::string text;
   for (const auto& entry : verdict_rows())
     if (const auto count = taken(entry.verdict); count != 0)
-      text += (text.empty() ? "" : " ") + std::string(entry.name) + "=" + std::to_string(count);
+      fmt::format_to(std::back_inserter(text), "{}{}={}", text.empty() ? "" : " ", entry.name, count);
   return text;
 }
 
@@ -319,13 +322,13 @@ Bytes Rig::inner(net::Family family, std::size_t payload_bytes, bool from_peer) 
 }
 
 Bytes Rig::frame_to(std::uint8_t port, std::span<const std::uint8_t> ip_packet) const {
-  Bytes frame(net::ethernet_bytes);
+  Bytes frame(net::ethernet_bytes + ip_packet.size());
   std::memcpy(frame.data(), ports_[port]->mac.data(), 6);
   const std::uint8_t station[6] = {2, 0, 0, 0, port, 2};
   std::memcpy(&frame[6], station, 6);
   const bool v4 = ip_packet.empty() || ip_packet[0] >> 4 == 4;
   net::store_be16(frame, 12, v4 ? net::ethertype_ipv4 : net::ethertype_ipv6);
-  frame.insert(frame.end(), ip_packet.begin(), ip_packet.end());
+  std::copy(ip_packet.begin(), ip_packet.end(), frame.begin() + net::ethernet_bytes);
   return frame;
 }
 

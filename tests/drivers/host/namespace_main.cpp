@@ -1,13 +1,13 @@
 // Runs the tests in a network namespace of their own, which goes with the process: nothing they do
 // reaches the machine's interfaces. Without the right to make one, they are skipped (exit code 77).
-#define CATCH_CONFIG_RUNNER
 #include <sched.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+
+#include "tests/catch_runner.hpp"
 
 int main(int argc, char** argv) {
   constexpr int skipped = 77;
@@ -21,5 +21,5 @@ int main(int argc, char** argv) {
                  std::strerror(errno));
     return skipped;
   }
-  return Catch::Session().run(argc, argv);
+  return espgate::test::run_catch(argc, argv);
 }

@@ -1,0 +1,62 @@
+#include "control/config/literals.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+namespace espgate::config {
+namespace {
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool all_of(std::string_view text, bool (*is)(char)) {
+  return !text.empty() && std::ranges::all_of(text, is);
+}
+
+bool is_hex_digit(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+}  // namespace
+
+bool is_word_character(char c) {
+  return is_letter(c) || is_digit(c) || c == '-' || c == '+' || c == '_' || c == '.' || c == '*';
+}
+
+std::optional<std::string> integer_literal(std::string_view word) {
+  for (int i = 0; i < 2 && word.ends_with('L'); ++i) word.remove_suffix(1);
+  auto digits = word;
+  const bool negative = digits.starts_with('-');
+  if (negative || digits.starts_with('+')) digits.remove_prefix(1);
+  int base = 10;
+  if (word == digits && (digits.starts_with("0x") || digits.starts_with("0X"))) {
+    base = 16;
+    digits.remove_prefix(2);
+  }
+  if (!all_of(digits, base == 16 ? is_hex_digit : is_digit)) return std::nullopt;
+  long long value = 0;
+  const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+  if (failure != std::errc{}) value = std::numeric_limits<long long>::max();
+  return base == 16 ? fmt::format("{:#x}L", value) : fmt::format("{}{}L", negative ? "-" : "", value);
+}
+
+bool is_float_literal(std::string_view word) {
+  if (word.starts_with('-') || word.starts_with('+')) word.remove_prefix(1);
+  if (word.empty() || !(is_digit(word[0]) || word[0] == '.')) return false;
+  double value = 0;
+  const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), value);
+  return failure == std::errc{} && end == word.data() + word.size();
+}
+
+bool is_name(std::string_view word) {
+  return is_letter(word[0]) &&
+         std::ranges::none_of(word, [](char c) { return c == '.' || c == '+' || c == '*'; });
+}
+
+}  // namespace espgate::config

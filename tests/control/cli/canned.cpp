@@ -1,0 +1,221 @@
+#include "tests/control/cli/canned.hpp"
+
+#include <array>
+#include <list>
+
+#include "control/cli/drops.hpp"
+
+namespace espgate::test {
+namespace {
+
+using cli::CommandId;
+using nlohmann::json;
+
+constexpr const char* since = "2025-03-01T12:00:00Z";
+
+std::array<std::uint64_t, verdict_count> counts() {
+  std::array<std::uint64_t, verdict_count> all{};
+  all[index_of(Verdict::FORWARDED)] = 1'000'000;
+  all[index_of(Verdict::IN_US_V4_PKT_SA_NOT_FOUND_SPI)] = 67'643;
+  all[index_of(Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION)] = 3;
+  all[index_of(Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL)] = 12;
+  all[index_of(Verdict::TTL_EXPIRED)] = 1;
+  return all;
+}
+
+json sa(const char* direction, const char* spi, bool udp, int integrity_faults) {
+  const bool inbound = direction[0] == 'i';
+  return {{"connection", udp ? "road-warrior" : "branch"},
+          {"direction", direction},
+          {"spi", spi},
+          {"state", "active"},
+          {"suite", "aes128-gcm16"},
+          {"local", udp ? "2001:db8::1" : "192.0.2.1"},
+          {"remote", udp ? "2001:db8::2" : "192.0.2.2"},
+          {"encapsulation", udp ? "udp" : "none"},
+          {"local_port", udp ? json(4500) : json()},
+          {"remote_port", udp ? json(61'000) : json()},
+          {"esn", udp},
+          {"window_packets", inbound ? json(1024) : json()},
+          {"sequence", 812},
+          {"selectors", json::array({{{"source", "10.2.0.0/24"}, {"destination", "10.1.0.0/24"}}})},
+          {"packets", 800},
+          {"bytes", 67'200},
+          {"faults",
+           {{"replay", 0},
+            {"out_of_window", 0},
+            {"integrity", integrity_faults},
+            {"malformed", 0},
+            {"policy", 0},
+            {"exhausted", 0}}},
+          {"since", since}};
+}
+
+json sas() {
+  return {{"sas", json::array({sa("in", "0x00001001", false, 3), sa("out", "0x00002001", false, 0),
+                               sa("in", "0x00001002", true, 0)})},
+          {"total", 3}};
+}
+
+json flow(const char* spi, bool udp) {
+  return {{"source", udp ? "2001:db8::2" : "192.0.2.2"},
+          {"destination", udp ? "2001:db8::1" : "192.0.2.1"},
+          {"spi", spi},
+          {"protocol", udp ? 17 : 50},
+          {"source_port", udp ? json(61'000) : json()},
+          {"destination_port", udp ? json(4500) : json()},
+          {"port", "outside"},
+          {"class", udp ? "rekeyed" : "never-issued"},
+          {"explanation", udp ? "replaced by 0x00001002 2 s ago" : "no SA has had this SPI"},
+          {"packets", 12},
+          {"first", since},
+          {"last", "2025-03-01T12:00:09Z"},
+          {"logged", 1}};
+}
+
+json conservation(int received, int tx) {
+  return {{"received", received}, {"from_host", 2}, {"tx", tx},   {"host", 4},
+          {"control", 0},         {"consumed", 1},  {"drops", 7}, {"holds", received + 2 == tx + 12}};
+}
+
+json ports() {
+  json outside = json::parse(cli::command(CommandId::show_ports).result)["ports"][0];
+  json inside = outside;
+  inside.update(
+      {{"name", "inside"}, {"device", "net_af_packet0,iface=veth-in"}, {"driver", "net_af_packet"}});
+  inside.update({{"link", "down"}, {"speed_mbps", nullptr}, {"ipsec", false}, {"twin", nullptr}});
+  inside["addresses"] = {"10.1.0.1/24", "2001:db8:1::1/64"};
+  inside["offloads"] = json::array();
+  return {{"ports", {outside, inside}}};
+}
+
+json workers() {
+  json document = json::parse(cli::command(CommandId::show_workers).result);
+  document["workers"][0]["cycles_per_packet"] = {{{"stage", "parse"}, {"cycles", 21.5}},
+                                                 {{"stage", "decrypt"}, {"cycles", 210.25}}};
+  document["workers"][0]["burst_histogram"] = {{{"from", 1}, {"to", 1}, {"bursts", 12}},
+                                               {{"from", 2}, {"to", 3}, {"bursts", 40}}};
+  document["workers"][0]["conservation"] = conservation(1600, 1590);
+  document["workers"].push_back(document["workers"][0]);
+  document["workers"][1]["worker"] = 1;
+  document["workers"][1]["conservation"] = conservation(1600, 1589);
+  return document;
+}
+
+json routes() {
+  json document = json::parse(cli::command(CommandId::show_routes).result);
+  document["routes"].push_back({{"prefix", "192.0.2.0/24"},
+                                {"via", nullptr},
+                                {"port", "outside"},
+                                {"state", "connected"},
+                                {"mac", nullptr},
+                                {"source", "kernel"}});
+  document["policies"].push_back(
+      {{"to", "10.1.0.0/24"}, {"action", "bypass"}, {"connection", nullptr}, {"spi", nullptr}});
+  return document;
+}
+
+json traced(int number, const char* verdict) {
+  json item = json::parse(cli::command(CommandId::trace_show).result)["packets"][0];
+  item.update({{"number", number}, {"verdict", verdict}});
+  item["stages"].push_back({{"stage", "lookup"}, {"cycles", nullptr}, {"text", "SA of connection branch"}});
+  return item;
+}
+
+json frame(std::uint64_t number) {
+  json item = json::parse(cli::command(CommandId::capture).result)["frames"][0];
+  item["time_ns"] = item["time_ns"].get<std::uint64_t>() + number;
+  item["data"] = "AgAAAAABAgAAAAACCABFAAAoAAAAAEAyAADAAAICwAACAQAAEAEAAAABAAAAAAAAAAAAAAAA";
+  item["length_bytes"] = 54;
+  return item;
+}
+
+// Streams that a handler keeps open until the client goes.
+void keep(const cli::StreamPtr& stream) {
+  static std::list<cli::StreamPtr> open;
+  const auto place = open.insert(open.end(), stream);
+  stream->when_closed([place] { open.erase(place); });
+}
+
+Expected<void> answer_sas(const cli::Request& request, const cli::StreamPtr& stream) {
+  if (request.text("connection") == "nobody" || request.spi() == 0xffffu) {
+    return Error{"no SA of that name", "`show sa` lists them"};
+  }
+  stream->pull(
+      [rows = sas()["sas"], next = std::size_t{0}]() mutable -> std::optional<json> {
+        if (next == rows.size()) return {};
+        return rows[next++];
+      },
+      [] {
+        return json{{"total", 3}};
+      });
+  return {};
+}
+
+Expected<void> answer_trace(const cli::Request& request, const cli::StreamPtr& stream) {
+  stream->push(traced(1, "FORWARDED"));
+  stream->push(traced(2, "TTL_EXPIRED"));
+  if (request.flag("follow")) {
+    keep(stream);
+  } else {
+    stream->finish({{"armed", 8}});
+  }
+  return {};
+}
+
+Expected<void> answer_capture(const cli::Request& request, const cli::StreamPtr& stream) {
+  const auto count = request.number("count");
+  for (std::uint64_t i = 0; i < count.value_or(1); ++i) stream->push(frame(i));
+  if (count) {
+    stream->finish({{"lost", 0}});
+  } else {
+    keep(stream);
+  }
+  return {};
+}
+
+}  // namespace
+
+json canned(CommandId id) {
+  const auto all = counts();
+  switch (id) {
+    case CommandId::show_drops:
+      return cli::drops_by_group(all, json::object(), since);
+    case CommandId::show_drops_ipsec:
+      return cli::drops_by_reason(all, {{"nonzero", true}}, since);
+    case CommandId::show_sa:
+      return sas();
+    case CommandId::show_invalid_spi:
+      return {{"flows", {flow("0xdeadbeef", false), flow("0x00001001", true)}},
+              {"limit", 4096},
+              {"evicted", 0},
+              {"unsampled", 5}};
+    case CommandId::show_ports:
+      return ports();
+    case CommandId::show_workers:
+      return workers();
+    case CommandId::show_routes:
+      return routes();
+    case CommandId::trace_show:
+      return {{"packets", {traced(1, "FORWARDED"), traced(2, "TTL_EXPIRED")}}, {"armed", 8}};
+    case CommandId::capture:
+      return {{"frames", {frame(0), frame(1)}}, {"lost", 0}};
+    default:
+      return json::parse(cli::command(id).result);
+  }
+}
+
+cli::Handlers canned_handlers() {
+  cli::Handlers handlers;
+  for (const auto& command : cli::commands()) {
+    if (command.where != cli::Where::answer) continue;
+    handlers.answer(command.id,
+                    [id = command.id](const cli::Request&) -> Expected<json> { return canned(id); });
+  }
+  handlers.stream(CommandId::show_sa, answer_sas);
+  handlers.stream(CommandId::trace_show, answer_trace);
+  handlers.stream(CommandId::capture, answer_capture);
+  return handlers;
+}
+
+}  // namespace espgate::test
