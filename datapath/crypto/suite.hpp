@@ -2,6 +2,8 @@
 // configuration its names, IKE its numbers.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -22,8 +24,19 @@ struct Suite {
   unsigned keymat_bytes() const { return static_cast<unsigned>(key_bytes) + salt_bytes; }
 };
 
-std::span<const Suite> suites();
-const Suite& suite(SuiteId id);
+// RFC 4106: 4-byte salt, 8-byte IV, 16-byte ICV. Indexed by SuiteId.
+inline constexpr std::array<Suite, 3> suite_table{{
+    {SuiteId::aes_gcm_16_128, "aes128-gcm16", 16, 4, 8, 16, 4},
+    {SuiteId::aes_gcm_16_192, "aes192-gcm16", 24, 4, 8, 16, 4},
+    {SuiteId::aes_gcm_16_256, "aes256-gcm16", 32, 4, 8, 16, 4},
+}};
+inline std::span<const Suite> suites() {
+  return suite_table;
+}
+// Inline: workers ask for every packet.
+inline const Suite& suite(SuiteId id) {
+  return suite_table[static_cast<std::size_t>(id)];
+}
 // nullptr when no suite has that name.
 const Suite* find_suite(std::string_view name);
 

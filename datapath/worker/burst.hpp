@@ -33,6 +33,10 @@ enum class Origin : std::uint8_t {
   host,       // from the kernel
 };
 
+inline bool is_exclusive(const rte_mbuf& mbuf) {
+  return rte_mbuf_refcnt_read(&mbuf) == 1 && RTE_MBUF_DIRECT(&mbuf) && rte_pktmbuf_is_contiguous(&mbuf);
+}
+
 struct Burst {
   unsigned count = 0;
   std::uint8_t port = 0;      // all packets of a burst came in by one port (or from its TAP twin)

@@ -99,7 +99,7 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
     finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
     return;
   }
-  std::memcpy(frame, hop.frame, hop.frame_bytes);
+  copy_headers<net::ethernet_bytes>(frame, hop.frame, hop.frame_bytes);
   net::store_be16({frame, hop.frame_bytes}, hop.frame_bytes - 2u,
                   family == net::Family::v4 ? net::ethertype_ipv4 : net::ethertype_ipv6);
   queue_frame(row, hop.port);

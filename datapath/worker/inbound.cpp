@@ -80,7 +80,7 @@ void Worker::prepare_inbound() {
     if (sa.window_packets != 0)
       rte_prefetch0(sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask)
                         .cell_of(burst_.sequence[row]));
-    for (const auto offset : shared_.sas->engine().hot_key_lines(sa.suite)) rte_prefetch0(sa.key + offset);
+    for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)]) rte_prefetch0(sa.key + offset);
     rte_prefetch0(&shared_.sas->inbound_usage(id_, burst_.sa[row]));
   }
   for (const auto row : esp_) {
@@ -119,7 +119,7 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     return false;
   }
   const auto text_bytes = static_cast<std::uint32_t>(info.l3_bytes - esp_offset - overhead);
-  if (text_bytes % suite.align_bytes != 0) {
+  if ((text_bytes & (suite.align_bytes - 1u)) != 0) {
     bump(faults.malformed);
     finish(row, Verdict::IN_ESP_LENGTH_MISALIGNED);
     return false;

@@ -54,7 +54,7 @@ void Worker::encapsulate() {
   for (const auto row : protect_) {
     const auto& sa = shared_.sas->outbound(burst_.sa[row]);
     if (sa.state.load(std::memory_order_acquire) != sa::State::active) continue;
-    for (const auto offset : shared_.sas->engine().hot_key_lines(sa.suite)) rte_prefetch0(sa.key + offset);
+    for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)]) rte_prefetch0(sa.key + offset);
     rte_prefetch0(&shared_.sas->outbound_usage(id_, burst_.sa[row]));
   }
   for (unsigned first = 0; first < protect_.count;) {
@@ -134,7 +134,7 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   trailer[pad_bytes + 1] = family == net::Family::v4 ? 4 : 41;
 
   auto* outer = reinterpret_cast<std::uint8_t*>(front);
-  std::memcpy(outer, sa.headers, sa.headers_bytes);
+  copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
   complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), traffic_class);
   auto* esp = outer + sa.headers_bytes - net::esp_header_bytes;
   auto* iv = esp + net::esp_header_bytes;

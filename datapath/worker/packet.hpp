@@ -37,6 +37,13 @@ inline bool is_routable_multicast(const std::uint8_t* destination, net::Family f
   return destination[0] == 0xff && (destination[1] & 0x0f) > 2;
 }
 
+// Copies `bytes`, at least `least`: most often just as many, which needs no call.
+template <std::size_t least>
+inline void copy_headers(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) {
+  std::memcpy(to, from, least);
+  if (bytes != least) std::memcpy(to + least, from + least, bytes - least);
+}
+
 // Takes one hop off the TTL or hop limit. False: none is left, and the packet must not be forwarded.
 inline bool decrement_ttl(std::uint8_t* ip, net::Family family) {
   std::uint8_t& ttl = ip[family == net::Family::v4 ? net::ipv4::ttl : net::ipv6::hop_limit];

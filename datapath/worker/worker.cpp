@@ -37,7 +37,10 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
       tracer_(shared.trace, shared.rings.trace, static_cast<std::uint8_t>(id)),
-      capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {}
+      capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {
+  for (const auto& suite : crypto::suites())
+    hot_key_lines_[static_cast<std::size_t>(suite.id)] = shared.sas->engine().hot_key_lines(suite.id);
+}
 
 void Worker::run() {
   rte_rcu_qsbr_thread_register(shared_.readers, id_);
@@ -178,8 +181,8 @@ void Worker::parse() {
       info.kind = parse::FrameKind::invalid;
       info.reason = Verdict::ETH_VLAN_UNKNOWN;
     } else {
-      info = parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
-                                stripped || burst_.from_host ? parse::Vlans{0} : port.vlan);
+      parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
+                         stripped || burst_.from_host ? parse::Vlans{0} : port.vlan, info);
     }
     l3_[row] = frame + info.l3_offset;
     burst_.family[row] = info.family;
@@ -234,9 +237,8 @@ void Worker::finish(unsigned row, Verdict verdict) {
   done_.add(row);
 }
 
-bool Worker::make_exclusive(unsigned row) {
+bool Worker::copy_packet(unsigned row) {
   rte_mbuf* mbuf = burst_.mbuf[row];
-  if (rte_mbuf_refcnt_read(mbuf) == 1 && RTE_MBUF_DIRECT(mbuf) && rte_pktmbuf_is_contiguous(mbuf)) return true;
   if (!fits_one_buffer(row)) return false;
   const auto offset = l3_[row] - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
   rte_mbuf* copy = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, mbuf->pkt_len);

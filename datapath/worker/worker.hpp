@@ -132,14 +132,17 @@ class Worker {
 
   void settle(unsigned row, Verdict verdict);  // counts the verdict; the mbuf is somebody else's now
   void finish(unsigned row, Verdict verdict);  // the same, and the mbuf is freed at the end of the burst
-  bool make_exclusive(unsigned row);           // one direct, contiguous segment of reference count 1
-  bool fits_one_buffer(unsigned row) const;    // or no copy of it can be contiguous
+  // One direct, contiguous segment of reference count 1: as nearly all are, or by a copy.
+  bool make_exclusive(unsigned row) { return is_exclusive(*burst_.mbuf[row]) || copy_packet(row); }
+  bool copy_packet(unsigned row);
+  bool fits_one_buffer(unsigned row) const;  // or no copy of it can be contiguous
   port::Port& in_port() { return *shared_.ports[burst_.port]; }
 
   Shared& shared_;
   unsigned id_;
   bool exclusive_;  // the only worker: plain stores where several would need locked ones
   std::unique_ptr<crypto::Queue> crypto_;
+  std::array<std::span<const std::uint16_t>, crypto::suite_table.size()> hot_key_lines_;  // by SuiteId
 
   Burst burst_;
   std::array<std::uint8_t*, burst_max> l3_;                  // the IP header, as it stands

@@ -1,0 +1,14 @@
+// The least that a packet can cost: IPsec-MB's own call.
+#pragma once
+
+#include "benchmarks/esp/gateway.hpp"
+#include "benchmarks/esp/timing.hpp"
+#include "benchmarks/esp/traffic.hpp"
+
+namespace espgate::bench {
+
+// For the same numbers of bytes, with the same keys in the same order and nothing else: no prefetch, and
+// texts that are in the cache already.
+Distribution measure_ceiling(const Scene& scene, const Traffic& traffic, Gateway& gateway, unsigned runs);
+
+}  // namespace espgate::bench

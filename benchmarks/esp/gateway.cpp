@@ -1,0 +1,140 @@
+#include "benchmarks/esp/gateway.hpp"
+
+#include <rte_cycles.h>
+#include <rte_ring.h>
+#include <rte_ring_elem.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "drivers/crypto/engines.hpp"
+#include "drivers/port/eal.hpp"
+
+namespace espgate::bench {
+namespace {
+
+constexpr std::uint16_t jumbo_mtu = 9'600;
+
+sa::Limits sa_limits(const Scene& scene) {
+  const bool in = scene.direction == Direction::inbound;
+  return {in ? scene.sas : 1, in ? 1 : scene.sas, 1};
+}
+
+forward::Limits forward_limits(const Scene& scene) {
+  return {64, scene.direction == Direction::outbound ? scene.sas + 8 : 64, 64};
+}
+
+net::Prefix prefix(std::uint32_t address, std::uint8_t length) {
+  return net::masked(net::Address::v4(address), length);
+}
+
+sa::SaParameters parameters(std::uint32_t number, const Scene& scene) {
+  sa::SaParameters result;
+  result.spi = spi_of(number);
+  result.suite = suite_id;
+  result.keymat.resize(crypto::suite(suite_id).keymat_bytes(), 0x5a);
+  std::memcpy(result.keymat.data(), &number, sizeof number);
+  result.local = net::Address::v4(gateway_address);
+  result.remote = net::Address::v4(peer_of(number));
+  result.window_packets = window_packets;
+  const auto remote = prefix(remote_network_of(number, scene.sas), remote_prefix_length(scene.sas));
+  result.selectors = {{prefix(local_network, 16), remote}};
+  return result;
+}
+
+}  // namespace
+
+std::size_t Gateway::memory_bytes(const Scene& scene) {
+  return sa::SaStore::memory_bytes(sa_limits(scene)) +
+         forward::Forwarding::memory_bytes(forward_limits(scene));
+}
+
+Gateway::Gateway(const Scene& scene)
+    : scene_(scene), engine_(must(crypto::make_engine("ipsec-mb"))), queue_(must(engine_->make_queue())) {
+  shared.worker_count = 1;
+  shared.tsc_hz = rte_get_tsc_hz();
+  create_rings();
+  store_ = must(sa::SaStore::create(sa_limits(scene), *engine_, port::dpdk_memory()));
+  forwarding_ = must(forward::Forwarding::create(forward_limits(scene), SOCKET_ID_ANY, nullptr, nullptr));
+  shared.sas = store_.get();
+  shared.forwarding = forwarding_.get();
+  install_sas();
+  add_routes();
+}
+
+Gateway::~Gateway() {
+  const auto& rings = shared.rings;
+  for (auto* ring :
+       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
+    rte_ring_free(ring);
+}
+
+void Gateway::create_rings() {
+  constexpr unsigned entries = 1'024;
+  auto& rings = shared.rings;
+  rings.host = rte_ring_create("host", entries, SOCKET_ID_ANY, 0);
+  rings.ike = rte_ring_create("ike", entries, SOCKET_ID_ANY, 0);
+  rings.inject = rte_ring_create("inject", entries, SOCKET_ID_ANY, 0);
+  rings.capture = rte_ring_create("captured", entries, SOCKET_ID_ANY, 0);
+  rings.spi = rte_ring_create_elem("spi", sizeof(sa::SpiMiss), entries, SOCKET_ID_ANY, 0);
+  rings.neighbour =
+      rte_ring_create_elem("neighbour", sizeof(worker::NeighbourWanted), entries, SOCKET_ID_ANY, 0);
+  rings.trace = rte_ring_create_elem("trace", sizeof(worker::TraceRecord), entries, SOCKET_ID_ANY, 0);
+  for (const auto* ring :
+       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
+    if (ring == nullptr) throw Failure("no memory for the punt rings");
+}
+
+void Gateway::install_sas() {
+  refs_.reserve(scene_.sas);
+  for (std::uint32_t number = 0; number < scene_.sas; ++number) {
+    const auto sa = parameters(number, scene_);
+    SaRef ref{};
+    if (scene_.direction == Direction::inbound) {
+      ref.index = must(store_->reserve_inbound(sa.spi));
+      must(store_->install_inbound(ref.index, sa));
+      ref.key = store_->inbound(ref.index).key;
+    } else {
+      ref.index = must(store_->install_outbound(sa));
+      ref.key = store_->outbound(ref.index).key;
+      must(forwarding_->set_policy(sa.selectors[0].remote, forward::Decision::protect(ref.index)));
+    }
+    std::memcpy(ref.salt, sa.keymat.data() + crypto::suite(suite_id).key_bytes, sizeof ref.salt);
+    refs_.push_back(ref);
+  }
+}
+
+void Gateway::add_routes() {
+  const auto hop_to = [&](std::uint8_t port) {
+    forward::Hop hop;
+    hop.kind = forward::HopKind::resolved;
+    hop.port = port;
+    hop.frame_bytes = 14;
+    hop.mtu = jumbo_mtu;
+    std::memcpy(hop.frame, station_macs[port], 6);
+    std::memcpy(hop.frame + 6, port_macs[port], 6);
+    return must(forwarding_->add_hop(hop));
+  };
+  forward::Hop local;
+  local.kind = forward::HopKind::local;
+  local.port = outside;
+  local.mtu = jumbo_mtu;
+  must(forwarding_->set_route(prefix(gateway_address, 32), must(forwarding_->add_hop(local))));
+  must(forwarding_->set_route(prefix(local_network, 16), hop_to(inside)));
+  must(forwarding_->set_route(prefix(0, 0), hop_to(outside)));
+}
+
+void Gateway::reset_windows(std::size_t packets) {
+  for (const auto& ref : refs_) {
+    auto& sa = store_->inbound(ref.index);
+    sa.top.store(0, std::memory_order_relaxed);
+    const auto touched = std::min<std::size_t>(packets / 32 + 1, std::size_t{sa.cell_mask} + 1);
+    for (std::size_t i = 0; i < touched; ++i) sa.cells[i].store(0, std::memory_order_relaxed);
+  }
+}
+
+void Gateway::set_replay(bool on) {
+  for (const auto& ref : refs_) store_->inbound(ref.index).window_packets = on ? window_packets : 0;
+}
+
+}  // namespace espgate::bench
