@@ -87,13 +87,14 @@ void Server::serve() {
   const int count = epoll_wait(epoll_.get(), events.data(), events_a_turn, 0);
   for (int i = 0; i < count; ++i) {
     const auto& event = events[static_cast<std::size_t>(i)];
-    if (event.data.u64 == listener_id) {
+    const std::uint64_t id = event.data.u64;  // a copy: the kernel's struct is packed
+    if (id == listener_id) {
       accept_clients();
-    } else if (event.data.u64 == timer_id) {
+    } else if (id == timer_id) {
       expire();
-    } else if (const auto found = connections_.find(event.data.u64); found != connections_.end()) {
+    } else if (const auto found = connections_.find(id); found != connections_.end()) {
       work(*found->second, event.events);
-      if (found->second->done()) remove(event.data.u64);
+      if (found->second->done()) remove(id);
     }
   }
 }
