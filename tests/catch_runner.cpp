@@ -5,6 +5,8 @@
 
 namespace espgate::test {
 
-int run_catch(int argc, char** argv) { return Catch::Session().run(argc, argv); }
+int run_catch(int argc, char** argv) {
+  return Catch::Session().run(argc, argv);
+}
 
 }  // namespace espgate::test

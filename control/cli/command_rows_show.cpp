@@ -67,7 +67,8 @@ constexpr Command rows[] = {
                    "total": 3, "since": "2025-03-01T12:00:00Z"})",
      .options = drops_ipsec_options},
 
-    // One item an SA, inbound and outbound apart; state: larval, active, lingering, retired. Larval SAs and tombstones
+    // One item an SA, inbound and outbound apart; state: larval, active, lingering, retired. Larval SAs and
+    // tombstones
     // are listed too. Ports are null unless encapsulation is "udp"; window_packets is null outbound;
     // sequence: highest accepted, or last sent. --spi or --connection that finds nothing is an error.
     {.id = CommandId::show_sa,
@@ -118,7 +119,8 @@ constexpr Command rows[] = {
      .summary = "ESP flows whose SPI led to no active SA, and why",
      .help =
          "Each flow is classified: the SA is still being set up (larval), was just rekeyed, deleted, has\n"
-         "expired, or the SPI was never issued here, to a known peer or to a stranger. `show spi` tells more\n"
+         "expired, or the SPI was never issued here, to a known peer or to a stranger. `show spi` tells "
+         "more\n"
          "of one SPI.",
      .example = "show invalid-spi",
      .result = R"({"flows": [{"source": "192.0.2.2", "destination": "192.0.2.1", "spi": "0xdeadbeef",

@@ -11,7 +11,8 @@ using nlohmann::json;
 
 std::string render_no_items(const Command& command, const json& result) {
   if (command.id == CommandId::capture) return "no frames captured\n";
-  if (count_at(result, "armed") == 0) return "no traced packets; `espgatectl trace add N` traces the next N\n";
+  if (count_at(result, "armed") == 0)
+    return "no traced packets; `espgatectl trace add N` traces the next N\n";
   return fmt::format("no traced packets yet; waiting for {}\n", text_at(result, "armed"));
 }
 

@@ -55,7 +55,7 @@ class ItemOutput {
   const cli::Command& command_;
   const nlohmann::json& arguments_;
   bool opened_ = false;
-  bool shown_ = false;   // an item as text
+  bool shown_ = false;  // an item as text
   nlohmann::json collected_ = nlohmann::json::array();
 };
 

@@ -1,10 +1,10 @@
 #include "control/daemon/capture_service.hpp"
 
-#include <array>
-#include <limits>
-
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+
+#include <array>
+#include <limits>
 
 #include "control/cli/values.hpp"
 #include "control/daemon/tsc_clock.hpp"
@@ -21,7 +21,8 @@ CaptureService::CaptureService(worker::Shared& shared) : shared_(shared) {}
 
 Expected<void> CaptureService::start(std::uint64_t count, cli::StreamPtr stream) {
   if (stream_ != nullptr && stream_->open())
-    return Error{"another capture is running", "stop it with Ctrl-C where it runs; there can be one at a time"};
+    return Error{"another capture is running",
+                 "stop it with Ctrl-C where it runs; there can be one at a time"};
   stream_ = std::move(stream);
   remaining_ = count == 0 ? std::numeric_limits<std::uint64_t>::max() : count;
   shared_.capture.lost.store(0, std::memory_order_relaxed);
@@ -43,11 +44,14 @@ Expected<void> CaptureService::start_drop(Verdict verdict, std::uint64_t count, 
   return {};
 }
 
-void CaptureService::stop() { shared_.capture.what.store(What::nothing, std::memory_order_relaxed); }
+void CaptureService::stop() {
+  shared_.capture.what.store(What::nothing, std::memory_order_relaxed);
+}
 
 unsigned CaptureService::poll() {
   std::array<void*, frames_a_round> frames;
-  const unsigned count = rte_ring_sc_dequeue_burst(shared_.rings.capture, frames.data(), frames_a_round, nullptr);
+  const unsigned count =
+      rte_ring_sc_dequeue_burst(shared_.rings.capture, frames.data(), frames_a_round, nullptr);
   for (unsigned i = 0; i < count; ++i) {
     auto* frame = static_cast<rte_mbuf*>(frames[i]);
     if (stream_ != nullptr && stream_->open()) send(*frame);

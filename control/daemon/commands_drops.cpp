@@ -15,7 +15,8 @@ using Counts = std::array<std::uint64_t, verdict_count>;
 Counts total_counts(const Services& services) {
   Counts counts{};
   for (std::size_t i = 0; i < verdict_count; ++i) {
-    for (const auto& worker : services.gateway->workers()) counts[i] += worker->counters().verdicts[i].value();
+    for (const auto& worker : services.gateway->workers())
+      counts[i] += worker->counters().verdicts[i].value();
     if (verdict_rows()[i].outcome == Outcome::drop)
       counts[i] += services.host_path->counters().verdicts[i].value();
   }
@@ -54,11 +55,12 @@ void add_drop_commands(Services& services, cli::Handlers& handlers) {
   handlers.answer(cli::CommandId::show_drops_ipsec, [=, &services](const cli::Request& request) {
     return cli::drops_by_reason(counts_since(services, *baseline), request.arguments, since());
   });
-  handlers.answer(cli::CommandId::clear_drops, [=, &services](const cli::Request&) -> Expected<nlohmann::json> {
-    const auto cleared = drops_in(counts_since(services, *baseline));
-    *baseline = {total_counts(services), std::chrono::system_clock::now()};
-    return nlohmann::json{{"cleared", cleared}, {"since", since()}};
-  });
+  handlers.answer(cli::CommandId::clear_drops,
+                  [=, &services](const cli::Request&) -> Expected<nlohmann::json> {
+                    const auto cleared = drops_in(counts_since(services, *baseline));
+                    *baseline = {total_counts(services), std::chrono::system_clock::now()};
+                    return nlohmann::json{{"cleared", cleared}, {"since", since()}};
+                  });
 }
 
 }  // namespace espgate::daemon

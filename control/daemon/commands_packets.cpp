@@ -34,7 +34,8 @@ Expected<void> capture(Services& services, const cli::Request& request, const cl
   }
   const auto reason = request.text("drop").value_or("");
   const auto* drop = find_drop(reason);
-  if (drop == nullptr) return Error{"no drop reason is called " + reason, "`show drops ipsec --all` lists them"};
+  if (drop == nullptr)
+    return Error{"no drop reason is called " + reason, "`show drops ipsec --all` lists them"};
   return services.capture->start_drop(drop->verdict, count, stream);
 }
 

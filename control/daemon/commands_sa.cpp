@@ -24,7 +24,8 @@ json selector_json(const sa::Selector& selector) {
 json selectors_json(const sa::InboundSa& entry) {
   auto all = json::array();
   if (entry.selector_count > 0) all.push_back(selector_json(entry.selector));
-  for (unsigned i = 0; i + 1 < entry.selector_count; ++i) all.push_back(selector_json(entry.more_selectors[i]));
+  for (unsigned i = 0; i + 1 < entry.selector_count; ++i)
+    all.push_back(selector_json(entry.more_selectors[i]));
   return all;
 }
 
@@ -43,9 +44,16 @@ json common_json(const sa::SaReport& report, bool inbound) {
           {"bytes", report.totals.bytes},
           {"faults", faults_json(report.totals)},
           {"since", cli::time_text(report.since.wall)},
-          {"suite", nullptr}, {"local", nullptr}, {"remote", nullptr}, {"encapsulation", nullptr},
-          {"local_port", nullptr}, {"remote_port", nullptr}, {"esn", nullptr},
-          {"window_packets", nullptr}, {"sequence", nullptr}, {"selectors", json::array()}};
+          {"suite", nullptr},
+          {"local", nullptr},
+          {"remote", nullptr},
+          {"encapsulation", nullptr},
+          {"local_port", nullptr},
+          {"remote_port", nullptr},
+          {"esn", nullptr},
+          {"window_packets", nullptr},
+          {"sequence", nullptr},
+          {"selectors", json::array()}};
 }
 
 std::string_view encapsulation_text(sa::Encapsulation encapsulation) {
@@ -111,7 +119,9 @@ Expected<void> show_sa(Services& services, const cli::Request& request, const cl
         if (next == reports->size()) return std::nullopt;
         return std::move((*reports)[next++]);
       },
-      [total = reports->size()] { return json{{"total", total}}; });
+      [total = reports->size()] {
+        return json{{"total", total}};
+      });
   return {};
 }
 
@@ -120,13 +130,16 @@ std::string explain(const sa::SpiFacts& facts, const sa::SpiReport& report) {
   const auto outbound = [](const sa::SaReport& sa) { return sa.direction == sa::Direction::outbound; };
   const auto in_use = [&](const sa::SaReport& sa) { return outbound(sa) && sa.state == "active"; };
   switch (facts.standing) {
-    case Standing::larval: return "allocated; its SA is not installed yet";
-    case Standing::active: return "in use: packets with it are decrypted";
+    case Standing::larval:
+      return "allocated; its SA is not installed yet";
+    case Standing::active:
+      return "in use: packets with it are decrypted";
     case Standing::retired:
       return facts.reason == sa::Reason::rekeyed && facts.successor != 0
                  ? "replaced by a rekey; the peer should use " + cli::spi_text(facts.successor)
                  : fmt::format("{}; no longer in use", sa::name(facts.reason));
-    case Standing::unknown: break;
+    case Standing::unknown:
+      break;
   }
   if (std::ranges::any_of(report.sas, in_use)) return "we send with it to the peer";
   if (std::ranges::any_of(report.sas, outbound)) return "we sent with it to the peer";
@@ -135,21 +148,24 @@ std::string explain(const sa::SpiFacts& facts, const sa::SpiReport& report) {
 
 std::string_view standing_text(sa::SpiFacts::Standing standing) {
   switch (standing) {
-    case sa::SpiFacts::Standing::larval: return "larval";
-    case sa::SpiFacts::Standing::active: return "active";
-    case sa::SpiFacts::Standing::retired: return "retired";
-    case sa::SpiFacts::Standing::unknown: break;
+    case sa::SpiFacts::Standing::larval:
+      return "larval";
+    case sa::SpiFacts::Standing::active:
+      return "active";
+    case sa::SpiFacts::Standing::retired:
+      return "retired";
+    case sa::SpiFacts::Standing::unknown:
+      break;
   }
   return "unknown";
 }
 
 Expected<json> show_spi(Services& services, std::uint32_t spi) {
   const auto report = services.sas->report(spi);
-  json result{{"spi", cli::spi_text(spi)},
-              {"state", standing_text(report.facts.standing)},
-              {"direction", nullptr}, {"connection", nullptr}, {"local", nullptr}, {"remote", nullptr},
-              {"replaced_by", nullptr},
-              {"explanation", explain(report.facts, report)},
+  json result{{"spi", cli::spi_text(spi)}, {"state", standing_text(report.facts.standing)},
+              {"direction", nullptr},      {"connection", nullptr},
+              {"local", nullptr},          {"remote", nullptr},
+              {"replaced_by", nullptr},    {"explanation", explain(report.facts, report)},
               {"events", json::array()}};
   if (!report.facts.connection.empty()) result["connection"] = report.facts.connection;
   if (report.facts.standing != sa::SpiFacts::Standing::unknown) result["direction"] = "in";
@@ -199,7 +215,8 @@ Expected<json> show_invalid_spi(Services& services) {
               {"limit", handler.table().capacity()},
               {"evicted", handler.table().evicted()},
               {"unsampled", unsampled}};
-  for (const auto& report : handler.flows(recovery::InvalidSpiHandler::Order::last_seen, handler.table().capacity()))
+  for (const auto& report :
+       handler.flows(recovery::InvalidSpiHandler::Order::last_seen, handler.table().capacity()))
     result["flows"].push_back(flow_json(report));
   return result;
 }
@@ -220,7 +237,8 @@ Expected<json> reserve(Services& services, std::optional<std::uint32_t> wanted) 
 // An inbound SPI names one SA of ours; an outbound SPI is the peer's choice and may occur with several.
 Expected<json> remove(Services& services, std::uint32_t spi) {
   const auto report = services.sas->report(spi);
-  json result{{"spi", cli::spi_text(spi)}, {"direction", "in"}, {"connection", nullptr}, {"state", "retired"}};
+  json result{
+      {"spi", cli::spi_text(spi)}, {"direction", "in"}, {"connection", nullptr}, {"state", "retired"}};
   bool found = false;
   for (const auto& entry : report.sas) {
     if (entry.state == "retired" || entry.state == "unlinked") continue;

@@ -1,9 +1,8 @@
 // show ports, show workers, show routes, show status, show version, reload.
-#include <unistd.h>
-
 #include <fmt/format.h>
 #include <rte_ethdev.h>
 #include <rte_version.h>
+#include <unistd.h>
 
 #include "control/cli/values.hpp"
 #include "control/daemon/services.hpp"
@@ -30,7 +29,9 @@ json port_json(const port::OpenPort& open, const Services& services) {
   return {{"name", port.name},
           {"device", port.device},
           {"driver", port.driver},
-          {"link", !present ? "gone" : open.link().up ? "up" : "down"},
+          {"link", !present         ? "gone"
+                   : open.link().up ? "up"
+                                    : "down"},
           {"speed_mbps", open.link().speed_mbps != 0 ? json(open.link().speed_mbps) : json(nullptr)},
           {"mac", fmt::format("{:02x}", fmt::join(port.mac, ":"))},
           {"mtu", port.mtu},
@@ -38,11 +39,16 @@ json port_json(const port::OpenPort& open, const Services& services) {
           {"ipsec", port.ipsec},
           {"twin", port.name},
           {"addresses", addresses},
-          {"rx", {{"packets", statistics.rx_packets}, {"bytes", statistics.rx_bytes},
-                  {"errors", statistics.rx_errors}, {"missed", statistics.rx_missed},
-                  {"no_buffer", statistics.rx_no_buffer}}},
-          {"tx", {{"packets", statistics.tx_packets}, {"bytes", statistics.tx_bytes},
-                  {"errors", statistics.tx_errors}}},
+          {"rx",
+           {{"packets", statistics.rx_packets},
+            {"bytes", statistics.rx_bytes},
+            {"errors", statistics.rx_errors},
+            {"missed", statistics.rx_missed},
+            {"no_buffer", statistics.rx_no_buffer}}},
+          {"tx",
+           {{"packets", statistics.tx_packets},
+            {"bytes", statistics.tx_bytes},
+            {"errors", statistics.tx_errors}}},
           {"offloads", offloads_of(port)}};
 }
 
@@ -59,9 +65,14 @@ json balance(const PacketCounters& counters) {
       sums[static_cast<std::size_t>(row.outcome)] += counters.verdicts[index_of(row.verdict)].value();
     const auto sum = [&](Outcome outcome) { return sums[static_cast<std::size_t>(outcome)]; };
     const bool holds = received + from_host == sums[0] + sums[1] + sums[2] + sums[3] + sums[4];
-    result = {{"received", received}, {"from_host", from_host}, {"tx", sum(Outcome::tx)},
-              {"host", sum(Outcome::host)}, {"control", sum(Outcome::control)},
-              {"consumed", sum(Outcome::consumed)}, {"drops", sum(Outcome::drop)}, {"holds", holds}};
+    result = {{"received", received},
+              {"from_host", from_host},
+              {"tx", sum(Outcome::tx)},
+              {"host", sum(Outcome::host)},
+              {"control", sum(Outcome::control)},
+              {"consumed", sum(Outcome::consumed)},
+              {"drops", sum(Outcome::drop)},
+              {"holds", holds}};
     if (holds) break;
   }
   return result;
@@ -99,19 +110,25 @@ json show_workers(const Services& services) {
   for (const auto& worker : services.gateway->workers())
     workers.push_back(worker_json(*worker, services.configuration->worker_cpus[worker->id()]));
   return {{"workers", workers},
-          {"control", {{"cpu", services.configuration->control_cpu},
-                       {"conservation", balance(services.host_path->counters())}}},
+          {"control",
+           {{"cpu", services.configuration->control_cpu},
+            {"conservation", balance(services.host_path->counters())}}},
           {"tsc_hz", services.gateway->shared().tsc_hz}};
 }
 
 std::string_view hop_state(forward::HopKind kind) {
   switch (kind) {
-    case forward::HopKind::local: return "local";
-    case forward::HopKind::resolved: return "resolved";
-    case forward::HopKind::unresolved: return "unresolved";
-    case forward::HopKind::glean: return "connected";
+    case forward::HopKind::local:
+      return "local";
+    case forward::HopKind::resolved:
+      return "resolved";
+    case forward::HopKind::unresolved:
+      return "unresolved";
+    case forward::HopKind::glean:
+      return "connected";
     case forward::HopKind::no_route:
-    case forward::HopKind::blackhole: break;
+    case forward::HopKind::blackhole:
+      break;
   }
   return "blackhole";
 }
@@ -119,12 +136,13 @@ std::string_view hop_state(forward::HopKind kind) {
 json routes_json(const Services& services) {
   auto routes = json::array();
   for (const auto& route : services.host_sync->routes())
-    routes.push_back({{"prefix", net::to_string(route.destination)},
-                      {"via", route.via ? json(net::to_string(*route.via)) : json(nullptr)},
-                      {"port", route.port.empty() ? json(nullptr) : json(route.port)},
-                      {"state", hop_state(route.kind)},
-                      {"mac", route.mac ? json(fmt::format("{:02x}", fmt::join(*route.mac, ":"))) : json(nullptr)},
-                      {"source", route.origin == host::RouteOrigin::fixed ? "built-in" : "kernel"}});
+    routes.push_back(
+        {{"prefix", net::to_string(route.destination)},
+         {"via", route.via ? json(net::to_string(*route.via)) : json(nullptr)},
+         {"port", route.port.empty() ? json(nullptr) : json(route.port)},
+         {"state", hop_state(route.kind)},
+         {"mac", route.mac ? json(fmt::format("{:02x}", fmt::join(*route.mac, ":"))) : json(nullptr)},
+         {"source", route.origin == host::RouteOrigin::fixed ? "built-in" : "kernel"}});
   return routes;
 }
 
@@ -163,7 +181,9 @@ json show_status(const Services& services) {
   const auto& configuration = *services.configuration;
   const auto& limits = configuration.limits;
   const auto uptime = std::chrono::system_clock::now() - services.started;
-  const auto use = [](auto in_use, std::uint32_t limit) { return json{{"in_use", in_use}, {"limit", limit}}; };
+  const auto use = [](auto in_use, std::uint32_t limit) {
+    return json{{"in_use", in_use}, {"limit", limit}};
+  };
   std::size_t up = 0;
   for (const auto& port : services.gateway->ports()) up += port->link().up;
   return {{"version", ESPGATE_VERSION},

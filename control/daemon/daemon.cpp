@@ -1,16 +1,15 @@
 #include "control/daemon/daemon.hpp"
 
+#include <fmt/format.h>
+#include <rte_ring_elem.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <functional>
-
-#include <fmt/format.h>
-#include <rte_ring_elem.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include "control/cli/values.hpp"
 #include "control/config/load.hpp"
@@ -34,7 +33,9 @@ class PolicyTable final : public sa::PolicySink {
   Expected<void> set(const net::Prefix& destination, forward::Decision decision) override {
     return forwarding_.set_policy(destination, decision);
   }
-  Expected<void> remove(const net::Prefix& destination) override { return forwarding_.remove_policy(destination); }
+  Expected<void> remove(const net::Prefix& destination) override {
+    return forwarding_.remove_policy(destination);
+  }
 
  private:
   forward::Forwarding& forwarding_;
@@ -141,7 +142,8 @@ Expected<void> Daemon::start_server() {
 
 Expected<void> Daemon::start_datapath() {
   port::EalOptions options;
-  options.instance = fmt::format("espgate-{:08x}", std::hash<std::string>{}(configuration_.socket) & 0xffff'ffff);
+  options.instance =
+      fmt::format("espgate-{:08x}", std::hash<std::string>{}(configuration_.socket) & 0xffff'ffff);
   options.control_cpu = configuration_.control_cpu;
   options.worker_cpus = configuration_.worker_cpus;
   options.hugepages = configuration_.hugepages;
@@ -190,7 +192,8 @@ Expected<void> Daemon::start_host_sync() {
   for (std::size_t i = 0; i < taps_.size(); ++i) {
     const auto& port = gateway_->ports()[i]->port();
     mirror_options.ifindexes.insert(taps_[i].ifindex());
-    options.ports.push_back({static_cast<std::uint8_t>(i), taps_[i].ifindex(), port.name, port.mac, port.mtu, port.vlan});
+    options.ports.push_back(
+        {static_cast<std::uint8_t>(i), taps_[i].ifindex(), port.name, port.mac, port.mtu, port.vlan});
   }
   options.ask_neighbour = [this](int ifindex, const net::Address& address) {
     return kernel_->resolve_neighbour(ifindex, address);
@@ -203,7 +206,8 @@ Expected<void> Daemon::start_host_sync() {
   host_sync_ = std::make_unique<host::HostSync>(*routes_, mirror_->view(), std::move(options));
   services_.host_sync = host_sync_.get();
   if (auto done = apply_host_configuration(); !done) return done;
-  if (auto started = mirror_->start([this](const host::Event& event) { host_sync_->on_event(event); }); !started)
+  if (auto started = mirror_->start([this](const host::Event& event) { host_sync_->on_event(event); });
+      !started)
     return started;
   while (!host_sync_->settle(host::HostSync::Clock::now())) {
   }
@@ -229,7 +233,8 @@ void Daemon::start_sas() {
   options.tombstones = configuration_.limits.tombstones;
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
   sas_ = std::make_unique<sa::SaManager>(
-      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line}, options);
+      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line},
+      options);
   const auto result = sas_->configure(configuration_, now());
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
   recovery::InvalidSpiHandler::Options spi_options;
@@ -244,7 +249,8 @@ void Daemon::watch() {
   loop_.watch(signals_, [this] { on_signal(); });
   loop_.watch(server_->fd(), [this] { server_->serve(); });
   loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
-  for (std::size_t i = 0; i < taps_.size(); ++i) loop_.watch(taps_[i].fd(), [this, i] { host_path_->take(i); });
+  for (std::size_t i = 0; i < taps_.size(); ++i)
+    loop_.watch(taps_[i].fd(), [this, i] { host_path_->take(i); });
   loop_.poll([this] { return host_path_->deliver(); });
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
@@ -286,11 +292,12 @@ void Daemon::on_link_changes() {
     const auto& port = open.port();
     const bool present = port.present.load(std::memory_order_relaxed);
     if (!present)
-      spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted", port.name,
-                    port.device);
+      spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted",
+                    port.name, port.device);
     else
       spdlog::warn("port {}: link {}", port.name, open.link().up ? "up" : "down");
-    if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier) spdlog::warn("{}", carrier.error().text());
+    if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier)
+      spdlog::warn("{}", carrier.error().text());
   }
 }
 
@@ -319,7 +326,8 @@ unsigned Daemon::take_neighbour_questions() {
   const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.neighbour, wanted.data(),
                                                         sizeof wanted[0], records_a_round, nullptr);
   const auto time = host::HostSync::Clock::now();
-  for (unsigned i = 0; i < count; ++i) host_sync_->neighbour_wanted(wanted[i].hop, wanted[i].destination, time);
+  for (unsigned i = 0; i < count; ++i)
+    host_sync_->neighbour_wanted(wanted[i].hop, wanted[i].destination, time);
   return count;
 }
 

@@ -7,7 +7,8 @@
 namespace espgate::daemon {
 namespace {
 
-config::Problem problem(const config::Configuration& configuration, unsigned line, std::string path, Error error) {
+config::Problem problem(const config::Configuration& configuration, unsigned line, std::string path,
+                        Error error) {
   return {configuration.file, line, std::move(path), std::move(error.what), std::move(error.remedy)};
 }
 

@@ -18,7 +18,9 @@ EventLoop::EventLoop() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   if (epoll_ < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
-EventLoop::~EventLoop() { close(epoll_); }
+EventLoop::~EventLoop() {
+  close(epoll_);
+}
 
 void EventLoop::watch(int fd, std::function<void()> readable) {
   epoll_event event{};
@@ -37,7 +39,9 @@ void EventLoop::every(Clock::duration period, std::function<void()> callback) {
   timers_.push_back({period, Clock::now() + period, std::move(callback)});
 }
 
-void EventLoop::poll(std::function<unsigned()> poller) { pollers_.push_back(std::move(poller)); }
+void EventLoop::poll(std::function<unsigned()> poller) {
+  pollers_.push_back(std::move(poller));
+}
 
 unsigned EventLoop::run_pollers() {
   unsigned work = 0;

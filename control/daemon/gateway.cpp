@@ -1,8 +1,5 @@
 #include "control/daemon/gateway.hpp"
 
-#include <algorithm>
-#include <new>
-
 #include <fmt/format.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
@@ -10,6 +7,9 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
+
+#include <algorithm>
+#include <new>
 
 #include "control/sa/sa_manager.hpp"
 #include "drivers/crypto/engines.hpp"
@@ -48,10 +48,11 @@ std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
   constexpr std::uint64_t base = 64 * megabyte;  // EAL's own, rings, drivers' queues
   const auto& limits = configuration.limits;
   const auto workers = static_cast<unsigned>(configuration.worker_cpus.size());
-  const std::uint64_t buffers =
-      std::uint64_t{limits.buffers + capture_buffer_count} * (buffer_bytes(configuration) + mbuf_overhead_bytes);
+  const std::uint64_t buffers = std::uint64_t{limits.buffers + capture_buffer_count} *
+                                (buffer_bytes(configuration) + mbuf_overhead_bytes);
   const std::uint64_t sas = sa::SaStore::memory_bytes(sa::store_limits(limits, workers));
-  const std::uint64_t tables = forward::Forwarding::memory_bytes({limits.routes, limits.policies, limits.neighbours});
+  const std::uint64_t tables =
+      forward::Forwarding::memory_bytes({limits.routes, limits.policies, limits.neighbours});
   // An eighth more: the heap's own headers and what alignment loses.
   return static_cast<std::uint32_t>((base + buffers + sas + tables) / megabyte * 9 / 8);
 }
@@ -98,7 +99,8 @@ Expected<void> Gateway::create_rings(const config::Limits& limits) {
   rings.spi = records("spi", sizeof(sa::SpiMiss), entries);
   rings.neighbour = records("neighbour", sizeof(worker::NeighbourWanted), entries);
   rings.trace = records("trace", sizeof(worker::TraceRecord), trace_ring_entries);
-  for (const auto* ring : {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
+  for (const auto* ring :
+       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
     if (ring == nullptr) return out_of_memory("punt rings");
   return {};
 }
@@ -177,7 +179,8 @@ Gateway::~Gateway() {
   workers_.clear();
   ports_.clear();
   const auto& rings = shared_.rings;
-  for (auto* ring : {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
+  for (auto* ring :
+       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
     rte_ring_free(ring);
   sas_.reset();
   forwarding_.reset();
@@ -186,6 +189,8 @@ Gateway::~Gateway() {
   rte_mempool_free(buffers_);
 }
 
-unsigned Gateway::buffers_in_use() const { return rte_mempool_in_use_count(buffers_); }
+unsigned Gateway::buffers_in_use() const {
+  return rte_mempool_in_use_count(buffers_);
+}
 
 }  // namespace espgate::daemon

@@ -1,9 +1,9 @@
 #include "control/daemon/host_path.hpp"
 
-#include <array>
-
 #include <rte_mbuf.h>
 #include <rte_ring.h>
+
+#include <array>
 
 namespace espgate::daemon {
 namespace {
@@ -27,8 +27,8 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
   counters_.received.add(count);
   for (unsigned i = 0; i < count; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
-    const auto* frame = static_cast<const std::uint8_t*>(
-        rte_pktmbuf_read(packet, 0, std::min<std::uint32_t>(packet->pkt_len, largest_frame_bytes), scratch_.data()));
+    const auto* frame = static_cast<const std::uint8_t*>(rte_pktmbuf_read(
+        packet, 0, std::min<std::uint32_t>(packet->pkt_len, largest_frame_bytes), scratch_.data()));
     const bool written = frame != nullptr && packet->port < taps_.size() &&
                          taps_[packet->port].write({frame, packet->pkt_len}).has_value();
     counters_.count(written ? Verdict::TO_HOST : Verdict::HOST_TAP_FULL);

@@ -1,10 +1,9 @@
 // espgated: reads the command line and the configuration, then runs the daemon.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-
-#include <fmt/format.h>
 
 #include "control/config/load.hpp"
 #include "control/daemon/daemon.hpp"
@@ -49,18 +48,22 @@ int check(const std::string& file) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"espgated: ESP fast-path security gateway.\n"
-               "Decrypts ESP from its outside ports, encrypts what policy protects, and names every packet "
-               "it drops.\nTalk to a running one with espgatectl(8); the configuration is espgate.conf(5)."};
+  CLI::App app{
+      "espgated: ESP fast-path security gateway.\n"
+      "Decrypts ESP from its outside ports, encrypts what policy protects, and names every packet "
+      "it drops.\nTalk to a running one with espgatectl(8); the configuration is espgate.conf(5)."};
   std::string file = "/etc/espgate/espgate.conf";
   std::string file_to_check;
-  auto* config_option = app.add_option("-c,--config", file, "Configuration file")->type_name("FILE")->capture_default_str();
-  app.add_option("--check", file_to_check, "Check a configuration file as a start would, report every error, and exit")
+  auto* config_option =
+      app.add_option("-c,--config", file, "Configuration file")->type_name("FILE")->capture_default_str();
+  app.add_option("--check", file_to_check,
+                 "Check a configuration file as a start would, report every error, and exit")
       ->type_name("FILE")
       ->excludes(config_option);
   app.set_version_flag("--version", "espgated " ESPGATE_VERSION);
-  app.footer("Signals: SIGTERM and SIGINT stop it, SIGHUP reloads the configuration.\n"
-             "Exit status: 0 stopped or file good, 1 cannot start or file bad, 2 wrong usage.");
+  app.footer(
+      "Signals: SIGTERM and SIGINT stop it, SIGHUP reloads the configuration.\n"
+      "Exit status: 0 stopped or file good, 1 cannot start or file bad, 2 wrong usage.");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -70,8 +73,9 @@ int main(int argc, char** argv) {
   if (!file_to_check.empty()) return check(file_to_check);
 
   if (geteuid() != 0) {
-    fmt::print(stderr, "error: espgated must run as root: it opens NICs, huge pages and TAP devices; start it with "
-                       "sudo or as a system service (`espgated --check FILE` needs no root)\n");
+    fmt::print(stderr,
+               "error: espgated must run as root: it opens NICs, huge pages and TAP devices; start it with "
+               "sudo or as a system service (`espgated --check FILE` needs no root)\n");
     return exit_runtime_error;
   }
   auto configuration = load_checked(file);

@@ -1,9 +1,9 @@
 #include "control/daemon/readers.hpp"
 
-#include <new>
-
 #include <rte_malloc.h>
 #include <rte_rcu_qsbr.h>
+
+#include <new>
 
 namespace espgate::daemon {
 
@@ -14,12 +14,20 @@ Readers::Readers(unsigned workers)
   rte_rcu_qsbr_init(rcu_, workers);
 }
 
-Readers::~Readers() { rte_free(rcu_); }
+Readers::~Readers() {
+  rte_free(rcu_);
+}
 
-std::uint64_t Readers::start() { return rte_rcu_qsbr_start(rcu_); }
+std::uint64_t Readers::start() {
+  return rte_rcu_qsbr_start(rcu_);
+}
 
-bool Readers::passed(std::uint64_t token) { return rte_rcu_qsbr_check(rcu_, token, false) == 1; }
+bool Readers::passed(std::uint64_t token) {
+  return rte_rcu_qsbr_check(rcu_, token, false) == 1;
+}
 
-void Readers::wait() { rte_rcu_qsbr_synchronize(rcu_, RTE_QSBR_THRID_INVALID); }
+void Readers::wait() {
+  rte_rcu_qsbr_synchronize(rcu_, RTE_QSBR_THRID_INVALID);
+}
 
 }  // namespace espgate::daemon

@@ -1,8 +1,8 @@
 #include "control/daemon/reload.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "control/config/load.hpp"
 #include "control/daemon/services.hpp"
@@ -13,8 +13,8 @@ namespace {
 using nlohmann::json;
 
 bool same_port(const config::Port& a, const config::Port& b) {
-  return a.name == b.name && a.device == b.device && a.ipsec == b.ipsec && a.mtu == b.mtu && a.vlan == b.vlan &&
-         a.addresses == b.addresses;
+  return a.name == b.name && a.device == b.device && a.ipsec == b.ipsec && a.mtu == b.mtu &&
+         a.vlan == b.vlan && a.addresses == b.addresses;
 }
 
 json restart_needed(const config::Configuration& current, const config::Configuration& wanted) {
@@ -55,7 +55,9 @@ Changes compare(const std::vector<Item>& before, const std::vector<Item>& after,
   return changes;
 }
 
-bool same_route(const config::Route& a, const config::Route& b) { return a.to == b.to && a.via == b.via; }
+bool same_route(const config::Route& a, const config::Route& b) {
+  return a.to == b.to && a.via == b.via;
+}
 bool same_policy(const config::Policy& a, const config::Policy& b) {
   return a.to == b.to && a.action == b.action;
 }
@@ -79,10 +81,11 @@ Expected<void> apply_routes(const config::Configuration& current, const config::
 Expected<json> reload(config::Configuration& current, sa::SaManager& sas, host::KernelCommands& kernel) {
   auto loaded = config::load(current.file);
   if (!loaded.configuration)
-    return Error{fmt::format("{}{}; nothing was changed", loaded.errors.front().text(),
-                             loaded.errors.size() > 1 ? fmt::format(" (the first of {} errors)", loaded.errors.size())
-                                                      : std::string()),
-                 "`espgated --check " + current.file + "` shows what is wrong"};
+    return Error{
+        fmt::format("{}{}; nothing was changed", loaded.errors.front().text(),
+                    loaded.errors.size() > 1 ? fmt::format(" (the first of {} errors)", loaded.errors.size())
+                                             : std::string()),
+        "`espgated --check " + current.file + "` shows what is wrong"};
   auto& wanted = *loaded.configuration;
   if (auto routes = apply_routes(current, wanted, kernel); !routes) return routes.error();
   const auto applied = sas.configure(wanted, now());
@@ -90,7 +93,8 @@ Expected<json> reload(config::Configuration& current, sa::SaManager& sas, host::
   Changes connections{applied.added, applied.removed, applied.changed, applied.unchanged};
   const auto routes = compare(current.routes, wanted.routes, same_route, same_route);
   const auto policies = compare(
-      current.policies, wanted.policies, [](const auto& a, const auto& b) { return a.to == b.to; }, same_policy);
+      current.policies, wanted.policies, [](const auto& a, const auto& b) { return a.to == b.to; },
+      same_policy);
   json result{{"configuration", current.file},
               {"changes", {connections.as("connections"), routes.as("routes"), policies.as("policies")}},
               {"restart_needed", restart_needed(current, wanted)}};

@@ -12,6 +12,7 @@ namespace espgate::daemon {
 
 // Reads current.file. With an error in it nothing changes. Connections, policies and routes follow the
 // file; what can only change at a start is listed. `current` becomes what is in force.
-Expected<nlohmann::json> reload(config::Configuration& current, sa::SaManager& sas, host::KernelCommands& kernel);
+Expected<nlohmann::json> reload(config::Configuration& current, sa::SaManager& sas,
+                                host::KernelCommands& kernel);
 
 }  // namespace espgate::daemon

@@ -1,10 +1,10 @@
 #include "control/daemon/trace_service.hpp"
 
-#include <algorithm>
-#include <array>
-
 #include <fmt/format.h>
 #include <rte_ring_elem.h>
+
+#include <algorithm>
+#include <array>
 
 #include "control/cli/values.hpp"
 #include "control/daemon/tsc_clock.hpp"
@@ -18,13 +18,20 @@ constexpr unsigned records_a_round = 256;
 
 std::string_view kind_text(parse::FrameKind kind) {
   switch (kind) {
-    case parse::FrameKind::esp: return "ESP";
-    case parse::FrameKind::esp_in_udp: return "ESP in UDP";
-    case parse::FrameKind::ike: return "IKE";
-    case parse::FrameKind::nat_keepalive: return "NAT keepalive";
-    case parse::FrameKind::ip: return "IP";
-    case parse::FrameKind::not_ip: return "not IP";
-    case parse::FrameKind::invalid: return "malformed";
+    case parse::FrameKind::esp:
+      return "ESP";
+    case parse::FrameKind::esp_in_udp:
+      return "ESP in UDP";
+    case parse::FrameKind::ike:
+      return "IKE";
+    case parse::FrameKind::nat_keepalive:
+      return "NAT keepalive";
+    case parse::FrameKind::ip:
+      return "IP";
+    case parse::FrameKind::not_ip:
+      return "not IP";
+    case parse::FrameKind::invalid:
+      return "malformed";
   }
   return "";
 }
@@ -57,11 +64,16 @@ std::string parse_text(const worker::TraceRecord& record) {
 // Where a packet's way ended, as a stage.
 std::string_view end_name(Outcome outcome) {
   switch (outcome) {
-    case Outcome::tx: return worker::stage_names[static_cast<std::size_t>(worker::Stage::transmit)];
-    case Outcome::host: return "to host";
-    case Outcome::control: return "to control";
-    case Outcome::consumed: return "consume";
-    case Outcome::drop: return "drop";
+    case Outcome::tx:
+      return worker::stage_names[static_cast<std::size_t>(worker::Stage::transmit)];
+    case Outcome::host:
+      return "to host";
+    case Outcome::control:
+      return "to control";
+    case Outcome::consumed:
+      return "consume";
+    case Outcome::drop:
+      return "drop";
   }
   return "";
 }
@@ -85,7 +97,8 @@ std::string stage_text(const worker::TraceRecord& record) {
     case worker::Stage::accept:
       return fmt::format("ICV good; inner {}, {} B", addresses(record), record.bytes);
     case worker::Stage::policy:
-      return has_sa ? fmt::format("protect with outbound SA entry {}", record.sa) : std::string("pass or drop");
+      return has_sa ? fmt::format("protect with outbound SA entry {}", record.sa)
+                    : std::string("pass or drop");
     case worker::Stage::encapsulate:
       return fmt::format("ESP sequence {}, outer {}, {} B", record.sequence, addresses(record), record.bytes);
     default:
@@ -122,8 +135,8 @@ void TraceService::show(bool follow, cli::StreamPtr stream) {
 
 unsigned TraceService::poll() {
   std::array<worker::TraceRecord, records_a_round> records;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(shared_.rings.trace, records.data(), sizeof records[0],
-                                                        records_a_round, nullptr);
+  const unsigned count = rte_ring_sc_dequeue_burst_elem(shared_.rings.trace, records.data(),
+                                                        sizeof records[0], records_a_round, nullptr);
   for (unsigned i = 0; i < count; ++i) take(records[i]);
   std::erase_if(followers_, [](const auto& follower) { return !follower->open(); });
   return count;
@@ -148,9 +161,8 @@ nlohmann::json TraceService::describe(const Packet& packet) const {
   auto stages = nlohmann::json::array();
   std::uint64_t before = first.tsc;
   for (const auto& record : packet.records) {
-    stages.push_back({{"stage", stage_name(record)},
-                      {"cycles", record.tsc - before},
-                      {"text", stage_text(record)}});
+    stages.push_back(
+        {{"stage", stage_name(record)}, {"cycles", record.tsc - before}, {"text", stage_text(record)}});
     before = record.tsc;
   }
   const auto verdict = static_cast<Verdict>(last.verdict);

@@ -135,7 +135,8 @@ Expected<ConnectionHandle> SaManager::connection(const std::string& name) const 
   if (name.empty()) return unowned_;
   const auto found = connections_.find(name);
   if (found == connections_.end())
-    return Error{fmt::format("no connection is called {}", name), "`show sa` names those that have SAs, the configuration file all"};
+    return Error{fmt::format("no connection is called {}", name),
+                 "`show sa` names those that have SAs, the configuration file all"};
   return found->second;
 }
 

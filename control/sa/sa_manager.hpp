@@ -173,7 +173,7 @@ class SaManager final : public SpiKnowledge {
   PolicyBook book_;
   std::unordered_map<std::string, ConnectionHandle> connections_;
   ConnectionHandle unowned_ = std::make_shared<Connection>();  // of SPIs reserved for no connection
-  std::unordered_map<net::Address, ConnectionHandle> peers_;  // by remote address
+  std::unordered_map<net::Address, ConnectionHandle> peers_;   // by remote address
   std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full
   std::string file_;                         // of the last configuration
 };

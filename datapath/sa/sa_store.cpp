@@ -88,7 +88,8 @@ Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto:
 
 std::size_t SaStore::memory_bytes(const Limits& limits) {
   const std::size_t inbound = sizeof(InboundSa) + sizeof(Faults) + limits.workers * sizeof(Usage) +
-                              usual_key_bytes + odd_lines(slab_cells * sizeof(ReplayCell)) + SaTable::bytes_an_entry;
+                              usual_key_bytes + odd_lines(slab_cells * sizeof(ReplayCell)) +
+                              SaTable::bytes_an_entry;
   const std::size_t outbound =
       sizeof(OutboundSa) + sizeof(Faults) + limits.workers * sizeof(Usage) + usual_key_bytes;
   return limits.inbound * inbound + limits.outbound * outbound;

@@ -64,7 +64,7 @@ struct alignas(64) OutboundSa {
   bool extended_sequence;
   std::uint8_t headers_bytes;  // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
   std::uint16_t unused;
-  const Selector* selectors;            // inbound direction: what the peer may send us in return
+  const Selector* selectors;  // inbound direction: what the peer may send us in return
   std::uint32_t selector_count;
   std::uint32_t unused_tail;
 

@@ -26,14 +26,18 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::span<const VerdictRow> verdict_rows() { return table; }
+std::span<const VerdictRow> verdict_rows() {
+  return table;
+}
 
-std::string_view name(DropGroup group) { return group_names[static_cast<std::size_t>(group)]; }
+std::string_view name(DropGroup group) {
+  return group_names[static_cast<std::size_t>(group)];
+}
 
 const VerdictRow* find_drop(std::string_view number_or_name) {
   const auto found = std::ranges::find_if(table, [&](const VerdictRow& row) {
-    return row.outcome == Outcome::drop && (std::to_string(row.number) == number_or_name ||
-                                            equal_ignoring_case(row.name, number_or_name));
+    return row.outcome == Outcome::drop &&
+           (std::to_string(row.number) == number_or_name || equal_ignoring_case(row.name, number_or_name));
   });
   return found == table.end() ? nullptr : &*found;
 }

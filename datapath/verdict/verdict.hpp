@@ -41,10 +41,10 @@ struct VerdictRow {
   Verdict verdict;
   Outcome outcome;
   std::string_view name;
-  std::uint16_t number;      // drops only
-  DropGroup group;           // drops only
+  std::uint16_t number;  // drops only
+  DropGroup group;       // drops only
   std::string_view meaning;
-  std::string_view action;   // drops only: what an operator does about it
+  std::string_view action;  // drops only: what an operator does about it
 };
 
 // All rows in enum order: rows()[index_of(v)] describes v.
@@ -53,7 +53,11 @@ std::string_view name(DropGroup group);
 // By number ("62") or name, letter case ignored; nullptr when no drop reason is called that.
 const VerdictRow* find_drop(std::string_view number_or_name);
 
-constexpr std::size_t index_of(Verdict verdict) { return static_cast<std::size_t>(verdict); }
-inline const VerdictRow& row(Verdict verdict) { return verdict_rows()[index_of(verdict)]; }
+constexpr std::size_t index_of(Verdict verdict) {
+  return static_cast<std::size_t>(verdict);
+}
+inline const VerdictRow& row(Verdict verdict) {
+  return verdict_rows()[index_of(verdict)];
+}
 
 }  // namespace espgate

@@ -2,10 +2,10 @@
 // stage by stage. Lanes are lists of row numbers: a stage takes lanes in and gives lanes out.
 #pragma once
 
+#include <rte_mbuf.h>
+
 #include <array>
 #include <cstdint>
-
-#include <rte_mbuf.h>
 
 #include "datapath/crypto/engine.hpp"
 #include "datapath/parse/frame.hpp"
@@ -39,19 +39,19 @@ inline bool is_exclusive(const rte_mbuf& mbuf) {
 
 struct Burst {
   unsigned count = 0;
-  std::uint8_t port = 0;      // all packets of a burst came in by one port (or from its TAP twin)
+  std::uint8_t port = 0;  // all packets of a burst came in by one port (or from its TAP twin)
   bool from_host = false;
   std::uint64_t tsc = 0;
   std::array<rte_mbuf*, burst_max> mbuf;
   std::array<parse::FrameInfo, burst_max> info;
   std::array<Verdict, burst_max> verdict;
-  std::array<std::uint32_t, burst_max> sa;           // inbound, later outbound SA index
+  std::array<std::uint32_t, burst_max> sa;  // inbound, later outbound SA index
   std::array<std::uint64_t, burst_max> sequence;
   std::array<Origin, burst_max> origin;
-  std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped
-  std::array<std::uint16_t, burst_max> inner_bytes;  // of a packet we encapsulated
-  std::array<bool, burst_max> dont_fragment;         // inner DF of a packet we encapsulated, or IPv6
-  std::array<std::uint8_t, burst_max> operation_row; // operations[k] works on this row
+  std::array<net::Family, burst_max> family;          // of the IP packet at the mbuf's data, once stripped
+  std::array<std::uint16_t, burst_max> inner_bytes;   // of a packet we encapsulated
+  std::array<bool, burst_max> dont_fragment;          // inner DF of a packet we encapsulated, or IPv6
+  std::array<std::uint8_t, burst_max> operation_row;  // operations[k] works on this row
   std::array<crypto::Operation, burst_max> operations;
 };
 

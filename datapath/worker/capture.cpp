@@ -1,9 +1,9 @@
 #include "datapath/worker/capture.hpp"
 
-#include <limits>
-
 #include <rte_cycles.h>
 #include <rte_ring.h>
+
+#include <limits>
 
 namespace espgate::worker {
 
@@ -26,6 +26,8 @@ void Capture::copy(rte_mbuf* const* frames, unsigned count, std::uint8_t port, D
   }
 }
 
-bool Capture::take(rte_mbuf* packet, std::uint8_t port) { return send(packet, port, Direction::dropped); }
+bool Capture::take(rte_mbuf* packet, std::uint8_t port) {
+  return send(packet, port, Direction::dropped);
+}
 
 }  // namespace espgate::worker

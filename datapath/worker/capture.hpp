@@ -2,10 +2,10 @@
 // Off, it costs one test a burst. Frames go to control by a ring, which frees them.
 #pragma once
 
+#include <rte_mbuf.h>
+
 #include <atomic>
 #include <cstdint>
-
-#include <rte_mbuf.h>
 
 #include "datapath/verdict/verdict.hpp"
 
@@ -54,7 +54,11 @@ class Capture {
 };
 
 // Read back on the control core.
-inline Direction direction_of(const rte_mbuf& captured) { return static_cast<Direction>(captured.hash.usr); }
-inline std::uint64_t tsc_of(const rte_mbuf& captured) { return captured.tx_offload; }
+inline Direction direction_of(const rte_mbuf& captured) {
+  return static_cast<Direction>(captured.hash.usr);
+}
+inline std::uint64_t tsc_of(const rte_mbuf& captured) {
+  return captured.tx_offload;
+}
 
 }  // namespace espgate::worker

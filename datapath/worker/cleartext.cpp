@@ -140,9 +140,11 @@ void Worker::apply_decision(unsigned row, forward::Decision decision, Lanes& byp
   } else if (decision == forward::Decision::bypass()) {
     bypassed.add(row);
   } else if (decision == forward::Decision::discard()) {
-    finish(row, by_family(family, Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP, Verdict::OUT_V6_PKT_HIT_DENY_DROP_SP));
+    finish(row,
+           by_family(family, Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP, Verdict::OUT_V6_PKT_HIT_DENY_DROP_SP));
   } else {
-    finish(row, by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
+    finish(row,
+           by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
   }
 }
 

@@ -1,10 +1,10 @@
 // Forwarding: route, hop, Ethernet header, and out of the port. Here each packet that is still on its way
 // gets its verdict.
-#include <cstring>
-
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
+
+#include <cstring>
 
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
@@ -74,9 +74,9 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
   if (mbuf->pkt_len > hop.mtu) {
     const bool may_fragment = !burst_.dont_fragment[row];
     finish(row, origin != Origin::encrypted ? Verdict::MTU_EXCEEDED
-                : may_fragment ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
-                                           Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG)
-                               : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
+                : may_fragment              ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
+                                                        Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG)
+                                            : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
     return;
   }
   if (!leads_out(port)) {

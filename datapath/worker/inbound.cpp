@@ -7,10 +7,10 @@
 //   5. the window is moved; of two packets with one number, exactly one passes
 //   6. pad length, padding, next header; dummy packets are consumed (2.6)
 //   7. inner header is sound and within the SA's selectors (RFC 4301 5.2)
-#include <cstring>
-
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
+
+#include <cstring>
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/worker/packet.hpp"
@@ -21,7 +21,9 @@ namespace {
 
 constexpr unsigned trailer_bytes = 2;  // pad length, next header
 
-void bump(std::atomic<std::uint32_t>& fault) { fault.fetch_add(1, std::memory_order_relaxed); }
+void bump(std::atomic<std::uint32_t>& fault) {
+  fault.fetch_add(1, std::memory_order_relaxed);
+}
 
 bool same_addresses(const sa::InboundSa& sa, const std::uint8_t* ip, net::Family family) {
   if (sa.outer_family != family) return false;
@@ -74,13 +76,14 @@ void Worker::prepare_inbound() {
     if (burst_.sa[row] == sa::no_sa) continue;
     auto& sa = shared_.sas->inbound(burst_.sa[row]);
     if (sa.state.load(std::memory_order_acquire) != sa::State::active) continue;
-    burst_.sequence[row] = sa::ReplayWindow::full_sequence(
-        burst_.info[row].sequence, sa.top.load(std::memory_order_relaxed), sa.window_packets,
-        sa.extended_sequence);
+    burst_.sequence[row] =
+        sa::ReplayWindow::full_sequence(burst_.info[row].sequence, sa.top.load(std::memory_order_relaxed),
+                                        sa.window_packets, sa.extended_sequence);
     if (sa.window_packets != 0)
-      rte_prefetch0(sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask)
-                        .cell_of(burst_.sequence[row]));
-    for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)]) rte_prefetch0(sa.key + offset);
+      rte_prefetch0(
+          sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).cell_of(burst_.sequence[row]));
+    for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)])
+      rte_prefetch0(sa.key + offset);
     rte_prefetch0(&shared_.sas->inbound_usage(id_, burst_.sa[row]));
   }
   for (const auto row : esp_) {
@@ -126,8 +129,7 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
   }
   const std::uint64_t sequence = burst_.sequence[row];
   if (sa.window_packets != 0) {
-    const auto replay =
-        sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).check(sequence);
+    const auto replay = sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).check(sequence);
     if (replay != sa::Replay::fresh) {
       const bool left = replay == sa::Replay::out_of_window;
       bump(left ? faults.out_of_window : faults.replay);

@@ -1,8 +1,8 @@
 // ESP whose SPI led to no usable SA. To us, it is dropped under the name of what is wrong and a sample
 // goes to the control core, which explains it; through us, it is a packet like any other.
-#include <cstring>
-
 #include <rte_mbuf.h>
+
+#include <cstring>
 
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
@@ -41,8 +41,8 @@ void Worker::drop_missed(unsigned row) {
   }
   if (burst_.sa[row] == sa::no_sa) {
     sample_miss(row, sa::Miss::not_found);
-    finish(row, by_family(family, Verdict::IN_US_V4_PKT_SA_NOT_FOUND_SPI,
-                          Verdict::IN_US_V6_PKT_SA_NOT_FOUND_SPI));
+    finish(row,
+           by_family(family, Verdict::IN_US_V4_PKT_SA_NOT_FOUND_SPI, Verdict::IN_US_V6_PKT_SA_NOT_FOUND_SPI));
     return;
   }
   switch (shared_.sas->inbound(burst_.sa[row]).state.load(std::memory_order_acquire)) {

@@ -4,10 +4,10 @@
 //   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6)
 //   4. outer headers from the SA's template; DSCP and ECN copied (RFC 6040 normal mode)
 //   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1)
-#include <cstring>
-
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
+
+#include <cstring>
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/worker/packet.hpp"
@@ -54,7 +54,8 @@ void Worker::encapsulate() {
   for (const auto row : protect_) {
     const auto& sa = shared_.sas->outbound(burst_.sa[row]);
     if (sa.state.load(std::memory_order_acquire) != sa::State::active) continue;
-    for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)]) rte_prefetch0(sa.key + offset);
+    for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)])
+      rte_prefetch0(sa.key + offset);
     rte_prefetch0(&shared_.sas->outbound_usage(id_, burst_.sa[row]));
   }
   for (unsigned first = 0; first < protect_.count;) {
@@ -125,7 +126,8 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   auto* front =
       back == nullptr ? nullptr : rte_pktmbuf_prepend(mbuf, static_cast<std::uint16_t>(front_bytes));
   if (front == nullptr || mbuf->pkt_len > ip_packet_max) {
-    finish(row, by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG, Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
+    finish(row,
+           by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG, Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
     return false;
   }
   auto* trailer = reinterpret_cast<std::uint8_t*>(back);

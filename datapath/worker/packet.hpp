@@ -18,7 +18,9 @@ inline const std::uint8_t* source_of(const std::uint8_t* ip, net::Family family)
 inline const std::uint8_t* destination_of(const std::uint8_t* ip, net::Family family) {
   return ip + (family == net::Family::v4 ? 16 : 24);
 }
-inline std::uint32_t load_v4(const std::uint8_t* bytes) { return net::load_be32({bytes, 4}, 0); }
+inline std::uint32_t load_v4(const std::uint8_t* bytes) {
+  return net::load_be32({bytes, 4}, 0);
+}
 inline Verdict by_family(net::Family family, Verdict v4, Verdict v6) {
   return family == net::Family::v4 ? v4 : v6;
 }

@@ -2,10 +2,10 @@
 // that a flood of one kind neither grows memory nor starves the others. What does not fit is counted.
 #pragma once
 
-#include <cstdint>
-
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
+
+#include <cstdint>
 
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/address.hpp"
@@ -47,13 +47,13 @@ static_assert(sizeof(NeighbourWanted) == 24);
 
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way.
 struct PuntRings {
-  rte_ring* host = nullptr;        // rte_mbuf*
-  rte_ring* ike = nullptr;         // rte_mbuf*, frames like host's
-  rte_ring* spi = nullptr;         // sa::SpiMiss by value
-  rte_ring* neighbour = nullptr;   // NeighbourWanted by value
-  rte_ring* capture = nullptr;     // rte_mbuf*, see capture.hpp
-  rte_ring* trace = nullptr;       // TraceRecord by value, see trace.hpp
-  rte_ring* inject = nullptr;      // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
+  rte_ring* host = nullptr;       // rte_mbuf*
+  rte_ring* ike = nullptr;        // rte_mbuf*, frames like host's
+  rte_ring* spi = nullptr;        // sa::SpiMiss by value
+  rte_ring* neighbour = nullptr;  // NeighbourWanted by value
+  rte_ring* capture = nullptr;    // rte_mbuf*, see capture.hpp
+  rte_ring* trace = nullptr;      // TraceRecord by value, see trace.hpp
+  rte_ring* inject = nullptr;     // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
 };
 
 struct PuntRates {

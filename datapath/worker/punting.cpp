@@ -1,9 +1,9 @@
 // Packets for the kernel and for control. A punted packet is an untagged Ethernet frame.
-#include <cstring>
-
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
+
+#include <cstring>
 
 #include "datapath/net/headers.hpp"
 #include "datapath/worker/packet.hpp"

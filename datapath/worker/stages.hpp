@@ -1,24 +1,24 @@
 // Where a worker's cycles go: one clock for each stage of the path, read for one burst in 16.
 #pragma once
 
+#include <rte_cycles.h>
+
 #include <array>
 #include <cstdint>
 #include <string_view>
-
-#include <rte_cycles.h>
 
 #include "datapath/verdict/counters.hpp"
 
 namespace espgate::worker {
 
 enum class Stage : std::uint8_t {
-  receive,   // from the port, or from the host path
-  parse,     // Ethernet to ESP or IP header
-  lookup,    // SPI -> SA
-  prepare,   // addresses, lengths, replay check, crypto operations
+  receive,  // from the port, or from the host path
+  parse,    // Ethernet to ESP or IP header
+  lookup,   // SPI -> SA
+  prepare,  // addresses, lengths, replay check, crypto operations
   decrypt,
-  accept,    // replay commit, trailer, inner header, selectors
-  policy,    // outbound decision
+  accept,  // replay commit, trailer, inner header, selectors
+  policy,  // outbound decision
   encapsulate,
   encrypt,
   forward,   // route, adjacency, Ethernet header

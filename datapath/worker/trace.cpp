@@ -1,9 +1,9 @@
 #include "datapath/worker/trace.hpp"
 
+#include <rte_ring_elem.h>
+
 #include <algorithm>
 #include <cstring>
-
-#include <rte_ring_elem.h>
 
 #include "datapath/sa/sa_table.hpp"
 

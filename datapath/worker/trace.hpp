@@ -13,19 +13,19 @@ struct rte_ring;
 namespace espgate::worker {
 
 struct TraceRecord {
-  std::uint64_t packet;    // number of the traced packet, from 1
+  std::uint64_t packet;  // number of the traced packet, from 1
   std::uint64_t tsc;
   std::uint64_t sequence;  // ESP sequence number, 64-bit, once known
   std::uint32_t spi;
-  std::uint32_t sa;        // SA index, or sa::no_sa
-  std::uint16_t bytes;     // of the frame or packet at this stage; 0 in a verdict record
+  std::uint32_t sa;     // SA index, or sa::no_sa
+  std::uint16_t bytes;  // of the frame or packet at this stage; 0 in a verdict record
   std::uint8_t worker;
   std::uint8_t port;
-  std::uint8_t stage;      // Stage
-  std::uint8_t verdict;    // Verdict; undecided while on its way
-  std::uint8_t kind;       // parse::FrameKind
+  std::uint8_t stage;    // Stage
+  std::uint8_t verdict;  // Verdict; undecided while on its way
+  std::uint8_t kind;     // parse::FrameKind
   std::uint8_t from_host;
-  std::uint8_t head[40];   // first bytes of the packet as it stood, Ethernet header left out
+  std::uint8_t head[40];  // first bytes of the packet as it stood, Ethernet header left out
 };
 static_assert(sizeof(TraceRecord) == 80);
 
@@ -33,8 +33,8 @@ inline constexpr std::uint8_t any_port = 0xff;
 
 // Shared by all workers; control arms it.
 struct TraceRequest {
-  std::atomic<std::int64_t> remaining{0};   // packets still to be marked
-  std::atomic<std::uint64_t> marked{0};     // packets marked so far, which numbers them
+  std::atomic<std::int64_t> remaining{0};  // packets still to be marked
+  std::atomic<std::uint64_t> marked{0};    // packets marked so far, which numbers them
   std::atomic<std::uint8_t> port{any_port};
 };
 

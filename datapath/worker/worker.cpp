@@ -1,15 +1,14 @@
 #include "datapath/worker/worker.hpp"
 
-#include <time.h>
-
-#include <bit>
-#include <cstring>
-
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 #include <rte_rcu_qsbr.h>
+#include <time.h>
+
+#include <bit>
+#include <cstring>
 
 #include "datapath/worker/packet.hpp"
 
@@ -76,8 +75,8 @@ unsigned Worker::poll() {
   }
   if (id_ == 0 && shared_.rings.inject != nullptr) {
     clock_.begin_burst();
-    burst_.count = rte_ring_sc_dequeue_burst(shared_.rings.inject, reinterpret_cast<void**>(burst_.mbuf.data()),
-                                             burst_max, nullptr);
+    burst_.count = rte_ring_sc_dequeue_burst(
+        shared_.rings.inject, reinterpret_cast<void**>(burst_.mbuf.data()), burst_max, nullptr);
     if (burst_.count != 0) {
       counters_.from_host.add(burst_.count);
       packets += burst_.count;

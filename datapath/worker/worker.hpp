@@ -45,10 +45,10 @@ struct Shared {
   PuntRings rings;
   PuntRates rates;
   rte_rcu_qsbr* readers = nullptr;
-  rte_mempool* buffers = nullptr;          // for copies of packets that are not exclusively ours
+  rte_mempool* buffers = nullptr;  // for copies of packets that are not exclusively ours
   rte_mempool* capture_buffers = nullptr;
   std::uint64_t tsc_hz = 0;
-  std::uint32_t idle_sleep_us = 0;         // 0: spin
+  std::uint32_t idle_sleep_us = 0;  // 0: spin
   TraceRequest trace;
   CaptureRequest capture;
   std::atomic<bool> stop{false};
@@ -56,11 +56,11 @@ struct Shared {
 
 // Loops and cycles, for `show workers`.
 struct Load {
-  Counter busy_cycles;      // in loops that had packets
+  Counter busy_cycles;  // in loops that had packets
   Counter idle_cycles;
   Counter bursts;
   std::array<Counter, 8> burst_sizes;  // 1, 2-3, 4-7, … 64
-  Counter spi_samples_lost; // SPI-miss records beyond the ring or the rate limit
+  Counter spi_samples_lost;            // SPI-miss records beyond the ring or the rate limit
 };
 
 class Worker {
@@ -82,12 +82,12 @@ class Worker {
 
  private:
   // The stages; each reads and writes columns of burst_ and the lanes below.
-  void process();                 // from a port
+  void process();  // from a port
   void process_from_host();
   void parse();
   void sort_by_kind();
 
-  void look_up();                 // inbound.cpp: esp_ -> decrypted_, missed_
+  void look_up();  // inbound.cpp: esp_ -> decrypted_, missed_
   void prepare_inbound();
   bool prepare_packet(unsigned row, sa::InboundSa& sa);
   void decrypt();
@@ -95,24 +95,24 @@ class Worker {
   Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
   Verdict accept_packet(unsigned row, sa::InboundSa& sa);
 
-  void resolve_missed();          // missed.cpp: missed_ -> transit_
+  void resolve_missed();  // missed.cpp: missed_ -> transit_
   void drop_missed(unsigned row);
   void sample_miss(unsigned row, sa::Miss miss);
 
-  void admit_cleartext();         // cleartext.cpp: clear_ -> transit_ -> protect_, routed_
+  void admit_cleartext();  // cleartext.cpp: clear_ -> transit_ -> protect_, routed_
   bool should_have_been_protected(unsigned row, forward::Decision source_decision, bool local) const;
   void decide_transit();
-  void decide_decrypted();        // decrypted_ -> protect_, unrouted_
-  void decide_from_host();        // all rows -> protect_, raw_
+  void decide_decrypted();  // decrypted_ -> protect_, unrouted_
+  void decide_from_host();  // all rows -> protect_, raw_
   void apply_decision(unsigned row, forward::Decision decision, Lanes& bypassed);
   void strip_frame(unsigned row);
 
-  void encapsulate();             // outbound.cpp: protect_ -> unrouted_
+  void encapsulate();  // outbound.cpp: protect_ -> unrouted_
   void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
   bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
   void encrypt();
 
-  void route();                   // egress.cpp: unrouted_ -> routed_ -> tx_
+  void route();  // egress.cpp: unrouted_ -> routed_ -> tx_
   void forward();
   void send_to_hop(unsigned row, const forward::Hop& hop);
   void send_raw(unsigned row);
@@ -145,11 +145,11 @@ class Worker {
   std::array<std::span<const std::uint16_t>, crypto::suite_table.size()> hot_key_lines_;  // by SuiteId
 
   Burst burst_;
-  std::array<std::uint8_t*, burst_max> l3_;                  // the IP header, as it stands
+  std::array<std::uint8_t*, burst_max> l3_;  // the IP header, as it stands
   std::array<forward::HopIndex, burst_max> hop_;
   Lanes esp_, missed_, clear_, transit_, decrypted_, protect_, unrouted_, routed_, raw_;
-  Lanes crypto_rows_;                                        // crypto_rows_.row[k] owns operations[k]
-  Lanes done_;                                               // to be freed at the end of the burst
+  Lanes crypto_rows_;  // crypto_rows_.row[k] owns operations[k]
+  Lanes done_;         // to be freed at the end of the burst
 
   struct TxBuffer {
     unsigned count = 0;

@@ -1,13 +1,12 @@
 // Whether a device can be ours, told from the kernel before DPDK is asked, whose own messages do not say
 // what to do.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <net/if.h>
 
 #include <cctype>
 #include <filesystem>
 #include <set>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "drivers/port/open_port.hpp"
 
@@ -49,12 +48,14 @@ std::string interface_of(const std::string& device) {
 // [DOMAIN:]BB:DD.F, hexadecimal, with arguments for the driver behind a comma.
 bool is_pci_address(const std::string& device) {
   std::string form;
-  for (const char c : device.substr(0, device.find(','))) form += std::isxdigit(static_cast<unsigned char>(c)) ? 'x' : c;
+  for (const char c : device.substr(0, device.find(',')))
+    form += std::isxdigit(static_cast<unsigned char>(c)) ? 'x' : c;
   return form == "xx:xx.x" || form == "xxxx:xx:xx.x";
 }
 
 Expected<void> check_device(const std::string& device) {
-  if (const auto interface = interface_of(device); !interface.empty() && if_nametoindex(interface.c_str()) == 0)
+  if (const auto interface = interface_of(device);
+      !interface.empty() && if_nametoindex(interface.c_str()) == 0)
     return Error{fmt::format("no network interface {}", interface),
                  "`ip link` lists those of this network namespace"};
   if (!is_pci_address(device)) return {};
@@ -74,8 +75,9 @@ Expected<void> check_device(const std::string& device) {
     return Error{fmt::format("PCI device {} has no driver", address),
                  fmt::format("bind it with `dpdk-devbind.py -b vfio-pci {}`", address)};
   if (userspace.contains(driver) || bifurcated.contains(driver)) return {};
-  return Error{fmt::format("PCI device {} is in use by the kernel's driver {}", address, driver),
-               fmt::format("take its addresses away and bind it with `dpdk-devbind.py -b vfio-pci {}`", address)};
+  return Error{
+      fmt::format("PCI device {} is in use by the kernel's driver {}", address, driver),
+      fmt::format("take its addresses away and bind it with `dpdk-devbind.py -b vfio-pci {}`", address)};
 }
 
 }  // namespace espgate::port

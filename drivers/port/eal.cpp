@@ -1,12 +1,5 @@
 #include "drivers/port/eal.hpp"
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <new>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <rte_devargs.h>
@@ -14,13 +7,20 @@
 #include <rte_errno.h>
 #include <rte_log.h>
 #include <rte_malloc.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <new>
 
 namespace espgate::port {
 namespace {
 
 std::uint64_t free_hugepage_mb() {
   std::uint64_t total_mb = 0;
-  for (const auto& [folder, page_mb] : {std::pair{"hugepages-2048kB", 2u}, std::pair{"hugepages-1048576kB", 1024u}}) {
+  for (const auto& [folder, page_mb] :
+       {std::pair{"hugepages-2048kB", 2u}, std::pair{"hugepages-1048576kB", 1024u}}) {
     std::ifstream file(fmt::format("/sys/kernel/mm/hugepages/{}/free_hugepages", folder));
     std::uint64_t pages = 0;
     if (file >> pages) total_mb += pages * page_mb;
@@ -83,8 +83,9 @@ Expected<void> start_eal(const EalOptions& options) {
   std::string lcores = fmt::format("0@{}", options.control_cpu);
   for (std::size_t worker = 0; worker < options.worker_cpus.size(); ++worker)
     lcores += fmt::format(",{}@{}", worker + 1, options.worker_cpus[worker]);
-  std::vector<std::string> arguments{"espgated",  "--lcores",      lcores, "--no-telemetry", "--file-prefix", options.instance, "--log-level",
-                                     "lib.*:error", "--log-level", "pmd.*:error"};
+  std::vector<std::string> arguments{"espgated",      "--lcores",       lcores,        "--no-telemetry",
+                                     "--file-prefix", options.instance, "--log-level", "lib.*:error",
+                                     "--log-level",   "pmd.*:error"};
   // Either way nothing of ours is left in a file system, however we end.
   if (options.hugepages)
     arguments.emplace_back("--in-memory");
@@ -104,8 +105,9 @@ Expected<void> start_eal(const EalOptions& options) {
       return Error{fmt::format("DPDK has no driver for the device {}", unknown),
                    "name a PCI address such as \"0000:3b:00.0\", or a virtual device such as "
                    "\"net_af_packet0,iface=eth1\""};
-    return Error{fmt::format("DPDK did not start: {}", rte_strerror(reason)),
-                 fmt::format("its messages above say more; it was started as `{}`", fmt::join(arguments, " "))};
+    return Error{
+        fmt::format("DPDK did not start: {}", rte_strerror(reason)),
+        fmt::format("its messages above say more; it was started as `{}`", fmt::join(arguments, " "))};
   }
   return {};
 }

@@ -15,7 +15,7 @@ struct EalOptions {
   unsigned control_cpu = 0;           // lcore 0
   std::vector<unsigned> worker_cpus;  // lcore 1 + worker; a CPU may appear more than once
   bool hugepages = true;
-  std::uint32_t memory_mb = 512;      // without huge pages: all there will ever be; with: checked to be free
+  std::uint32_t memory_mb = 512;  // without huge pages: all there will ever be; with: checked to be free
   std::vector<std::string> pci_addresses;  // the only PCI devices DPDK may touch
   std::vector<std::string> vdevs;
 };

@@ -1,17 +1,16 @@
 #include "drivers/port/open_port.hpp"
 
+#include <fmt/format.h>
 #include <net/if.h>
+#include <rte_dev.h>
+#include <rte_ethdev.h>
+#include <rte_mempool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstring>
-
-#include <fmt/format.h>
-#include <rte_dev.h>
-#include <rte_ethdev.h>
-#include <rte_mempool.h>
 
 namespace espgate::port {
 namespace {
@@ -95,13 +94,15 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
   port_.transmit_offloads = conf.txmode.offloads;
   port_.good_checksum_flag = (conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM) != 0;
 
-  if (const int code = rte_eth_dev_configure(port_.ethdev, port_.receive_queues, port_.transmit_queues, &conf);
+  if (const int code =
+          rte_eth_dev_configure(port_.ethdev, port_.receive_queues, port_.transmit_queues, &conf);
       code != 0)
     return device_error(options.name, options.device, "cannot be configured", code);
   const std::uint16_t wanted_mtu = options.mtu;
   if (const int code = rte_eth_dev_set_mtu(port_.ethdev, wanted_mtu); code != 0 && code != -ENOTSUP)
-    return Error{fmt::format("port {} ({}): the device takes no mtu of {}", options.name, port_.driver, wanted_mtu),
-                 fmt::format("its largest is {}", info.max_mtu)};
+    return Error{
+        fmt::format("port {} ({}): the device takes no mtu of {}", options.name, port_.driver, wanted_mtu),
+        fmt::format("its largest is {}", info.max_mtu)};
 
   std::uint16_t rx_entries = queue_entries;
   std::uint16_t tx_entries = queue_entries;
@@ -113,8 +114,8 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
         code != 0)
       return device_error(options.name, options.device, "receive queue cannot be set up", code);
   for (std::uint16_t queue = 0; queue < port_.transmit_queues; ++queue)
-    if (const int code = rte_eth_tx_queue_setup(port_.ethdev, queue, tx_entries,
-                                                static_cast<unsigned>(socket), nullptr);
+    if (const int code =
+            rte_eth_tx_queue_setup(port_.ethdev, queue, tx_entries, static_cast<unsigned>(socket), nullptr);
         code != 0)
       return device_error(options.name, options.device, "transmit queue cannot be set up", code);
 
@@ -162,8 +163,8 @@ bool OpenPort::refresh_link() {
 OpenPort::Statistics OpenPort::statistics() const {
   rte_eth_stats stats{};
   if (rte_eth_stats_get(port_.ethdev, &stats) != 0) return {};
-  return {stats.ipackets, stats.ibytes, stats.opackets, stats.obytes,
-          stats.imissed,  stats.ierrors, stats.oerrors, stats.rx_nombuf};
+  return {stats.ipackets, stats.ibytes,  stats.opackets, stats.obytes,
+          stats.imissed,  stats.ierrors, stats.oerrors,  stats.rx_nombuf};
 }
 
 }  // namespace espgate::port

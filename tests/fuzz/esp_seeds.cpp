@@ -30,11 +30,11 @@ int main(int argc, char** argv) {
   const auto v6 = rig.inner(net::Family::v6, 18, true);
   Bytes with_tfc = v4;
   with_tfc.resize(v4.size() + 64);
-  const std::vector<Bytes> seeds{
-      with_trailer(v4, 0, 0, 4),    with_trailer(v6, 0, 0, 41),  with_trailer(v4, 4, 4, 4),
-      with_trailer(v4, 0, 255, 4),  with_trailer(v4, 0, 0, 41),  with_trailer(v6, 0, 0, 4),
-      with_trailer({}, 2, 2, 59),   with_trailer({}, 2, 2, 4),   with_trailer(with_tfc, 2, 2, 4),
-      with_trailer(v4, 200, 200, 4)};
+  const std::vector<Bytes> seeds{with_trailer(v4, 0, 0, 4),       with_trailer(v6, 0, 0, 41),
+                                 with_trailer(v4, 4, 4, 4),       with_trailer(v4, 0, 255, 4),
+                                 with_trailer(v4, 0, 0, 41),      with_trailer(v6, 0, 0, 4),
+                                 with_trailer({}, 2, 2, 59),      with_trailer({}, 2, 2, 4),
+                                 with_trailer(with_tfc, 2, 2, 4), with_trailer(v4, 200, 200, 4)};
   const std::filesystem::path folder = argv[1];
   std::filesystem::create_directories(folder);
   int number = 0;

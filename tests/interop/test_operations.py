@@ -232,4 +232,3 @@ class PulledPort(drop_case.EspDropCase):
         self.testbed.inside.drain()
         self.testbed.send("inside", packets.echo(INSIDE.host[4], INSIDE.gateway[4], 1, 1))
         self.assertIsNotNone(self.testbed.inside.expect(lambda frame: packets.ip_of(frame) is not None))
-

@@ -197,7 +197,9 @@ TEST_CASE("Blackhole, unreachable and prohibit drop; throw is no route") {
   CHECK(network.kind("10.4.0.0/16") == HopKind::no_route);
 }
 
-TEST_CASE("A link's multicast is the kernel's, other multicast, loopback and foreign link-local go nowhere, whatever it says") {
+TEST_CASE(
+    "A link's multicast is the kernel's, other multicast, loopback and foreign link-local go nowhere, "
+    "whatever it says") {
   Network network;
   network.add("224.0.0.0/4", outside);
   network.add("239.1.0.0/16", outside, "10.0.0.2");

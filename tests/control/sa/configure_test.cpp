@@ -199,7 +199,7 @@ TEST_CASE_METHOD(Started, "an SPI and a network go over to another connection in
   CHECK(sas().size() == 6);
 }
 
-TEST_CASE_METHOD(Started, "networks come and go without touching the outbound SA") {
+TEST_CASE_METHOD(Started, "networks come and go and the outbound SA keeps its SPI") {
   c(1).remote_networks = {prefix("20.0.1.0/25"), prefix("2001:db8::/32")};
   CHECK(configure().changed == 1);
   CHECK(outbound_spi(prefix("20.0.1.0/25")) == 0x2001);

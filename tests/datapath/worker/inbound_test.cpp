@@ -19,7 +19,9 @@ Bytes forwarded(Bytes packet) {
   return packet;
 }
 
-Bytes payload_of(const Bytes& frame) { return Bytes(frame.begin() + net::ethernet_bytes, frame.end()); }
+Bytes payload_of(const Bytes& frame) {
+  return Bytes(frame.begin() + net::ethernet_bytes, frame.end());
+}
 
 std::uint8_t next_header(net::Family family) {
   return family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6;
@@ -27,7 +29,8 @@ std::uint8_t next_header(net::Family family) {
 
 }  // namespace
 
-TEST_CASE("good ESP comes out as the inner packet, in all family combinations, plain and in UDP, ESN on and off") {
+TEST_CASE(
+    "good ESP comes out as the inner packet, in all family combinations, plain and in UDP, ESN on and off") {
   const auto outer = GENERATE(net::Family::v4, net::Family::v6);
   const auto inner_family = GENERATE(net::Family::v4, net::Family::v6);
   const auto encapsulation = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
@@ -87,7 +90,8 @@ TEST_CASE("the window moves only after a good ICV, and its left edge is exact") 
   forged.back() ^= 1;
   rig.run(Rig::outside, forged);
   CHECK(rig.verdicts() == "IN_CD_SW_IPSEC_MAC_EXCEPTION=1");
-  for (const std::uint64_t sequence : {200u, 137u}) CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
+  for (const std::uint64_t sequence : {200u, 137u})
+    CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
   rig.verdicts();
   rig.run(Rig::outside, rig.esp_frame(136, inner, 4));
   CHECK(rig.verdicts() == "CD_IN_PKT_OUT_OF_WINDOW=1");
@@ -113,7 +117,8 @@ TEST_CASE("with ESN the high half is found on both sides of a 2^32 crossing") {
 TEST_CASE("with ESN and anti-replay off the high half is kept up all the same") {
   Rig rig({.extended_sequence = true, .window_packets = 0});
   const auto inner = rig.inner(net::Family::v4, 20, true);
-  for (const std::uint64_t sequence : {0x7fff'0000ull, 0xffff'fff0ull, 0x1'0000'0005ull, 0x1'0000'0005ull, 0x1'8000'0000ull})
+  for (const std::uint64_t sequence :
+       {0x7fff'0000ull, 0xffff'fff0ull, 0x1'0000'0005ull, 0x1'0000'0005ull, 0x1'8000'0000ull})
     CHECK(rig.run(Rig::outside, rig.esp_frame(sequence, inner, 4)).inside.size() == 1);
 }
 

@@ -26,8 +26,7 @@ TEST_CASE("a protected packet leaves as ESP that the peer opens, in all combinat
     std::uint64_t sequence = 0;
     CHECK(rig.open(out.outside[0], &sequence) == inner);
     CHECK(sequence == ++expected);
-    if (outer == net::Family::v4)
-      CHECK(net::header_sum(std::span(out.outside[0]).subspan(14, 20)) == 0xffff);
+    if (outer == net::Family::v4) CHECK(net::header_sum(std::span(out.outside[0]).subspan(14, 20)) == 0xffff);
   }
   CHECK(rig.verdicts() == "FORWARDED=6");
   CHECK(rig.conserved());
@@ -92,8 +91,10 @@ TEST_CASE("DSCP and ECN are copied to the outer header") {
 TEST_CASE("a retired outbound SA drops, and so does a policy without an SA: nothing leaves in clear") {
   Rig rig;
   rig.sas->retire_outbound(rig.outbound);
-  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 20, false))).outside.empty());
-  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 20, false))).outside.empty());
+  CHECK(
+      rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 20, false))).outside.empty());
+  CHECK(
+      rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 20, false))).outside.empty());
   CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_INVALID_SA=1 OUT_V6_PKT_HIT_INVALID_SA=1");
   auto inner = rig.inner(net::Family::v4, 20, false);
   inner[net::ipv4::destination + 1] = 3;

@@ -47,7 +47,7 @@ class Rig {
   struct Output {
     std::vector<Bytes> outside;
     std::vector<Bytes> inside;
-    std::vector<Bytes> host;     // from the punt rings
+    std::vector<Bytes> host;  // from the punt rings
     std::vector<Bytes> control;
   };
   Output run(std::uint8_t port, std::span<const Bytes> frames, unsigned worker = 0);
@@ -69,7 +69,7 @@ class Rig {
   std::unique_ptr<crypto::Engine> engine;
   std::unique_ptr<sa::SaStore> sas;
   std::unique_ptr<forward::Forwarding> forwarding;
-  std::uint32_t inbound = 0;   // SA indices
+  std::uint32_t inbound = 0;  // SA indices
   std::uint32_t outbound = 0;
   SaOptions options;
 
@@ -78,7 +78,8 @@ class Rig {
   // ESP as the peer would send it, sealed with the OpenSSL engine: text is payload with trailer.
   Bytes sealed_frame(std::uint64_t sequence, std::span<const std::uint8_t> text) const;
   // The same around an inner packet with correct trailer.
-  Bytes esp_frame(std::uint64_t sequence, std::span<const std::uint8_t> inner, std::uint8_t next_header) const;
+  Bytes esp_frame(std::uint64_t sequence, std::span<const std::uint8_t> inner,
+                  std::uint8_t next_header) const;
   // An Ethernet frame to the port's MAC around an IP packet.
   Bytes frame_to(std::uint8_t port, std::span<const std::uint8_t> ip_packet) const;
   // Opens ESP that the gateway made; empty when it does not open.

@@ -111,8 +111,7 @@ TEST_CASE("ESP and cleartext longer than one buffer are dropped by name") {
   Rig rig;
   const auto chained = [&](const Bytes& frame) {
     auto* head = buffer_with(frame, rig.shared.buffers);
-    for (int i = 0; i < 3; ++i)
-      rte_pktmbuf_chain(head, buffer_with(Bytes(2'000), rig.shared.buffers));
+    for (int i = 0; i < 3; ++i) rte_pktmbuf_chain(head, buffer_with(Bytes(2'000), rig.shared.buffers));
     return head;
   };
   auto esp = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), net::protocol_ipv4);
