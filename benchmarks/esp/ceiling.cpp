@@ -22,7 +22,8 @@ struct Operation {
 
 }  // namespace
 
-Distribution measure_ceiling(const Scene& scene, const Traffic& traffic, Gateway& gateway, unsigned runs) {
+Distribution measure_ceiling(const Scene& scene, const Load& load, const Traffic& traffic, Gateway& gateway,
+                             unsigned runs) {
   const std::unique_ptr<IMB_MGR, void (*)(IMB_MGR*)> manager(alloc_mb_mgr(0), free_mb_mgr);
   if (!manager) throw Failure("no memory for IPsec-MB's manager");
   init_mb_mgr_auto(manager.get(), nullptr);
@@ -41,13 +42,13 @@ Distribution measure_ceiling(const Scene& scene, const Traffic& traffic, Gateway
     gcm_context_data context;
     alignas(64) std::uint8_t nonce[12] = {}, aad[12] = {}, icv[16];
     const auto begin = rte_rdtsc();
-    for (std::size_t i = 0; i < run_packets; ++i) {
+    for (std::size_t i = 0; i < load.run_packets(); ++i) {
       const auto& [key, text_bytes] = operations[at];
       if (++at == operations.size()) at = 0;
       auto* text = texts.get() + i % text_count * text_stride;
       call(crypto::key_data(key), &context, text, text, text_bytes, nonce, aad, 8, icv, sizeof icv);
     }
-    return static_cast<double>(rte_rdtsc() - begin) / run_packets;
+    return static_cast<double>(rte_rdtsc() - begin) / static_cast<double>(load.run_packets());
   });
 }
 

@@ -9,6 +9,7 @@ namespace espgate::bench {
 
 // For the same numbers of bytes, with the same keys in the same order and nothing else: no prefetch, and
 // texts that are in the cache already.
-Distribution measure_ceiling(const Scene& scene, const Traffic& traffic, Gateway& gateway, unsigned runs);
+Distribution measure_ceiling(const Scene& scene, const Load& load, const Traffic& traffic, Gateway& gateway,
+                             unsigned runs);
 
 }  // namespace espgate::bench

@@ -28,7 +28,8 @@ class Measurement {
         ports_(scene, load, traffic_, gateway),
         worker_(std::make_unique<worker::Worker>(gateway.shared, 0, gateway.make_worker_queue())),
         expected_(load.kind == Kind::esp ? Verdict::FORWARDED : Verdict::IN_US_V4_PKT_SA_NOT_FOUND_SPI),
-        stretch_(std::min(traffic_.frames().size(), run_packets)),
+        run_packets_(load.run_packets()),
+        stretch_(std::min(traffic_.frames().size(), run_packets_)),
         buffers_before_(ports_.buffers_in_use()) {}
 
   const Traffic& traffic() const { return traffic_; }
@@ -51,29 +52,29 @@ class Measurement {
   double worker_run(bool replay) {
     std::uint64_t cycles = 0;
     const auto before = counted();
-    for (std::size_t done = 0; done < run_packets; done += stretch_) {
+    for (std::size_t done = 0; done < run_packets_; done += stretch_) {
       if (replay && position_ == 0) gateway_.reset_windows(traffic_.most_frames_of_an_sa());
       const auto begin = rte_rdtsc();
       poll_stretch();
       cycles += rte_rdtsc() - begin;
     }
-    check(before, run_packets);
+    check(before, run_packets_);
     drain_samples();
     last_stages_ = read_stages();
-    return static_cast<double>(cycles) / run_packets;
+    return static_cast<double>(cycles) / static_cast<double>(run_packets_);
   }
 
   double port_run() {
     std::array<rte_mbuf*, burst_packets> frames;
     const auto begin = rte_rdtsc();
-    for (std::size_t done = 0; done < run_packets; done += burst_packets) {
+    for (std::size_t done = 0; done < run_packets_; done += burst_packets) {
       if (rte_eth_rx_burst(ports_.source(), 0, frames.data(), burst_packets) != burst_packets)
         throw Failure("the port gave less than a burst");
       rte_pktmbuf_free_bulk(frames.data(), burst_packets);
     }
     const auto cycles = rte_rdtsc() - begin;
-    advance(run_packets);
-    return static_cast<double>(cycles) / run_packets;
+    advance(run_packets_);
+    return static_cast<double>(cycles) / static_cast<double>(run_packets_);
   }
 
   // To the first frame, where sequence numbers begin.
@@ -149,6 +150,7 @@ class Measurement {
   Ports ports_;
   std::unique_ptr<worker::Worker> worker_;
   Verdict expected_;
+  std::size_t run_packets_;
   std::size_t stretch_;  // packets timed in one go
   unsigned buffers_before_;
   std::size_t position_ = 0;  // the frame that comes next
@@ -176,7 +178,8 @@ std::vector<Result> measure(const Scene& scene, const Load& load, Gateway& gatew
                                       [&] { measurement.note_stages(); });
     result.stages = measurement.take_stages();
     result.port = Runs(runs).measure([&] { return measurement.port_run(); });
-    if (load.kind == Kind::esp) result.ceiling = measure_ceiling(scene, measurement.traffic(), gateway, runs);
+    if (load.kind == Kind::esp)
+      result.ceiling = measure_ceiling(scene, load, measurement.traffic(), gateway, runs);
     results.push_back(std::move(result));
   }
   return results;
