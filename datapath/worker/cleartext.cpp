@@ -1,6 +1,8 @@
 // Cleartext: what is for us, what may pass, and what policy makes of it (RFC 4301 5.1, 5.2).
 #include <rte_mbuf.h>
 
+#include <cstring>
+
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
@@ -41,6 +43,8 @@ void Worker::admit_cleartext() {
                                     Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
     } else if (local) {
       punt_to_host(row);
+    } else if (burst_.info[row].link_group) {
+      finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
       transit_.add(row);
     }
@@ -77,6 +81,9 @@ void Worker::decide_transit() {
                                       Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
                           : by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
                                       Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
+        } else if (decision.is_protect() && in_port().ipsec && came_from_elsewhere(row)) {
+          finish(row, by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
+                                Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
         } else {
           strip_frame(row);
           apply_decision(row, decision, routed_);
@@ -84,6 +91,35 @@ void Worker::decide_transit() {
       });
   clock_.end_stage(Stage::policy, transit_.count);
   tracer_.stage(burst_, Stage::policy, transit_);
+}
+
+// On an outside port only stations that live behind it may have packets protected: anybody there could write
+// an inside source into cleartext, and we would vouch for it.
+bool Worker::came_from_elsewhere(unsigned row) const {
+  const auto family = burst_.family[row];
+  forward::HopIndex hop = forward::no_route_hop;
+  if (family == net::Family::v4) {
+    const std::uint32_t source = load_v4(source_of(l3_[row], family));
+    shared_.forwarding->route4({&source, 1}, &hop);
+  } else {
+    std::uint8_t source[1][16];
+    std::memcpy(source[0], source_of(l3_[row], family), sizeof source[0]);
+    shared_.forwarding->route6(source, &hop);
+  }
+  const auto& back = shared_.forwarding->hop(hop);
+  return back.kind == forward::HopKind::no_route || back.kind == forward::HopKind::local ||
+         back.port != burst_.port;
+}
+
+// Whether policy would send a decrypted packet back to the peer it came from, as it does where the peer's
+// networks cover ours (0.0.0.0/0): it has arrived, and goes on in clear.
+bool Worker::leads_back(unsigned row, forward::Decision decision) const {
+  if (!decision.is_protect()) return false;
+  const auto& in = shared_.sas->inbound(burst_.sa[row]);
+  const auto& out = shared_.sas->outbound(decision.outbound_sa());
+  return in.outer_family == out.outer_family &&
+         std::memcmp(in.source, destination_of(out.headers, out.outer_family),
+                     in.outer_family == net::Family::v4 ? 4 : 16) == 0;
 }
 
 // A decrypted packet may be meant for another protected network (hub and spoke). Its own SA's selectors
@@ -96,7 +132,7 @@ void Worker::decide_decrypted() {
       destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
       [&](auto in, auto* out) { tables.policy6(in, out); },
       [&](unsigned row, forward::Decision decision) {
-        if (decision == forward::Decision::none())
+        if (decision == forward::Decision::none() || leads_back(row, decision))
           unrouted_.add(row);
         else
           apply_decision(row, decision, unrouted_);

@@ -1,5 +1,5 @@
 // ESP whose SPI led to no usable SA. To us, it is dropped under the name of what is wrong and a sample
-// goes to the control core, which explains it; through us, it is a packet like any other.
+// goes to the control core, which explains it; through us, it is cleartext like any other.
 #include <rte_mbuf.h>
 
 #include <cstring>
@@ -20,7 +20,7 @@ void Worker::resolve_missed() {
         if (tables.hop(hop).kind == forward::HopKind::local)
           drop_missed(row);
         else
-          transit_.add(row);
+          clear_.add(row);
       });
 }
 

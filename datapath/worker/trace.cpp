@@ -41,7 +41,7 @@ TraceRecord Tracer::describe(const Burst& burst, std::uint8_t row) const {
 
 void Tracer::record(const Burst& burst, Stage stage, const Lanes& lanes) {
   for (const auto row : lanes)
-    if (number_[row] != 0) record_packet(burst, stage, row);
+    if (number_[row] != 0 && burst.verdict[row] == Verdict::undecided) record_packet(burst, stage, row);
 }
 
 void Tracer::record_packet(const Burst& burst, Stage stage, std::uint8_t row) {

@@ -201,11 +201,7 @@ void Worker::sort_by_kind() {
     if (info.kind == parse::FrameKind::invalid) {
       finish(row, info.reason);
     } else if (info.link_group) {
-      const bool ip = info.kind != parse::FrameKind::not_ip;
-      if (ip && is_routable_multicast(destination_of(l3_[row], info.family), info.family))
-        finish(row, Verdict::MULTICAST_NOT_FORWARDED);
-      else
-        punt_to_host(row);
+      sort_link_group(row);
     } else if (std::memcmp(frame, mac.data(), mac.size()) != 0) {
       finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
@@ -222,6 +218,26 @@ void Worker::sort_by_kind() {
       }
     }
   }
+}
+
+// Sent to a group of stations: for the kernel as far as it is not IP, or a group's at IP too. A unicast IP
+// packet in such a frame must not be forwarded (RFC 1122 3.3.6), and meets policy like any other if it is
+// for us; nobody sends ESP that way.
+void Worker::sort_link_group(unsigned row) {
+  const auto& info = burst_.info[row];
+  if (info.kind == parse::FrameKind::not_ip) {
+    punt_to_host(row);
+    return;
+  }
+  const auto* destination = destination_of(l3_[row], info.family);
+  if (is_routable_multicast(destination, info.family))
+    finish(row, Verdict::MULTICAST_NOT_FORWARDED);
+  else if (is_multicast(destination, info.family))
+    punt_to_host(row);
+  else if (info.kind == parse::FrameKind::esp || info.kind == parse::FrameKind::esp_in_udp)
+    finish(row, Verdict::ETH_NOT_FOR_US);
+  else
+    clear_.add(row);
 }
 
 void Worker::settle(unsigned row, Verdict verdict) {

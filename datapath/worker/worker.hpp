@@ -86,6 +86,7 @@ class Worker {
   void process_from_host();
   void parse();
   void sort_by_kind();
+  void sort_link_group(unsigned row);
 
   void look_up();  // inbound.cpp: esp_ -> decrypted_, missed_
   void prepare_inbound();
@@ -102,7 +103,9 @@ class Worker {
   void admit_cleartext();  // cleartext.cpp: clear_ -> transit_ -> protect_, routed_
   bool should_have_been_protected(unsigned row, forward::Decision source_decision, bool local) const;
   void decide_transit();
+  bool came_from_elsewhere(unsigned row) const;
   void decide_decrypted();  // decrypted_ -> protect_, unrouted_
+  bool leads_back(unsigned row, forward::Decision decision) const;
   void decide_from_host();  // all rows -> protect_, raw_
   void apply_decision(unsigned row, forward::Decision decision, Lanes& bypassed);
   void strip_frame(unsigned row);

@@ -132,3 +132,46 @@ TEST_CASE("packets of the kernel's own are protected too, and everything else of
   CHECK(out.outside[0] == arp);
   CHECK(rig.conserved());
 }
+
+namespace {
+
+// The same packet with another third byte of the IPv4 source and a right checksum.
+Bytes from_network(Bytes inner, std::uint8_t second_byte) {
+  inner[net::ipv4::source + 1] = second_byte;
+  net::store_be16(inner, net::ipv4::checksum, 0);
+  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  return inner;
+}
+
+}  // namespace
+
+TEST_CASE("only what lies within the SA's networks is protected") {
+  Rig rig;
+  const auto inner = from_network(rig.inner(net::Family::v4, 20, false), 9);  // 10.9.0.9 is not ours
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, inner)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+}
+
+TEST_CASE("cleartext from the outside with an inside source is not vouched for") {
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig;
+  CHECK(rig.run(Rig::outside, rig.frame_to(Rig::outside, rig.inner(family, 20, false))).outside.empty());
+  CHECK(rig.verdicts() == (family == net::Family::v4 ? "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1"
+                                                     : "IN_TRANS_CL_V6_PKT_FAILED_POLICY=1"));
+}
+
+TEST_CASE("a peer whose networks cover ours does not get its own packets back") {
+  Rig rig({.remote_network4 = "0.0.0.0/0"});
+  const auto out = rig.run(Rig::outside, rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), 4));
+  CHECK(out.inside.size() == 1);
+  CHECK(out.outside.empty());
+  CHECK(rig.verdicts() == "FORWARDED=1");
+}
+
+TEST_CASE("a unicast packet in a broadcast frame is not forwarded and meets policy") {
+  Rig rig;
+  auto frame = rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 20, false));
+  std::fill(frame.begin(), frame.begin() + 6, std::uint8_t{0xff});
+  CHECK(rig.run(Rig::inside, frame).outside.empty());
+  CHECK(rig.verdicts() == "ETH_NOT_FOR_US=1");
+}
