@@ -7,25 +7,21 @@
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
+
 // Splits clear_ into packets for us, which leave for the host or control here, and transit_.
 void Worker::admit_cleartext() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
   destinations.gather(burst_, clear_, l3_, Which::destination);
-  look_up_addresses<forward::HopIndex>(
-      destinations, [&](auto in, auto* out) { tables.route4(in, out); },
-      [&](auto in, auto* out) { tables.route6(in, out); },
-      [&](unsigned row, forward::HopIndex hop) { hop_[row] = hop; });
+  look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) { hop_[row] = hop; });
 
   // On an outside port, what comes in clear from a network that policy protects should not have.
   std::array<forward::Decision, burst_max> reverse{};
   if (in_port().ipsec) {
     Addresses sources;
     sources.gather(burst_, clear_, l3_, Which::source);
-    look_up_addresses<forward::Decision>(
-        sources, [&](auto in, auto* out) { tables.policy4(in, out); },
-        [&](auto in, auto* out) { tables.policy6(in, out); },
-        [&](unsigned row, forward::Decision decision) { reverse[row] = decision; });
+    look_up_policies(tables, sources,
+                     [&](unsigned row, forward::Decision decision) { reverse[row] = decision; });
   }
 
   for (const auto row : clear_) {
@@ -68,27 +64,24 @@ void Worker::decide_transit() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
   destinations.gather(burst_, transit_, l3_, Which::destination);
-  look_up_addresses<forward::Decision>(
-      destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
-      [&](auto in, auto* out) { tables.policy6(in, out); },
-      [&](unsigned row, forward::Decision decision) {
-        const auto family = burst_.family[row];
-        if (is_multicast(destination_of(l3_[row], family), family)) {
-          finish(row, Verdict::MULTICAST_NOT_FORWARDED);
-        } else if (decision == forward::Decision::none()) {
-          const bool esp = burst_.info[row].kind == parse::FrameKind::esp;
-          finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,
-                                      Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
-                          : by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
-                                      Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
-        } else if (decision.is_protect() && in_port().ipsec && came_from_elsewhere(row)) {
-          finish(row, by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
-                                Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
-        } else {
-          strip_frame(row);
-          apply_decision(row, decision, routed_);
-        }
-      });
+  look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
+    const auto family = burst_.family[row];
+    if (is_multicast(destination_of(l3_[row], family), family)) {
+      finish(row, Verdict::MULTICAST_NOT_FORWARDED);
+    } else if (decision == forward::Decision::none()) {
+      const bool esp = burst_.info[row].kind == parse::FrameKind::esp;
+      finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,
+                                  Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
+                      : by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
+                                  Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
+    } else if (decision.is_protect() && in_port().ipsec && came_from_elsewhere(row)) {
+      finish(row, by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
+                            Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
+    } else {
+      strip_frame(row);
+      apply_decision(row, decision, routed_);
+    }
+  });
   clock_.end_stage(Stage::policy, transit_.count);
   tracer_.stage(burst_, Stage::policy, transit_);
 }
@@ -128,15 +121,12 @@ void Worker::decide_decrypted() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
   destinations.gather(burst_, decrypted_, l3_, Which::destination);
-  look_up_addresses<forward::Decision>(
-      destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
-      [&](auto in, auto* out) { tables.policy6(in, out); },
-      [&](unsigned row, forward::Decision decision) {
-        if (decision == forward::Decision::none() || leads_back(row, decision))
-          unrouted_.add(row);
-        else
-          apply_decision(row, decision, unrouted_);
-      });
+  look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
+    if (decision == forward::Decision::none() || leads_back(row, decision))
+      unrouted_.add(row);
+    else
+      apply_decision(row, decision, unrouted_);
+  });
   clock_.end_stage(Stage::policy, decrypted_.count);
 }
 
@@ -156,16 +146,13 @@ void Worker::decide_from_host() {
   }
   Addresses destinations;
   destinations.gather(burst_, clear_, l3_, Which::destination);
-  look_up_addresses<forward::Decision>(
-      destinations, [&](auto in, auto* out) { tables.policy4(in, out); },
-      [&](auto in, auto* out) { tables.policy6(in, out); },
-      [&](unsigned row, forward::Decision decision) {
-        if (decision.is_protect()) strip_frame(row);
-        if (decision == forward::Decision::none())
-          raw_.add(row);
-        else
-          apply_decision(row, decision, raw_);
-      });
+  look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
+    if (decision.is_protect()) strip_frame(row);
+    if (decision == forward::Decision::none())
+      raw_.add(row);
+    else
+      apply_decision(row, decision, raw_);
+  });
 }
 
 void Worker::apply_decision(unsigned row, forward::Decision decision, Lanes& bypassed) {

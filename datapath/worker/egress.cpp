@@ -22,14 +22,11 @@ void Worker::route() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
   destinations.gather(burst_, unrouted_, l3_, Which::destination);
-  look_up_addresses<forward::HopIndex>(
-      destinations, [&](auto in, auto* out) { tables.route4(in, out); },
-      [&](auto in, auto* out) { tables.route6(in, out); },
-      [&](unsigned row, forward::HopIndex hop) {
-        hop_[row] = hop;
-        rte_prefetch0(&tables.hop(hop));
-        routed_.add(row);
-      });
+  look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) {
+    hop_[row] = hop;
+    rte_prefetch0(&tables.hop(hop));
+    routed_.add(row);
+  });
 }
 
 void Worker::forward() {

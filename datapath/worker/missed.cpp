@@ -12,16 +12,13 @@ void Worker::resolve_missed() {
   Addresses addresses;
   addresses.gather(burst_, missed_, l3_, Which::destination);
   const auto& tables = *shared_.forwarding;
-  look_up_addresses<forward::HopIndex>(
-      addresses, [&](auto in, auto* out) { tables.route4(in, out); },
-      [&](auto in, auto* out) { tables.route6(in, out); },
-      [&](unsigned row, forward::HopIndex hop) {
-        hop_[row] = hop;
-        if (tables.hop(hop).kind == forward::HopKind::local)
-          drop_missed(row);
-        else
-          clear_.add(row);
-      });
+  look_up_routes(tables, addresses, [&](unsigned row, forward::HopIndex hop) {
+    hop_[row] = hop;
+    if (tables.hop(hop).kind == forward::HopKind::local)
+      drop_missed(row);
+    else
+      clear_.add(row);
+  });
 }
 
 void Worker::drop_missed(unsigned row) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "datapath/forward/forwarding.hpp"
 #include "datapath/net/headers.hpp"
 #include "datapath/worker/burst.hpp"
 
@@ -97,6 +98,20 @@ void look_up_addresses(const Addresses& addresses, Table4 table4, Table6 table6,
     table6(std::span(addresses.v6, addresses.count6), out.data());
     for (unsigned i = 0; i < addresses.count6; ++i) found(addresses.row6[i], out[i]);
   }
+}
+
+// The hop of each address, and what outbound policy says of it.
+template <typename Found>
+void look_up_routes(const forward::Forwarding& tables, const Addresses& addresses, Found found) {
+  look_up_addresses<forward::HopIndex>(
+      addresses, [&](auto in, auto* out) { tables.route4(in, out); },
+      [&](auto in, auto* out) { tables.route6(in, out); }, found);
+}
+template <typename Found>
+void look_up_policies(const forward::Forwarding& tables, const Addresses& addresses, Found found) {
+  look_up_addresses<forward::Decision>(
+      addresses, [&](auto in, auto* out) { tables.policy4(in, out); },
+      [&](auto in, auto* out) { tables.policy6(in, out); }, found);
 }
 
 }  // namespace espgate::worker
