@@ -53,7 +53,7 @@ Gateway::Gateway(const Scene& scene)
     : scene_(scene), engine_(must(crypto::make_engine("ipsec-mb"))), queue_(must(engine_->make_queue())) {
   shared.worker_count = 1;
   shared.tsc_hz = rte_get_tsc_hz();
-  create_rings();
+  must(shared.rings.create(1'024, 1'024));
   store_ = must(sa::SaStore::create(sa_limits(scene), *engine_, port::dpdk_memory()));
   forwarding_ = must(forward::Forwarding::create(forward_limits(scene), SOCKET_ID_ANY, nullptr, nullptr));
   shared.sas = store_.get();
@@ -63,26 +63,7 @@ Gateway::Gateway(const Scene& scene)
 }
 
 Gateway::~Gateway() {
-  const auto& rings = shared.rings;
-  for (auto* ring :
-       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
-    rte_ring_free(ring);
-}
-
-void Gateway::create_rings() {
-  constexpr unsigned entries = 1'024;
-  auto& rings = shared.rings;
-  rings.host = rte_ring_create("host", entries, SOCKET_ID_ANY, 0);
-  rings.ike = rte_ring_create("ike", entries, SOCKET_ID_ANY, 0);
-  rings.inject = rte_ring_create("inject", entries, SOCKET_ID_ANY, 0);
-  rings.capture = rte_ring_create("captured", entries, SOCKET_ID_ANY, 0);
-  rings.spi = rte_ring_create_elem("spi", sizeof(sa::SpiMiss), entries, SOCKET_ID_ANY, 0);
-  rings.neighbour =
-      rte_ring_create_elem("neighbour", sizeof(worker::NeighbourWanted), entries, SOCKET_ID_ANY, 0);
-  rings.trace = rte_ring_create_elem("trace", sizeof(worker::TraceRecord), entries, SOCKET_ID_ANY, 0);
-  for (const auto* ring :
-       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
-    if (ring == nullptr) throw Failure("no memory for the punt rings");
+  shared.rings.destroy();
 }
 
 void Gateway::install_sas() {

@@ -58,7 +58,6 @@ class Gateway {
   worker::Shared shared;
 
  private:
-  void create_rings();
   void install_sas();
   void add_routes();
 

@@ -22,7 +22,6 @@ namespace {
 constexpr unsigned frame_overhead_bytes = 22 + 2 + 255 + 32;
 constexpr unsigned mbuf_overhead_bytes = sizeof(rte_mbuf) + 64;
 constexpr unsigned capture_buffer_count = 2'047;
-constexpr unsigned trace_ring_entries = 32'768;
 
 Error out_of_memory(const char* what) {
   return {fmt::format("not enough memory for {}", what),
@@ -66,7 +65,8 @@ Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& 
   const auto& limits = configuration.limits;
   shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps};
   if (auto done = gateway->create_buffers(configuration); !done) return done.error();
-  if (auto done = gateway->create_rings(limits); !done) return done.error();
+  if (auto done = gateway->shared_.rings.create(limits.punt_ring, capture_buffer_count); !done)
+    return done.error();
   if (auto done = gateway->open_ports(configuration); !done) return done.error();
   if (auto done = gateway->create_tables(configuration); !done) return done.error();
   if (auto done = gateway->create_workers(); !done) return done.error();
@@ -80,28 +80,6 @@ Expected<void> Gateway::create_buffers(const config::Configuration& configuratio
   if (buffers_ == nullptr || capture_buffers_ == nullptr) return out_of_memory("packet buffers");
   shared_.buffers = buffers_;
   shared_.capture_buffers = capture_buffers_;
-  return {};
-}
-
-Expected<void> Gateway::create_rings(const config::Limits& limits) {
-  const unsigned entries = limits.punt_ring;
-  auto& rings = shared_.rings;
-  const auto packets = [&](const char* name, unsigned count, unsigned flags) {
-    return rte_ring_create(name, count, SOCKET_ID_ANY, flags | RING_F_EXACT_SZ);
-  };
-  const auto records = [&](const char* name, unsigned bytes, unsigned count) {
-    return rte_ring_create_elem(name, bytes, count, SOCKET_ID_ANY, RING_F_SC_DEQ | RING_F_EXACT_SZ);
-  };
-  rings.host = packets("host", entries, RING_F_SC_DEQ);
-  rings.ike = packets("ike", entries, RING_F_SC_DEQ);
-  rings.inject = packets("inject", entries, RING_F_SC_DEQ | RING_F_SP_ENQ);
-  rings.capture = packets("captured", capture_buffer_count, RING_F_SC_DEQ);
-  rings.spi = records("spi", sizeof(sa::SpiMiss), entries);
-  rings.neighbour = records("neighbour", sizeof(worker::NeighbourWanted), entries);
-  rings.trace = records("trace", sizeof(worker::TraceRecord), trace_ring_entries);
-  for (const auto* ring :
-       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
-    if (ring == nullptr) return out_of_memory("punt rings");
   return {};
 }
 
@@ -165,23 +143,11 @@ void Gateway::stop_workers() {
   rte_eal_mp_wait_lcore();
 }
 
-void Gateway::drain_rings() {
-  for (auto* ring : {shared_.rings.host, shared_.rings.ike, shared_.rings.inject, shared_.rings.capture}) {
-    void* packet = nullptr;
-    while (ring != nullptr && rte_ring_sc_dequeue(ring, &packet) == 0)
-      rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
-  }
-}
-
 Gateway::~Gateway() {
   stop_workers();
-  drain_rings();
+  shared_.rings.destroy();
   workers_.clear();
   ports_.clear();
-  const auto& rings = shared_.rings;
-  for (auto* ring :
-       {rings.host, rings.ike, rings.inject, rings.capture, rings.spi, rings.neighbour, rings.trace})
-    rte_ring_free(ring);
   sas_.reset();
   forwarding_.reset();
   readers_.reset();

@@ -39,11 +39,9 @@ class Gateway {
  private:
   Gateway() = default;
   Expected<void> create_buffers(const config::Configuration& configuration);
-  Expected<void> create_rings(const config::Limits& limits);
   Expected<void> open_ports(const config::Configuration& configuration);
   Expected<void> create_tables(const config::Configuration& configuration);
   Expected<void> create_workers();
-  void drain_rings();
 
   worker::Shared shared_;
   rte_mempool* buffers_ = nullptr;

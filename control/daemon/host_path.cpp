@@ -17,8 +17,9 @@ HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings,
     : taps_(taps), rings_(rings), buffers_(buffers), scratch_(largest_frame_bytes) {}
 
 unsigned HostPath::deliver() {
-  // IKE first: it must not wait behind a flood of pings. It goes to the kernel, where an IKE daemon listens.
-  return deliver_ring(rings_.ike) + deliver_ring(rings_.host);
+  // The flood that a ring may hold does not keep the others waiting. IKE goes to the kernel, where an IKE
+  // daemon listens.
+  return deliver_ring(rings_.link) + deliver_ring(rings_.ike) + deliver_ring(rings_.host);
 }
 
 unsigned HostPath::deliver_ring(rte_ring* ring) {

@@ -28,6 +28,8 @@ std::string_view kind_text(parse::FrameKind kind) {
       return "NAT keepalive";
     case parse::FrameKind::ip:
       return "IP";
+    case parse::FrameKind::damaged:
+      return "damaged ESP or UDP header";
     case parse::FrameKind::not_ip:
       return "not IP";
     case parse::FrameKind::invalid:
@@ -101,6 +103,10 @@ std::string stage_text(const worker::TraceRecord& record) {
                     : std::string("pass or drop");
     case worker::Stage::encapsulate:
       return fmt::format("ESP sequence {}, outer {}, {} B", record.sequence, addresses(record), record.bytes);
+    case worker::Stage::encrypt:
+      return fmt::format("sealed, {} B", record.bytes);
+    case worker::Stage::forward:
+      return fmt::format("{}, frame of {} B", addresses(record), record.bytes);
     default:
       return fmt::format("{} B", record.bytes);
   }

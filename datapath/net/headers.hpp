@@ -30,6 +30,7 @@ inline constexpr std::uint8_t protocol_ipv6 = 41;
 inline constexpr std::uint8_t protocol_routing = 43;
 inline constexpr std::uint8_t protocol_fragment = 44;
 inline constexpr std::uint8_t protocol_esp = 50;
+inline constexpr std::uint8_t protocol_icmpv6 = 58;
 inline constexpr std::uint8_t protocol_none = 59;
 inline constexpr std::uint8_t protocol_destination_options = 60;
 

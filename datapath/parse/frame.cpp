@@ -23,10 +23,14 @@ inline void invalid(FrameInfo& info, Verdict reason) {
   info.kind = FrameKind::invalid;
   info.reason = reason;
 }
+inline void damaged(FrameInfo& info, Verdict reason) {
+  info.kind = FrameKind::damaged;
+  info.reason = reason;
+}
 
 // `bytes` ends where the packet or the contiguous part of the frame ends.
 inline void read_esp(FrameInfo& info, Bytes bytes, std::size_t offset, FrameKind kind) {
-  if (offset + esp_header_bytes > bytes.size()) return invalid(info, Verdict::IN_ESP_RUNT);
+  if (offset + esp_header_bytes > bytes.size()) return damaged(info, Verdict::IN_ESP_RUNT);
   info.spi = load_be32(bytes, offset);
   info.sequence = load_be32(bytes, offset + 4);
   info.kind = kind;
@@ -38,12 +42,12 @@ void read_natt(FrameInfo& info, Bytes bytes, std::size_t udp_bytes) {
   constexpr std::size_t marker_bytes = 4;
   const std::size_t payload = info.l4_offset + udp_header_bytes;
   if (load_be16(bytes, info.l4_offset + 4U) != udp_bytes)
-    return invalid(info, Verdict::IN_NATT_LENGTH_MISMATCH);
+    return damaged(info, Verdict::IN_NATT_LENGTH_MISMATCH);
   if (udp_bytes == udp_header_bytes + 1 && payload < bytes.size() && bytes[payload] == 0xff) {
     info.kind = FrameKind::nat_keepalive;
     return;
   }
-  if (udp_bytes < udp_header_bytes + marker_bytes) return invalid(info, Verdict::IN_NATT_LENGTH_MISMATCH);
+  if (udp_bytes < udp_header_bytes + marker_bytes) return damaged(info, Verdict::IN_NATT_LENGTH_MISMATCH);
   if (payload + marker_bytes <= bytes.size() && load_be32(bytes, payload) == 0) {
     info.kind = FrameKind::ike;
     return;
@@ -57,12 +61,12 @@ void read_udp(FrameInfo& info, Bytes bytes, std::size_t udp_bytes) {
   const std::uint16_t port = load_be16(bytes, info.l4_offset + 2U);
   if (port != ike_port && port != natt_port) return;
   if (info.fragment) return;
-  if (info.l4_offset + udp_header_bytes > bytes.size()) return invalid(info, Verdict::UDP_HEADER_INVALID);
+  if (info.l4_offset + udp_header_bytes > bytes.size()) return damaged(info, Verdict::UDP_HEADER_INVALID);
+  const std::uint16_t length = load_be16(bytes, info.l4_offset + 4U);
   info.source_port = load_be16(bytes, info.l4_offset);
   info.destination_port = port;
   if (port == natt_port) return read_natt(info, bytes, udp_bytes);
-  const std::uint16_t length = load_be16(bytes, info.l4_offset + 4U);
-  if (length < udp_header_bytes || length > udp_bytes) return invalid(info, Verdict::UDP_HEADER_INVALID);
+  if (length < udp_header_bytes || length > udp_bytes) return damaged(info, Verdict::UDP_HEADER_INVALID);
   info.kind = FrameKind::ike;
 }
 

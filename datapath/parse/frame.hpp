@@ -18,11 +18,13 @@ enum class FrameKind : std::uint8_t {
   ike,            // UDP to port 500, or to 4500 behind the non-ESP marker (RFC 3948 2.2)
   nat_keepalive,  // UDP to port 4500, one byte 0xff (RFC 3948 2.3)
   ip,             // any other IP packet, fragments of UDP included
+  damaged,        // an IP packet whose ESP or UDP header is cut off or contradicts itself: `reason`
   not_ip,         // ARP, LLDP, ...: the kernel's
   invalid,        // `reason` says why
 };
 
-// The UDP kinds say what the packet is if its destination is ours. In transit it is a packet like any other.
+// The UDP kinds and `damaged` say what the packet is if its destination is ours. In transit it is a packet
+// like any other.
 struct FrameInfo {
   FrameKind kind = FrameKind::invalid;
   net::Family family = net::Family::v4;  // of the outer header
@@ -31,7 +33,7 @@ struct FrameInfo {
   bool link_group = false;      // sent to a multicast or broadcast MAC address: not to be forwarded
   bool fragment = false;        // part of a datagram; an IPv6 atomic fragment (RFC 6946) is not
   bool first_fragment = false;  // the part with the upper-layer header
-  Verdict reason = Verdict::undecided;  // a drop, when invalid
+  Verdict reason = Verdict::undecided;  // a drop, when invalid or damaged
   std::uint16_t l3_bytes = 0;           // IP packet by its own length field, so without Ethernet padding
   std::uint16_t l4_offset = 0;          // frame start to ESP header, UDP header or upper layer
   std::uint16_t source_port = 0;        // of the UDP kinds only

@@ -9,6 +9,7 @@
 
 #include "datapath/crypto/engine.hpp"
 #include "datapath/parse/frame.hpp"
+#include "datapath/sa/security_association.hpp"
 #include "datapath/verdict/verdict.hpp"
 
 namespace espgate::worker {
@@ -43,9 +44,11 @@ struct Burst {
   bool from_host = false;
   std::uint64_t tsc = 0;
   std::array<rte_mbuf*, burst_max> mbuf;
+  std::array<std::uint8_t*, burst_max> l3;  // the IP header, as it stands
   std::array<parse::FrameInfo, burst_max> info;
   std::array<Verdict, burst_max> verdict;
   std::array<std::uint32_t, burst_max> sa;  // inbound, later outbound SA index
+  std::array<sa::State, burst_max> state;   // of the inbound SA, as it was when first looked at
   std::array<std::uint64_t, burst_max> sequence;
   std::array<Origin, burst_max> origin;
   std::array<net::Family, burst_max> family;          // of the IP packet at the mbuf's data, once stripped

@@ -7,27 +7,41 @@
 
 namespace espgate::worker {
 
-bool Capture::send(rte_mbuf* packet, std::uint8_t port, Direction direction) {
-  packet->port = port;
-  packet->hash.usr = static_cast<std::uint32_t>(direction);
-  packet->tx_offload = rte_rdtsc();
-  if (rte_ring_mp_enqueue(ring_, packet) == 0) return true;
+rte_mbuf* Capture::copy_of(rte_mbuf* frame) {
+  rte_mbuf* copy = rte_pktmbuf_copy(frame, pool_, 0, std::numeric_limits<std::uint32_t>::max());
+  if (copy == nullptr) request_.lost.fetch_add(1, std::memory_order_relaxed);
+  return copy;
+}
+
+void Capture::send(rte_mbuf* copy, std::uint8_t port, Direction direction) {
+  copy->port = port;
+  copy->hash.usr = static_cast<std::uint32_t>(direction);
+  copy->tx_offload = rte_rdtsc();
+  if (rte_ring_mp_enqueue(ring_, copy) == 0) return;
   request_.lost.fetch_add(1, std::memory_order_relaxed);
-  return false;
+  rte_pktmbuf_free(copy);
 }
 
 void Capture::copy(rte_mbuf* const* frames, unsigned count, std::uint8_t port, Direction direction) {
-  for (unsigned i = 0; i < count; ++i) {
-    rte_mbuf* copy = rte_pktmbuf_copy(frames[i], pool_, 0, std::numeric_limits<std::uint32_t>::max());
-    if (copy == nullptr)
-      request_.lost.fetch_add(1, std::memory_order_relaxed);
-    else if (!send(copy, port, direction))
-      rte_pktmbuf_free(copy);
-  }
+  for (unsigned i = 0; i < count; ++i)
+    if (rte_mbuf* copy = copy_of(frames[i]); copy != nullptr) send(copy, port, direction);
 }
 
-bool Capture::take(rte_mbuf* packet, std::uint8_t port) {
-  return send(packet, port, Direction::dropped);
+void Capture::keep(rte_mbuf* const* frames, unsigned count) {
+  for (unsigned i = 0; i < count; ++i) kept_[i] = copy_of(frames[i]);
+  kept_count_ = count;
+}
+
+void Capture::sort_kept(const Verdict* verdicts, std::uint8_t port) {
+  const auto wanted = request_.drop.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < kept_count_; ++i) {
+    if (kept_[i] == nullptr) continue;
+    if (verdicts[i] == wanted)
+      send(kept_[i], port, Direction::dropped);
+    else
+      rte_pktmbuf_free(kept_[i]);
+  }
+  kept_count_ = 0;
 }
 
 }  // namespace espgate::worker

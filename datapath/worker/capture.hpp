@@ -4,6 +4,7 @@
 
 #include <rte_mbuf.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 
@@ -36,21 +37,31 @@ class Capture {
     return request_.what.load(std::memory_order_relaxed) == CaptureRequest::What::port &&
            request_.port.load(std::memory_order_relaxed) == port;
   }
-  bool wants_drop(Verdict verdict) const {
-    return request_.what.load(std::memory_order_relaxed) == CaptureRequest::What::drop &&
-           request_.drop.load(std::memory_order_relaxed) == verdict;
+  bool wants_drops() const {
+    return request_.what.load(std::memory_order_relaxed) == CaptureRequest::What::drop;
   }
   // Sends a copy.
   void copy(rte_mbuf* const* frames, unsigned count, std::uint8_t port, Direction direction);
-  // Takes the packet itself. False: not taken, still the caller's.
-  bool take(rte_mbuf* packet, std::uint8_t port);
+  // While drops are wanted: keeps a copy of each frame of a burst as it came, since by the time it is dropped
+  // a packet may be stripped or decrypted. `finish_burst` sends those of rows with the wanted verdict and
+  // frees the others.
+  void keep(rte_mbuf* const* frames, unsigned count);
+  void finish_burst(const Verdict* verdicts, std::uint8_t port) {
+    if (kept_count_ != 0) sort_kept(verdicts, port);
+  }
 
  private:
-  bool send(rte_mbuf* packet, std::uint8_t port, Direction direction);
+  static constexpr unsigned kept_max = 64;
+
+  rte_mbuf* copy_of(rte_mbuf* frame);
+  void send(rte_mbuf* copy, std::uint8_t port, Direction direction);
+  void sort_kept(const Verdict* verdicts, std::uint8_t port);
 
   CaptureRequest& request_;
   rte_ring* ring_;
   rte_mempool* pool_;
+  unsigned kept_count_ = 0;
+  std::array<rte_mbuf*, kept_max> kept_{};  // by row; nullptr where no buffer was left
 };
 
 // Read back on the control core.

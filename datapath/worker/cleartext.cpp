@@ -12,14 +12,14 @@ namespace espgate::worker {
 void Worker::admit_cleartext() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
-  destinations.gather(burst_, clear_, l3_, Which::destination);
+  destinations.gather(burst_, clear_, Which::destination);
   look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) { hop_[row] = hop; });
 
   // On an outside port, what comes in clear from a network that policy protects should not have.
   std::array<forward::Decision, burst_max> reverse{};
   if (in_port().ipsec) {
     Addresses sources;
-    sources.gather(burst_, clear_, l3_, Which::source);
+    sources.gather(burst_, clear_, Which::source);
     look_up_policies(tables, sources,
                      [&](unsigned row, forward::Decision decision) { reverse[row] = decision; });
   }
@@ -27,7 +27,9 @@ void Worker::admit_cleartext() {
   for (const auto row : clear_) {
     const auto kind = burst_.info[row].kind;
     const bool local = tables.hop(hop_[row]).kind == forward::HopKind::local;
-    if (local && kind == parse::FrameKind::ike) {
+    if (local && kind == parse::FrameKind::damaged) {
+      finish(row, burst_.info[row].reason);
+    } else if (local && kind == parse::FrameKind::ike) {
       punt_ike(row);
     } else if (local && kind == parse::FrameKind::nat_keepalive) {
       finish(row, Verdict::NAT_KEEPALIVE);
@@ -38,13 +40,27 @@ void Worker::admit_cleartext() {
                         : by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
                                     Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
     } else if (local) {
-      punt_to_host(row);
+      if (is_neighbour_discovery(row))
+        punt_link(row);
+      else
+        punt_to_host(row);
     } else if (burst_.info[row].link_group) {
       finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
       transit_.add(row);
     }
   }
+}
+
+// RFC 4861 6 and 7: such messages come from the link itself, which the hop limit proves.
+bool Worker::is_neighbour_discovery(unsigned row) const {
+  constexpr std::uint8_t router_solicitation = 133, redirect = 137;
+  const auto& info = burst_.info[row];
+  if (info.family == net::Family::v4 || info.protocol != net::protocol_icmpv6 || info.fragment ||
+      burst_.l3[row][net::ipv6::hop_limit] != 255 || info.l4_offset >= burst_.mbuf[row]->data_len)
+    return false;
+  const std::uint8_t type = burst_.l3[row][info.l4_offset - info.l3_offset];
+  return type >= router_solicitation && type <= redirect;
 }
 
 // The source lies in a protected network; it counts when the destination is one of the networks on our
@@ -55,7 +71,8 @@ bool Worker::should_have_been_protected(unsigned row, forward::Decision decision
   const auto& sa = shared_.sas->outbound(decision.outbound_sa());
   const auto family = burst_.family[row];
   for (unsigned i = 0; i < sa.selector_count; ++i)
-    if (sa::matches(sa.selectors[i], family, source_of(l3_[row], family), destination_of(l3_[row], family)))
+    if (sa::matches(sa.selectors[i], family, source_of(burst_.l3[row], family),
+                    destination_of(burst_.l3[row], family)))
       return true;
   return false;
 }
@@ -63,13 +80,13 @@ bool Worker::should_have_been_protected(unsigned row, forward::Decision decision
 void Worker::decide_transit() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
-  destinations.gather(burst_, transit_, l3_, Which::destination);
+  destinations.gather(burst_, transit_, Which::destination);
   look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
     const auto family = burst_.family[row];
-    if (is_multicast(destination_of(l3_[row], family), family)) {
-      finish(row, Verdict::MULTICAST_NOT_FORWARDED);
+    if (const auto fault = address_fault(burst_.l3[row], family); fault != Verdict::undecided) {
+      finish(row, fault);
     } else if (decision == forward::Decision::none()) {
-      const bool esp = burst_.info[row].kind == parse::FrameKind::esp;
+      const bool esp = burst_.info[row].protocol == net::protocol_esp;
       finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,
                                   Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
                       : by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
@@ -92,11 +109,11 @@ bool Worker::came_from_elsewhere(unsigned row) const {
   const auto family = burst_.family[row];
   forward::HopIndex hop = forward::no_route_hop;
   if (family == net::Family::v4) {
-    const std::uint32_t source = load_v4(source_of(l3_[row], family));
+    const std::uint32_t source = load_v4(source_of(burst_.l3[row], family));
     shared_.forwarding->route4({&source, 1}, &hop);
   } else {
     std::uint8_t source[1][16];
-    std::memcpy(source[0], source_of(l3_[row], family), sizeof source[0]);
+    std::memcpy(source[0], source_of(burst_.l3[row], family), sizeof source[0]);
     shared_.forwarding->route6(source, &hop);
   }
   const auto& back = shared_.forwarding->hop(hop);
@@ -120,14 +137,17 @@ bool Worker::leads_back(unsigned row, forward::Decision decision) const {
 void Worker::decide_decrypted() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
-  destinations.gather(burst_, decrypted_, l3_, Which::destination);
+  destinations.gather(burst_, decrypted_, Which::destination);
   look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
-    if (decision == forward::Decision::none() || leads_back(row, decision))
+    if (const auto fault = address_fault(burst_.l3[row], burst_.family[row]); fault != Verdict::undecided)
+      finish(row, fault);
+    else if (decision == forward::Decision::none() || leads_back(row, decision))
       unrouted_.add(row);
     else
       apply_decision(row, decision, unrouted_);
   });
   clock_.end_stage(Stage::policy, decrypted_.count);
+  tracer_.stage(burst_, Stage::policy, protect_);
 }
 
 // Frames of the kernel's: what policy protects is encrypted, what it discards is dropped, the rest leaves
@@ -137,15 +157,15 @@ void Worker::decide_from_host() {
   for (unsigned row = 0; row < burst_.count; ++row) {
     const auto& info = burst_.info[row];
     burst_.origin[row] = Origin::host;
-    const bool plain = info.kind == parse::FrameKind::ip &&
-                       !is_multicast(destination_of(l3_[row], info.family), info.family);
+    const bool plain = (info.kind == parse::FrameKind::ip || info.kind == parse::FrameKind::damaged) &&
+                       !is_multicast(destination_of(burst_.l3[row], info.family), info.family);
     if (info.kind == parse::FrameKind::invalid)
       finish(row, info.reason);
     else
       (plain ? clear_ : raw_).add(row);
   }
   Addresses destinations;
-  destinations.gather(burst_, clear_, l3_, Which::destination);
+  destinations.gather(burst_, clear_, Which::destination);
   look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
     if (decision.is_protect()) strip_frame(row);
     if (decision == forward::Decision::none())

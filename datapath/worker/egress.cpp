@@ -21,7 +21,7 @@ bool leads_out(const port::Port& port) {
 void Worker::route() {
   const auto& tables = *shared_.forwarding;
   Addresses destinations;
-  destinations.gather(burst_, unrouted_, l3_, Which::destination);
+  destinations.gather(burst_, unrouted_, Which::destination);
   look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) {
     hop_[row] = hop;
     rte_prefetch0(&tables.hop(hop));
@@ -61,6 +61,7 @@ void Worker::forward() {
     }
   }
   clock_.end_stage(Stage::forward, routed_.count);
+  tracer_.stage(burst_, Stage::forward, routed_);
 }
 
 void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
@@ -86,7 +87,7 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
       return;
     }
     mbuf = burst_.mbuf[row];
-    if (!decrement_ttl(l3_[row], family)) {
+    if (!decrement_ttl(burst_.l3[row], family)) {
       finish(row, Verdict::TTL_EXPIRED);
       return;
     }
@@ -150,11 +151,9 @@ void Worker::transmit() {
 void Worker::free_finished() {
   unsigned count = 0;
   std::array<rte_mbuf*, burst_max> mbufs;
-  for (const auto row : done_) {
-    auto* mbuf = burst_.mbuf[row];
-    if (!capture_.wants_drop(burst_.verdict[row]) || !capture_.take(mbuf, burst_.port)) mbufs[count++] = mbuf;
-  }
+  for (const auto row : done_) mbufs[count++] = burst_.mbuf[row];
   rte_pktmbuf_free_bulk(mbufs.data(), count);
+  capture_.finish_burst(burst_.verdict.data(), burst_.port);
   done_.clear();
 }
 

@@ -7,12 +7,14 @@
 //   5. the window is moved; of two packets with one number, exactly one passes
 //   6. pad length, padding, next header; dummy packets are consumed (2.6)
 //   7. inner header is sound and within the SA's selectors (RFC 4301 5.2)
+//   8. congestion marks of the outer header are taken in (RFC 6040 4.2)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
 #include <cstring>
 
 #include "datapath/crypto/suite.hpp"
+#include "datapath/net/congestion.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
@@ -75,7 +77,8 @@ void Worker::prepare_inbound() {
   for (const auto row : esp_) {
     if (burst_.sa[row] == sa::no_sa) continue;
     auto& sa = shared_.sas->inbound(burst_.sa[row]);
-    if (sa.state.load(std::memory_order_acquire) != sa::State::active) continue;
+    burst_.state[row] = sa.state.load(std::memory_order_acquire);
+    if (burst_.state[row] != sa::State::active) continue;
     burst_.sequence[row] =
         sa::ReplayWindow::full_sequence(burst_.info[row].sequence, sa.top.load(std::memory_order_relaxed),
                                         sa.window_packets, sa.extended_sequence);
@@ -88,8 +91,8 @@ void Worker::prepare_inbound() {
   }
   for (const auto row : esp_) {
     auto* sa = burst_.sa[row] == sa::no_sa ? nullptr : &shared_.sas->inbound(burst_.sa[row]);
-    if (sa == nullptr || sa->state.load(std::memory_order_acquire) != sa::State::active ||
-        !same_addresses(*sa, l3_[row], burst_.family[row]) || !in_port().ipsec)
+    if (sa == nullptr || burst_.state[row] != sa::State::active ||
+        !same_addresses(*sa, burst_.l3[row], burst_.family[row]) || !in_port().ipsec)
       missed_.add(row);
     else if (prepare_packet(row, *sa))
       crypto_rows_.add(row);
@@ -144,7 +147,7 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     return false;
   }
 
-  auto* esp = l3_[row] + esp_offset;
+  auto* esp = burst_.l3[row] + esp_offset;
   auto& operation = burst_.operations[crypto_rows_.count];
   operation.key = sa.key;
   operation.text = esp + net::esp_header_bytes + suite.iv_bytes;
@@ -184,14 +187,18 @@ void Worker::accept() {
       finish(row, bad_icv ? Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION : Verdict::CRYPTO_DEVICE_IPSEC_STOP);
       continue;
     }
+    const std::uint8_t congestion = net::traffic_class(burst_.l3[row], burst_.family[row]) & net::ecn_mask;
     // From here the text starts the packet; its length is the plaintext's, trailer included.
     auto* mbuf = burst_.mbuf[row];
-    l3_[row] = operation.text;
+    burst_.l3[row] = operation.text;
     const auto stripped = operation.text - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
     rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(stripped));
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
     Verdict verdict = commit_sequence(row, sa);
     if (verdict == Verdict::undecided) verdict = accept_packet(row, sa);
+    if (verdict == Verdict::undecided && (congestion & 1) != 0 &&
+        !net::take_in_congestion(congestion, burst_.l3[row], burst_.family[row]))
+      verdict = Verdict::IN_CONGESTED_NOT_ECT;
     if (verdict != Verdict::undecided) {
       finish(row, verdict);
       continue;
@@ -233,7 +240,7 @@ Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
 Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa) {
   auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
   auto* mbuf = burst_.mbuf[row];
-  const auto* text = l3_[row];
+  const auto* text = burst_.l3[row];
   const unsigned text_bytes = mbuf->pkt_len;
   const unsigned pad_bytes = text[text_bytes - 2];
   const std::uint8_t next_header = text[text_bytes - 1];

@@ -10,7 +10,7 @@
 namespace espgate::worker {
 void Worker::resolve_missed() {
   Addresses addresses;
-  addresses.gather(burst_, missed_, l3_, Which::destination);
+  addresses.gather(burst_, missed_, Which::destination);
   const auto& tables = *shared_.forwarding;
   look_up_routes(tables, addresses, [&](unsigned row, forward::HopIndex hop) {
     hop_[row] = hop;
@@ -42,7 +42,7 @@ void Worker::drop_missed(unsigned row) {
            by_family(family, Verdict::IN_US_V4_PKT_SA_NOT_FOUND_SPI, Verdict::IN_US_V6_PKT_SA_NOT_FOUND_SPI));
     return;
   }
-  switch (shared_.sas->inbound(burst_.sa[row]).state.load(std::memory_order_acquire)) {
+  switch (burst_.state[row]) {
     case sa::State::larval:
       sample_miss(row, sa::Miss::larval);
       finish(row, Verdict::IN_SA_LARVAL);
@@ -67,8 +67,8 @@ void Worker::sample_miss(unsigned row, sa::Miss miss) {
   const auto family = burst_.family[row];
   const std::size_t address_bytes = family == net::Family::v4 ? 4 : 16;
   sa::SpiMiss record{};
-  std::memcpy(record.source, source_of(l3_[row], family), address_bytes);
-  std::memcpy(record.destination, destination_of(l3_[row], family), address_bytes);
+  std::memcpy(record.source, source_of(burst_.l3[row], family), address_bytes);
+  std::memcpy(record.destination, destination_of(burst_.l3[row], family), address_bytes);
   record.tsc = burst_.tsc;
   record.spi = info.spi;
   record.sequence = info.sequence;

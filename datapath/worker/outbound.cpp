@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "datapath/crypto/suite.hpp"
+#include "datapath/net/congestion.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
@@ -18,10 +19,6 @@ namespace {
 
 constexpr unsigned trailer_bytes = 2;
 constexpr unsigned ip_packet_max = 65'535;
-
-std::uint8_t traffic_class_of(const std::uint8_t* ip, net::Family family) {
-  return family == net::Family::v4 ? ip[1] : static_cast<std::uint8_t>((ip[0] << 4) | (ip[1] >> 4));
-}
 
 // Fills in what differs from packet to packet in the outer IP and UDP headers.
 void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, std::uint16_t packet_bytes,
@@ -50,6 +47,28 @@ bool within_selectors(const sa::OutboundSa& sa, net::Family family, const std::u
   for (unsigned i = 0; i < sa.selector_count; ++i)
     if (sa::matches(sa.selectors[i], family, destination, source)) return true;
   return sa.selector_count == 0;
+}
+
+struct Claim {
+  std::uint64_t first = 0;
+  unsigned count = 0;
+};
+
+// Takes `wanted` sequence numbers, or as many as are left. The counter never passes the limit, so that a
+// number is never given out twice however long an exhausted SA goes on being asked.
+Claim claim_sequence(sa::OutboundSa& sa, unsigned wanted, bool exclusive) {
+  std::uint64_t used = sa.sequence.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::uint64_t left = used < sa.sequence_limit ? sa.sequence_limit - used : 0;
+    const unsigned count = left < wanted ? static_cast<unsigned>(left) : wanted;
+    if (exclusive) {
+      sa.sequence.store(used + count, std::memory_order_relaxed);
+      return {used + 1, count};
+    }
+    // One exchange a run of packets: contention is rare, and the loser's second try mostly succeeds.
+    if (sa.sequence.compare_exchange_weak(used, used + count, std::memory_order_relaxed))
+      return {used + 1, count};
+  }
 }
 
 }  // namespace
@@ -83,15 +102,8 @@ void Worker::encapsulate() {
 void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index) {
   auto& sa = shared_.sas->outbound(index);
   const auto state = sa.state.load(std::memory_order_acquire);
-  std::uint64_t sequence = 0;
-  if (state == sa::State::active) {
-    if (exclusive_) {
-      sequence = sa.sequence.load(std::memory_order_relaxed);
-      sa.sequence.store(sequence + (next - first), std::memory_order_relaxed);
-    } else {
-      sequence = sa.sequence.fetch_add(next - first, std::memory_order_relaxed);
-    }
-  }
+  const auto claim = state == sa::State::active ? claim_sequence(sa, next - first, exclusive_) : Claim{};
+  std::uint64_t sequence = claim.first;
   for (unsigned i = first; i < next; ++i) {
     const auto row = protect_.row[i];
     const auto family = burst_.family[row];
@@ -101,10 +113,10 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
                                        Verdict::OUT_V6_PKT_HIT_IKE_START_SP)
                            : by_family(family, Verdict::OUT_V4_PKT_HIT_INVALID_SA,
                                        Verdict::OUT_V6_PKT_HIT_INVALID_SA));
-    } else if (++sequence > sa.sequence_limit || sequence == 0) {
+    } else if (i - first >= claim.count) {
       shared_.sas->outbound_faults(index).exhausted.fetch_add(1, std::memory_order_relaxed);
       finish(row, Verdict::OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW);
-    } else if (encapsulate_packet(row, sa, sequence)) {
+    } else if (encapsulate_packet(row, sa, sequence++)) {
       crypto_rows_.add(row);
     }
   }
@@ -113,7 +125,7 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
 // Steps 2 to 4, and the crypto operation. False: the packet has its verdict.
 bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence) {
   const auto family = burst_.family[row];
-  if (!within_selectors(sa, family, l3_[row])) {
+  if (!within_selectors(sa, family, burst_.l3[row])) {
     finish(row, by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
                           Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
     return false;
@@ -124,7 +136,7 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
                                                  Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
     return false;
   }
-  if (burst_.origin[row] != Origin::host && !decrement_ttl(l3_[row], family)) {
+  if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
     finish(row, Verdict::TTL_EXPIRED);
     return false;
   }
@@ -134,8 +146,8 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   const unsigned pad_bytes = (0u - (inner_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
   const unsigned front_bytes = sa.headers_bytes + suite.iv_bytes;
   const unsigned back_bytes = pad_bytes + trailer_bytes + suite.icv_bytes;
-  const std::uint8_t traffic_class = traffic_class_of(l3_[row], family);
-  burst_.dont_fragment[row] = family == net::Family::v6 || (l3_[row][net::ipv4::fragment] & 0x40) != 0;
+  const std::uint8_t traffic_class = net::traffic_class(burst_.l3[row], family);
+  burst_.dont_fragment[row] = family == net::Family::v6 || (burst_.l3[row][net::ipv4::fragment] & 0x40) != 0;
 
   auto* back = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(back_bytes));
   auto* front =
@@ -174,7 +186,7 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
     net::store_be32(operation.aad, 4, static_cast<std::uint32_t>(sequence));
     operation.aad_bytes = 8;
   }
-  l3_[row] = outer;
+  burst_.l3[row] = outer;
   burst_.inner_bytes[row] = static_cast<std::uint16_t>(inner_bytes);
   burst_.sequence[row] = sequence;
   burst_.family[row] = sa.outer_family;
@@ -198,6 +210,7 @@ void Worker::encrypt() {
     unrouted_.add(row);
   }
   clock_.end_stage(Stage::encrypt, crypto_rows_.count);
+  tracer_.stage(burst_, Stage::encrypt, crypto_rows_);
 }
 
 }  // namespace espgate::worker

@@ -39,6 +39,34 @@ inline bool is_routable_multicast(const std::uint8_t* destination, net::Family f
     return (destination[0] & 0xf0) == 0xe0 && load_v4(destination) >> 8 != 0xe00000;
   return destination[0] == 0xff && (destination[1] & 0x0f) > 2;
 }
+// Addresses that mean something on one link or one host only: loopback, link-local, unspecified (RFC 3927 7,
+// RFC 4291 2.5).
+inline bool stays_on_link(const std::uint8_t* address, net::Family family) {
+  if (family == net::Family::v4)
+    return address[0] == 127 || address[0] == 0 || (address[0] == 169 && address[1] == 254);
+  if (address[0] == 0xfe) return (address[1] & 0xc0) == 0x80;
+  return net::load_be64({address, 16}, 0) == 0 && net::load_be64({address, 16}, 8) <= 1;
+}
+
+// Whether a first byte leaves it open that the address is multicast, broadcast or one of the above.
+constexpr bool is_peculiar(std::uint8_t first_byte, net::Family family) {
+  if (family == net::Family::v4)
+    return first_byte == 0 || first_byte == 127 || first_byte == 169 || first_byte >= 224;
+  return first_byte == 0 || first_byte >= 0xfe;
+}
+
+// Why a packet with these addresses must not go from one link to another; undecided if it may.
+inline Verdict address_fault(const std::uint8_t* ip, net::Family family) {
+  const auto* source = source_of(ip, family);
+  const auto* destination = destination_of(ip, family);
+  if (!is_peculiar(source[0], family) && !is_peculiar(destination[0], family)) [[likely]]
+    return Verdict::undecided;
+  if (is_multicast(destination, family)) return Verdict::MULTICAST_NOT_FORWARDED;
+  if (is_multicast(source, family)) return Verdict::IP_SOURCE_INVALID;
+  return stays_on_link(source, family) || stays_on_link(destination, family)
+             ? Verdict::LINK_LOCAL_NOT_FORWARDED
+             : Verdict::undecided;
+}
 
 // Copies `bytes`, at least `least`: most often just as many, which needs no call.
 template <std::size_t least>
@@ -69,12 +97,11 @@ struct Addresses {
   std::uint8_t v6[burst_max][16];
   std::array<std::uint8_t, burst_max> row6;
 
-  void gather(const Burst& burst, const Lanes& lanes, const std::array<std::uint8_t*, burst_max>& l3,
-              Which which) {
+  void gather(const Burst& burst, const Lanes& lanes, Which which) {
     for (const auto row : lanes) {
       const auto family = burst.family[row];
       const auto* address =
-          which == Which::source ? source_of(l3[row], family) : destination_of(l3[row], family);
+          which == Which::source ? source_of(burst.l3[row], family) : destination_of(burst.l3[row], family);
       if (family == net::Family::v4) {
         v4[count4] = load_v4(address);
         row4[count4++] = row;

@@ -5,8 +5,10 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#include <array>
 #include <cstdint>
 
+#include "datapath/base/expected.hpp"
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/address.hpp"
 #include "datapath/sa/spi_miss.hpp"
@@ -34,9 +36,6 @@ class RateLimit {
   std::uint64_t last_tsc_ = 0;
 };
 
-// A packet on its way to a TAP twin: the mbuf holds an untagged Ethernet frame; mbuf->port is the index
-// of the port whose twin gets it. Ownership passes with the ring.
-//
 // A packet met a hop whose next station has no MAC address yet; the kernel is to ask for it.
 struct NeighbourWanted {
   forward::HopIndex hop;
@@ -45,15 +44,28 @@ struct NeighbourWanted {
 };
 static_assert(sizeof(NeighbourWanted) == 24);
 
-// Many producers (workers), one consumer (control), but for `inject`, which goes the other way.
+// Many producers (workers), one consumer (control), but for `inject`, which goes the other way. A punted
+// packet is an mbuf with an untagged Ethernet frame; mbuf->port is the index of the port whose twin gets it
+// or gave it. Ownership passes with the ring.
 struct PuntRings {
-  rte_ring* host = nullptr;       // rte_mbuf*
+  rte_ring* link = nullptr;       // rte_mbuf*: ARP, ND, LLDP, OSPF, …, without which nothing else works
+  rte_ring* host = nullptr;       // rte_mbuf*: what is sent to our addresses
   rte_ring* ike = nullptr;        // rte_mbuf*, frames like host's
   rte_ring* spi = nullptr;        // sa::SpiMiss by value
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
   rte_ring* capture = nullptr;    // rte_mbuf*, see capture.hpp
   rte_ring* trace = nullptr;      // TraceRecord by value, see trace.hpp
   rte_ring* inject = nullptr;     // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
+
+  // All of them with `entries` each, but for `capture_entries`. The names are the process's: one set at a
+  // time. Error: out of memory, and none exists.
+  Expected<void> create(unsigned entries, unsigned capture_entries);
+  // Frees the packets in them, too. No worker may be running.
+  void destroy();
+
+ private:
+  std::array<rte_ring**, 5> of_packets() { return {&link, &host, &ike, &capture, &inject}; }
+  std::array<rte_ring**, 3> of_records() { return {&spi, &neighbour, &trace}; }
 };
 
 struct PuntRates {

@@ -17,6 +17,14 @@ constexpr std::uint8_t inner_source_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
 
 }  // namespace
 
+// What keeps the link itself going has a ring and a limit of its own, so that a flood to our addresses
+// costs neither ARP nor ND nor the routing protocols' hellos.
+void Worker::punt_link(unsigned row) {
+  untag(row);
+  punt(row, burst_.port, shared_.rings.link, link_limit_,
+       {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
+}
+
 void Worker::punt_to_host(unsigned row) {
   untag(row);
   punt(row, burst_.port, shared_.rings.host, host_limit_,
@@ -58,21 +66,21 @@ void Worker::punt(unsigned row, std::uint8_t port, rte_ring* ring, RateLimit& li
   settle(row, verdicts.taken);
 }
 
-// The port's own tag, when the NIC left it in place. Frames of other VLANs never come this far.
+// Takes off the tags that the parser went by: the port's own, and priority tags.
 void Worker::untag(unsigned row) {
+  const auto tag_bytes = static_cast<std::uint16_t>(burst_.info[row].l3_offset - net::ethernet_bytes);
+  if (tag_bytes == 0) return;
   auto* mbuf = burst_.mbuf[row];
-  if (in_port().vlan == 0 || (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
-      mbuf->data_len < net::ethernet_bytes + net::vlan_tag_bytes)
-    return;
   auto* frame = rte_pktmbuf_mtod(mbuf, std::uint8_t*);
-  std::memmove(frame + net::vlan_tag_bytes, frame, 12);
-  rte_pktmbuf_adj(mbuf, net::vlan_tag_bytes);
+  std::memmove(frame + tag_bytes, frame, 12);
+  rte_pktmbuf_adj(mbuf, tag_bytes);
 }
 
 void Worker::ask_for_neighbour(unsigned row) {
   if (!neighbour_limit_.take(burst_.tsc)) return;
   const auto family = burst_.family[row];
-  NeighbourWanted wanted{hop_[row], net::Address::from_bytes(family, destination_of(l3_[row], family)), {}};
+  NeighbourWanted wanted{
+      hop_[row], net::Address::from_bytes(family, destination_of(burst_.l3[row], family)), {}};
   // A full ring loses only the question; the next packet asks again.
   (void)rte_ring_mp_enqueue_elem(shared_.rings.neighbour, &wanted, sizeof wanted);
 }

@@ -49,11 +49,10 @@ void Tracer::record_packet(const Burst& burst, Stage stage, std::uint8_t row) {
   TraceRecord record = describe(burst, row);
   record.stage = static_cast<std::uint8_t>(stage);
   record.bytes = static_cast<std::uint16_t>(mbuf->pkt_len);
-  // Up to decryption or encapsulation the frame is whole; from there on the mbuf begins with an IP header.
-  const std::size_t offset =
-      stage <= Stage::prepare ? std::min<std::size_t>(burst.info[row].l3_offset, mbuf->data_len) : 0;
-  std::memcpy(record.head, rte_pktmbuf_mtod(mbuf, const std::uint8_t*) + offset,
-              std::min(sizeof record.head, mbuf->data_len - offset));
+  const auto* ip = burst.l3[row];
+  const auto offset = static_cast<std::size_t>(ip - rte_pktmbuf_mtod(mbuf, const std::uint8_t*));
+  if (offset < mbuf->data_len)
+    std::memcpy(record.head, ip, std::min(sizeof record.head, mbuf->data_len - offset));
   send(record);
 }
 

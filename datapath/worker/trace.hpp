@@ -25,7 +25,7 @@ struct TraceRecord {
   std::uint8_t verdict;  // Verdict; undecided while on its way
   std::uint8_t kind;     // parse::FrameKind
   std::uint8_t from_host;
-  std::uint8_t head[40];  // first bytes of the packet as it stood, Ethernet header left out
+  std::uint8_t head[40];  // first bytes of the IP packet as it stood
 };
 static_assert(sizeof(TraceRecord) == 80);
 

@@ -31,6 +31,7 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       id_(id),
       exclusive_(shared.worker_count == 1),
       crypto_(std::move(queue)),
+      link_limit_(shared.rates.host_pps, shared.tsc_hz),
       host_limit_(shared.rates.host_pps, shared.tsc_hz),
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
@@ -102,6 +103,7 @@ void Worker::process() {
   burst_.tsc = rte_rdtsc();
   if (capture_.wants_port(burst_.port))
     capture_.copy(burst_.mbuf.data(), burst_.count, burst_.port, Direction::in);
+  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
   clock_.end_stage(Stage::receive, burst_.count);
 
   parse();
@@ -143,6 +145,7 @@ void Worker::process_from_host() {
     burst_.port = static_cast<std::uint8_t>(all[first]->port);
     std::memcpy(burst_.mbuf.data(), &all[first], burst_.count * sizeof all[0]);
     clock_.end_stage(Stage::receive, burst_.count);
+    if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
     parse();
     tracer_.begin(burst_);
     clock_.end_stage(Stage::parse, burst_.count);
@@ -183,7 +186,7 @@ void Worker::parse() {
       parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
                          stripped || burst_.from_host ? parse::Vlans{0} : port.vlan, info);
     }
-    l3_[row] = frame + info.l3_offset;
+    burst_.l3[row] = frame + info.l3_offset;
     burst_.family[row] = info.family;
     burst_.verdict[row] = Verdict::undecided;
     burst_.sa[row] = sa::no_sa;
@@ -211,7 +214,7 @@ void Worker::sort_by_kind() {
           esp_.add(row);
           break;
         case parse::FrameKind::not_ip:
-          punt_to_host(row);
+          punt_link(row);
           break;
         default:
           clear_.add(row);
@@ -226,14 +229,14 @@ void Worker::sort_by_kind() {
 void Worker::sort_link_group(unsigned row) {
   const auto& info = burst_.info[row];
   if (info.kind == parse::FrameKind::not_ip) {
-    punt_to_host(row);
+    punt_link(row);
     return;
   }
-  const auto* destination = destination_of(l3_[row], info.family);
+  const auto* destination = destination_of(burst_.l3[row], info.family);
   if (is_routable_multicast(destination, info.family))
     finish(row, Verdict::MULTICAST_NOT_FORWARDED);
   else if (is_multicast(destination, info.family))
-    punt_to_host(row);
+    punt_link(row);
   else if (info.kind == parse::FrameKind::esp || info.kind == parse::FrameKind::esp_in_udp)
     finish(row, Verdict::ETH_NOT_FOR_US);
   else
@@ -255,12 +258,12 @@ void Worker::finish(unsigned row, Verdict verdict) {
 bool Worker::copy_packet(unsigned row) {
   rte_mbuf* mbuf = burst_.mbuf[row];
   if (!fits_one_buffer(row)) return false;
-  const auto offset = l3_[row] - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
+  const auto offset = burst_.l3[row] - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
   rte_mbuf* copy = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, mbuf->pkt_len);
   if (copy == nullptr) return false;
   rte_pktmbuf_free(mbuf);
   burst_.mbuf[row] = copy;
-  l3_[row] = rte_pktmbuf_mtod(copy, std::uint8_t*) + offset;
+  burst_.l3[row] = rte_pktmbuf_mtod(copy, std::uint8_t*) + offset;
   return true;
 }
 

@@ -101,6 +101,7 @@ class Worker {
   void sample_miss(unsigned row, sa::Miss miss);
 
   void admit_cleartext();  // cleartext.cpp: clear_ -> transit_ -> protect_, routed_
+  bool is_neighbour_discovery(unsigned row) const;
   bool should_have_been_protected(unsigned row, forward::Decision source_decision, bool local) const;
   void decide_transit();
   bool came_from_elsewhere(unsigned row) const;
@@ -127,6 +128,7 @@ class Worker {
     Verdict taken, full, limited;
   };
   void punt_to_host(unsigned row);  // punting.cpp
+  void punt_link(unsigned row);
   void punt_ike(unsigned row);
   void deliver_locally(unsigned row, std::uint8_t port);
   void punt(unsigned row, std::uint8_t port, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
@@ -148,7 +150,6 @@ class Worker {
   std::array<std::span<const std::uint16_t>, crypto::suite_table.size()> hot_key_lines_;  // by SuiteId
 
   Burst burst_;
-  std::array<std::uint8_t*, burst_max> l3_;  // the IP header, as it stands
   std::array<forward::HopIndex, burst_max> hop_;
   Lanes esp_, missed_, clear_, transit_, decrypted_, protect_, unrouted_, routed_, raw_;
   Lanes crypto_rows_;  // crypto_rows_.row[k] owns operations[k]
@@ -161,7 +162,7 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit host_limit_, ike_limit_, spi_limit_, neighbour_limit_;
+  RateLimit link_limit_, host_limit_, ike_limit_, spi_limit_, neighbour_limit_;
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

@@ -120,6 +120,11 @@ class ForwardingDrops(case.GatewayCase):
         self.expect_frames("MULTICAST_NOT_FORWARDED", "inside", *(
             packets.ethernet(mac, self.testbed.inside.mac, packet) for mac, packet in zip(macs, groups)))
 
+    @fires("LINK_LOCAL_NOT_FORWARDED")
+    def test_327(self):
+        self.expect("LINK_LOCAL_NOT_FORWARDED", self.packet(source="169.254.7.7"),
+                    self.packet(destination="169.254.7.7"), self.packet(6, source="fe80::7"))
+
     def test_multicast_of_the_link_is_the_kernels(self):
         before = self.settled()
         self.testbed.send_frames("inside", [packets.ethernet(

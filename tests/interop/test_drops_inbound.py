@@ -144,6 +144,16 @@ class InboundDrops(drop_case.EspDropCase):
         self.expect("IN_NATT_LENGTH_MISMATCH", "outside", *(
             packets.ipv4(OUTSIDE.host[4], OUTSIDE.gateway[4], packets.UDP, datagram) for datagram in wrong))
 
+    @fires("IN_CONGESTED_NOT_ECT")
+    def test_214(self):
+        self.expect("IN_CONGESTED_NOT_ECT", "outside", self.outer(self.esp(), tos=3),
+                    self.outer(self.esp(PLAIN6, self.inner(PLAIN6)), 6, traffic_class=3))
+
+    def test_congestion_reaches_the_inner_packet(self):
+        self.testbed.send("outside", self.outer(self.esp(payload=self.inner(tos=2)), tos=3))
+        frame = self.testbed.inside.expect(lambda frame: packets.ip_of(frame) is not None)
+        self.assertEqual(frame[15] & 3, 3)
+
     @fires("IN_V4_POST_INPUT_POLICY_FAIL")
     def test_30(self):
         self.expect("IN_V4_POST_INPUT_POLICY_FAIL", "outside",

@@ -16,7 +16,8 @@ FrameInfo parsed(const Frame& frame, Vlans vlans = 0) {
 
 Verdict fault(const Frame& frame, Vlans vlans = 0) {
   const auto info = parsed(frame, vlans);
-  CHECK((info.kind == FrameKind::invalid) == (info.reason != Verdict::undecided));
+  CHECK((info.kind == FrameKind::invalid || info.kind == FrameKind::damaged) ==
+        (info.reason != Verdict::undecided));
   return info.reason;
 }
 

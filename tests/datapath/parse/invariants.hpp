@@ -15,10 +15,11 @@ inline std::string broken_invariant(const parse::FrameInfo& info, std::span<cons
                                     std::size_t frame_bytes) {
   using parse::FrameKind;
   if (info.kind > FrameKind::invalid) return "kind is none of the enum's";
-  if ((info.kind == FrameKind::invalid) != (info.reason != Verdict::undecided)) return "reason without cause";
+  const bool at_fault = info.kind == FrameKind::invalid || info.kind == FrameKind::damaged;
+  if (at_fault != (info.reason != Verdict::undecided)) return "reason without cause";
+  if (at_fault && row(info.reason).outcome != Outcome::drop) return "reason is not a drop";
   if (info.first_fragment && !info.fragment) return "first of no fragments";
-  if (info.kind == FrameKind::invalid)
-    return row(info.reason).outcome == Outcome::drop ? "" : "reason is not a drop";
+  if (info.kind == FrameKind::invalid) return "";
 
   const std::size_t end = info.l3_offset + std::size_t{info.l3_bytes};
   if (info.l3_offset < net::ethernet_bytes || info.l3_offset > 22) return "IP header at an impossible offset";
@@ -33,6 +34,9 @@ inline std::string broken_invariant(const parse::FrameInfo& info, std::span<cons
   if (bytes[info.l3_offset] >> 4 != static_cast<int>(info.family)) return "family is not the version's";
   if (info.l4_offset < info.l3_offset + least) return "upper layer inside the IP header";
 
+  if (info.kind == FrameKind::damaged)
+    return info.protocol == net::protocol_esp || info.protocol == net::protocol_udp ? ""
+                                                                                    : "no header to damage";
   const bool is_udp = info.kind == FrameKind::esp_in_udp || info.kind == FrameKind::ike ||
                       info.kind == FrameKind::nat_keepalive;
   if (is_udp != (info.destination_port != 0)) return "ports without UDP, or UDP without ports";

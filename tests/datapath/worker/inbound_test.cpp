@@ -27,6 +27,17 @@ std::uint8_t next_header(net::Family family) {
   return family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6;
 }
 
+// Sets the ECN field of the IP header at `offset`.
+void mark(Bytes& bytes, std::size_t offset, std::uint8_t congestion) {
+  const auto at = bytes.begin() + static_cast<std::ptrdiff_t>(offset) + 1;
+  if (bytes[offset] >> 4 == 4) {
+    *at = static_cast<std::uint8_t>((*at & ~3) | congestion);
+    mend_checksum(bytes, offset);
+  } else {
+    *at = static_cast<std::uint8_t>((*at & 0xcf) | (congestion << 4));
+  }
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -218,8 +229,7 @@ TEST_CASE("outer addresses, encapsulation and port must be the SA's") {
   Rig rig;
   auto frame = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), 4);
   frame[14 + net::ipv4::source + 3] = 77;
-  net::store_be16(frame, 14 + net::ipv4::checksum, 0);
-  net::store_be16(frame, 14 + net::ipv4::checksum, net::header_checksum(std::span(frame).subspan(14, 20)));
+  mend_checksum(frame, 14);
   rig.run(Rig::outside, frame);
   CHECK(rig.verdicts() == "IN_V4_PKT_HIT_INVALID_SA=1");
 }
@@ -243,8 +253,7 @@ TEST_CASE("runts and misaligned ciphertext are dropped before any key is used") 
     auto frame = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), 4);
     frame.resize(14 + 20 + esp_bytes);
     net::store_be16(frame, 14 + net::ipv4::total_length, static_cast<std::uint16_t>(20 + esp_bytes));
-    net::store_be16(frame, 14 + net::ipv4::checksum, 0);
-    net::store_be16(frame, 14 + net::ipv4::checksum, net::header_checksum(std::span(frame).subspan(14, 20)));
+    mend_checksum(frame, 14);
     rig.run(Rig::outside, frame);
     return rig.verdicts();
   };
@@ -265,5 +274,58 @@ TEST_CASE("one packet's failure does not harm the rest of its burst") {
   }
   CHECK(rig.run(Rig::outside, burst).inside.size() == 43);
   CHECK(rig.verdicts() == "FORWARDED=43 IN_CD_SW_IPSEC_MAC_EXCEPTION=21");
+  CHECK(rig.conserved());
+}
+
+// RFC 6040, figure 4: the inner packet's field by what it was (row) and what the outer header says (column),
+// in the order Not-ECT, ECT(1), ECT(0), CE; 4 is a drop.
+TEST_CASE("congestion marks of the outer header reach the inner packet") {
+  constexpr std::uint8_t inner_after[4][4] = {{0, 0, 0, 4}, {1, 1, 1, 3}, {2, 1, 2, 3}, {3, 3, 3, 3}};
+  const auto outer_family = GENERATE(net::Family::v4, net::Family::v6);
+  const auto inner_family = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer_family});
+  std::uint64_t sequence = 0;
+  for (std::uint8_t own = 0; own < 4; ++own)
+    for (std::uint8_t outer = 0; outer < 4; ++outer) {
+      CAPTURE(own, outer);
+      auto inner = rig.inner(inner_family, 20, true);
+      mark(inner, 0, own);
+      auto frame = rig.esp_frame(++sequence, inner, next_header(inner_family));
+      mark(frame, net::ethernet_bytes, outer);
+      const auto out = rig.run(Rig::outside, frame);
+      const auto expected = inner_after[own][outer];
+      if (expected == 4) {
+        CHECK(rig.verdicts() == "IN_CONGESTED_NOT_ECT=1");
+        continue;
+      }
+      REQUIRE(out.inside.size() == 1);
+      mark(inner, 0, expected);
+      CHECK(payload_of(out.inside[0]) == forwarded(inner));
+      rig.verdicts();
+    }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("decrypted packets with addresses of one link or of many hosts go no further") {
+  Rig rig({.remote_network4 = "0.0.0.0/0", .remote_network6 = "::/0"});
+  std::uint64_t sequence = 0;
+  const auto from = [&](net::Family family, std::initializer_list<std::uint8_t> start) {
+    auto inner = rig.inner(family, 20, true);
+    const bool v4 = family == net::Family::v4;
+    std::copy(start.begin(), start.end(), inner.begin() + (v4 ? 12 : 8));
+    if (v4) mend_checksum(inner);
+    rig.run(Rig::outside, rig.esp_frame(++sequence, inner, next_header(family)));
+    return rig.verdicts();
+  };
+  using enum net::Family;
+  CHECK(from(v4, {169, 254, 1, 1}) == "LINK_LOCAL_NOT_FORWARDED=1");
+  CHECK(from(v4, {127, 0, 0, 1}) == "LINK_LOCAL_NOT_FORWARDED=1");
+  CHECK(from(v4, {0, 0, 0, 0}) == "LINK_LOCAL_NOT_FORWARDED=1");
+  CHECK(from(v4, {224, 0, 0, 5}) == "IP_SOURCE_INVALID=1");
+  CHECK(from(v4, {255, 255, 255, 255}) == "IP_SOURCE_INVALID=1");
+  CHECK(from(v4, {169, 253, 1, 1}) == "FORWARDED=1");
+  CHECK(from(v6, {0xfe, 0x80}) == "LINK_LOCAL_NOT_FORWARDED=1");
+  CHECK(from(v6, {0xff, 0x02}) == "IP_SOURCE_INVALID=1");
+  CHECK(from(v6, {0xfd, 0x00}) == "FORWARDED=1");
   CHECK(rig.conserved());
 }

@@ -74,13 +74,24 @@ TEST_CASE("sequence numbers end with an error and never wrap") {
   CHECK(rig.verdicts() == "OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW=5");
 }
 
+TEST_CASE("with ESN, too, the last number is 2^64 - 1 and an exhausted SA stays so") {
+  const unsigned workers = GENERATE(1u, 2u);
+  Rig rig({.extended_sequence = true}, workers);
+  rig.sas->outbound(rig.outbound).sequence = ~std::uint64_t{0} - 3;
+  std::vector<Bytes> burst(5, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 64, false)));
+  CHECK(rig.run(Rig::inside, burst).outside.size() == 3);
+  for (unsigned round = 0; round < 4; ++round)
+    CHECK(rig.run(Rig::inside, burst, round % workers).outside.empty());
+  CHECK(rig.verdicts() == "FORWARDED=3 OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW=22");
+  CHECK(rig.sas->outbound(rig.outbound).sequence == ~std::uint64_t{0});
+}
+
 TEST_CASE("DSCP and ECN are copied to the outer header") {
   const auto outer = GENERATE(net::Family::v4, net::Family::v6);
   Rig rig({.outer = outer});
   auto inner = rig.inner(net::Family::v4, 20, false);
   inner[net::ipv4::tos] = 0xb9;  // EF, ECT(1)
-  net::store_be16(inner, net::ipv4::checksum, 0);
-  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  mend_checksum(inner);
   const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
   REQUIRE(out.outside.size() == 1);
   const auto* ip = &out.outside[0][14];
@@ -98,8 +109,7 @@ TEST_CASE("a retired outbound SA drops, and so does a policy without an SA: noth
   CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_INVALID_SA=1 OUT_V6_PKT_HIT_INVALID_SA=1");
   auto inner = rig.inner(net::Family::v4, 20, false);
   inner[net::ipv4::destination + 1] = 3;
-  net::store_be16(inner, net::ipv4::checksum, 0);
-  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  mend_checksum(inner);
   CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, inner)).outside.empty());
   CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_IKE_START_SP=1");
   CHECK(rig.conserved());
@@ -113,8 +123,7 @@ TEST_CASE("what does not fit the outer path is dropped by name") {
   rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
   CHECK(rig.verdicts() == "FORWARDED=1 OUT_INFRA_V4_PKT_LEN_TOO_BIG=1");
   inner[net::ipv4::fragment] = 0x40;
-  net::store_be16(inner, net::ipv4::checksum, 0);
-  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  mend_checksum(inner);
   rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
   CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
   CHECK(rig.conserved());
@@ -138,8 +147,7 @@ namespace {
 // The same packet with another third byte of the IPv4 source and a right checksum.
 Bytes from_network(Bytes inner, std::uint8_t second_byte) {
   inner[net::ipv4::source + 1] = second_byte;
-  net::store_be16(inner, net::ipv4::checksum, 0);
-  net::store_be16(inner, net::ipv4::checksum, net::header_checksum(std::span(inner).first(20)));
+  mend_checksum(inner);
   return inner;
 }
 

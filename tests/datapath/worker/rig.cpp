@@ -75,7 +75,7 @@ Rig::Rig(const SaOptions& sa_options, unsigned worker_count)
   shared.buffers = shared_buffers;
   capture_buffers_ = rte_pktmbuf_pool_create("rigcap", 63, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
   shared.capture_buffers = capture_buffers_;
-  create_rings();
+  must(shared.rings.create(256, 256));
   for (std::uint8_t p = 0; p < 2; ++p) {
     start_port(p, static_cast<std::uint16_t>(worker_count));
     ports_[p] = std::make_unique<port::Port>();
@@ -98,23 +98,9 @@ Rig::Rig(const SaOptions& sa_options, unsigned worker_count)
 
 Rig::~Rig() {
   (void)outputs();
-  for (auto* ring : {shared.rings.host, shared.rings.ike, shared.rings.inject, shared.rings.capture,
-                     shared.rings.spi, shared.rings.neighbour, shared.rings.trace})
-    rte_ring_free(ring);
+  shared.rings.destroy();
   rte_free(readers_memory_);
   rte_mempool_free(capture_buffers_);
-}
-
-void Rig::create_rings() {
-  auto& rings = shared.rings;
-  rings.host = rte_ring_create("host", 256, SOCKET_ID_ANY, 0);
-  rings.ike = rte_ring_create("ike", 256, SOCKET_ID_ANY, 0);
-  rings.inject = rte_ring_create("inject", 256, SOCKET_ID_ANY, 0);
-  rings.capture = rte_ring_create("captured", 256, SOCKET_ID_ANY, 0);
-  rings.spi = rte_ring_create_elem("spi", sizeof(sa::SpiMiss), 256, SOCKET_ID_ANY, 0);
-  rings.neighbour = rte_ring_create_elem("neigh", sizeof(worker::NeighbourWanted), 256, SOCKET_ID_ANY, 0);
-  rings.trace = rte_ring_create_elem("trace", sizeof(worker::TraceRecord), 1024, SOCKET_ID_ANY, 0);
-  if (rings.host == nullptr) fail("no rings: one rig at a time");
 }
 
 void Rig::create_tables(unsigned worker_count) {
@@ -248,6 +234,7 @@ Rig::Output Rig::outputs() {
   Output output;
   collect_port(outside, output.outside);
   collect_port(inside, output.inside);
+  collect(shared.rings.link, output.link);
   collect(shared.rings.host, output.host);
   collect(shared.rings.ike, output.control);
   return output;
@@ -279,6 +266,24 @@ bool Rig::conserved() {
 
 unsigned Rig::buffers_in_use() const {
   return rte_mempool_in_use_count(shared_buffers);
+}
+
+std::vector<Bytes> Rig::captured() {
+  std::vector<Bytes> frames;
+  collect(shared.rings.capture, frames);
+  return frames;
+}
+
+std::vector<std::string> Rig::traced() {
+  std::vector<std::string> stages;
+  worker::TraceRecord record;
+  while (rte_ring_dequeue_elem(shared.rings.trace, &record, sizeof record) == 0) {
+    const auto verdict = static_cast<Verdict>(record.verdict);
+    stages.push_back(
+        fmt::format("{} {}", record.packet,
+                    verdict == Verdict::undecided ? worker::stage_names[record.stage] : row(verdict).name));
+  }
+  return stages;
 }
 
 std::vector<sa::SpiMiss> Rig::spi_misses() {

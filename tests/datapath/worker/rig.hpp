@@ -22,6 +22,9 @@ using Bytes = std::vector<std::uint8_t>;
 // The one EAL of the test process; `vdevs` beside the two ring ports. Call first, once.
 void start_environment(const std::vector<std::string>& extra_arguments = {});
 
+// Puts the right checksum into the IPv4 header that begins at `ip_offset`.
+void mend_checksum(Bytes& bytes, std::size_t ip_offset = 0);
+
 struct SaOptions {
   net::Family outer = net::Family::v4;
   sa::Encapsulation encapsulation = sa::Encapsulation::none;
@@ -47,7 +50,8 @@ class Rig {
   struct Output {
     std::vector<Bytes> outside;
     std::vector<Bytes> inside;
-    std::vector<Bytes> host;  // from the punt rings
+    std::vector<Bytes> link;  // from the punt rings
+    std::vector<Bytes> host;
     std::vector<Bytes> control;
   };
   Output run(std::uint8_t port, std::span<const Bytes> frames, unsigned worker = 0);
@@ -63,6 +67,9 @@ class Rig {
   bool conserved();
   unsigned buffers_in_use() const;
   std::vector<sa::SpiMiss> spi_misses();
+  std::vector<Bytes> captured();
+  // "packet stage" of each trace record, by stage name or the verdict's: "1 parse", "1 FORWARDED".
+  std::vector<std::string> traced();
 
   worker::Shared shared;
   std::vector<std::unique_ptr<worker::Worker>> workers;
@@ -88,7 +95,6 @@ class Rig {
 
  private:
   void create_tables(unsigned worker_count);
-  void create_rings();
   void add_routes();
   void collect(rte_ring* ring, std::vector<Bytes>& to);
   void collect_port(std::uint8_t port, std::vector<Bytes>& to);

@@ -16,6 +16,12 @@ net::Address address(const char* text) {
 
 }  // namespace
 
+void mend_checksum(Bytes& bytes, std::size_t ip_offset) {
+  const auto header = std::span(bytes).subspan(ip_offset, net::ipv4_header_bytes);
+  net::store_be16(header, net::ipv4::checksum, 0);
+  net::store_be16(header, net::ipv4::checksum, net::header_checksum(header));
+}
+
 Bytes Rig::inner(net::Family family, std::size_t payload_bytes, bool from_peer) const {
   const bool v4 = family == net::Family::v4;
   const auto there = address(v4 ? "10.2.0.9" : "2001:db8:2::9");

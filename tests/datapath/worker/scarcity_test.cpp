@@ -142,7 +142,7 @@ TEST_CASE("a full transmit queue and full punt rings drop by name") {
       rig.workers[0]->process_frames(packets.data(), worker::burst_max, port);
     }
   };
-  constexpr unsigned transmit_ring = 1'023, punt_ring = 255;
+  constexpr unsigned transmit_ring = 1'023, punt_ring = 256;
   SECTION("transmit queue") {
     flood(Rig::inside, from_inside(rig), 17);
     CHECK(rig.taken(Verdict::FORWARDED) == transmit_ring);
@@ -152,6 +152,12 @@ TEST_CASE("a full transmit queue and full punt rings drop by name") {
     flood(Rig::outside, to_us(rig, 1, 0), 5);
     CHECK(rig.taken(Verdict::TO_HOST) == punt_ring);
     CHECK(rig.taken(Verdict::HOST_RING_FULL) == 5 * 64 - punt_ring);
+  }
+  SECTION("a full host ring leaves ARP its own") {
+    flood(Rig::outside, to_us(rig, 1, 0), 5);
+    const Bytes arp{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1};
+    flood(Rig::outside, arp, 1);
+    CHECK(rig.taken(Verdict::TO_HOST) == punt_ring + 64);
   }
   SECTION("IKE ring") {
     flood(Rig::outside, to_us(rig, net::protocol_udp, 500), 5);
