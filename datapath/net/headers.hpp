@@ -16,6 +16,7 @@ inline constexpr std::size_t vlan_tag_bytes = 4;
 inline constexpr std::size_t ipv4_header_bytes = 20;  // without options
 inline constexpr std::size_t ipv6_header_bytes = 40;
 inline constexpr std::size_t udp_header_bytes = 8;
+inline constexpr std::size_t ip_packet_max = 65'535;
 inline constexpr std::size_t esp_header_bytes = 8;  // SPI and sequence number
 
 inline constexpr std::uint16_t ethertype_ipv4 = 0x0800;
@@ -25,6 +26,7 @@ inline constexpr std::uint16_t ethertype_service = 0x88a8;  // IEEE 802.1ad serv
 
 inline constexpr std::uint8_t protocol_hop_by_hop = 0;
 inline constexpr std::uint8_t protocol_ipv4 = 4;
+inline constexpr std::uint8_t protocol_tcp = 6;
 inline constexpr std::uint8_t protocol_udp = 17;
 inline constexpr std::uint8_t protocol_ipv6 = 41;
 inline constexpr std::uint8_t protocol_routing = 43;
@@ -64,6 +66,32 @@ inline std::uint16_t header_sum(std::span<const std::uint8_t> header) {
 // The checksum to put into a header whose checksum field is zero.
 inline std::uint16_t header_checksum(std::span<const std::uint8_t> header) {
   return static_cast<std::uint16_t>(~header_sum(header));
+}
+
+// The checksum of a TCP segment, UDP datagram or ICMPv6 message whose checksum field is zero. `addresses` is
+// source and destination as they stand in the IP header. 0 becomes 0xffff, as UDP wants it and the others
+// allow (RFC 768, RFC 1071).
+inline std::uint16_t upper_checksum(std::span<const std::uint8_t> addresses, std::uint8_t protocol,
+                                    std::span<const std::uint8_t> bytes) {
+  std::uint64_t sum = 0;
+  const auto add = [&sum](std::span<const std::uint8_t> part) {
+    std::size_t i = 0;
+    for (; i + 4 <= part.size(); i += 4) {
+      std::uint32_t word;
+      std::memcpy(&word, part.data() + i, sizeof word);
+      sum += word;
+    }
+    std::uint32_t rest = 0;
+    if (i < part.size()) std::memcpy(&rest, part.data() + i, part.size() - i);
+    sum += rest;
+  };
+  add(addresses);
+  add(bytes);
+  const auto length = static_cast<std::uint32_t>(bytes.size());
+  sum += __builtin_bswap32(length) + std::uint64_t{__builtin_bswap32(protocol)};
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  const auto checksum = static_cast<std::uint16_t>(~__builtin_bswap16(static_cast<std::uint16_t>(sum)));
+  return checksum == 0 ? 0xffff : checksum;
 }
 
 // The checksum after one 16-bit word of the header changed: RFC 1624, equation 3.

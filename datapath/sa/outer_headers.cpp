@@ -7,7 +7,6 @@ namespace {
 
 constexpr std::uint8_t protocol_udp = 17;
 constexpr std::uint8_t protocol_esp = 50;
-constexpr std::uint8_t hop_limit = 64;
 
 class Writer {
  public:
@@ -37,11 +36,11 @@ class Writer {
 void ipv4(Writer& out, const SaParameters& parameters, std::uint8_t protocol) {
   constexpr std::uint16_t dont_fragment = 0x4000;
   out.u8(0x45);
-  out.u8(0);
+  out.u8(static_cast<std::uint8_t>(parameters.outer.dscp.value_or(0) << 2));
   out.u16(0);  // total length
   out.u16(0);
-  out.u16(dont_fragment);
-  out.u8(hop_limit);
+  out.u16(parameters.outer.df == DfPolicy::set ? dont_fragment : 0);
+  out.u8(parameters.outer.hop_limit);
   out.u8(protocol);
   out.u16(0);  // header checksum
   out.address(parameters.local);
@@ -49,15 +48,20 @@ void ipv4(Writer& out, const SaParameters& parameters, std::uint8_t protocol) {
 }
 
 void ipv6(Writer& out, const SaParameters& parameters, std::uint8_t protocol) {
-  out.u32(0x6000'0000);
+  out.u32(0x6000'0000 | std::uint32_t{parameters.outer.dscp.value_or(0)} << 22);
   out.u16(0);  // payload length
   out.u8(protocol);
-  out.u8(hop_limit);
+  out.u8(parameters.outer.hop_limit);
   out.address(parameters.local);
   out.address(parameters.remote);
 }
 
 }  // namespace
+
+std::uint8_t copied_traffic_class(const OuterFields& outer) {
+  constexpr std::uint8_t dscp_bits = 0xfc, ecn_bits = 0x03;
+  return static_cast<std::uint8_t>((outer.dscp ? 0 : dscp_bits) | (outer.ecn ? ecn_bits : 0));
+}
 
 std::uint8_t write_outer_headers(const SaParameters& parameters, std::span<std::uint8_t, 64> out) {
   std::ranges::fill(out, std::uint8_t{0});

@@ -40,6 +40,9 @@ Expected<void> validate_outbound(const SaParameters& parameters) {
   if (parameters.encapsulation == Encapsulation::udp &&
       (parameters.local_port == 0 || parameters.remote_port == 0))
     return Error{about(parameters, "UDP encapsulation with port 0"), "use 4500 unless a NAT changes it"};
+  if (parameters.outer.dscp.value_or(0) > 63)
+    return Error{about(parameters, "DSCP " + std::to_string(*parameters.outer.dscp)), "a DSCP is 0 to 63"};
+  if (parameters.outer.hop_limit == 0) return Error{about(parameters, "TTL 0"), "use 1 to 255"};
   return {};
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,15 +19,29 @@ struct SelectorPair {
   net::Prefix remote;
 };
 
+enum class DfPolicy : std::uint8_t { copy, set, clear };
+
+// What the outer header of a tunnel says where the inner packet does not decide (RFC 4301 5.1.2).
+struct OuterFields {
+  DfPolicy df = DfPolicy::copy;  // IPv4 don't-fragment; an inner IPv6 packet counts as having it set
+  std::optional<std::uint8_t> dscp = std::nullopt;  // 0..63; nullopt copies the inner packet's
+  bool ecn = true;              // normal mode of RFC 6040; false is its compatibility mode
+  std::uint8_t hop_limit = 64;  // TTL or hop limit, 1..255
+  bool flow_label = true;       // IPv6: made from the inner flow (RFC 6438), or 0
+};
+
 struct SaParameters {
   std::uint32_t spi = 0;  // 256 or above
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
   std::vector<std::uint8_t> keymat;  // key, then salt; suite.keymat_bytes(). Cleansed by its owner.
   net::Address local;                // outer addresses, both of one family
   net::Address remote;
+  Mode mode = Mode::tunnel;
+  OuterFields outer;
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;  // with udp encapsulation; not 0
   std::uint16_t remote_port = 4500;
+  bool track_peer = true;  // inbound, with udp encapsulation: the peer's address and port may change
   bool extended_sequence = false;
   std::uint32_t window_packets = 1024;  // inbound; 64..65536, 0 is off
   std::vector<SelectorPair> selectors;  // inbound: 1..255

@@ -9,7 +9,9 @@
 #include <new>
 #include <numeric>
 
+#include "datapath/net/headers.hpp"
 #include "datapath/sa/outer_headers.hpp"
+#include "datapath/sa/peer_address.hpp"
 
 namespace espgate::sa {
 namespace {
@@ -60,6 +62,8 @@ void fill_common(Sa& entry, const SaParameters& parameters, crypto::PreparedKey 
   entry.suite = parameters.suite;
   entry.encapsulation = parameters.encapsulation;
   entry.outer_family = parameters.local.family;
+  entry.mode = parameters.mode;
+  entry.track_peer = parameters.encapsulation == Encapsulation::udp && parameters.track_peer;
   const auto& suite = crypto::suite(parameters.suite);
   std::memcpy(entry.salt, parameters.keymat.data() + suite.key_bytes,
               std::min<std::size_t>(suite.salt_bytes, sizeof entry.salt));
@@ -166,6 +170,7 @@ Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters&
                  "provide more huge pages or configure a smaller replay-window"};
   }
   fill_common(entry, parameters, key);
+  entry.remote_port = parameters.remote_port;
   std::ranges::copy(parameters.remote.bytes, entry.source);
   std::ranges::copy(parameters.local.bytes, entry.destination);
   entry.state.store(State::active, std::memory_order_release);
@@ -211,6 +216,8 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   entry.sequence_limit = parameters.extended_sequence ? ~std::uint64_t{0} : 0xffff'ffff;
   entry.iv_base = iv_bases_.take(parameters.keymat, unix_seconds());
   entry.headers_bytes = write_outer_headers(parameters, entry.headers);
+  entry.traffic_class_mask = copied_traffic_class(parameters.outer);
+  entry.outer = {.copy_df = parameters.outer.df == DfPolicy::copy, .flow_label = parameters.outer.flow_label};
   entry.selector_count = static_cast<std::uint32_t>(parameters.selectors.size());
   entry.selectors = parameters.selectors.empty() ? nullptr : copy_selectors(parameters.selectors);
   zero_usage(outbound_usage_, outbound_row_, index);
@@ -232,6 +239,24 @@ void SaStore::release_outbound(std::uint32_t index) {
   outbound_.reset(index);
   outbound_stage_[index] = Stage::free;
   free_outbound_.push_back(index);
+}
+
+void SaStore::move_peer(std::uint32_t inbound, std::uint32_t outbound, const net::Address& peer,
+                        std::uint16_t port) {
+  const bool v4 = peer.family == net::Family::v4;
+  const std::size_t bytes = v4 ? 4 : 16;
+  if (inbound != no_sa) {
+    store_shared(inbound_[inbound].source, peer.bytes.data(), bytes);
+    __atomic_store_n(&inbound_[inbound].remote_port, port, __ATOMIC_RELAXED);
+  }
+  if (outbound == no_sa) return;
+  auto* headers = outbound_[outbound].headers;
+  const std::size_t ip_bytes = v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;
+  store_shared(headers + ip_bytes - bytes, peer.bytes.data(), bytes);
+  std::uint8_t ports[4];
+  std::memcpy(ports, headers + ip_bytes, sizeof ports);
+  net::store_be16(ports, 2, port);
+  store_shared(headers + ip_bytes, ports, sizeof ports);
 }
 
 SaStore::Total SaStore::inbound_total(std::uint32_t index) const {

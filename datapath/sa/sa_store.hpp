@@ -55,6 +55,9 @@ class SaStore {
   // Installed and active; the caller publishes it in a policy. Errors: SPI reserved, none free.
   Expected<std::uint32_t> install_outbound(const SaParameters& parameters);
   void retire_outbound(std::uint32_t index);
+  // The peer of a connection with UDP encapsulation is elsewhere now, of the same family. Workers see it from
+  // the next packets on. Either index may be no_sa.
+  void move_peer(std::uint32_t inbound, std::uint32_t outbound, const net::Address& peer, std::uint16_t port);
   // As release_inbound; nothing may point at the entry any more.
   void release_outbound(std::uint32_t index);
 

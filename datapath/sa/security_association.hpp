@@ -21,6 +21,8 @@ enum class State : std::uint8_t {
   retired,  // tombstone: deleted, expired or rekeyed; kept so that late packets are recognised
 };
 
+enum class Mode : std::uint8_t { tunnel, transport };
+
 enum class Encapsulation : std::uint8_t { none, udp };  // udp: RFC 3948
 
 // Line 0 is read-only once published (but for `state`); line 1 holds what workers write and what only
@@ -34,7 +36,7 @@ struct alignas(64) InboundSa {
   std::uint8_t salt[4];
   bool extended_sequence;  // ESN, RFC 4304
   std::uint8_t selector_count;
-  std::uint16_t unused;
+  std::uint16_t remote_port;  // udp encapsulation: the peer's, host order
   crypto::PreparedKey key;
   ReplayCell* cells;
   std::uint8_t source[16];       // outer addresses, network order: the peer
@@ -45,9 +47,18 @@ struct alignas(64) InboundSa {
   std::uint32_t cell_mask;
   const Selector* more_selectors;  // those behind the first, selector_count - 1 of them
   Selector selector;               // a packet that matches none is dropped after decryption
-  std::uint32_t unused_tail;
+  Mode mode;
+  bool track_peer;  // control may change `source` and `remote_port` while workers read (see peer_address.hpp)
+  std::uint16_t unused;
 };
 static_assert(sizeof(InboundSa) == 128);
+
+// Which outer header fields depend on the packet, beside DSCP and ECN.
+struct OuterChoice {
+  bool copy_df : 1;     // IPv4: the template's DF is clear, and set if the inner packet's is
+  bool flow_label : 1;  // IPv6: made from the inner flow
+};
+static_assert(sizeof(OuterChoice) == 1);
 
 // Line 0: counters and key; line 1: the outer headers to prepend.
 struct alignas(64) OutboundSa {
@@ -62,11 +73,14 @@ struct alignas(64) OutboundSa {
   net::Family outer_family;
   std::uint8_t salt[4];
   bool extended_sequence;
-  std::uint8_t headers_bytes;  // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
-  std::uint16_t unused;
+  std::uint8_t headers_bytes;       // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
+  std::uint8_t traffic_class_mask;  // bits of DSCP and ECN that are copied from the inner packet
+  OuterChoice outer;
   const Selector* selectors;  // inbound direction: what the peer may send us in return
   std::uint32_t selector_count;
-  std::uint32_t unused_tail;
+  Mode mode;
+  bool track_peer;  // as inbound: control may change the destination in `headers`
+  std::uint16_t unused;
 
   std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };

@@ -51,10 +51,9 @@ struct Burst {
   std::array<sa::State, burst_max> state;   // of the inbound SA, as it was when first looked at
   std::array<std::uint64_t, burst_max> sequence;
   std::array<Origin, burst_max> origin;
-  std::array<net::Family, burst_max> family;          // of the IP packet at the mbuf's data, once stripped
-  std::array<std::uint16_t, burst_max> inner_bytes;   // of a packet we encapsulated
-  std::array<bool, burst_max> dont_fragment;          // inner DF of a packet we encapsulated, or IPv6
-  std::array<std::uint8_t, burst_max> operation_row;  // operations[k] works on this row
+  std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped
+  std::array<std::uint16_t, burst_max> inner_bytes;  // of a packet we encapsulated
+  std::array<bool, burst_max> dont_fragment;         // inner DF of a packet we encapsulated, or IPv6
   std::array<crypto::Operation, burst_max> operations;
 };
 

@@ -6,8 +6,9 @@
 //   4. ICV is good and the text decrypted (3.4.4, RFC 4106)
 //   5. the window is moved; of two packets with one number, exactly one passes
 //   6. pad length, padding, next header; dummy packets are consumed (2.6)
-//   7. inner header is sound and within the SA's selectors (RFC 4301 5.2)
-//   8. congestion marks of the outer header are taken in (RFC 6040 4.2)
+//   7. tunnel mode: inner header is sound, congestion marks of the outer one are taken in (RFC 6040 4.2);
+//      transport mode: the IP header is put back in front (transport.cpp)
+//   8. the packet is within the SA's selectors (RFC 4301 5.2)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
@@ -15,20 +16,22 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
 namespace {
 
-constexpr unsigned trailer_bytes = 2;  // pad length, next header
-
 void bump(std::atomic<std::uint32_t>& fault) {
   fault.fetch_add(1, std::memory_order_relaxed);
 }
 
+// The destination is ours, and the source the peer's. A peer that may move is known by its keys alone.
 bool same_addresses(const sa::InboundSa& sa, const std::uint8_t* ip, net::Family family) {
   if (sa.outer_family != family) return false;
+  if (sa.track_peer)
+    return std::memcmp(destination_of(ip, family), sa.destination, family == net::Family::v4 ? 4 : 16) == 0;
   // IPv4 source and destination lie side by side in the header; the SA keeps them apart.
   if (family == net::Family::v4)
     return std::memcmp(ip + 12, sa.source, 4) == 0 && std::memcmp(ip + 16, sa.destination, 4) == 0;
@@ -111,7 +114,8 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     return false;
   }
   const bool in_udp = info.kind == parse::FrameKind::esp_in_udp;
-  if (in_udp != (sa.encapsulation == sa::Encapsulation::udp)) {
+  if (in_udp != (sa.encapsulation == sa::Encapsulation::udp) ||
+      (in_udp && !sa.track_peer && info.source_port != sa.remote_port)) {
     bump(faults.malformed);
     finish(row, Verdict::IN_SA_ENCAP_MISMATCH);
     return false;
@@ -187,7 +191,7 @@ void Worker::accept() {
       finish(row, bad_icv ? Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION : Verdict::CRYPTO_DEVICE_IPSEC_STOP);
       continue;
     }
-    const std::uint8_t congestion = net::traffic_class(burst_.l3[row], burst_.family[row]) & net::ecn_mask;
+    const auto* outer = burst_.l3[row];
     // From here the text starts the packet; its length is the plaintext's, trailer included.
     auto* mbuf = burst_.mbuf[row];
     burst_.l3[row] = operation.text;
@@ -195,10 +199,7 @@ void Worker::accept() {
     rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(stripped));
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
     Verdict verdict = commit_sequence(row, sa);
-    if (verdict == Verdict::undecided) verdict = accept_packet(row, sa);
-    if (verdict == Verdict::undecided && (congestion & 1) != 0 &&
-        !net::take_in_congestion(congestion, burst_.l3[row], burst_.family[row]))
-      verdict = Verdict::IN_CONGESTED_NOT_ECT;
+    if (verdict == Verdict::undecided) verdict = accept_packet(row, sa, outer);
     if (verdict != Verdict::undecided) {
       finish(row, verdict);
       continue;
@@ -206,8 +207,10 @@ void Worker::accept() {
     auto& usage = shared_.sas->inbound_usage(id_, burst_.sa[row]);
     add(usage.packets, 1);
     add(usage.bytes, mbuf->pkt_len);
+    if (sa.track_peer) [[unlikely]]
+      note_peer(row, sa, sa.mode == sa::Mode::tunnel ? outer : burst_.l3[row]);
     burst_.origin[row] = Origin::decrypted;
-    decrypted_.add(row);
+    (sa.mode == sa::Mode::tunnel ? decrypted_ : unrouted_).add(row);
   }
   clock_.end_stage(Stage::accept, crypto_rows_.count);
   tracer_.stage(burst_, Stage::accept, decrypted_);
@@ -236,8 +239,8 @@ Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
   return Verdict::undecided;
 }
 
-// Steps 6 and 7. Undecided: the inner packet may go on.
-Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa) {
+// Steps 6 to 8. Undecided: the inner packet may go on. `outer` is the IP header in front of ESP.
+Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer) {
   auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
   auto* mbuf = burst_.mbuf[row];
   const auto* text = burst_.l3[row];
@@ -250,29 +253,62 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa) {
     return Verdict::IN_PKT_HEADPAD_LEN_ERR;
   }
   if (next_header == net::protocol_none) return Verdict::ESP_DUMMY;
-  if (next_header != net::protocol_ipv4 && next_header != net::protocol_ipv6) {
-    bump(faults.malformed);
+  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(trailer_bytes + pad_bytes));
+  if (sa.mode == sa::Mode::tunnel) {
+    const auto verdict = unwrap_packet(row, next_header, outer);
+    if (verdict != Verdict::undecided) {
+      if (verdict != Verdict::IN_CONGESTED_NOT_ECT) bump(faults.malformed);
+      return verdict;
+    }
+  } else {
+    const auto& info = burst_.info[row];
+    rejoin_header(row, sa, outer, info.l4_offset - info.l3_offset, next_header);
+  }
+  const auto family = burst_.family[row];
+  if (within_selectors(sa, family, burst_.l3[row])) return Verdict::undecided;
+  bump(faults.policy);
+  return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
+}
+
+// Tunnel mode: what the ESP payload holds must be a sound IP packet of the family that next header names.
+Verdict Worker::unwrap_packet(unsigned row, std::uint8_t next_header, const std::uint8_t* outer) {
+  if (next_header != net::protocol_ipv4 && next_header != net::protocol_ipv6)
     return Verdict::IN_CD_SW_IPSEC_NH_MISMATCH;
-  }
+  auto* mbuf = burst_.mbuf[row];
+  auto* packet = burst_.l3[row];
   const auto family = next_header == net::protocol_ipv4 ? net::Family::v4 : net::Family::v6;
-  const unsigned payload_bytes = text_bytes - trailer_bytes - pad_bytes;
-  if (payload_bytes != 0 && text[0] >> 4 != static_cast<std::uint8_t>(family)) {
-    bump(faults.malformed);
+  const unsigned payload_bytes = mbuf->pkt_len;
+  if (payload_bytes != 0 && packet[0] >> 4 != static_cast<std::uint8_t>(family))
     return Verdict::IN_PKT_IPVER_INVALID;
-  }
   // The total length also takes off traffic flow confidentiality padding (RFC 4303 2.7).
   std::uint32_t total_bytes = 0;
-  if (!net::inner_ok(family, {text, payload_bytes}, total_bytes)) {
-    bump(faults.malformed);
-    return Verdict::IN_INNER_HEADER_INVALID;
-  }
-  if (!within_selectors(sa, family, text)) {
-    bump(faults.policy);
-    return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
-  }
-  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(text_bytes - total_bytes));
+  if (!net::inner_ok(family, {packet, payload_bytes}, total_bytes)) return Verdict::IN_INNER_HEADER_INVALID;
+  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(payload_bytes - total_bytes));
+  const std::uint8_t congestion = net::traffic_class(outer, burst_.family[row]) & net::ecn_mask;
   burst_.family[row] = family;
-  return Verdict::undecided;
+  const bool marked = (congestion & 1) != 0;
+  return marked && !net::take_in_congestion(congestion, packet, family) ? Verdict::IN_CONGESTED_NOT_ECT
+                                                                        : Verdict::undecided;
+}
+
+// A good packet, the newest of its SA, from elsewhere than the ones before: the peer moved, or its NAT chose
+// another port. Older packets tell where it was; without anti-replay anybody could play one back.
+void Worker::note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* outer) {
+  if (sa.window_packets == 0 || burst_.sequence[row] != sa.top.load(std::memory_order_relaxed)) return;
+  const auto& info = burst_.info[row];
+  const auto family = sa.outer_family;
+  const std::size_t bytes = family == net::Family::v4 ? 4 : 16;
+  PeerMoved moved{};
+  std::memcpy(moved.address, source_of(outer, family), bytes);
+  std::uint8_t known[16];
+  sa::load_shared(known, sa.source, bytes);
+  const std::uint16_t known_port = __atomic_load_n(&sa.remote_port, __ATOMIC_RELAXED);
+  if (info.source_port == known_port && std::memcmp(moved.address, known, bytes) == 0) return;
+  if (!peer_limit_.take(burst_.tsc)) return;
+  moved.spi = sa.spi;
+  moved.port = info.source_port;
+  moved.family = family;
+  (void)rte_ring_mp_enqueue_elem(shared_.rings.peer, &moved, sizeof moved);  // the next packet tells again
 }
 
 }  // namespace espgate::worker

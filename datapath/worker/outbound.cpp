@@ -1,8 +1,9 @@
-// Outbound ESP (RFC 4303 3.3), tunnel mode. The recipe, per packet:
+// Outbound ESP (RFC 4303 3.3). The recipe, per packet:
 //   1. the SA is active, and a sequence number is left (3.3.3)
-//   2. the inner TTL is decremented where the packet is forwarded (RFC 4301 5.1.2)
+//   2. tunnel mode: the inner TTL is decremented where the packet is forwarded (RFC 4301 5.1.2)
 //   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6)
-//   4. outer headers from the SA's template; DSCP and ECN copied (RFC 6040 normal mode)
+//   4. tunnel mode: outer headers from the SA's template; DSCP, ECN, DF and flow label as the SA says
+//      (RFC 4301 5.1.2, RFC 6040, RFC 6438); transport mode: ESP behind the IP header (transport.cpp)
 //   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
@@ -11,28 +12,55 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
 namespace {
 
-constexpr unsigned trailer_bytes = 2;
-constexpr unsigned ip_packet_max = 65'535;
+// A label for the flow that the inner packet belongs to (RFC 6438 3): the same for all its packets, and of no
+// use to those who want to guess its addresses, since the SA's salt goes into it.
+std::uint32_t flow_label(const sa::OutboundSa& sa, const std::uint8_t* inner, net::Family family) {
+  constexpr std::uint64_t multiplier = 0x9e37'79b9'7f4a'7c15;
+  std::uint32_t salt;
+  std::memcpy(&salt, sa.salt, sizeof salt);
+  std::uint64_t mixed = (std::uint64_t{salt} << 32 | sa.spi) * multiplier;
+  const auto take = [&](const std::uint8_t* bytes) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes, sizeof word);
+    mixed = (mixed ^ word) * multiplier;
+    mixed ^= mixed >> 29;
+  };
+  if (family == net::Family::v4) {
+    take(source_of(inner, family));  // both addresses
+  } else {
+    for (unsigned at = net::ipv6::source; at < net::ipv6_header_bytes; at += 8) take(inner + at);
+    std::uint8_t label[8] = {inner[1], inner[2], inner[3]};
+    label[0] &= 0x0f;
+    take(label);
+  }
+  return static_cast<std::uint32_t>(mixed >> 44);
+}
 
 // Fills in what differs from packet to packet in the outer IP and UDP headers.
 void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, std::uint16_t packet_bytes,
-                      std::uint8_t traffic_class) {
+                      const std::uint8_t* inner, net::Family family, bool dont_fragment,
+                      std::uint64_t sequence) {
+  const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
   std::size_t ip_bytes = net::ipv4_header_bytes;
   if (sa.outer_family == net::Family::v4) {
-    outer[net::ipv4::tos] = traffic_class;
+    outer[net::ipv4::tos] |= copied;
     net::store_be16(outer, net::ipv4::total_length, packet_bytes);
-    net::store_be16(outer, net::ipv4::checksum, 0);
+    if (sa.outer.copy_df && dont_fragment) outer[net::ipv4::fragment] = 0x40;
+    // With DF set a packet is atomic and needs no identification (RFC 6864 4.1).
+    if (outer[net::ipv4::fragment] == 0)
+      net::store_be16(outer, net::ipv4::identification, static_cast<std::uint16_t>(sequence));
     net::store_be16(outer, net::ipv4::checksum, net::header_checksum(outer.first(net::ipv4_header_bytes)));
   } else {
     ip_bytes = net::ipv6_header_bytes;
-    outer[0] = static_cast<std::uint8_t>(0x60 | (traffic_class >> 4));
-    outer[1] = static_cast<std::uint8_t>((traffic_class << 4) | (outer[1] & 0x0f));
+    const std::uint32_t label = sa.outer.flow_label ? flow_label(sa, inner, family) : 0;
+    net::store_be32(outer, 0, net::load_be32(outer, 0) | std::uint32_t{copied} << 20 | label);
     net::store_be16(outer, net::ipv6::payload_length, static_cast<std::uint16_t>(packet_bytes - ip_bytes));
   }
   if (sa.encapsulation == sa::Encapsulation::udp)
@@ -136,36 +164,11 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
                                                  Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
     return false;
   }
-  if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
-    finish(row, Verdict::TTL_EXPIRED);
-    return false;
-  }
+  burst_.inner_bytes[row] = static_cast<std::uint16_t>(burst_.mbuf[row]->pkt_len);
+  auto* esp = sa.mode == sa::Mode::tunnel ? wrap_packet(row, sa, sequence) : insert_esp(row, sa);
+  if (esp == nullptr) return false;
+
   const auto& suite = crypto::suite(sa.suite);
-  auto* mbuf = burst_.mbuf[row];
-  const unsigned inner_bytes = mbuf->pkt_len;
-  const unsigned pad_bytes = (0u - (inner_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
-  const unsigned front_bytes = sa.headers_bytes + suite.iv_bytes;
-  const unsigned back_bytes = pad_bytes + trailer_bytes + suite.icv_bytes;
-  const std::uint8_t traffic_class = net::traffic_class(burst_.l3[row], family);
-  burst_.dont_fragment[row] = family == net::Family::v6 || (burst_.l3[row][net::ipv4::fragment] & 0x40) != 0;
-
-  auto* back = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(back_bytes));
-  auto* front =
-      back == nullptr ? nullptr : rte_pktmbuf_prepend(mbuf, static_cast<std::uint16_t>(front_bytes));
-  if (front == nullptr || mbuf->pkt_len > ip_packet_max) {
-    finish(row,
-           by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG, Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
-    return false;
-  }
-  auto* trailer = reinterpret_cast<std::uint8_t*>(back);
-  for (unsigned i = 0; i < pad_bytes; ++i) trailer[i] = static_cast<std::uint8_t>(i + 1);
-  trailer[pad_bytes] = static_cast<std::uint8_t>(pad_bytes);
-  trailer[pad_bytes + 1] = family == net::Family::v4 ? 4 : 41;
-
-  auto* outer = reinterpret_cast<std::uint8_t*>(front);
-  copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
-  complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), traffic_class);
-  auto* esp = outer + sa.headers_bytes - net::esp_header_bytes;
   auto* iv = esp + net::esp_header_bytes;
   net::store_be32({esp, net::esp_header_bytes}, 4, static_cast<std::uint32_t>(sequence));
   net::store_be64({iv, 8}, 0, sa.iv_base + sequence);
@@ -173,8 +176,9 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   auto& operation = burst_.operations[crypto_rows_.count];
   operation.key = sa.key;
   operation.text = iv + suite.iv_bytes;
-  operation.text_bytes = inner_bytes + pad_bytes + trailer_bytes;
-  operation.icv = operation.text + operation.text_bytes;
+  auto* end = rte_pktmbuf_mtod_offset(burst_.mbuf[row], std::uint8_t*, burst_.mbuf[row]->pkt_len);
+  operation.icv = end - suite.icv_bytes;
+  operation.text_bytes = static_cast<std::uint32_t>(operation.icv - operation.text);
   operation.suite = sa.suite;
   std::memcpy(operation.nonce, sa.salt, 4);
   std::memcpy(operation.nonce + 4, iv, 8);
@@ -186,10 +190,54 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
     net::store_be32(operation.aad, 4, static_cast<std::uint32_t>(sequence));
     operation.aad_bytes = 8;
   }
-  burst_.l3[row] = outer;
-  burst_.inner_bytes[row] = static_cast<std::uint16_t>(inner_bytes);
   burst_.sequence[row] = sequence;
   burst_.family[row] = sa.outer_family;
+  return true;
+}
+
+// Tunnel mode: trailer, outer headers and room for the IV around the packet. Returns the ESP header, or
+// nullptr when the packet has its verdict.
+std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence) {
+  const auto family = burst_.family[row];
+  if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
+    finish(row, Verdict::TTL_EXPIRED);
+    return nullptr;
+  }
+  auto* mbuf = burst_.mbuf[row];
+  auto* inner = burst_.l3[row];
+  burst_.dont_fragment[row] = family == net::Family::v6 || (inner[net::ipv4::fragment] & 0x40) != 0;
+  const auto front_bytes = static_cast<std::uint16_t>(sa.headers_bytes + crypto::suite(sa.suite).iv_bytes);
+  const std::uint8_t protocol = family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6;
+  auto* outer = add_trailer(row, sa, mbuf->pkt_len, protocol)
+                    ? reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, front_bytes))
+                    : nullptr;
+  if (outer == nullptr || mbuf->pkt_len > net::ip_packet_max) {
+    finish(row,
+           by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG, Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
+    return nullptr;
+  }
+  if (sa.track_peer) [[unlikely]]
+    sa::load_shared(outer, sa.headers, sa.headers_bytes);
+  else
+    copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
+  complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), inner, family,
+                   burst_.dont_fragment[row], sequence);
+  burst_.l3[row] = outer;
+  return outer + sa.headers_bytes - net::esp_header_bytes;
+}
+
+// Padding 1, 2, 3, …, pad length, next header, and room for the ICV, behind `payload_bytes` of text. False:
+// no room in the buffer.
+bool Worker::add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes,
+                         std::uint8_t protocol) {
+  const auto& suite = crypto::suite(sa.suite);
+  const unsigned pad_bytes = (0u - (payload_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
+  auto* trailer = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(
+      burst_.mbuf[row], static_cast<std::uint16_t>(pad_bytes + trailer_bytes + suite.icv_bytes)));
+  if (trailer == nullptr) return false;
+  for (unsigned i = 0; i < pad_bytes; ++i) trailer[i] = static_cast<std::uint8_t>(i + 1);
+  trailer[pad_bytes] = static_cast<std::uint8_t>(pad_bytes);
+  trailer[pad_bytes + 1] = protocol;
   return true;
 }
 
@@ -203,6 +251,7 @@ void Worker::encrypt() {
       finish(row, Verdict::CRYPTO_DEVICE_IPSEC_STOP);
       continue;
     }
+    if (burst_.family[row] == net::Family::v6) finish_udp6(row, operation.text);
     auto& usage = shared_.sas->outbound_usage(id_, burst_.sa[row]);
     add(usage.packets, 1);
     add(usage.bytes, burst_.inner_bytes[row]);
@@ -211,6 +260,17 @@ void Worker::encrypt() {
   }
   clock_.end_stage(Stage::encrypt, crypto_rows_.count);
   tracer_.stage(burst_, Stage::encrypt, crypto_rows_);
+}
+
+// Unlike over IPv4 the UDP checksum is mandatory here (RFC 8200 8.1), and peers drop packets without it
+// unless they were told to expect them (RFC 6936). It covers the ciphertext, so it comes last.
+void Worker::finish_udp6(unsigned row, std::uint8_t* text) {
+  const auto& sa = shared_.sas->outbound(burst_.sa[row]);
+  if (sa.encapsulation != sa::Encapsulation::udp) return;
+  auto* udp = text - crypto::suite(sa.suite).iv_bytes - net::esp_header_bytes - net::udp_header_bytes;
+  const std::span datagram(udp, net::load_be16({udp + 4, 2}, 0));
+  const std::span addresses(source_of(burst_.l3[row], net::Family::v6), 32);
+  net::store_be16(datagram, 6, net::upper_checksum(addresses, net::protocol_udp, datagram));
 }
 
 }  // namespace espgate::worker

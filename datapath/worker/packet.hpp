@@ -13,6 +13,8 @@
 
 namespace espgate::worker {
 
+inline constexpr unsigned trailer_bytes = 2;  // ESP pad length and next header
+
 inline const std::uint8_t* source_of(const std::uint8_t* ip, net::Family family) {
   return ip + (family == net::Family::v4 ? 12 : 8);
 }

@@ -44,6 +44,16 @@ struct NeighbourWanted {
 };
 static_assert(sizeof(NeighbourWanted) == 24);
 
+// A good ESP packet, the newest of its SA, came from another address or port than the SA's peer had.
+struct PeerMoved {
+  std::uint8_t address[16];  // network order, IPv4 in the first four
+  std::uint32_t spi;         // of the inbound SA
+  std::uint16_t port;        // UDP source port, host order
+  net::Family family;
+  std::uint8_t unused;
+};
+static_assert(sizeof(PeerMoved) == 24);
+
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way. A punted
 // packet is an mbuf with an untagged Ethernet frame; mbuf->port is the index of the port whose twin gets it
 // or gave it. Ownership passes with the ring.
@@ -53,6 +63,7 @@ struct PuntRings {
   rte_ring* ike = nullptr;        // rte_mbuf*, frames like host's
   rte_ring* spi = nullptr;        // sa::SpiMiss by value
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
+  rte_ring* peer = nullptr;       // PeerMoved by value
   rte_ring* capture = nullptr;    // rte_mbuf*, see capture.hpp
   rte_ring* trace = nullptr;      // TraceRecord by value, see trace.hpp
   rte_ring* inject = nullptr;     // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
@@ -65,7 +76,7 @@ struct PuntRings {
 
  private:
   std::array<rte_ring**, 5> of_packets() { return {&link, &host, &ike, &capture, &inject}; }
-  std::array<rte_ring**, 3> of_records() { return {&spi, &neighbour, &trace}; }
+  std::array<rte_ring**, 4> of_records() { return {&spi, &neighbour, &peer, &trace}; }
 };
 
 struct PuntRates {

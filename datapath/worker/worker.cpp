@@ -36,6 +36,7 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
+      peer_limit_(1'000, shared.tsc_hz),
       tracer_(shared.trace, shared.rings.trace, static_cast<std::uint8_t>(id)),
       capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {
   for (const auto& suite : crypto::suites())

@@ -94,7 +94,9 @@ class Worker {
   void decrypt();
   void accept();
   Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
-  Verdict accept_packet(unsigned row, sa::InboundSa& sa);
+  Verdict accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer);
+  Verdict unwrap_packet(unsigned row, std::uint8_t next_header, const std::uint8_t* outer);
+  void note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* outer);
 
   void resolve_missed();  // missed.cpp: missed_ -> transit_
   void drop_missed(unsigned row);
@@ -114,7 +116,14 @@ class Worker {
   void encapsulate();  // outbound.cpp: protect_ -> unrouted_
   void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
   bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
+  std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence);
+  bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol);
   void encrypt();
+  void finish_udp6(unsigned row, std::uint8_t* text);
+
+  std::uint8_t* insert_esp(unsigned row, const sa::OutboundSa& sa);  // transport.cpp
+  void rejoin_header(unsigned row, const sa::InboundSa& sa, const std::uint8_t* header,
+                     std::size_t header_bytes, std::uint8_t protocol);
 
   void route();  // egress.cpp: unrouted_ -> routed_ -> tx_
   void forward();
@@ -162,7 +171,7 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, ike_limit_, spi_limit_, neighbour_limit_;
+  RateLimit link_limit_, host_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_;
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

@@ -126,11 +126,17 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.keymat = inbound_direction ? inbound_keymat_ : outbound_keymat_;
   result.local = address(v4 ? "192.0.2.1" : "2001:db8:a::1");
   result.remote = address(v4 ? "192.0.2.2" : "2001:db8:a::2");
+  result.mode = options.mode;
+  result.outer = options.outer_fields;
+  result.track_peer = options.track_peer;
   result.encapsulation = options.encapsulation;
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
   result.selectors = {{*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix(options.remote_network4)},
                       {*net::parse_prefix("2001:db8:1::/64"), *net::parse_prefix(options.remote_network6)}};
+  if (options.mode == sa::Mode::transport)
+    result.selectors = {{{result.local, static_cast<std::uint8_t>(result.local.bits())},
+                         {result.remote, static_cast<std::uint8_t>(result.remote.bits())}}};
   return result;
 }
 
@@ -175,6 +181,10 @@ void Rig::add_routes() {
   };
   policy(options.remote_network4, forward::Decision::protect(outbound));
   policy(options.remote_network6, forward::Decision::protect(outbound));
+  if (options.mode == sa::Mode::transport) {
+    policy("192.0.2.2/32", forward::Decision::protect(outbound));
+    policy("2001:db8:a::2/128", forward::Decision::protect(outbound));
+  }
   policy("10.1.0.0/24", forward::Decision::bypass());
   policy("198.51.100.0/24", forward::Decision::discard());
   policy("10.3.0.0/16", forward::Decision::protect_without_sa());
@@ -266,6 +276,13 @@ bool Rig::conserved() {
 
 unsigned Rig::buffers_in_use() const {
   return rte_mempool_in_use_count(shared_buffers);
+}
+
+std::vector<worker::PeerMoved> Rig::peers_moved() {
+  std::vector<worker::PeerMoved> moves;
+  worker::PeerMoved moved;
+  while (rte_ring_dequeue_elem(shared.rings.peer, &moved, sizeof moved) == 0) moves.push_back(moved);
+  return moves;
 }
 
 std::vector<Bytes> Rig::captured() {

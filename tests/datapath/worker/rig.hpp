@@ -27,6 +27,8 @@ void mend_checksum(Bytes& bytes, std::size_t ip_offset = 0);
 
 struct SaOptions {
   net::Family outer = net::Family::v4;
+  sa::Mode mode = sa::Mode::tunnel;  // transport: selectors and policy are the outer addresses
+  sa::OuterFields outer_fields = {};
   sa::Encapsulation encapsulation = sa::Encapsulation::none;
   bool extended_sequence = false;
   std::uint32_t window_packets = 1024;
@@ -34,6 +36,7 @@ struct SaOptions {
   std::string engine = "ipsec-mb";
   std::string remote_network4 = "10.2.0.0/16";
   std::string remote_network6 = "2001:db8:2::/48";
+  bool track_peer = true;
 };
 
 class Rig {
@@ -68,6 +71,7 @@ class Rig {
   unsigned buffers_in_use() const;
   std::vector<sa::SpiMiss> spi_misses();
   std::vector<Bytes> captured();
+  std::vector<worker::PeerMoved> peers_moved();
   // "packet stage" of each trace record, by stage name or the verdict's: "1 parse", "1 FORWARDED".
   std::vector<std::string> traced();
 

@@ -1,0 +1,224 @@
+// Transport mode through a real worker: the gateway's own packets to and from its peer.
+#include <catch2/catch.hpp>
+
+#include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+
+namespace {
+
+enum class Way { from_peer, to_peer };
+
+struct Headers {
+  Bytes before;            // IP header and what stands before ESP
+  std::uint8_t next = 17;  // what the payload is
+  std::size_t field = 9;   // where the header says so
+};
+
+// An IP packet between the two outer addresses: `headers` in front of `payload`.
+Bytes packet(const Headers& headers, const Bytes& payload) {
+  Bytes bytes = headers.before;
+  bytes.insert(bytes.end(), payload.begin(), payload.end());
+  bytes[headers.field] = headers.next;
+  if (bytes[0] >> 4 == 4) {
+    net::store_be16(bytes, net::ipv4::total_length, static_cast<std::uint16_t>(bytes.size()));
+    const std::span header = std::span(bytes).first(std::size_t{bytes[0]} % 16 * 4);
+    net::store_be16(header, net::ipv4::checksum, 0);
+    net::store_be16(header, net::ipv4::checksum, net::header_checksum(header));
+  } else {
+    net::store_be16(bytes, net::ipv6::payload_length, static_cast<std::uint16_t>(bytes.size() - 40));
+  }
+  return bytes;
+}
+
+Headers plain(const Rig& rig, Way way) {
+  const auto sa = rig.parameters(true);
+  const auto& source = way == Way::from_peer ? sa.remote : sa.local;
+  const auto& destination = way == Way::from_peer ? sa.local : sa.remote;
+  Headers headers;
+  if (sa.local.family == net::Family::v4) {
+    headers.before.assign(20, 0);
+    headers.before[0] = 0x45;
+    headers.before[net::ipv4::ttl] = 64;
+    std::copy_n(source.bytes.begin(), 4, headers.before.begin() + net::ipv4::source);
+    std::copy_n(destination.bytes.begin(), 4, headers.before.begin() + net::ipv4::destination);
+  } else {
+    headers.before.assign(40, 0);
+    headers.before[0] = 0x60;
+    headers.before[net::ipv6::hop_limit] = 64;
+    headers.field = net::ipv6::next_header;
+    std::copy_n(source.bytes.begin(), 16, headers.before.begin() + net::ipv6::source);
+    std::copy_n(destination.bytes.begin(), 16, headers.before.begin() + net::ipv6::destination);
+  }
+  return headers;
+}
+
+// Adds an extension header (or IPv4 options, with type 0) of 8 bytes behind what is there.
+void extend(Headers& headers, int type) {
+  if (headers.before[0] >> 4 == 4) {
+    headers.before[0] = static_cast<std::uint8_t>(headers.before[0] + 2);
+    headers.before.insert(headers.before.end(), 8, 1);
+    return;
+  }
+  headers.before[headers.field] = static_cast<std::uint8_t>(type);
+  headers.field = headers.before.size();
+  const std::uint8_t body[8] = {0, 0, 1, 4, 0, 0, 0, 0};  // a PadN option; of no effect in a routing header
+  headers.before.insert(headers.before.end(), body, body + 8);
+}
+
+Bytes udp(std::size_t bytes) {
+  Bytes datagram(8 + bytes, 0x77);
+  net::store_be16(datagram, 0, 7000);
+  net::store_be16(datagram, 2, 7001);
+  net::store_be16(datagram, 4, static_cast<std::uint16_t>(datagram.size()));
+  net::store_be16(datagram, 6, 0);
+  return datagram;
+}
+
+Bytes without_ethernet(const Bytes& frame) {
+  return Bytes(frame.begin() + net::ethernet_bytes, frame.end());
+}
+
+// ESP from the peer inside `headers` in place of the rig's plain ones.
+Bytes esp_in(const Rig& rig, Headers headers, std::uint64_t sequence, const Bytes& payload,
+             std::uint8_t next) {
+  const auto frame = rig.esp_frame(sequence, payload, next);
+  const std::size_t ip_bytes = headers.before[0] >> 4 == 4 ? 20 : 40;
+  headers.next = net::protocol_esp;
+  return rig.frame_to(
+      Rig::outside,
+      packet(headers, Bytes(frame.begin() + 14 + static_cast<std::ptrdiff_t>(ip_bytes), frame.end())));
+}
+
+}  // namespace
+
+TEST_CASE("transport mode gives the kernel the packet that the peer protected") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto encapsulation = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
+  const bool esn = GENERATE(false, true);
+  Rig rig({.outer = outer,
+           .mode = sa::Mode::transport,
+           .encapsulation = encapsulation,
+           .extended_sequence = esn});
+  std::uint64_t sequence = 0;
+  for (const std::size_t bytes : {0u, 1u, 2u, 3u, 500u, 1300u}) {
+    auto out = rig.run(Rig::outside, rig.esp_frame(++sequence, udp(bytes), 17));
+    REQUIRE(out.host.size() == 1);
+    auto expected = packet(plain(rig, Way::from_peer), udp(bytes));
+    auto got = without_ethernet(out.host[0]);
+    // Behind a NAT, UDP's checksum is made anew, and over IPv6 it must not be 0.
+    if (encapsulation == sa::Encapsulation::udp && outer == net::Family::v6) {
+      const auto checksum = net::upper_checksum(std::span(got).subspan(8, 32), 17, udp(bytes));
+      net::store_be16(std::span(expected).subspan(46), 0, checksum);
+    }
+    CHECK(got == expected);
+  }
+  CHECK(rig.verdicts() == "TO_HOST=6");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("transport mode keeps IPv4 options and IPv6 extension headers in front of ESP") {
+  SECTION("IPv4 options") {
+    Rig rig({.mode = sa::Mode::transport});
+    auto headers = plain(rig, Way::from_peer);
+    extend(headers, 0);
+    const auto out = rig.run(Rig::outside, esp_in(rig, headers, 1, udp(20), 17));
+    REQUIRE(out.host.size() == 1);
+    CHECK(without_ethernet(out.host[0]) == packet(headers, udp(20)));
+  }
+  SECTION("IPv6 hop-by-hop, destination options, routing") {
+    Rig rig({.outer = net::Family::v6, .mode = sa::Mode::transport});
+    auto headers = plain(rig, Way::from_peer);
+    for (const int type : {0, 60, 43}) extend(headers, type);
+    const auto out = rig.run(Rig::outside, esp_in(rig, headers, 1, udp(20), 17));
+    REQUIRE(out.host.size() == 1);
+    CHECK(without_ethernet(out.host[0]) == packet(headers, udp(20)));
+  }
+}
+
+TEST_CASE("transport mode puts ESP where RFC 4303 3.1.1 wants it") {
+  struct Case {
+    std::vector<int> extensions;
+    std::size_t in_clear;  // of them
+  };
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto wanted = outer == net::Family::v4
+                          ? std::vector<Case>{{{}, 0}, {{0}, 1}}
+                          : std::vector<Case>{{{}, 0},   {{0}, 1},      {{60}, 0},       {{0, 60}, 1},
+                                              {{43}, 1}, {{60, 43}, 2}, {{0, 43, 60}, 2}};
+  const auto encapsulation = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
+  Rig rig({.outer = outer, .mode = sa::Mode::transport, .encapsulation = encapsulation});
+  for (const auto& [extensions, in_clear] : wanted) {
+    auto headers = plain(rig, Way::to_peer);
+    for (const auto type : extensions) extend(headers, type);
+    const auto whole = packet(headers, udp(33));
+    const auto out = rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, whole));
+    REQUIRE(out.outside.size() == 1);
+    auto sent = without_ethernet(out.outside[0]);
+    const std::size_t ip_bytes = (outer == net::Family::v4 ? 20u : 40u) + 8 * in_clear;
+    // The rig opens ESP behind plain headers: take the ones that stayed in clear out.
+    Bytes bare(out.outside[0].begin(), out.outside[0].begin() + (outer == net::Family::v4 ? 34 : 54));
+    bare.insert(bare.end(), sent.begin() + static_cast<std::ptrdiff_t>(ip_bytes), sent.end());
+    CHECK(rig.open(bare) == Bytes(whole.begin() + static_cast<std::ptrdiff_t>(ip_bytes), whole.end()));
+    // In front of it the headers are those of the packet, but for length, protocol and checksum.
+    auto clear = Bytes(sent.begin(), sent.begin() + static_cast<std::ptrdiff_t>(ip_bytes));
+    if (outer == net::Family::v4) {
+      CHECK(net::header_sum(clear) == 0xffff);
+      CHECK(net::load_be16(clear, net::ipv4::total_length) == sent.size());
+    } else {
+      CHECK(net::load_be16(clear, net::ipv6::payload_length) == sent.size() - 40);
+    }
+    const bool udp_outside = encapsulation == sa::Encapsulation::udp;
+    const std::size_t field =
+        in_clear == 0 || outer == net::Family::v4 ? (outer == net::Family::v4 ? 9u : 6u) : ip_bytes - 8;
+    CHECK(clear[field] == (udp_outside ? 17 : 50));
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what comes out of the trailer's next header is what the packet says, and selectors hold") {
+  Rig rig({.mode = sa::Mode::transport});
+  auto headers = plain(rig, Way::from_peer);
+  headers.next = 1;
+  auto out = rig.run(Rig::outside, rig.esp_frame(1, Bytes(16, 8), 1));
+  REQUIRE(out.host.size() == 1);
+  CHECK(without_ethernet(out.host[0]) == packet(headers, Bytes(16, 8)));
+  CHECK(rig.run(Rig::outside, rig.esp_frame(2, Bytes(16, 8), 59)).host.empty());
+  CHECK(rig.verdicts() == "TO_HOST=1 ESP_DUMMY=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a transport mode SA takes packets between its two ends only, and no fragments") {
+  Rig rig({.mode = sa::Mode::transport});
+  auto headers = plain(rig, Way::to_peer);
+  auto transit = packet(headers, udp(20));
+  const std::uint8_t inside_host[] = {10, 1, 0, 9};
+  std::copy_n(inside_host, 4, transit.begin() + net::ipv4::source);
+  mend_checksum(transit);
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, transit)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  auto fragment = packet(headers, udp(24));
+  fragment[net::ipv4::fragment] = 0x20;
+  mend_checksum(fragment);
+  CHECK(rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, fragment)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_TRANSPORT_FRAGMENT=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a NAT's change of addresses is mended in TCP and UDP checksums (RFC 3948 3.1.2)") {
+  const std::uint8_t protocol = GENERATE(std::uint8_t{6}, std::uint8_t{17});
+  Rig rig({.mode = sa::Mode::transport, .encapsulation = sa::Encapsulation::udp});
+  Bytes segment(40, 0x21);
+  if (protocol == 17) net::store_be16(segment, 4, 40);
+  const std::size_t at = protocol == 6 ? 16 : 6;
+  net::store_be16(segment, at, 0xdead);  // right for the addresses before the NAT, so wrong here
+  const auto out = rig.run(Rig::outside, rig.esp_frame(1, segment, protocol));
+  REQUIRE(out.host.size() == 1);
+  auto got = without_ethernet(out.host[0]);
+  const auto upper = std::span(got).subspan(20);
+  const auto checksum = net::load_be16(upper, at);
+  net::store_be16(upper, at, 0);
+  CHECK(checksum == net::upper_checksum(std::span(got).subspan(12, 8), protocol, upper));
+}
