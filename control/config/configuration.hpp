@@ -9,10 +9,12 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/address.hpp"
+#include "datapath/sa/sa_parameters.hpp"
 
 namespace espgate::config {
 
 enum class Idle : std::uint8_t { spin, sleep };
+enum class Mode : std::uint8_t { tunnel, transport };
 enum class Encapsulation : std::uint8_t { none, udp };
 enum class PolicyAction : std::uint8_t { bypass, discard };
 
@@ -69,11 +71,15 @@ struct Connection {
   std::string name;
   net::Address local;  // outer addresses
   net::Address remote;
+  Mode mode = Mode::tunnel;
+  sa::OuterFields outer;
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;
   std::uint16_t remote_port = 4500;
-  std::vector<net::Prefix> local_networks;   // inner networks on our side
-  std::vector<net::Prefix> remote_networks;  // and behind the peer
+  bool follow_peer = true;                   // udp: the peer's address and port may change
+  std::uint32_t nat_keepalive_s = 20;        // udp; 0: none
+  std::vector<net::Prefix> local_networks;   // inner networks on our side; transport mode: local
+  std::vector<net::Prefix> remote_networks;  // and behind the peer; transport mode: remote
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
   bool extended_sequence = false;
   std::uint32_t replay_window_packets = 1024;  // 0: off, else 64..65536

@@ -85,6 +85,8 @@ class GroupReader {
   Report& report() const { return report_; }
   void error(std::string_view name, std::string message, std::string remedy) const;
   void warning(std::string_view name, std::string message, std::string remedy) const;
+  // For keys that only some of the group's uses require.
+  void missing(std::string_view name) const { missing(key(name)); }
 
  private:
   struct Slot {
@@ -109,7 +111,7 @@ class GroupReader {
   const ScannedText& scanned_;
   Report& report_;
   unsigned row_;
-  std::array<Slot, 16> slots_;  // by index in the schema's keys
+  std::array<Slot, 64> slots_;  // by index in the schema's keys
 };
 
 }  // namespace espgate::config

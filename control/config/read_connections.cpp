@@ -63,6 +63,26 @@ void read_outer(const GroupReader& group, Connection& connection) {
     }
 }
 
+void read_outer_fields(const GroupReader& group, sa::OuterFields& outer) {
+  group.choice("df", outer.df);
+  std::uint8_t dscp = 0;
+  if (group.given("dscp") && group.integer("dscp", dscp)) outer.dscp = dscp;
+  group.boolean("ecn", outer.ecn);
+  group.integer("ttl", outer.hop_limit);
+  group.boolean("flow-label", outer.flow_label);
+}
+
+// Transport mode has the two gateways for networks; tunnel mode must name some.
+void read_mode(const GroupReader& group, Connection& connection) {
+  if (!group.choice("mode", connection.mode)) return;
+  for (const auto* key : {"local-networks", "remote-networks"}) {
+    if (connection.mode == Mode::transport && group.given(key))
+      group.error(key, "a connection in transport mode has no networks",
+                  "remove them, or set mode = \"tunnel\"");
+    if (connection.mode == Mode::tunnel && !group.given(key)) group.missing(key);
+  }
+}
+
 // A destination's first claim, by the connection's name when it is a connection's.
 std::string owner_of(const Claim& claim, const Checks& checks, const Report& report, unsigned row) {
   const auto text = described(claim, report, row);
@@ -115,6 +135,23 @@ void read_networks(const GroupReader& group, Connection& connection, Checks& che
                 fmt::format("{} pairs of a local and a remote network, and an SA holds {}", selectors,
                             most_selectors),
                 "name fewer, shorter prefixes, or split the connection");
+}
+
+// The networks of transport mode: the two gateways.
+void take_hosts(const GroupReader& group, Connection& connection, Checks& checks) {
+  if (!group.given("local") || !group.given("remote")) return;
+  const auto host = [](const net::Address& address) {
+    return net::Prefix{address, static_cast<std::uint8_t>(address.bits())};
+  };
+  connection.local_networks = {host(connection.local)};
+  connection.remote_networks = {host(connection.remote)};
+  const auto row = group.row_of("remote");
+  if (const auto* first =
+          checks.destinations.claim(connection.remote_networks.front(), row, group.path().child("remote")))
+    group.error("remote",
+                fmt::format("{} already belongs to {}, so it is unclear where packets should go",
+                            net::to_string(connection.remote), owner_of(*first, checks, group.report(), row)),
+                "keep it in one place");
 }
 
 std::optional<Secret> read_keymat(const GroupReader& group, const crypto::Suite& suite) {
@@ -221,7 +258,14 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   checks.names_of_connections.resize(static_cast<std::size_t>(group.path().first_index()) + 1);
   checks.names_of_connections.back() = connection.name;
   read_outer(group, connection);
-  read_networks(group, connection, checks);
+  read_mode(group, connection);
+  read_outer_fields(group, connection.outer);
+  group.boolean("follow-peer", connection.follow_peer);
+  group.integer("nat-keepalive", connection.nat_keepalive_s);
+  if (connection.mode == Mode::transport)
+    take_hosts(group, connection, checks);
+  else
+    read_networks(group, connection, checks);
   const bool suite_is_good = group.choice("suite", connection.suite);
   group.boolean("esn", connection.extended_sequence);
   read_window(group, connection);

@@ -16,6 +16,8 @@ constexpr std::array<std::string_view, 2> engines{"ipsec-mb", "openssl"};
 constexpr std::array<std::string_view, 6> log_levels{"trace",   "debug", "info",
                                                      "warning", "error", "critical"};
 constexpr std::array<std::string_view, 2> encapsulations{"none", "udp"};
+constexpr std::array<std::string_view, 2> modes{"tunnel", "transport"};
+constexpr std::array<std::string_view, 3> df_policies{"copy", "set", "clear"};
 constexpr std::array<std::string_view, 2> actions{"bypass", "discard"};
 // The crypto folder's suite table in the order of its rows; a test compares the two.
 constexpr std::array<std::string_view, 3> suite_names{"aes128-gcm16", "aes192-gcm16", "aes256-gcm16"};
@@ -174,6 +176,12 @@ constexpr std::array connection_keys{
         .most = any_length,
         .required = true,
         .meaning = "The peer's outer address, of the same family as local."},
+    Key{.name = "mode",
+        .kind = Kind::choice,
+        .preset = "tunnel",
+        .choices = modes,
+        .meaning = "tunnel carries packets between networks; transport protects what the two gateways "
+                   "themselves say to each other, and has no networks."},
     Key{.name = "encapsulation",
         .kind = Kind::choice,
         .preset = "none",
@@ -191,16 +199,54 @@ constexpr std::array connection_keys{
         .most = most_uint16,
         .preset = "4500",
         .meaning = "The peer's UDP port when encapsulation is udp."},
+    Key{.name = "follow-peer",
+        .kind = Kind::boolean,
+        .preset = "true",
+        .meaning = "With encapsulation udp and anti-replay: a good packet from another address or port moves "
+                   "the peer there, as when a NAT on its side changes its mind."},
+    Key{.name = "nat-keepalive",
+        .kind = Kind::integer,
+        .unit = "seconds",
+        .least = 0,
+        .most = 3'600,
+        .preset = "20",
+        .meaning = "With encapsulation udp: after so long without traffic to the peer a byte is sent that "
+                   "keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends none."},
+    Key{.name = "df",
+        .kind = Kind::choice,
+        .preset = "copy",
+        .choices = df_policies,
+        .meaning = "Don't-fragment bit of outer IPv4 headers in tunnel mode: the inner packet's, or always "
+                   "set, or always clear. An inner IPv6 packet counts as having it set."},
+    Key{.name = "dscp",
+        .kind = Kind::integer,
+        .least = 0,
+        .most = 63,
+        .meaning = "DSCP of all outer headers in tunnel mode; without it the inner packet's is copied."},
+    Key{.name = "ecn",
+        .kind = Kind::boolean,
+        .preset = "true",
+        .meaning = "Whether outer headers take part in congestion notification as the inner packet does "
+                   "(RFC 6040). What the peer's headers tell is always taken in."},
+    Key{.name = "ttl",
+        .kind = Kind::integer,
+        .least = 1,
+        .most = 255,
+        .preset = "64",
+        .meaning = "TTL or hop limit of outer headers in tunnel mode."},
+    Key{.name = "flow-label",
+        .kind = Kind::boolean,
+        .preset = "true",
+        .meaning = "Whether outer IPv6 headers get a flow label made from the inner addresses (RFC 6438), so "
+                   "that the network can spread the tunnel's flows; false sends 0."},
     Key{.name = "local-networks",
         .kind = Kind::texts,
         .most = any_length,
-        .required = true,
         .fewest_elements = 1,
         .meaning = "Inner networks on our side. A decrypted packet must be going to one of them."},
     Key{.name = "remote-networks",
         .kind = Kind::texts,
         .most = any_length,
-        .required = true,
         .fewest_elements = 1,
         .meaning = "Inner networks behind the peer. What goes to them is encrypted, and a decrypted packet "
                    "must come from one of them."},

@@ -17,6 +17,7 @@
 #include "control/daemon/reload.hpp"
 #include "control/daemon/services.hpp"
 #include "control/host/forwarding_routes.hpp"
+#include "control/sa/nat_keepalive.hpp"
 #include "drivers/host/kernel_commands.hpp"
 #include "drivers/host/netlink_mirror.hpp"
 #include "drivers/port/eal.hpp"
@@ -83,6 +84,7 @@ class Daemon {
   void on_link_changes();
   unsigned take_spi_misses();
   unsigned take_neighbour_questions();
+  unsigned take_peer_moves();
   std::vector<std::string> addresses(const std::string& port) const;
 
   config::Configuration configuration_;
@@ -254,6 +256,7 @@ void Daemon::watch() {
   loop_.poll([this] { return host_path_->deliver(); });
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
+  loop_.poll([this] { return take_peer_moves(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
   loop_.every(10ms, [this] { sas_->tick(now()); });
@@ -264,6 +267,9 @@ void Daemon::watch() {
   });
   loop_.every(1s, [this] {
     invalid_spi_->tick(now());
+    sas_->visit_silent(now(), [this](const sa::OutboundSa& sa) {
+      (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
+    });
     on_link_changes();
   });
 }
@@ -328,6 +334,16 @@ unsigned Daemon::take_neighbour_questions() {
   const auto time = host::HostSync::Clock::now();
   for (unsigned i = 0; i < count; ++i)
     host_sync_->neighbour_wanted(wanted[i].hop, wanted[i].destination, time);
+  return count;
+}
+
+unsigned Daemon::take_peer_moves() {
+  std::array<worker::PeerMoved, records_a_round> moves;
+  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.peer, moves.data(),
+                                                        sizeof moves[0], records_a_round, nullptr);
+  for (unsigned i = 0; i < count; ++i)
+    sas_->peer_moved(moves[i].spi, net::Address::from_bytes(moves[i].family, moves[i].address), moves[i].port,
+                     now());
   return count;
 }
 

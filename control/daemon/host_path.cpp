@@ -4,6 +4,7 @@
 #include <rte_ring.h>
 
 #include <array>
+#include <cstring>
 
 namespace espgate::daemon {
 namespace {
@@ -36,6 +37,19 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
     rte_pktmbuf_free(packet);
   }
   return count;
+}
+
+bool HostPath::send(std::span<const std::uint8_t> ip_packet) {
+  auto* packet = rte_pktmbuf_alloc(buffers_);
+  auto* room =
+      packet == nullptr ? nullptr : rte_pktmbuf_append(packet, static_cast<std::uint16_t>(ip_packet.size()));
+  if (room != nullptr) {
+    std::memcpy(room, ip_packet.data(), ip_packet.size());
+    packet->port = worker::from_control;
+    if (rte_ring_sp_enqueue(rings_.inject, packet) == 0) return true;
+  }
+  rte_pktmbuf_free(packet);
+  return false;
 }
 
 void HostPath::take(std::size_t port) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "datapath/verdict/counters.hpp"
@@ -20,6 +21,9 @@ class HostPath {
 
   // Delivers what waits in the host and IKE rings, a bounded number of packets. Returns how many.
   unsigned deliver();
+  // Has a worker route and send an IP packet of the control core's own. False: no buffer, or no room in the
+  // ring.
+  bool send(std::span<const std::uint8_t> ip_packet);
   // Takes frames that wait in a twin, a bounded number.
   void take(std::size_t port);
 

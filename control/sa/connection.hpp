@@ -4,10 +4,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "control/sa/fingerprint.hpp"
+#include "control/sa/moment.hpp"
 #include "datapath/net/address.hpp"
 #include "datapath/sa/sa_store.hpp"
 
@@ -38,7 +40,11 @@ struct Connection {
   std::uint32_t outbound = no_sa;     // store index of the SA that we use now
   Fingerprint inbound_mark;           // what these were installed from, to tell an unchanged reload
   Fingerprint outbound_mark;
-  Totals past_inbound;  // of SAs that are gone
+  std::uint32_t nat_keepalive_s = 0;     // 0: none are sent
+  std::uint64_t packets_sent = 0;        // of the outbound SA, when last looked at
+  Moment last_sent;                      // when that number had changed, or a keepalive went
+  std::optional<net::Address> moved_to;  // where the peer was found that is not at its configured address
+  Totals past_inbound;                   // of SAs that are gone
   Totals past_outbound;
   bool configured = true;  // false once it left the configuration
 };

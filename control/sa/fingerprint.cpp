@@ -73,6 +73,13 @@ Fingerprint fingerprint(const SaParameters& parameters) {
   message.add(parameters.local);
   message.add(parameters.remote);
   message.add(parameters.encapsulation);
+  message.add(parameters.mode);
+  message.add(parameters.outer.df);
+  message.add(parameters.outer.dscp ? *parameters.outer.dscp : -1);
+  message.add(parameters.outer.ecn);
+  message.add(parameters.outer.hop_limit);
+  message.add(parameters.outer.flow_label);
+  message.add(parameters.track_peer);
   message.add(parameters.local_port);
   message.add(parameters.remote_port);
   message.add(parameters.window_packets);

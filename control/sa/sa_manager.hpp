@@ -121,6 +121,12 @@ class SaManager final : public SpiKnowledge {
   // configuration's stays listed as retired until then.
   Expected<void> retire_outbound(const std::string& connection, Reason reason, Moment now);
 
+  // A good packet of an inbound SA came from elsewhere: its connection's peer is there now, until the SAs are
+  // replaced. Logged. No error: the SA may be gone.
+  void peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment now);
+  // Calls `send` with each outbound SA that has sent nothing for its connection's nat-keepalive.
+  void visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send);
+
   // Moves on whatever is due; bounded work a call. To be called every few milliseconds or so.
   void tick(Moment now);
 

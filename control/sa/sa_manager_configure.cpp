@@ -50,6 +50,9 @@ struct KeyedParameters : SaParameters {
         connection.encapsulation == config::Encapsulation::udp ? Encapsulation::udp : Encapsulation::none;
     local_port = connection.local_port;
     remote_port = connection.remote_port;
+    mode = connection.mode == config::Mode::transport ? Mode::transport : Mode::tunnel;
+    outer = connection.outer;
+    track_peer = connection.follow_peer;
     extended_sequence = connection.extended_sequence;
     // Every pair of networks that one packet can lie in. Outbound SAs know them too: they tell which
     // cleartext from the peer's side should have come in protected.
@@ -128,6 +131,8 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration,
     if (added) connection = std::make_shared<Connection>();
     connection->name = wanted.name;
     connection->line = wanted.line;
+    connection->nat_keepalive_s =
+        wanted.encapsulation == config::Encapsulation::udp ? wanted.nat_keepalive_s : 0;
     const bool changed = connection->networks != networks;
     connection->networks = std::move(networks);
     plan.work.push_back({connection, &wanted, added, changed});
@@ -350,6 +355,8 @@ void SaManager::index_peers(const config::Configuration& configuration) {
   peers_.clear();
   for (const auto& wanted : configuration.connections)
     peers_.try_emplace(wanted.remote, connections_.at(wanted.name));
+  for (const auto& [name, connection] : connections_)
+    if (connection->moved_to) peers_.try_emplace(*connection->moved_to, connection);
 }
 
 }  // namespace espgate::sa

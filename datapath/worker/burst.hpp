@@ -32,6 +32,7 @@ enum class Origin : std::uint8_t {
   decrypted,  // inner packet of an inbound SA
   encrypted,  // ESP that we made
   host,       // from the kernel
+  control,    // an outer packet of the control core's own
 };
 
 inline bool is_exclusive(const rte_mbuf& mbuf) {

@@ -33,7 +33,7 @@ void Worker::forward() {
   for (const auto row : routed_) {
     const auto& hop = shared_.forwarding->hop(hop_[row]);
     const auto family = burst_.family[row];
-    const bool outer = burst_.origin[row] == Origin::encrypted;
+    const bool outer = burst_.origin[row] == Origin::encrypted || burst_.origin[row] == Origin::control;
     const Verdict no_adjacency =
         by_family(family, Verdict::OUT_V4_TX_PKT_ADJ_FAIL, Verdict::OUT_V6_TX_PKT_ADJ_FAIL);
     switch (hop.kind) {

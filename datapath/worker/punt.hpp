@@ -54,6 +54,10 @@ struct PeerMoved {
 };
 static_assert(sizeof(PeerMoved) == 24);
 
+// mbuf->port in `inject` of a whole IP packet without Ethernet header that control made, to be routed as it
+// is.
+inline constexpr std::uint16_t from_control = 0xffff;
+
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way. A punted
 // packet is an mbuf with an untagged Ethernet frame; mbuf->port is the index of the port whose twin gets it
 // or gave it. Ownership passes with the ring.

@@ -143,9 +143,15 @@ void Worker::process_from_host() {
     unsigned next = first + 1;
     while (next < total && all[next]->port == all[first]->port) ++next;
     burst_.count = next - first;
-    burst_.port = static_cast<std::uint8_t>(all[first]->port);
+    const bool control = all[first]->port == from_control;
+    burst_.port = control ? std::uint8_t{0} : static_cast<std::uint8_t>(all[first]->port);
     std::memcpy(burst_.mbuf.data(), &all[first], burst_.count * sizeof all[0]);
+    first = next;
     clock_.end_stage(Stage::receive, burst_.count);
+    if (control) {
+      process_from_control();
+      continue;
+    }
     if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
     parse();
     tracer_.begin(burst_);
@@ -159,14 +165,42 @@ void Worker::process_from_host() {
     if (routed_.count != 0) forward();
     for (const auto row : raw_) send_raw(row);
     transmit();
-    first = next;
   }
 }
 
-void Worker::parse() {
+void Worker::process_from_control() {
+  clear_lanes();
+  for (unsigned row = 0; row < burst_.count; ++row) {
+    auto* ip = rte_pktmbuf_mtod(burst_.mbuf[row], std::uint8_t*);
+    begin_row(row, ip, ip[0] >> 4 == 4 ? net::Family::v4 : net::Family::v6);
+    burst_.info[row] = {};
+    burst_.info[row].kind = parse::FrameKind::ip;
+    burst_.origin[row] = Origin::control;
+    unrouted_.add(row);
+  }
+  tracer_.begin(burst_);
+  route();
+  forward();
+  transmit();
+}
+
+void Worker::clear_lanes() {
   for (Lanes* lanes :
        {&esp_, &missed_, &clear_, &transit_, &decrypted_, &protect_, &unrouted_, &routed_, &raw_, &done_})
     lanes->clear();
+}
+
+void Worker::begin_row(unsigned row, std::uint8_t* l3, net::Family family) {
+  burst_.l3[row] = l3;
+  burst_.family[row] = family;
+  burst_.verdict[row] = Verdict::undecided;
+  burst_.sa[row] = sa::no_sa;
+  burst_.sequence[row] = 0;
+  burst_.dont_fragment[row] = false;
+}
+
+void Worker::parse() {
+  clear_lanes();
   const unsigned count = burst_.count;
   for (unsigned row = 0; row < std::min(count, 8u); ++row)
     rte_prefetch0(rte_pktmbuf_mtod(burst_.mbuf[row], const void*));
@@ -187,12 +221,7 @@ void Worker::parse() {
       parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
                          stripped || burst_.from_host ? parse::Vlans{0} : port.vlan, info);
     }
-    burst_.l3[row] = frame + info.l3_offset;
-    burst_.family[row] = info.family;
-    burst_.verdict[row] = Verdict::undecided;
-    burst_.sa[row] = sa::no_sa;
-    burst_.sequence[row] = 0;
-    burst_.dont_fragment[row] = false;
+    begin_row(row, frame + info.l3_offset, info.family);
   }
 }
 

@@ -84,6 +84,9 @@ class Worker {
   // The stages; each reads and writes columns of burst_ and the lanes below.
   void process();  // from a port
   void process_from_host();
+  void process_from_control();
+  void clear_lanes();
+  void begin_row(unsigned row, std::uint8_t* l3, net::Family family);
   void parse();
   void sort_by_kind();
   void sort_link_group(unsigned row);

@@ -202,6 +202,17 @@ const Case connections[] = {
      "63 packets are too few", "64 to 65536, or 0"},
     {ONE("replay-window = 65537; " INBOUND("0x1001", KEY_A)), 3, "connections[0].replay-window",
      "65537 is not within", "65536 or less"},
+    {ONE("mode = \"transport\"; " INBOUND("0x1001", KEY_A)), 2, "connections[0].local-networks",
+     "a connection in transport mode has no networks", "remove them, or set mode"},
+    {"connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; mode = "
+     "\"transport\"; " INBOUND("0x1001", KEY_A) "},\n" OUTER("b", "192.0.2.3", "192.0.2.2/32")
+         INBOUND("0x1002", KEY_B) "} );",
+     4, "connections[1].remote-networks[0]", "already belongs to connection \"a\"", "keep it in one place"},
+    {ONE("df = \"keep\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].df", "\"keep\" is not", ""},
+    {ONE("dscp = 64; " INBOUND("0x1001", KEY_A)), 3, "connections[0].dscp", "64 is not within 0 to 63",
+     "63 or less"},
+    {ONE("ttl = 0; " INBOUND("0x1001", KEY_A)), 3, "connections[0].ttl", "0 is not within 1 to 255",
+     "1 or more"},
     {ONE("esn = 1; " INBOUND("0x1001", KEY_A)), 3, "connections[0].esn", "not true or false",
      "true or false"},
 };

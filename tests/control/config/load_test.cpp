@@ -77,6 +77,7 @@ connections = (
   { name = "branch"; local = "2001:db8::1"; remote = "2001:db8::2"; encapsulation = "udp";
     local-port = 4501; remote-port = 4502; local-networks = [ "10.1.0.0/24", "10.4.0.0/24" ];
     remote-networks = [ "10.2.0.0/24" ]; suite = "aes256-gcm16"; esn = true; replay-window = 65536;
+    df = "clear"; dscp = 46; ecn = false; ttl = 9; flow-label = false; follow-peer = false; nat-keepalive = 7;
     inbound = { spi = 0xfffffffe; key = "0x000102030405060708090a0b0c0d0e0f"
                                         "101112131415161718191a1b1c1d1e1f" "aabbccdd"; };
     outbound = { spi = 4294967295; key = "101112131415161718191a1b1c1d1e1f000102030405060708090a0b0c0d0e0f00000001"; };
@@ -128,6 +129,14 @@ connections = (
   CHECK(branch.remote_networks == std::vector{*net::parse_prefix("10.2.0.0/24")});
   CHECK(branch.suite == crypto::SuiteId::aes_gcm_16_256);
   CHECK(branch.extended_sequence);
+  CHECK(branch.mode == Mode::tunnel);
+  CHECK(branch.outer.df == sa::DfPolicy::clear);
+  CHECK(branch.outer.dscp == 46);
+  CHECK_FALSE(branch.outer.ecn);
+  CHECK(branch.outer.hop_limit == 9);
+  CHECK_FALSE(branch.outer.flow_label);
+  CHECK_FALSE(branch.follow_peer);
+  CHECK(branch.nat_keepalive_s == 7);
   CHECK(branch.replay_window_packets == 65536);
   REQUIRE(branch.inbound);
   REQUIRE(branch.outbound);
@@ -136,6 +145,23 @@ connections = (
   REQUIRE(branch.inbound->keymat.bytes().size() == 36);
   CHECK(branch.inbound->keymat.bytes()[31] == 0x1f);
   CHECK(branch.inbound->keymat.bytes()[35] == 0xdd);
+}
+
+TEST_CASE("transport mode has the two gateways for networks, and outer headers copy unless told otherwise") {
+  const auto file = loaded(
+      "ports = ( { name = \"p\"; device = \"net_null0\"; ipsec = true; } );\n"
+      "connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; mode = \"transport\";\n"
+      "inbound = { spi = 256; key = \"47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4\" } } );\n");
+  const auto& a = file.connections[0];
+  CHECK(a.mode == Mode::transport);
+  CHECK(a.local_networks == std::vector{*net::parse_prefix("192.0.2.1/32")});
+  CHECK(a.remote_networks == std::vector{*net::parse_prefix("192.0.2.2/32")});
+  CHECK(a.outer.df == sa::DfPolicy::copy);
+  CHECK_FALSE(a.outer.dscp);
+  CHECK(a.outer.ecn);
+  CHECK(a.outer.hop_limit == 64);
+  CHECK(a.follow_peer);
+  CHECK(a.nat_keepalive_s == 20);
 }
 
 TEST_CASE("a window of 0 and of 64, one direction only, CRLF line ends and a byte order mark are fine") {
