@@ -20,12 +20,12 @@ struct EalOptions {
   std::vector<std::string> vdevs;
 };
 
-// The CPUs exist. Errors name the first that does not.
+// The CPUs exist, and this process may use them. The error names all that are not so.
 Expected<void> check_cpus(unsigned control_cpu, const std::vector<unsigned>& worker_cpus);
-// As many megabytes of huge pages are free.
+// As many megabytes of huge pages are free; a running espgated has taken its own already.
 Expected<void> check_hugepages(std::uint32_t memory_mb);
 
-// Errors: not root, no such CPU, too few huge pages, EAL's own. Call once.
+// Errors: not root, no such CPU, too few huge pages, no driver for a virtual device, EAL's own. Call once.
 Expected<void> start_eal(const EalOptions& options);
 void stop_eal();
 
