@@ -13,7 +13,7 @@ config::Problem problem(const config::Configuration& configuration, unsigned lin
   return {configuration.file, line, std::move(path), std::move(error.what), std::move(error.remedy)};
 }
 
-// An espgated that has this socket has its huge pages as well: a file can be checked beside it.
+// An espgated that has this socket holds huge pages that a start would have: a file can be checked beside it.
 bool runs_already(const config::Configuration& configuration) {
   const auto connected = cli::connect_unix(configuration.socket);
   return connected || !connected.error().what.empty();  // it listens, if not to us
@@ -31,9 +31,10 @@ std::vector<config::Problem> check_environment(const config::Configuration& conf
       found.push_back(
           problem(configuration, port.line, "ports[" + std::to_string(i) + "].device", device.error()));
   }
-  if (configuration.hugepages && !runs_already(configuration))
-    if (auto pages = port::check_hugepages(memory_needed_mb(configuration)); !pages)
-      found.push_back(problem(configuration, 0, "hugepages", pages.error()));
+  if (!configuration.hugepages) return found;
+  const auto which = runs_already(configuration) ? port::Hugepages::reserved : port::Hugepages::free;
+  if (auto pages = port::check_hugepages(memory_needed_mb(configuration), which); !pages)
+    found.push_back(problem(configuration, 0, "hugepages", pages.error()));
   return found;
 }
 

@@ -16,11 +16,12 @@
 namespace espgate::port {
 namespace {
 
-std::uint64_t free_hugepage_mb() {
+std::uint64_t hugepage_mb(Hugepages which) {
   std::uint64_t total_mb = 0;
   for (const auto& [folder, page_mb] :
        {std::pair{"hugepages-2048kB", 2u}, std::pair{"hugepages-1048576kB", 1024u}}) {
-    std::ifstream file(fmt::format("/sys/kernel/mm/hugepages/{}/free_hugepages", folder));
+    std::ifstream file(fmt::format("/sys/kernel/mm/hugepages/{}/{}", folder,
+                                   which == Hugepages::free ? "free_hugepages" : "nr_hugepages"));
     std::uint64_t pages = 0;
     if (file >> pages) total_mb += pages * page_mb;
   }
@@ -39,10 +40,11 @@ class DpdkMemory : public std::pmr::memory_resource {
 
 }  // namespace
 
-Expected<void> check_hugepages(std::uint32_t memory_mb) {
-  const auto available_mb = free_hugepage_mb();
+Expected<void> check_hugepages(std::uint32_t memory_mb, Hugepages which) {
+  const auto available_mb = hugepage_mb(which);
   if (available_mb >= memory_mb) return {};
-  return Error{fmt::format("{} MB of huge pages are needed, {} MB are free", memory_mb, available_mb),
+  return Error{fmt::format("{} MB of huge pages are needed, {} MB are {}", memory_mb, available_mb,
+                           which == Hugepages::free ? "free" : "reserved"),
                fmt::format("reserve them with `sysctl vm.nr_hugepages={}`, lower the limits, or set "
                            "hugepages = false to try espgate out",
                            memory_mb / 2 + 1)};

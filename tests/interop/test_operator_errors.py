@@ -159,7 +159,7 @@ class StartErrors(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.testbed = Testbed(settings(standard_ports()))
+        cls.testbed = Testbed(settings(standard_ports(), hugepages=hugepages_free() >= 512))
         cls.addClassCleanup(cleanup.now)
         cls.testbed.gateway.start()
 
@@ -180,6 +180,18 @@ class StartErrors(unittest.TestCase):
 
     def ports(self, device):
         return [{"name": "second", "device": device, "ipsec": True, "addresses": OUTSIDE.addresses()}]
+
+    def test_a_file_can_be_checked_beside_the_daemon_that_holds_the_huge_pages(self):
+        gateway = self.testbed.gateway
+        reserved = int(pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages").read_text()) * 2
+        if not gateway.settings["hugepages"] or hugepages_free() * 2 >= reserved:
+            self.skipTest("the daemon holds no huge pages here")
+        path = pathlib.Path(gateway.workdir) / "other.conf"
+        for socket_path, code in ((gateway.socket, 0), (f"{gateway.workdir}/other.sock", 1)):
+            path.write_text(configuration.text(dict(gateway.settings, socket=str(socket_path), memory_mb=reserved)))
+            path.chmod(0o600)
+            done, out, err = self.testbed.namespace.exec(program("espgated"), "--check", path, check=False)
+            self.assertEqual(done, code, out + err)
 
     def test_second_instance(self):
         # The same file again: the first one keeps the socket and goes on working.

@@ -91,6 +91,9 @@ TEST_CASE("Huge pages that nobody has are an error with the number to reserve") 
   CHECK_THAT(checked.error().what, Contains("1073741824 MB") && Contains("are free"));
   CHECK_THAT(checked.error().remedy, Contains("vm.nr_hugepages=536870913"));
   CHECK(port::check_hugepages(0));
+  const auto reserved = port::check_hugepages(1u << 30, port::Hugepages::reserved);
+  REQUIRE(!reserved);
+  CHECK_THAT(reserved.error().what, Contains("are reserved"));
 }
 
 TEST_CASE("A vdev string gets the queue pairs that the workers need, where the driver takes them") {
