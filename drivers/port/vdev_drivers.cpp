@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <set>
+#include <string_view>
 
 namespace espgate::port {
 namespace {
@@ -21,7 +23,7 @@ std::vector<std::string> load_plugins() {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(RTE_EAL_PMD_PATH, ignored))
     if (entry.path().string().find(".so") != std::string::npos) files.push_back(entry.path());
-  std::ranges::sort(files);
+  std::sort(files.begin(), files.end());
   for (const auto& file : files) (void)dlopen(file.c_str(), RTLD_NOW);
   return files;
 }
@@ -39,17 +41,14 @@ bool has_driver(const std::string& device) {
 
 // DPDK has no list of virtual devices to ask for. Most drivers have the name of their file; librte_net_tap
 // and librte_net_virtio have others as well.
-std::vector<std::string> known_drivers(const std::vector<std::string>& plugins) {
-  std::vector<std::string> names{"net_tun", "net_virtio_user"};
+std::set<std::string> known_drivers(const std::vector<std::string>& plugins) {
+  constexpr std::string_view prefix = "librte_";
+  std::set<std::string> names{"net_tun", "net_virtio_user"};
   for (const auto& plugin : plugins) {
     const auto file = std::filesystem::path(plugin).filename().string();
-    constexpr std::string_view prefix = "librte_";
     if (file.starts_with("librte_net_"))
-      names.push_back(file.substr(prefix.size(), file.find('.') - prefix.size()));
+      names.insert(file.substr(prefix.size(), file.find('.') - prefix.size()));
   }
-  std::ranges::sort(names);
-  const auto [repeated, end] = std::ranges::unique(names);
-  names.erase(repeated, end);
   std::erase_if(names, [](const std::string& name) { return !has_driver(name); });
   return names;
 }
