@@ -260,6 +260,9 @@ class Stopping(unittest.TestCase):
         frame = packets.echo(OUTSIDE.host[4], OUTSIDE.gateway[4], 1, 1)
         testbed.until(lambda: testbed.send("outside", frame) or os.path.exists(f"{testbed.workdir}/cut.pcap"))
         testbed.until(lambda: os.path.getsize(f"{testbed.workdir}/cut.pcap") > 24)
+        testbed.gateway.ask("trace", "add", "1")
+        testbed.send("outside", frame)
+        said = clients["follow"].stdout.readline()  # it is connected
         begun = time.monotonic()
         testbed.gateway.stop()
         self.assertLess(time.monotonic() - begun, 5)
@@ -267,7 +270,7 @@ class Stopping(unittest.TestCase):
             out, err = client.communicate(timeout=5)
             self.assertEqual(client.returncode, 1, name)
             self.assertIn(b"espgated gave up in the middle of the answer", out + err)
-        json.loads(out)  # of "follow": a document all the same
+        json.loads(said + out)  # of "follow": a document all the same
         subprocess.run(["tshark", "-n", "-r", f"{testbed.workdir}/cut.pcap"], check=True, capture_output=True)
 
     def test_sigterm(self):
