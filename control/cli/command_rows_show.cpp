@@ -130,16 +130,20 @@ constexpr Command rows[] = {
                               "logged": true}],
                    "limit": 4096, "evicted": 0, "unsampled": 0})"},
 
-    // link: up, down, gone. twin: the TAP device in the kernel. offloads: those in use.
+    // link: up, down, gone; link_changes: how often since the start. twin: the TAP device in the kernel;
+    // twin_gone: somebody removed it. offloads: those in use.
     {.id = CommandId::show_ports,
      .path = "show ports",
      .where = Where::answer,
      .summary = "Ports: link, counters, offloads",
-     .help = "`missed` counts frames the NIC dropped because the workers did not take them in time.",
+     .help =
+         "`missed` counts frames the NIC dropped because the workers did not take them in time. A port or a\n"
+         "twin that is gone comes back with a restart of espgated.",
      .example = "show ports",
      .result = R"({"ports": [{"name": "outside", "device": "0000:3b:00.0", "driver": "net_ice", "link": "up",
                               "speed_mbps": 25000, "mac": "02:00:00:00:00:01", "mtu": 1500, "vlan": 0,
-                              "ipsec": true, "twin": "outside", "addresses": ["192.0.2.1/24"],
+                              "ipsec": true, "twin": "outside", "twin_gone": false, "link_changes": 0,
+                              "addresses": ["192.0.2.1/24"],
                               "rx": {"packets": 812, "bytes": 97440, "errors": 0, "missed": 0, "no_buffer": 0},
                               "tx": {"packets": 790, "bytes": 94800, "errors": 0},
                               "offloads": ["rx-ipv4-checksum"]}]})"},

@@ -79,6 +79,7 @@ std::string render_ports(const json& result, bool color) {
   std::string rest;
   for (const auto& port : ports) {
     const std::string link = text_at(port, "link");
+    const bool twin_gone = text_at(port, "twin_gone") == "yes";
     state.add({text_at(port, "name"),
                {link, link == "up" ? Mark::plain : Mark::alarm},
                speed(port),
@@ -86,7 +87,7 @@ std::string render_ports(const json& result, bool color) {
                text_at(port, "mtu"),
                text_at(port, "vlan"),
                text_at(port, "ipsec"),
-               text_at(port, "twin"),
+               twin_gone ? Cell{"gone", Mark::alarm} : Cell{text_at(port, "twin")},
                text_at(port, "driver"),
                text_at(port, "device")});
     counters.add({text_at(port, "name"), text_at(port, "rx.packets"), text_at(port, "rx.bytes"),
@@ -95,6 +96,14 @@ std::string render_ports(const json& result, bool color) {
     rest += fmt::format("{}\n", text_at(port, "name"));
     rest += detail_line("addresses", text_at(port, "addresses"));
     rest += detail_line("offloads", text_at(port, "offloads"));
+    rest += detail_line("link changes", text_at(port, "link_changes"));
+    if (twin_gone)
+      rest +=
+          alarm(
+              "  The twin was removed from the kernel: nothing reaches the host by this port, and it has no\n"
+              "  addresses or routes. Restart espgated to have it back.",
+              color) +
+          "\n";
   }
   if (state.empty()) return "no ports\n";
   return state.text(color) + "\n" + counters.text(color) + "\n" + rest;

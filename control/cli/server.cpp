@@ -46,8 +46,9 @@ const StreamHandler* Handlers::find_stream(CommandId id) const {
 std::vector<std::string> Handlers::missing() const {
   std::vector<std::string> paths;
   for (const auto& entry : commands()) {
-    const bool lacks = (entry.where == Where::answer && find_answer(entry.id) == nullptr) ||
-                       (entry.where == Where::stream && find_stream(entry.id) == nullptr);
+    const bool streams = find_stream(entry.id) != nullptr;
+    const bool lacks = (entry.where == Where::answer && find_answer(entry.id) == nullptr && !streams) ||
+                       (entry.where == Where::stream && !streams);
     if (lacks) paths.emplace_back(entry.path);
   }
   return paths;
@@ -170,16 +171,17 @@ void Server::answer(Connection& connection, const std::string& line) {
     dispatch(connection, *request);
   } catch (const std::exception& defect) {
     note(request->peer, fmt::format("{} failed: {}", entry.path, defect.what()));
-    if (entry.where == Where::stream) return;  // letting go of the stream has ended it with an error
+    if (handlers_.find_stream(entry.id) != nullptr)
+      return;  // letting go of the stream has ended it with an error
     connection.send(error_line({fmt::format("`{}` failed inside espgated: {}", entry.path, defect.what()),
                                 "this is a defect; report it"}));
   }
 }
 
 void Server::dispatch(Connection& connection, const Request& request) {
-  if (command(request.command).where == Where::stream) {
+  if (const auto* handler = handlers_.find_stream(request.command)) {
     auto stream = connection.open_stream();
-    const auto started = (*handlers_.find_stream(request.command))(request, stream);
+    const auto started = (*handler)(request, stream);
     if (!started) stream->fail(started.error());
     return;
   }

@@ -27,7 +27,7 @@ class Handlers {
  public:
   // Commands of Where::answer.
   void answer(CommandId id, Handler handler) { answers_[id] = std::move(handler); }
-  // Commands of Where::stream.
+  // Commands of Where::stream, and those of Where::answer whose answer comes later: they only finish().
   void stream(CommandId id, StreamHandler handler) { streams_[id] = std::move(handler); }
 
   const Handler* find_answer(CommandId id) const;

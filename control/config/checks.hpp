@@ -64,6 +64,7 @@ struct Checks {
 
   std::unordered_map<std::string_view, unsigned> limit_rows;  // of limits that were read without error
   std::vector<std::string> names_of_connections;              // by index in the file's list
+  std::vector<unsigned> mtu_rows;                             // by port
   std::size_t manual_sas = 0;
   unsigned first_key_row = 0;
 };

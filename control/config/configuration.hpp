@@ -97,11 +97,12 @@ struct Limits {
   std::uint32_t neighbours = 4'096;
   std::uint32_t buffers = 16'384;        // packet buffers (mbufs)
   std::uint32_t punt_ring = 1'024;       // entries, each class
-  std::uint32_t punt_host_pps = 20'000;  // a worker
+  std::uint32_t punt_host_pps = 20'000;  // each worker
   std::uint32_t punt_ike_pps = 10'000;
   std::uint32_t punt_spi_pps = 10'000;
   std::uint32_t tombstones = 10'000;  // retired inbound SAs kept to explain late packets
   std::uint32_t tombstone_s = 300;
+  std::uint32_t linger_s = 30;  // an inbound SA after its rekey
   std::uint32_t invalid_spi_flows = 4'096;
 
   bool operator==(const Limits&) const = default;

@@ -67,6 +67,7 @@ std::string bound(const Key& key, long long value) {
 }
 
 std::string range(const Key& key) {
+  if (key.least == key.most) return bound(key, key.least);
   return fmt::format("{} to {}{}{}", bound(key, key.least), bound(key, key.most), key.unit.empty() ? "" : " ",
                      key.unit);
 }
@@ -76,7 +77,7 @@ std::string wanted(const Key& key, Kind kind) {
     case Kind::boolean:
       return "true or false";
     case Kind::integer:
-      return "a whole number from " + range(key);
+      return key.least == key.most ? range(key) : "a whole number from " + range(key);
     case Kind::text:
       return "text in double quotes";
     case Kind::choice:
@@ -244,6 +245,9 @@ bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
   if (kind == Kind::integer) {
     const auto value = value_of(setting);
     if (value >= row.least && value <= row.most) return true;
+    if (row.least == row.most)
+      return complain(fmt::format("{} is not {}: {}", shown_number(setting), range(row), row.reason),
+                      fmt::format("write {}, or leave {} out", range(row), row.name));
     return complain(fmt::format("{} is not within {}{}{}", shown_number(setting), range(row),
                                 row.reason.empty() ? "" : ": ", row.reason),
                     value < row.least ? fmt::format("choose {} or more", bound(row, row.least))

@@ -83,17 +83,18 @@ void read_tree(const libconfig::Setting& root, const ScannedText& scanned, Confi
   read_policies(top, configuration, checks);
   read_connections(top, configuration, checks);
   check_whole(top, configuration, checks);
+  check_mtus(top, configuration, checks);
 }
 
 }  // namespace
 
-LoadResult load(const std::string& file) {
+LoadResult load(const std::string& file, const std::stop_token& stop) {
   Places places{{file}};
   Report report(places);
   LoadResult result;
   {
     const auto scanned = scan(file, places, report);
-    if (scanned.well_formed) {
+    if (scanned.well_formed && !stop.stop_requested()) {
       libconfig::Config config;
       Configuration configuration;
       bool parsed = true;
@@ -103,7 +104,7 @@ LoadResult load(const std::string& file) {
         parsed = false;
         report_syntax(file, places, report);
       }
-      if (parsed) {
+      if (parsed && !stop.stop_requested()) {
         read_tree(config.getRoot(), scanned, configuration, report);
         configuration.file = file;
         configuration.files = places.files;

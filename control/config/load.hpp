@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@
 namespace espgate::config {
 
 struct LoadResult {
-  std::optional<Configuration> configuration;  // present exactly when there are no errors
+  std::optional<Configuration> configuration;  // absent when there are errors, or when it was told to stop
   std::vector<Problem> errors;                 // both in reading order
   std::vector<Problem> warnings;
 };
@@ -19,6 +20,7 @@ struct LoadResult {
 // Reads `file` with all that it includes and the key files that it names. Checks the file in itself;
 // whether CPUs, devices and addresses exist is the daemon's to see. A mistake of form (a missing bracket
 // or quote) hides mistakes of content, all others are reported at once. Never throws but for memory.
-LoadResult load(const std::string& file);
+// When `stop` is requested it gives up before long, without a configuration.
+LoadResult load(const std::string& file, const std::stop_token& stop = {});
 
 }  // namespace espgate::config

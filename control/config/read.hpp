@@ -17,4 +17,7 @@ void read_connections(const GroupReader& top, Configuration& configuration, Chec
 // What can be judged only when all has been read: limits, and advice for the whole file.
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);
 
+// Warns of inside ports whose packets do not fit their way out.
+void check_mtus(const GroupReader& top, const Configuration& configuration, const Checks& checks);
+
 }  // namespace espgate::config

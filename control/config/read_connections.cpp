@@ -52,15 +52,13 @@ void read_outer(const GroupReader& group, Connection& connection) {
                   "write the peer's address in remote and ours in local");
   }
   const bool encapsulation_is_good = group.choice("encapsulation", connection.encapsulation);
-  group.integer("local-port", connection.local_port);
+  group.integer("local-port", connection.local_port);  // one value is possible
   group.integer("remote-port", connection.remote_port);
   if (encapsulation_is_good && connection.encapsulation == Encapsulation::none)
-    for (const auto* key : {"local-port", "remote-port"}) {
-      std::uint16_t port = nat_t_port;
-      if (group.integer(key, port) && port != nat_t_port)
-        group.warning(key, fmt::format("{} has no effect without UDP encapsulation", port),
-                      "set encapsulation = \"udp\", or remove the port");
-    }
+    if (connection.remote_port != nat_t_port)
+      group.warning("remote-port",
+                    fmt::format("{} has no effect without UDP encapsulation", connection.remote_port),
+                    "set encapsulation = \"udp\", or remove the port");
 }
 
 void read_outer_fields(const GroupReader& group, sa::OuterFields& outer) {

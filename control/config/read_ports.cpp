@@ -107,6 +107,7 @@ void read_ports(const GroupReader& top, Configuration& configuration, Checks& ch
   std::vector<Named> twins;
   top.visit("ports", [&](const GroupReader& group) {
     const auto& port = configuration.ports.emplace_back(read_port(group, checks));
+    checks.mtu_rows.push_back(group.row_of("mtu"));
     twins.push_back({port.name, group.path_of("name"), group.row_of("name")});
   });
   // A twin cannot be made under a name that belongs to an interface that a port drives.

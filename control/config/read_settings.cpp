@@ -22,6 +22,7 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("punt-spi-pps", limits.punt_spi_pps);
   read("tombstones", limits.tombstones);
   read("tombstone-seconds", limits.tombstone_s);
+  read("linger-seconds", limits.linger_s);
   read("invalid-spi-flows", limits.invalid_spi_flows);
 }
 

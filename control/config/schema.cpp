@@ -47,15 +47,19 @@ constexpr std::array limit_keys{
     limit("punt-ring", "packets", 64, 1'048'576, "1024",
           "Packets of one class that may wait for the control core; more are dropped and counted."),
     limit("punt-host-pps", "packets/s", 1, 100'000'000, "20000",
-          "Packets a second that one worker hands to the kernel."),
+          "Packets a second that one worker hands to the kernel; several workers hand over as many each."),
     limit("punt-ike-pps", "packets/s", 1, 100'000'000, "10000",
-          "IKE packets a second that one worker hands to the control core."),
+          "IKE packets a second that one worker hands to the control core; several workers hand over as many "
+          "each."),
     limit("punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
           "Reports of packets with an unknown SPI that one worker sends each second; "
           "the packets beyond are dropped and counted all the same."),
     limit("tombstones", "SAs", 0, 4'000'000, "10000",
           "Deleted inbound SAs that are remembered, to tell a late packet from a stray one."),
     limit("tombstone-seconds", "seconds", 1, 86'400, "300", "How long a deleted inbound SA is remembered."),
+    limit("linger-seconds", "seconds", 0, 3'600, "30",
+          "How long the old inbound SA of a rekey still decrypts beside the new one, for packets that are on "
+          "their way. It has a place among the tombstones."),
     limit("invalid-spi-flows", "flows", 16, 1'000'000, "4096",
           "Senders of unknown SPIs that are told apart in reports."),
 };
@@ -87,7 +91,9 @@ constexpr std::array port_keys{
         .least = 576,
         .most = 9'000,
         .preset = "1500",
-        .meaning = "Largest IP packet. IPv6 needs 1280 at least."},
+        .meaning =
+            "Largest IP packet. IPv6 needs 1280 at least. An inside port needs less than the outside, since "
+            "ESP makes packets larger; `espgated --check` says how much."},
     Key{.name = "vlan",
         .kind = Kind::integer,
         .least = 0,
@@ -189,10 +195,11 @@ constexpr std::array connection_keys{
         .meaning = "none sends plain ESP, udp puts it into UDP (RFC 3948)."},
     Key{.name = "local-port",
         .kind = Kind::integer,
-        .least = 1,
-        .most = most_uint16,
+        .least = 4'500,
+        .most = 4'500,
         .preset = "4500",
-        .meaning = "Our UDP port when encapsulation is udp."},
+        .reason = "espgate takes UDP-encapsulated ESP on port 4500 only (RFC 3948)",
+        .meaning = "Our UDP port when encapsulation is udp. Only 4500 is possible; remote-port is free."},
     Key{.name = "remote-port",
         .kind = Kind::integer,
         .least = 1,
@@ -248,8 +255,11 @@ constexpr std::array connection_keys{
         .kind = Kind::texts,
         .most = any_length,
         .fewest_elements = 1,
-        .meaning = "Inner networks behind the peer. What goes to them is encrypted, and a decrypted packet "
-                   "must come from one of them."},
+        .meaning =
+            "Inner networks behind the peer. What goes to them is encrypted, and a decrypted packet "
+            "must come from one of them. With 0.0.0.0/0 or ::/0 that is everything no longer prefix names: "
+            "local traffic then needs bypass policies of its own, for the inside networks and for "
+            "whatever is talked to in the clear outside, such as the peer itself."},
     Key{.name = "suite",
         .kind = Kind::choice,
         .preset = "aes128-gcm16",

@@ -65,8 +65,9 @@ std::string facts(const Key& key) {
   if (key.kind == Kind::choice) text += ", " + one_of(key.choices);
   const auto unit = key.unit.empty() ? "" : fmt::format(" {}", key.unit);
   if (is_number(key.kind))
-    text += key.hexadecimal ? fmt::format(", {:#x} to {:#x}", key.least, key.most)
-                            : fmt::format(", {} to {}{}", key.least, key.most, unit);
+    text += key.hexadecimal         ? fmt::format(", {:#x} to {:#x}", key.least, key.most)
+            : key.least == key.most ? fmt::format(", {} only", key.least)
+                                    : fmt::format(", {} to {}{}", key.least, key.most, unit);
   if (!is_number(key.kind) && !key.unit.empty()) text += fmt::format(", at most {}{}", key.most, unit);
   if (key.most_elements != 0) text += fmt::format(", at most {} entries", key.most_elements);
   if (key.required) text += ", required";

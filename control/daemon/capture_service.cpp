@@ -1,12 +1,15 @@
 #include "control/daemon/capture_service.hpp"
 
+#include <fmt/format.h>
 #include <rte_mbuf.h>
+#include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
 
 #include <array>
 #include <limits>
 
 #include "control/cli/values.hpp"
+#include "control/daemon/host_path.hpp"
 #include "control/daemon/tsc_clock.hpp"
 
 namespace espgate::daemon {
@@ -23,6 +26,7 @@ Expected<void> CaptureService::start(std::uint64_t count, cli::StreamPtr stream)
   if (stream_ != nullptr && stream_->open())
     return Error{"another capture is running",
                  "stop it with Ctrl-C where it runs; there can be one at a time"};
+  discard_frames();
   stream_ = std::move(stream);
   remaining_ = count == 0 ? std::numeric_limits<std::uint64_t>::max() : count;
   shared_.capture.lost.store(0, std::memory_order_relaxed);
@@ -38,10 +42,24 @@ Expected<void> CaptureService::start_port(std::uint8_t port, std::uint64_t count
 }
 
 Expected<void> CaptureService::start_drop(Verdict verdict, std::uint64_t count, cli::StreamPtr stream) {
+  if (HostPath::drops_alone(verdict))
+    return Error{
+        fmt::format("packets dropped as {} cannot be captured: the control core drops them between a "
+                    "port's twin and the workers, and only workers capture",
+                    row(verdict).name),
+        "`tcpdump -i TWIN` shows what the kernel sends and gets; `show ports` names the twins"};
   if (auto started = start(count, std::move(stream)); !started) return started;
   shared_.capture.drop.store(verdict, std::memory_order_relaxed);
   shared_.capture.what.store(What::drop, std::memory_order_relaxed);
   return {};
+}
+
+// Frames of an earlier capture, those included that a worker may be sending in this moment.
+void CaptureService::discard_frames() {
+  rte_rcu_qsbr_synchronize(shared_.readers, RTE_QSBR_THRID_INVALID);
+  void* frame = nullptr;
+  while (rte_ring_sc_dequeue(shared_.rings.capture, &frame) == 0)
+    rte_pktmbuf_free(static_cast<rte_mbuf*>(frame));
 }
 
 void CaptureService::stop() {

@@ -14,7 +14,8 @@ class CaptureService {
   explicit CaptureService(worker::Shared& shared);
 
   // Starts sending frames to `stream`: those of a port, or those dropped for a reason. Ends after `count`
-  // frames (0: when the client goes). Errors: a capture runs already.
+  // frames (0: when the client goes). No frame of an earlier capture comes. Errors: a capture runs already;
+  // no worker drops for that reason.
   Expected<void> start_port(std::uint8_t port, std::uint64_t count, cli::StreamPtr stream);
   Expected<void> start_drop(Verdict verdict, std::uint64_t count, cli::StreamPtr stream);
 
@@ -23,6 +24,7 @@ class CaptureService {
 
  private:
   Expected<void> start(std::uint64_t count, cli::StreamPtr stream);
+  void discard_frames();
   void stop();
   void send(const rte_mbuf& frame);
 

@@ -20,8 +20,9 @@ json offloads_of(const port::Port& port) {
   return names;
 }
 
-json port_json(const port::OpenPort& open, const Services& services) {
-  auto& port = const_cast<port::OpenPort&>(open).port();
+json port_json(std::size_t index, const Services& services) {
+  auto& open = *services.gateway->ports()[index];
+  const auto& port = open.port();
   const auto statistics = open.statistics();
   const bool present = port.present.load(std::memory_order_relaxed);
   auto addresses = json::array();
@@ -38,6 +39,8 @@ json port_json(const port::OpenPort& open, const Services& services) {
           {"vlan", port.vlan},
           {"ipsec", port.ipsec},
           {"twin", port.name},
+          {"twin_gone", services.host_path->twin_gone(index)},
+          {"link_changes", open.link_changes()},
           {"addresses", addresses},
           {"rx",
            {{"packets", statistics.rx_packets},
@@ -210,7 +213,8 @@ json show_status(const Services& services) {
 void add_system_commands(Services& services, cli::Handlers& handlers) {
   handlers.answer(cli::CommandId::show_ports, [&services](const cli::Request&) -> Expected<json> {
     auto ports = json::array();
-    for (const auto& port : services.gateway->ports()) ports.push_back(port_json(*port, services));
+    for (std::size_t i = 0; i < services.gateway->ports().size(); ++i)
+      ports.push_back(port_json(i, services));
     return json{{"ports", ports}};
   });
   handlers.answer(cli::CommandId::show_workers,
@@ -228,7 +232,11 @@ void add_system_commands(Services& services, cli::Handlers& handlers) {
                 {"crypto_implementation", engine.implementation()},
                 {"crypto_library", engine.library()}};
   });
-  handlers.answer(cli::CommandId::reload, [&services](const cli::Request&) { return services.reload(); });
+  handlers.stream(cli::CommandId::reload, [&services](const cli::Request&, const cli::StreamPtr& stream) {
+    return services.reloader->start([stream](const Expected<json>& reloaded) {
+      reloaded ? stream->finish(*reloaded) : stream->fail(reloaded.error());
+    });
+  });
 }
 
 cli::Handlers make_handlers(Services& services) {

@@ -4,18 +4,16 @@
 #include <rte_ring_elem.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
-#include <csignal>
 #include <functional>
 
 #include "control/cli/values.hpp"
-#include "control/config/load.hpp"
 #include "control/daemon/event_loop.hpp"
-#include "control/daemon/reload.hpp"
+#include "control/daemon/policy_table.hpp"
+#include "control/daemon/reloader.hpp"
 #include "control/daemon/services.hpp"
+#include "control/daemon/signals.hpp"
 #include "control/host/forwarding_routes.hpp"
 #include "control/sa/nat_keepalive.hpp"
 #include "drivers/host/kernel_commands.hpp"
@@ -27,20 +25,6 @@ namespace {
 
 constexpr unsigned records_a_round = 256;
 using namespace std::chrono_literals;
-
-class PolicyTable final : public sa::PolicySink {
- public:
-  explicit PolicyTable(forward::Forwarding& forwarding) : forwarding_(forwarding) {}
-  Expected<void> set(const net::Prefix& destination, forward::Decision decision) override {
-    return forwarding_.set_policy(destination, decision);
-  }
-  Expected<void> remove(const net::Prefix& destination) override {
-    return forwarding_.remove_policy(destination);
-  }
-
- private:
-  forward::Forwarding& forwarding_;
-};
 
 void log_line(sa::Severity severity, std::string_view line) {
   spdlog::log(severity == sa::Severity::warning ? spdlog::level::warn : spdlog::level::info, "{}", line);
@@ -54,33 +38,31 @@ void start_log(const std::string& level) {
   spdlog::set_default_logger(std::move(logger));
 }
 
-// The signals that the loop handles, taken from all threads that are made from here on.
-int open_signals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 class Daemon {
  public:
   explicit Daemon(config::Configuration configuration) : configuration_(std::move(configuration)) {}
   ~Daemon();
 
-  Expected<void> start();
-  void run() { loop_.run(); }
+  // False: a signal said to stop before everything was there; what is there goes with this object.
+  Expected<bool> start();
+  void run() {
+    on_signals();  // those that came after the last look
+    loop_.run();
+  }
 
  private:
+  bool told_to_stop();
   Expected<void> start_server();
   Expected<void> start_datapath();
   Expected<void> start_twins();
   Expected<void> start_host_sync();
   Expected<void> apply_host_configuration();
-  void start_sas();
-  void watch();
-  void on_signal();
+  Expected<void> start_sas();
+  Expected<void> watch();
+  Expected<void> start_workers();
+  void report_ready() const;
+  void on_signals();
+  void on_frames_from_host(std::size_t port);
   void on_link_changes();
   unsigned take_spi_misses();
   unsigned take_neighbour_questions();
@@ -90,7 +72,7 @@ class Daemon {
   config::Configuration configuration_;
   EventLoop loop_;
   Services services_;
-  int signals_ = -1;
+  Signals signals_;
   bool environment_started_ = false;
   std::unique_ptr<cli::Server> server_;
   std::unique_ptr<Gateway> gateway_;
@@ -105,20 +87,41 @@ class Daemon {
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
   std::unique_ptr<TraceService> trace_;
   std::unique_ptr<CaptureService> capture_;
+  std::unique_ptr<Reloader> reloader_;
 };
 
-Expected<void> Daemon::start() {
+// The socket comes first: it is how a second espgated with the same socket is found out.
+Expected<bool> Daemon::start() {
   services_.started = std::chrono::system_clock::now();
   services_.configuration = &configuration_;
-  signals_ = open_signals();
-  // The socket comes first: it is how a second espgated with the same socket is found out.
-  if (auto done = start_server(); !done) return done;
-  if (auto done = start_datapath(); !done) return done;
-  if (auto done = start_twins(); !done) return done;
-  if (auto done = start_host_sync(); !done) return done;
-  start_sas();
-  watch();
-  if (auto done = gateway_->start_workers(); !done) return done;
+  if (auto opened = signals_.open(); !opened) return opened.error();
+  for (const auto step :
+       {&Daemon::start_server, &Daemon::start_datapath, &Daemon::start_twins, &Daemon::start_host_sync,
+        &Daemon::start_sas, &Daemon::watch, &Daemon::start_workers}) {
+    if (told_to_stop()) return false;
+    if (auto done = (this->*step)(); !done) return done.error();
+  }
+  if (told_to_stop()) return false;
+  report_ready();
+  return true;
+}
+
+bool Daemon::told_to_stop() {
+  const bool before = signals_.stop() != nullptr;
+  signals_.take();
+  if (signals_.stop() == nullptr) return false;
+  if (!before) {
+    spdlog::info("stopping: {}", signals_.stop());
+    sd_notify(0, "STOPPING=1");
+  }
+  return true;
+}
+
+Expected<void> Daemon::start_workers() {
+  return gateway_->start_workers();
+}
+
+void Daemon::report_ready() const {
   const auto took = std::chrono::system_clock::now() - services_.started;
   spdlog::info("ready: {} ports, {} connections, {} workers, {} ({}); started in {} ms", taps_.size(),
                configuration_.connections.size(), gateway_->workers().size(), gateway_->engine().name(),
@@ -127,14 +130,12 @@ Expected<void> Daemon::start() {
   if (!configuration_.hugepages)
     spdlog::warn("running without huge pages, which is for trying out: expect a fraction of the speed");
   sd_notify(0, "READY=1");
-  return {};
 }
 
 Expected<void> Daemon::start_server() {
   cli::ServerOptions options;
   options.path = configuration_.socket;
   options.log = [](const std::string& line) { spdlog::info("{}", line); };
-  services_.reload = [this] { return reload(configuration_, *sas_, *kernel_); };
   services_.addresses = [this](const std::string& port) { return addresses(port); };
   auto server = cli::Server::start(std::move(options), make_handlers(services_));
   if (!server) return server.error();
@@ -229,15 +230,16 @@ Expected<void> Daemon::apply_host_configuration() {
   return {};
 }
 
-void Daemon::start_sas() {
+Expected<void> Daemon::start_sas() {
   policies_ = std::make_unique<PolicyTable>(gateway_->forwarding());
   sa::SaManager::Options options;
   options.tombstones = configuration_.limits.tombstones;
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
+  options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
       sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line},
       options);
-  const auto result = sas_->configure(configuration_, now());
+  const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
   recovery::InvalidSpiHandler::Options spi_options;
   spi_options.flows = configuration_.limits.invalid_spi_flows;
@@ -245,14 +247,18 @@ void Daemon::start_sas() {
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
+  reloader_ = std::make_unique<Reloader>(loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view()},
+                                         [this] { mirror_->on_readable(); });
+  services_.reloader = reloader_.get();
+  return {};
 }
 
-void Daemon::watch() {
-  loop_.watch(signals_, [this] { on_signal(); });
+Expected<void> Daemon::watch() {
+  loop_.watch(signals_.fd(), [this] { on_signals(); });
   loop_.watch(server_->fd(), [this] { server_->serve(); });
   loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
   for (std::size_t i = 0; i < taps_.size(); ++i)
-    loop_.watch(taps_[i].fd(), [this, i] { host_path_->take(i); });
+    loop_.watch(taps_[i].fd(), [this, i] { on_frames_from_host(i); });
   loop_.poll([this] { return host_path_->deliver(); });
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
@@ -272,23 +278,27 @@ void Daemon::watch() {
     });
     on_link_changes();
   });
+  return {};
 }
 
-void Daemon::on_signal() {
-  signalfd_siginfo info;
-  while (read(signals_, &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo != SIGHUP) {
-      spdlog::info("stopping: {}", strsignal(static_cast<int>(info.ssi_signo)));
-      sd_notify(0, "STOPPING=1");
-      loop_.stop();
-      continue;
-    }
-    const auto reloaded = services_.reload();
-    if (reloaded)
-      spdlog::info("configuration reloaded");
-    else
-      spdlog::error("configuration not reloaded: {}", reloaded.error().text());
-  }
+void Daemon::on_signals() {
+  if (told_to_stop()) return loop_.stop();
+  if (!signals_.take_reload()) return;
+  // What comes of it is logged.
+  if (auto started = reloader_->start([](const Expected<nlohmann::json>&) {}); !started)
+    spdlog::warn("SIGHUP: {}", started.error().text());
+}
+
+void Daemon::on_frames_from_host(std::size_t port) {
+  const auto taken = host_path_->take(port);
+  if (taken) return;
+  // Readable for ever, it would keep the loop from sleeping.
+  loop_.unwatch(taps_[port].fd());
+  spdlog::error(
+      "port {}: {}; until then its packets to the kernel are dropped as HOST_TAP_FULL, and it has no "
+      "addresses "
+      "or routes; everything else goes on",
+      taps_[port].name(), taken.error().text());
 }
 
 void Daemon::on_link_changes() {
@@ -302,6 +312,7 @@ void Daemon::on_link_changes() {
                     port.name, port.device);
     else
       spdlog::warn("port {}: link {}", port.name, open.link().up ? "up" : "down");
+    if (host_path_->twin_gone(i)) continue;
     if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier)
       spdlog::warn("{}", carrier.error().text());
   }
@@ -348,14 +359,18 @@ unsigned Daemon::take_peer_moves() {
 }
 
 Daemon::~Daemon() {
+  reloader_.reset();
   if (gateway_) gateway_->stop_workers();
+  // Clients that still wait are told, while what their commands refer to is there.
+  capture_.reset();
+  trace_.reset();
+  server_.reset();
   sas_.reset();
   host_sync_.reset();
   mirror_.reset();
   taps_.clear();
   gateway_.reset();
   if (environment_started_) port::stop_eal();
-  if (signals_ >= 0) close(signals_);
 }
 
 }  // namespace
@@ -367,8 +382,9 @@ Moment now() {
 Expected<void> run(config::Configuration configuration) {
   start_log(configuration.log_level);
   Daemon daemon(std::move(configuration));
-  if (auto started = daemon.start(); !started) return started;
-  daemon.run();
+  const auto started = daemon.start();
+  if (!started) return started.error();
+  if (*started) daemon.run();
   return {};
 }
 

@@ -9,11 +9,7 @@
 
 namespace espgate::daemon {
 
-struct EnvironmentProblems {
-  std::vector<config::Problem> errors;
-  std::vector<config::Problem> warnings;  // such as huge pages that a running espgated may hold
-};
-
-EnvironmentProblems check_environment(const config::Configuration& configuration);
+// Errors, all of them; empty: it can start here and now.
+std::vector<config::Problem> check_environment(const config::Configuration& configuration);
 
 }  // namespace espgate::daemon

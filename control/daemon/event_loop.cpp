@@ -23,12 +23,13 @@ EventLoop::~EventLoop() {
 }
 
 void EventLoop::watch(int fd, std::function<void()> readable) {
+  const auto generation = ++generation_;
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.fd = fd;
+  event.data.u64 = std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(fd);
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0)
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
-  watched_[fd] = std::move(readable);
+  watched_[fd] = {generation, std::make_shared<const std::function<void()>>(std::move(readable))};
 }
 
 void EventLoop::unwatch(int fd) {
@@ -45,13 +46,14 @@ void EventLoop::poll(std::function<unsigned()> poller) {
 
 unsigned EventLoop::run_pollers() {
   unsigned work = 0;
-  for (auto& poller : pollers_) work += poller();
+  for (std::size_t i = 0; i < pollers_.size(); ++i) work += pollers_[i]();
   return work;
 }
 
 void EventLoop::run_timers() {
   const auto now = Clock::now();
-  for (auto& timer : timers_) {
+  for (std::size_t i = 0; i < timers_.size(); ++i) {
+    auto& timer = timers_[i];
     if (now < timer.due) continue;
     timer.due = now + timer.period;
     timer.callback();
@@ -62,8 +64,12 @@ void EventLoop::wait(int timeout_ms) {
   std::array<epoll_event, 32> events;
   const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
   for (int i = 0; i < count; ++i) {
-    const auto watcher = watched_.find(events[static_cast<std::size_t>(i)].data.fd);
-    if (watcher != watched_.end()) watcher->second();  // an earlier callback may have unwatched it
+    const std::uint64_t data = events[static_cast<std::size_t>(i)].data.u64;
+    const auto watcher = watched_.find(static_cast<int>(data & 0xffff'ffff));
+    // An earlier callback may have unwatched it, or watched another descriptor with its number.
+    if (watcher == watched_.end() || watcher->second.generation != data >> 32) continue;
+    const auto readable = watcher->second.readable;
+    (*readable)();
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstring>
+#include <span>
 
 namespace espgate::daemon {
 namespace {
@@ -15,7 +16,7 @@ constexpr std::size_t largest_frame_bytes = 65'535 + 18;
 }  // namespace
 
 HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings, rte_mempool* buffers)
-    : taps_(taps), rings_(rings), buffers_(buffers), scratch_(largest_frame_bytes) {}
+    : taps_(taps), rings_(rings), buffers_(buffers), gone_(taps.size()), scratch_(largest_frame_bytes) {}
 
 unsigned HostPath::deliver() {
   // The flood that a ring may hold does not keep the others waiting. IKE goes to the kernel, where an IKE
@@ -31,8 +32,7 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
     const auto* frame = static_cast<const std::uint8_t*>(rte_pktmbuf_read(
         packet, 0, std::min<std::uint32_t>(packet->pkt_len, largest_frame_bytes), scratch_.data()));
-    const bool written = frame != nullptr && packet->port < taps_.size() &&
-                         taps_[packet->port].write({frame, packet->pkt_len}).has_value();
+    const bool written = frame != nullptr && write(packet->port, {frame, packet->pkt_len});
     counters_.count(written ? Verdict::TO_HOST : Verdict::HOST_TAP_FULL);
     rte_pktmbuf_free(packet);
   }
@@ -52,29 +52,42 @@ bool HostPath::send(std::span<const std::uint8_t> ip_packet) {
   return false;
 }
 
-void HostPath::take(std::size_t port) {
+bool HostPath::write(std::size_t port, std::span<const std::uint8_t> frame) {
+  return port < taps_.size() && !gone_[port] && taps_[port].write(frame).has_value();
+}
+
+Expected<std::size_t> HostPath::read(std::size_t port, std::span<std::uint8_t> buffer) {
+  if (gone_[port]) return std::size_t{0};
+  auto bytes = taps_[port].read(buffer);
+  if (!bytes) gone_[port] = true;
+  return bytes;
+}
+
+Expected<void> HostPath::take(std::size_t port) {
   for (unsigned i = 0; i < packets_a_round; ++i) {
     auto* packet = rte_pktmbuf_alloc(buffers_);
+    // Without a buffer the frame must leave the twin all the same, or its descriptor stays readable for ever.
+    const auto room = packet == nullptr
+                          ? std::span(scratch_)
+                          : std::span(rte_pktmbuf_mtod(packet, std::uint8_t*), rte_pktmbuf_tailroom(packet));
+    const auto bytes = read(port, room);
+    if (!bytes || *bytes == 0) {
+      rte_pktmbuf_free(packet);
+      if (!bytes) return bytes.error();
+      return {};
+    }
+    counters_.from_host.add(1);
     if (packet == nullptr) {
-      // The frame must leave the twin all the same, or its descriptor stays readable for ever.
-      if (const auto bytes = taps_[port].read(scratch_); !bytes || *bytes == 0) return;
-      counters_.from_host.add(1);
       counters_.count(Verdict::PKT_BUFFER_UNAVAILABLE);
       continue;
     }
-    auto* room = rte_pktmbuf_mtod(packet, std::uint8_t*);
-    const auto bytes = taps_[port].read({room, rte_pktmbuf_tailroom(packet)});
-    if (!bytes || *bytes == 0) {
-      rte_pktmbuf_free(packet);
-      return;
-    }
     rte_pktmbuf_append(packet, static_cast<std::uint16_t>(*bytes));
     packet->port = static_cast<std::uint16_t>(port);
-    counters_.from_host.add(1);
     const bool taken = rte_ring_sp_enqueue(rings_.inject, packet) == 0;
     counters_.count(taken ? Verdict::FORWARDED : Verdict::HOST_INJECT_FULL);
     if (!taken) rte_pktmbuf_free(packet);
   }
+  return {};
 }
 
 }  // namespace espgate::daemon

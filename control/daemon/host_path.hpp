@@ -2,7 +2,7 @@
 // that the kernel sends go to a worker. What cannot be delivered is counted by name.
 #pragma once
 
-#include <functional>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -24,8 +24,17 @@ class HostPath {
   // Has a worker route and send an IP packet of the control core's own. False: no buffer, or no room in the
   // ring.
   bool send(std::span<const std::uint8_t> ip_packet);
-  // Takes frames that wait in a twin, a bounded number.
-  void take(std::size_t port);
+  // Takes frames that wait in a twin, a bounded number. Error: the twin is gone, as from now on; it is told
+  // once, and the descriptor is not to be watched any longer.
+  Expected<void> take(std::size_t port);
+
+  // Somebody removed the twin of this port from the kernel. Packets for it are counted as HOST_TAP_FULL.
+  bool twin_gone(std::size_t port) const { return gone_[port]; }
+
+  // Whether frames with this verdict are dropped here alone, where no capture sees them.
+  static bool drops_alone(Verdict verdict) {
+    return verdict == Verdict::HOST_TAP_FULL || verdict == Verdict::HOST_INJECT_FULL;
+  }
 
   // received: packets from the rings, by their verdict TO_HOST or HOST_TAP_FULL; from_host: frames from
   // the twins, by FORWARDED (given to a worker), HOST_INJECT_FULL or PKT_BUFFER_UNAVAILABLE.
@@ -33,11 +42,15 @@ class HostPath {
 
  private:
   unsigned deliver_ring(rte_ring* ring);
+  bool write(std::size_t port, std::span<const std::uint8_t> frame);
+  // The frame's bytes, 0 when none waits.
+  Expected<std::size_t> read(std::size_t port, std::span<std::uint8_t> buffer);
 
   std::vector<host::Tap>& taps_;
   const worker::PuntRings& rings_;
   rte_mempool* buffers_;
   PacketCounters counters_;
+  std::vector<bool> gone_;             // by port
   std::vector<std::uint8_t> scratch_;  // a packet in several segments, made one frame
 };
 

@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
+#include <new>
 
 #include "control/config/load.hpp"
 #include "control/daemon/daemon.hpp"
@@ -27,9 +29,8 @@ std::optional<config::Configuration> load_checked(const std::string& file) {
   print("error", loaded.errors);
   if (!loaded.configuration) return std::nullopt;
   const auto environment = daemon::check_environment(*loaded.configuration);
-  print("warning", environment.warnings);
-  print("error", environment.errors);
-  if (!environment.errors.empty()) return std::nullopt;
+  print("error", environment);
+  if (!environment.empty()) return std::nullopt;
   return std::move(*loaded.configuration);
 }
 
@@ -43,6 +44,38 @@ int check(const std::string& file) {
              configuration->ports.size(), configuration->connections.size(), configuration->policies.size(),
              configuration->routes.size(), configuration->worker_cpus.size());
   return 0;
+}
+
+int start(const std::string& file) {
+  if (geteuid() != 0) {
+    fmt::print(stderr,
+               "error: espgated must run as root: it opens NICs, huge pages and TAP devices; start it with "
+               "sudo or as a system service (`espgated --check FILE` needs no root)\n");
+    return exit_runtime_error;
+  }
+  auto configuration = load_checked(file);
+  if (!configuration) {
+    fmt::print(stderr, "error: not started; `espgated --check {}` repeats the check\n", file);
+    return exit_runtime_error;
+  }
+  if (auto ran = daemon::run(std::move(*configuration)); !ran) {
+    fmt::print(stderr, "error: {}\n", ran.error().text());
+    return exit_runtime_error;
+  }
+  return 0;
+}
+
+// What no part of espgated could deal with. Unwinding has stopped the workers and taken everything down.
+int report_failure(const std::exception& failure) {
+  if (dynamic_cast<const std::bad_alloc*>(&failure) != nullptr)
+    fmt::print(stderr,
+               "error: out of memory; lower the limits of the configuration, or give the machine more\n");
+  else
+    fmt::print(stderr,
+               "error: espgated cannot go on: {}; this is a defect unless a limit of the system says it "
+               "(`ulimit -a`): report it\n",
+               failure.what());
+  return exit_runtime_error;
 }
 
 }  // namespace
@@ -70,22 +103,9 @@ int main(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? 0 : exit_usage_error;
   }
-  if (!file_to_check.empty()) return check(file_to_check);
-
-  if (geteuid() != 0) {
-    fmt::print(stderr,
-               "error: espgated must run as root: it opens NICs, huge pages and TAP devices; start it with "
-               "sudo or as a system service (`espgated --check FILE` needs no root)\n");
-    return exit_runtime_error;
+  try {
+    return file_to_check.empty() ? start(file) : check(file_to_check);
+  } catch (const std::exception& failure) {
+    return report_failure(failure);
   }
-  auto configuration = load_checked(file);
-  if (!configuration) {
-    fmt::print(stderr, "error: not started; `espgated --check {}` repeats the check\n", file);
-    return exit_runtime_error;
-  }
-  if (auto ran = daemon::run(std::move(*configuration)); !ran) {
-    fmt::print(stderr, "error: {}\n", ran.error().text());
-    return exit_runtime_error;
-  }
-  return 0;
 }

@@ -4,13 +4,14 @@
 
 #include <algorithm>
 
-#include "control/config/load.hpp"
-#include "control/daemon/services.hpp"
+#include "control/daemon/difference.hpp"
 
 namespace espgate::daemon {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::size_t problems_answered = 10;  // the log has them all
 
 bool same_port(const config::Port& a, const config::Port& b) {
   return a.name == b.name && a.device == b.device && a.ipsec == b.ipsec && a.mtu == b.mtu &&
@@ -36,76 +37,100 @@ json restart_needed(const config::Configuration& current, const config::Configur
   return names;
 }
 
-struct Changes {
-  std::size_t added = 0, removed = 0, changed = 0, kept = 0;
-  json as(const char* what) const {
-    return {{"what", what}, {"added", added}, {"removed", removed}, {"changed", changed}, {"kept", kept}};
+bool kernel_has(const host::KernelView& view, const config::Route& route) {
+  const auto leads_there = [&](const host::NextHop& next) { return next.gateway == route.via; };
+  return std::ranges::any_of(view.routes.at(route.to), [&](const host::Route& known) {
+    return known.table == host::RouteTable::main && known.type == host::RouteType::unicast &&
+           std::ranges::any_of(known.next_hops, leads_there);
+  });
+}
+
+// Carries out the differences of routes and keeps the list of those in force.
+class RouteSteps {
+ public:
+  RouteSteps(Reloadable& parts, const config::Configuration& wanted, std::vector<std::string>& problems)
+      : parts_(parts), wanted_(wanted), problems_(problems) {}
+
+  void carry_out(const Difference<config::Route>& changes) {
+    for (const auto* route : changes.removed) remove(*route);
+    for (const auto& [before, after] : changes.changed)
+      if (remove(*before)) add(*after);
+    for (const auto* route : changes.added) add(*route);
+    for (const auto* route : changes.kept) in_force_.push_back(*route);
   }
+  std::vector<config::Route> in_force() { return std::move(in_force_); }
+
+ private:
+  bool remove(const config::Route& route) {
+    const auto removed = parts_.kernel.remove_route({route.to, route.via, 0, 0});
+    if (removed) return true;
+    problems_.push_back(removed.error().text());
+    in_force_.push_back(route);
+    return false;
+  }
+  void add(const config::Route& route) {
+    if (!kernel_has(parts_.view, route))
+      if (const auto added = parts_.kernel.add_route({route.to, route.via, 0, 0}); !added) {
+        const auto& file = wanted_.files.empty() ? wanted_.file : wanted_.files.at(route.file);
+        problems_.push_back(fmt::format("{}:{}: {}", file, route.line, added.error().text()));
+        return;
+      }
+    in_force_.push_back(route);
+  }
+
+  Reloadable& parts_;
+  const config::Configuration& wanted_;
+  std::vector<std::string>& problems_;
+  std::vector<config::Route> in_force_;
 };
 
-// `applies(old, new)`: the item is the same one; what is equal altogether is kept.
-template <typename Item, typename SameKey, typename SameAll>
-Changes compare(const std::vector<Item>& before, const std::vector<Item>& after, SameKey key, SameAll all) {
-  Changes changes;
-  for (const auto& item : after) {
-    const auto old = std::ranges::find_if(before, [&](const Item& other) { return key(item, other); });
-    (old == before.end() ? changes.added : all(item, *old) ? changes.kept : changes.changed)++;
-  }
-  changes.removed = before.size() + changes.added - after.size();
-  return changes;
-}
-
 bool same_route(const config::Route& a, const config::Route& b) {
-  return a.to == b.to && a.via == b.via;
+  return a.via == b.via;
 }
 bool same_policy(const config::Policy& a, const config::Policy& b) {
-  return a.to == b.to && a.action == b.action;
+  return a.action == b.action;
 }
 
-Expected<void> apply_routes(const config::Configuration& current, const config::Configuration& wanted,
-                            host::KernelCommands& kernel) {
-  const auto in = [](const std::vector<config::Route>& routes, const config::Route& route) {
-    return std::ranges::any_of(routes, [&](const auto& other) { return same_route(route, other); });
-  };
-  for (const auto& route : current.routes)
-    if (!in(wanted.routes, route))
-      if (auto removed = kernel.remove_route({route.to, route.via, 0, 0}); !removed) return removed;
-  for (const auto& route : wanted.routes)
-    if (!in(current.routes, route))
-      if (auto added = kernel.add_route({route.to, route.via, 0, 0}); !added) return added;
-  return {};
+json connection_changes(const sa::ConfigureResult& applied) {
+  return {{"what", "connections"},
+          {"added", applied.added},
+          {"removed", applied.removed},
+          {"changed", applied.changed},
+          {"kept", applied.unchanged}};
 }
 
 }  // namespace
 
-Expected<json> reload(config::Configuration& current, sa::SaManager& sas, host::KernelCommands& kernel) {
-  auto loaded = config::load(current.file);
-  if (!loaded.configuration)
-    return Error{
-        fmt::format("{}{}; nothing was changed", loaded.errors.front().text(),
-                    loaded.errors.size() > 1 ? fmt::format(" (the first of {} errors)", loaded.errors.size())
-                                             : std::string()),
-        "`espgated --check " + current.file + "` shows what is wrong"};
-  auto& wanted = *loaded.configuration;
-  if (auto routes = apply_routes(current, wanted, kernel); !routes) return routes.error();
-  const auto applied = sas.configure(wanted, now());
+Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now) {
+  Reloaded result;
+  auto& current = parts.current;
+  const auto routes = difference(current.routes, wanted.routes, same_route);
+  const auto policies = difference(current.policies, wanted.policies, same_policy);
+  RouteSteps steps(parts, wanted, result.problems);
+  steps.carry_out(routes);
+  const auto applied = parts.sas.configure(wanted, now);
+  for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
-  Changes connections{applied.added, applied.removed, applied.changed, applied.unchanged};
-  const auto routes = compare(current.routes, wanted.routes, same_route, same_route);
-  const auto policies = compare(
-      current.policies, wanted.policies, [](const auto& a, const auto& b) { return a.to == b.to; },
-      same_policy);
-  json result{{"configuration", current.file},
-              {"changes", {connections.as("connections"), routes.as("routes"), policies.as("policies")}},
-              {"restart_needed", restart_needed(current, wanted)}};
-  current.routes = std::move(wanted.routes);
+  result.changes = {
+      {"configuration", current.file},
+      {"changes", {connection_changes(applied), routes.json("routes"), policies.json("policies")}},
+      {"restart_needed", restart_needed(current, wanted)}};
+  current.routes = steps.in_force();
   current.policies = std::move(wanted.policies);
   current.connections = std::move(wanted.connections);
-  if (!applied.problems.empty())
-    return Error{fmt::format("{} ({} problems in all); everything else of the file is in force",
-                             applied.problems.front().text(), applied.problems.size()),
-                 ""};
   return result;
+}
+
+Expected<json> answer(Reloaded reloaded) {
+  const auto& problems = reloaded.problems;
+  if (problems.empty()) return std::move(reloaded.changes);
+  const auto shown = std::min(problems.size(), problems_answered);
+  auto what = fmt::format(
+      "{} of the file could not be put in force, everything else is:",
+      problems.size() == 1 ? std::string("one thing") : fmt::format("{} things", problems.size()));
+  for (std::size_t i = 0; i < shown; ++i) what += "\n       " + problems[i];
+  if (shown < problems.size()) what += fmt::format("\n       and {} more", problems.size() - shown);
+  return Error{std::move(what), "the daemon's log has them all; reload again when they are mended"};
 }
 
 }  // namespace espgate::daemon

@@ -1,18 +1,38 @@
-// Reading the configuration again and putting its differences into force.
+// Putting the differences between a running configuration and a newly read one into force.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "control/config/configuration.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/base/expected.hpp"
 #include "drivers/host/kernel_commands.hpp"
+#include "drivers/host/kernel_view.hpp"
 
 namespace espgate::daemon {
 
-// Reads current.file. With an error in it nothing changes. Connections, policies and routes follow the
-// file; what can only change at a start is listed. `current` becomes what is in force.
-Expected<nlohmann::json> reload(config::Configuration& current, sa::SaManager& sas,
-                                host::KernelCommands& kernel);
+// What a reload acts on. All outlive it.
+struct Reloadable {
+  config::Configuration& current;  // becomes what is in force
+  sa::SaManager& sas;
+  host::KernelCommands& kernel;
+  const host::KernelView& view;  // up to date
+};
+
+struct Reloaded {
+  nlohmann::json changes;             // as the command `reload` answers
+  std::vector<std::string> problems;  // what could not be done; everything else was
+};
+
+// Connections, policies and routes follow `wanted`; what can only change at a start is listed. A step that
+// fails keeps no other from being done. A route that the kernel already has by the same gateway, or no
+// longer has, is as wanted; one that somebody else added stays when it leaves the file.
+Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now);
+
+// For the client: the changes, or all problems in one error.
+Expected<nlohmann::json> answer(Reloaded reloaded);
 
 }  // namespace espgate::daemon

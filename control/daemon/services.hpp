@@ -11,6 +11,7 @@
 #include "control/daemon/capture_service.hpp"
 #include "control/daemon/gateway.hpp"
 #include "control/daemon/host_path.hpp"
+#include "control/daemon/reloader.hpp"
 #include "control/daemon/trace_service.hpp"
 #include "control/host/host_sync.hpp"
 #include "control/recovery/invalid_spi_handler.hpp"
@@ -33,7 +34,7 @@ struct Services {
   CaptureService* capture = nullptr;
   std::chrono::system_clock::time_point started;
   std::function<std::vector<std::string>(const std::string& port)> addresses;  // on the port's twin
-  std::function<Expected<nlohmann::json>()> reload;
+  Reloader* reloader = nullptr;
 };
 
 // Handlers of all commands, for cli::Server. `services` is read when a command comes, so it may still be

@@ -29,8 +29,8 @@ struct PortTwin {
 // What a hop is. Two routes with the same plan share a hop.
 struct HopPlan {
   forward::HopKind kind = forward::HopKind::no_route;
-  std::uint8_t port = 0;                // resolved, unresolved, glean
-  std::uint16_t mtu = 0;                // the same kinds
+  std::uint8_t port = 0;                // resolved, unresolved, glean; local: whose twin gets the packet
+  std::uint16_t mtu = 0;                // resolved, unresolved, glean
   std::optional<net::Address> gateway;  // resolved, unresolved
   Mac mac{};                            // resolved: the next hop's
   auto operator<=>(const HopPlan&) const = default;

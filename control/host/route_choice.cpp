@@ -133,9 +133,7 @@ std::optional<HopPlan> RouteChooser::through(const Route& route) const {
   if (route.type != RouteType::unicast) {
     // An address stays ours while its interface is down.
     const int ifindex = route.next_hops.front().ifindex;
-    const Link* link = view_.link(ifindex);
-    const bool ours = port_of(ifindex) != nullptr || (link != nullptr && link->loopback);
-    return plain(ours ? HopKind::local : HopKind::no_route);
+    return local_delivery(ifindex);
   }
   const NextHop* chosen = live_next_hop(route);
   if (chosen == nullptr) return std::nullopt;
@@ -148,6 +146,16 @@ std::optional<HopPlan> RouteChooser::through(const Route& route) const {
   glean.port = port->index;
   glean.mtu = mtu_of(*port, route.mtu);
   return glean;
+}
+
+// To an address of this interface.
+HopPlan RouteChooser::local_delivery(int ifindex) const {
+  const PortTwin* port = port_of(ifindex);
+  const Link* link = view_.link(ifindex);
+  if (port == nullptr && (link == nullptr || !link->loopback)) return plain(HopKind::no_route);
+  HopPlan local = plain(HopKind::local);
+  if (port != nullptr) local.port = port->index;
+  return local;
 }
 
 const NextHop* RouteChooser::live_next_hop(const Route& route) const {

@@ -9,6 +9,8 @@
 // - A gateway that does not answer does not disqualify its route, as in a kernel that forwards.
 // - What the kernel reaches through an interface that is no port has no route here: the packet is dropped
 //   and counted rather than sent where the kernel would not send it.
+// - A packet to one of our own addresses goes to the twin that has the address; to the first port's if none
+//   has, as with an address of loopback or a multicast group.
 // - Multicast and broadcast are the kernel's. IPv6 link-local destinations are never forwarded
 //   (RFC 4291, 2.5.6), loopback addresses never leave a host (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
 #pragma once
@@ -49,6 +51,7 @@ class RouteChooser {
   const PortTwin* port_of(int ifindex) const;
 
  private:
+  HopPlan local_delivery(int ifindex) const;
   std::optional<HopPlan> local_plan(const net::Prefix& destination) const;
   std::optional<HopPlan> main_plan(const net::Prefix& destination) const;
   std::optional<HopPlan> covering_main_plan(const net::Address& address) const;

@@ -21,6 +21,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -53,6 +54,7 @@ struct ConfigureResult {
   std::size_t unchanged = 0;
   std::size_t removed = 0;
   std::size_t deferred = 0;  // of these, how many wait for freed entries; tick goes on with them
+  bool stopped = false;      // `stop` said so: only some of the configuration is in force
 };
 
 struct SaReport {
@@ -98,8 +100,10 @@ class SaManager final : public SpiKnowledge {
   };
   SaManager(Parts parts, const Options& options);
 
-  // Makes SAs and policies what `configuration` says. The first call starts from nothing.
-  ConfigureResult configure(const config::Configuration& configuration, Moment now);
+  // Makes SAs and policies what `configuration` says. The first call starts from nothing. `stop` is asked
+  // every few hundred connections; once it says yes the work is left as it is, for somebody about to leave.
+  ConfigureResult configure(const config::Configuration& configuration, Moment now,
+                            const std::function<bool()>& stop = {});
 
   // An SPI that no inbound SA has, nor had as far as is known: 256 or above. The only place where SPIs are
   // chosen. Errors: the random source is broken.

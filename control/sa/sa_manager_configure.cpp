@@ -65,6 +65,8 @@ struct KeyedParameters : SaParameters {
   ~KeyedParameters() { OPENSSL_cleanse(keymat.data(), keymat.size()); }
 };
 
+constexpr std::size_t connections_between_questions = 256;
+
 std::uint64_t sequence_end(bool extended) {
   return extended ? ~std::uint64_t{0} : 0xffff'ffffu;
 }
@@ -141,13 +143,18 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration,
   return plan;
 }
 
-ConfigureResult SaManager::configure(const config::Configuration& configuration, Moment now) {
+ConfigureResult SaManager::configure(const config::Configuration& configuration, Moment now,
+                                     const std::function<bool()>& stop) {
   ConfigureResult result;
   deferred_.clear();
   file_ = configuration.file;
   const auto plan = this->plan(configuration, result.problems);
   hand_over_spis(plan, now);
-  for (const auto& [connection, wanted, added, networks_changed] : plan.work) {
+  for (std::size_t done = 0; const auto& [connection, wanted, added, networks_changed] : plan.work) {
+    if (stop && ++done % connections_between_questions == 0 && stop()) {
+      result.stopped = true;
+      return result;
+    }
     Application application;
     application.changed = networks_changed;
     apply(connection, *wanted, application, now);

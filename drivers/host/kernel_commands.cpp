@@ -137,7 +137,7 @@ Expected<void> KernelCommands::add_route(const RouteRequest& route) {
 
 Expected<void> KernelCommands::remove_route(const RouteRequest& route) {
   const Message message = route_request(RTM_DELROUTE, 0, route);
-  return run(message.get(), "cannot remove ", text_of(route), 0);
+  return run(message.get(), "cannot remove ", text_of(route), ESRCH);
 }
 
 Expected<void> KernelCommands::resolve_neighbour(int ifindex, const net::Address& address) {

@@ -28,7 +28,10 @@ class KernelCommands {
     int ifindex = 0;                  // 0: the kernel finds the interface by `via`
     std::uint32_t metric = 0;
   };
+  // A route that is there already is an error, since the kernel does not say where it leads.
   Expected<void> add_route(const RouteRequest& route);
+  // Removes only what has protocol static, as add_route makes it. A route that is not there (any more) is no
+  // error.
   Expected<void> remove_route(const RouteRequest& route);
 
   // Asks the kernel to find or confirm a neighbour by ARP or neighbour discovery (RTM_NEWNEIGH with

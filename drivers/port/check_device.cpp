@@ -9,6 +9,7 @@
 #include <set>
 
 #include "drivers/port/open_port.hpp"
+#include "drivers/port/vdev_drivers.hpp"
 
 namespace espgate::port {
 namespace {
@@ -58,7 +59,7 @@ Expected<void> check_device(const std::string& device) {
       !interface.empty() && if_nametoindex(interface.c_str()) == 0)
     return Error{fmt::format("no network interface {}", interface),
                  "`ip link` lists those of this network namespace"};
-  if (!is_pci_address(device)) return {};
+  if (!is_pci_address(device)) return check_vdev_driver(device);
   std::string address = device.substr(0, device.find(','));
   if (address.size() == 7) address = "0000:" + address;
   const fs::path folder = fs::path("/sys/bus/pci/devices") / address;

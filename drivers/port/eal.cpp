@@ -2,42 +2,30 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <rte_devargs.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
-#include <rte_log.h>
 #include <rte_malloc.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <new>
 
+#include "drivers/port/vdev_drivers.hpp"
+
 namespace espgate::port {
 namespace {
 
-std::uint64_t free_hugepage_mb() {
+std::uint64_t hugepage_mb(Hugepages which) {
   std::uint64_t total_mb = 0;
   for (const auto& [folder, page_mb] :
        {std::pair{"hugepages-2048kB", 2u}, std::pair{"hugepages-1048576kB", 1024u}}) {
-    std::ifstream file(fmt::format("/sys/kernel/mm/hugepages/{}/free_hugepages", folder));
+    std::ifstream file(fmt::format("/sys/kernel/mm/hugepages/{}/{}", folder,
+                                   which == Hugepages::free ? "free_hugepages" : "nr_hugepages"));
     std::uint64_t pages = 0;
     if (file >> pages) total_mb += pages * page_mb;
   }
   return total_mb;
-}
-
-// The first of `vdevs` that no driver of DPDK's takes, by its name without arguments; "" if there is none.
-std::string device_without_driver(const std::vector<std::string>& vdevs) {
-  rte_log_set_level_pattern("lib.*", RTE_LOG_EMERG);  // DPDK has said so already
-  for (const auto& vdev : vdevs) {
-    rte_devargs parsed{};
-    const bool known = rte_devargs_parse(&parsed, vdev.c_str()) == 0;
-    std::free(parsed.data);
-    if (!known) return vdev.substr(0, vdev.find(','));
-  }
-  return {};
 }
 
 class DpdkMemory : public std::pmr::memory_resource {
@@ -52,21 +40,11 @@ class DpdkMemory : public std::pmr::memory_resource {
 
 }  // namespace
 
-Expected<void> check_cpus(unsigned control_cpu, const std::vector<unsigned>& worker_cpus) {
-  const auto online = static_cast<unsigned>(sysconf(_SC_NPROCESSORS_ONLN));
-  auto cpus = worker_cpus;
-  cpus.push_back(control_cpu);
-  for (const unsigned cpu : cpus)
-    if (cpu >= online)
-      return Error{fmt::format("CPU {} does not exist; this machine has CPUs 0 to {}", cpu, online - 1),
-                   "change control-cpu or worker-cpus; a CPU may be named more than once"};
-  return {};
-}
-
-Expected<void> check_hugepages(std::uint32_t memory_mb) {
-  const auto available_mb = free_hugepage_mb();
+Expected<void> check_hugepages(std::uint32_t memory_mb, Hugepages which) {
+  const auto available_mb = hugepage_mb(which);
   if (available_mb >= memory_mb) return {};
-  return Error{fmt::format("{} MB of huge pages are needed, {} MB are free", memory_mb, available_mb),
+  return Error{fmt::format("{} MB of huge pages are needed, {} MB are {}", memory_mb, available_mb,
+                           which == Hugepages::free ? "free" : "reserved"),
                fmt::format("reserve them with `sysctl vm.nr_hugepages={}`, lower the limits, or set "
                            "hugepages = false to try espgate out",
                            memory_mb / 2 + 1)};
@@ -79,6 +57,8 @@ Expected<void> start_eal(const EalOptions& options) {
   if (auto checked = check_cpus(options.control_cpu, options.worker_cpus); !checked) return checked;
   if (options.hugepages)
     if (auto checked = check_hugepages(options.memory_mb); !checked) return checked;
+  for (const auto& vdev : options.vdevs)
+    if (auto checked = check_vdev_driver(vdev); !checked) return checked;
 
   std::string lcores = fmt::format("0@{}", options.control_cpu);
   for (std::size_t worker = 0; worker < options.worker_cpus.size(); ++worker)
@@ -101,10 +81,6 @@ Expected<void> start_eal(const EalOptions& options) {
     const auto reason = rte_errno;
     std::error_code ignored;
     std::filesystem::remove(rte_eal_get_runtime_dir(), ignored);
-    if (const auto unknown = device_without_driver(options.vdevs); !unknown.empty())
-      return Error{fmt::format("DPDK has no driver for the device {}", unknown),
-                   "name a PCI address such as \"0000:3b:00.0\", or a virtual device such as "
-                   "\"net_af_packet0,iface=eth1\""};
     return Error{
         fmt::format("DPDK did not start: {}", rte_strerror(reason)),
         fmt::format("its messages above say more; it was started as `{}`", fmt::join(arguments, " "))};

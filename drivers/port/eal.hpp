@@ -20,12 +20,14 @@ struct EalOptions {
   std::vector<std::string> vdevs;
 };
 
-// The CPUs exist. Errors name the first that does not.
+// The CPUs exist, and this process may use them. The error names all that are not so.
 Expected<void> check_cpus(unsigned control_cpu, const std::vector<unsigned>& worker_cpus);
-// As many megabytes of huge pages are free.
-Expected<void> check_hugepages(std::uint32_t memory_mb);
+// As many megabytes of huge pages are free; or, while an espgated that is to be replaced holds some, reserved
+// at all.
+enum class Hugepages : std::uint8_t { free, reserved };
+Expected<void> check_hugepages(std::uint32_t memory_mb, Hugepages which = Hugepages::free);
 
-// Errors: not root, no such CPU, too few huge pages, EAL's own. Call once.
+// Errors: not root, no such CPU, too few huge pages, no driver for a virtual device, EAL's own. Call once.
 Expected<void> start_eal(const EalOptions& options);
 void stop_eal();
 

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstring>
+#include <utility>
 
 namespace espgate::port {
 namespace {
@@ -128,7 +129,8 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
   std::memcpy(port_.mac.data(), mac.addr_bytes, port_.mac.size());
   // ND and multicast for the kernel's twin; a device that cannot filter hands everything up anyway.
   (void)rte_eth_allmulticast_enable(port_.ethdev);
-  refresh_link();
+  read_link();
+  told_.up = link_.up;  // a device that is gone already is told by the first refresh
   return {};
 }
 
@@ -144,20 +146,24 @@ bool OpenPort::device_exists() const {
   return rte_eth_dev_is_removed(port_.ethdev) == 0;
 }
 
-bool OpenPort::refresh_link() {
-  const bool was_present = port_.present.load(std::memory_order_relaxed);
-  if (was_present && !device_exists()) port_.present.store(false, std::memory_order_relaxed);
-  const bool is_present = port_.present.load(std::memory_order_relaxed);
-
+void OpenPort::read_link() {
+  if (port_.present.load(std::memory_order_relaxed) && !device_exists())
+    port_.present.store(false, std::memory_order_relaxed);
   rte_eth_link link{};
-  const bool was_up = link_.up;
-  link_.up = is_present && rte_eth_link_get_nowait(port_.ethdev, &link) == 0 && link.link_status != 0 &&
+  link_.up = port_.present.load(std::memory_order_relaxed) &&
+             rte_eth_link_get_nowait(port_.ethdev, &link) == 0 && link.link_status != 0 &&
              (interface_.empty() || interface_runs(interface_));
   link_.speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
   link_.full_duplex = link.link_duplex != 0;
   port_.up.store(link_.up, std::memory_order_relaxed);
-  const bool first = !std::exchange(linked_once_, true);
-  return first || was_up != link_.up || was_present != is_present;
+}
+
+bool OpenPort::refresh_link() {
+  read_link();
+  const Told now{port_.present.load(std::memory_order_relaxed), link_.up};
+  if (std::exchange(told_, now) == now) return false;
+  ++link_changes_;
+  return true;
 }
 
 OpenPort::Statistics OpenPort::statistics() const {

@@ -31,11 +31,12 @@ bool is_pci_address(const std::string& device);
 // The kernel interface behind a vdev string ("iface=eth1"), or empty.
 std::string interface_of(const std::string& device);
 
-// That the device is there and can be ours: the interface of a vdev exists; a PCI device exists and is not
-// bound to a kernel driver, but for drivers that share it (mlx5). Errors say which devices there are.
+// That the device is there and can be ours: a vdev has a driver and its interface exists; a PCI device exists
+// and is not bound to a kernel driver, but for drivers that share it (mlx5). Errors say which devices there
+// are.
 Expected<void> check_device(const std::string& device);
 
-// A closed port keeps its object, since workers may still hold it; destroy it after they stopped.
+// Workers hold the port; destroy it after they stopped.
 class OpenPort {
  public:
   // Configures and starts the device; frames come from `buffers`. Main thread, after start_eal.
@@ -54,22 +55,33 @@ class OpenPort {
     std::uint64_t rx_packets = 0, rx_bytes = 0, tx_packets = 0, tx_bytes = 0;
     std::uint64_t rx_missed = 0, rx_errors = 0, tx_errors = 0, rx_no_buffer = 0;
   };
-  // Asks the device. Marks the port up or down, and absent once it is gone for good; says whether that
-  // changed since the last call. Main thread, about once a second.
+  // Asks the device. Marks the port up or down, and absent once it is gone for good; says whether either is
+  // other than the last call told, or than open() found. Whoever noticed first, here or DPDK's interrupt
+  // thread: a device that is gone is told once. Main thread, about once a second.
   bool refresh_link();
   const Link& link() const { return link_; }
+  // How often the link changed since open(), the device's going included.
+  std::uint64_t link_changes() const { return link_changes_; }
   Statistics statistics() const;
 
  private:
   explicit OpenPort(const PortOptions& options);
   Expected<void> configure(const PortOptions& options, rte_mempool* buffers);
   bool device_exists() const;
+  void read_link();
+
+  struct Told {
+    bool present = true;
+    bool up = false;
+    bool operator==(const Told&) const = default;
+  };
 
   Port port_;
   Link link_;
+  Told told_;
+  std::uint64_t link_changes_ = 0;
   std::string interface_;  // of the kernel, behind net_af_packet and net_af_xdp; empty otherwise
   bool started_ = false;
-  bool linked_once_ = false;
 };
 
 }  // namespace espgate::port

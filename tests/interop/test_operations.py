@@ -12,6 +12,7 @@ from lib import cleanup, configuration, drop_case, packets
 from lib.drop_case import PLAIN4, host
 from lib.gateway import program
 from lib.testbed import INSIDE, OUTSIDE, Testbed
+from lib.wire import Wire
 
 
 class Reload(drop_case.EspDropCase):
@@ -70,6 +71,28 @@ class Reload(drop_case.EspDropCase):
         self.rewrite()
         self.assertEqual(self.changes(self.gateway.ask("reload"))["routes"]["removed"], 1)
         self.testbed.until(lambda: "10.55.0.0/16" not in str(self.gateway.ask("show", "routes")))
+
+    def test_a_route_that_was_removed_or_added_by_hand_is_as_wanted(self):
+        self.rewrite(routes=[{"to": "10.55.0.0/16", "via": INSIDE.host[4]}])
+        self.gateway.ask("reload")
+        self.testbed.namespace.ip("route", "del", "10.55.0.0/16")
+        self.rewrite()
+        self.assertEqual(self.changes(self.gateway.ask("reload"))["routes"]["removed"], 1)
+        self.testbed.namespace.ip("route", "add", "10.56.0.0/16", "via", INSIDE.host[4])
+        self.rewrite(routes=[{"to": "10.56.0.0/16", "via": INSIDE.host[4]}])
+        self.assertEqual(self.changes(self.gateway.ask("reload"))["routes"]["added"], 1)
+        self.testbed.namespace.ip("route", "del", "10.56.0.0/16")
+
+    def test_a_route_that_fails_keeps_nothing_else_back(self):
+        self.rewrite(routes=[{"to": "10.57.0.0/16", "via": "172.31.255.1"}], policies=[
+            {"to": "192.0.2.0/24", "action": "bypass"}])
+        code, _, err = self.gateway.ctl("reload")
+        self.assertEqual(code, 1)
+        for word in ("10.57.0.0/16", "172.31.255.1", "everything else"):
+            self.assertIn(word, err)
+        self.testbed.send("inside", self.from_inside(OUTSIDE.host[4]))
+        self.assertIsNotNone(self.testbed.outside.expect(
+            lambda frame: (found := packets.ip_of(frame)) is not None and found.source == INSIDE.host[4]))
 
     def test_what_needs_a_restart_is_named(self):
         self.rewrite(idle_sleep_us=60, control_cpu=1)
@@ -144,6 +167,14 @@ class Watching(drop_case.EspDropCase):
         first.send_signal(signal.SIGINT)
         self.assertEqual(first.wait(10), 0)
 
+    def test_a_reason_that_no_worker_has_cannot_be_captured(self):
+        for reason in ("342", "HOST_INJECT_FULL"):
+            code, _, err = self.gateway.ctl("capture", "--drop", reason, "--count", "1", "--write",
+                                            f"{self.testbed.workdir}/none.pcap", timeout_s=5)
+            self.assertEqual(code, 1)
+            self.assertIn("cannot be captured", err)
+            self.assertIn("tcpdump", err)
+
     def test_a_reader_that_goes_away_ends_the_capture(self):
         capture = self.client("capture", "--port", "outside", "--write", "-", stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL)
@@ -215,6 +246,33 @@ class Stopping(unittest.TestCase):
         for folder, names in _machine_state().items():
             self.assertEqual({name for name in names - before[folder] if "espgate" in name}, set(), folder)
 
+    def test_clients_in_flight_are_told(self):
+        self.addCleanup(cleanup.now)
+        testbed = Testbed(drop_case.EspDropCase.settings())
+        testbed.start()
+        commands = {"capture": ["capture", "--port", "outside", "--write", f"{testbed.workdir}/cut.pcap"],
+                    "follow": ["--json", "trace", "show", "--follow"]}
+        clients = {}
+        for name, words in commands.items():
+            clients[name] = testbed.namespace.popen(program("espgatectl"), "--socket", testbed.gateway.socket, *words,
+                                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            self.addCleanup(lambda client=clients[name]: client.poll() is None and client.kill())
+        frame = packets.echo(OUTSIDE.host[4], OUTSIDE.gateway[4], 1, 1)
+        testbed.until(lambda: testbed.send("outside", frame) or os.path.exists(f"{testbed.workdir}/cut.pcap"))
+        testbed.until(lambda: os.path.getsize(f"{testbed.workdir}/cut.pcap") > 24)
+        testbed.gateway.ask("trace", "add", "1")
+        testbed.send("outside", frame)
+        said = clients["follow"].stdout.readline()  # it is connected
+        begun = time.monotonic()
+        testbed.gateway.stop()
+        self.assertLess(time.monotonic() - begun, 5)
+        for name, client in clients.items():
+            out, err = client.communicate(timeout=5)
+            self.assertEqual(client.returncode, 1, name)
+            self.assertIn(b"espgated gave up in the middle of the answer", out + err)
+        json.loads(said + out)  # of "follow": a document all the same
+        subprocess.run(["tshark", "-n", "-r", f"{testbed.workdir}/cut.pcap"], check=True, capture_output=True)
+
     def test_sigterm(self):
         self.stops_under_load(signal.SIGTERM, 1)
 
@@ -232,3 +290,38 @@ class PulledPort(drop_case.EspDropCase):
         self.testbed.inside.drain()
         self.testbed.send("inside", packets.echo(INSIDE.host[4], INSIDE.gateway[4], 1, 1))
         self.assertIsNotNone(self.testbed.inside.expect(lambda frame: packets.ip_of(frame) is not None))
+
+
+class Twins(drop_case.EspDropCase):
+    def test_a_decrypted_packet_to_our_own_address_comes_to_the_twin_that_has_it(self):
+        twin = Wire(self.testbed.namespace, "inside")
+        self.addCleanup(twin.close)
+        for version in (4, 6):
+            address = INSIDE.gateway[version]
+            inner = self.inner(version=version, destination=address)
+            esp = self.esp(payload=inner, next_header=packets.IPV4 if version == 4 else packets.IPV6)
+            self.testbed.send("outside", self.outer(esp))
+            self.assertIsNotNone(twin.expect(
+                lambda frame, to=address: (found := packets.ip_of(frame)) is not None and found.destination == to))
+
+
+class RemovedTwin(drop_case.EspDropCase):
+    def test_a_twin_that_is_removed_is_reported_once_and_survived(self):
+        self.testbed.namespace.ip("link", "del", "inside")
+        self.testbed.until(lambda: "port inside: cannot read from inside" in self.gateway.log_text())
+        before_s = self.gateway.cpu_s()
+        time.sleep(1)
+        self.assertLess(self.gateway.cpu_s() - before_s, 0.5, "the control core must not spin")
+        self.assertEqual(self.gateway.log_text().count("cannot read from inside"), 1)
+        ports = {port["name"]: port for port in self.gateway.ask("show", "ports")["ports"]}
+        self.assertEqual({name: port["twin_gone"] for name, port in ports.items()},
+                         {"outside": False, "inside": True})
+        self.assertIn("Restart espgated", self.gateway.ctl("show", "ports")[1])
+        # What needs no address of the inside goes on: from inside into the tunnel, and the other port's twin.
+        self.testbed.outside.drain()
+        self.testbed.send("inside", self.from_inside(host(PLAIN4, 4)))
+        sent = self.testbed.outside.expect(
+            lambda frame: (found := packets.ip_of(frame)) is not None and found.destination == OUTSIDE.host[4])
+        self.assertIsNotNone(sent)
+        self.testbed.send("outside", packets.echo(OUTSIDE.host[4], OUTSIDE.gateway[4], 1, 1))
+        self.assertIsNotNone(self.testbed.outside.expect(lambda frame: packets.ip_of(frame) is not None))

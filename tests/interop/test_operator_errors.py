@@ -20,7 +20,7 @@ def settings(ports=None, **changes):
     """A good file, whose ports exist everywhere, and what is to be wrong with it."""
     quiet = [{"name": "outside", "device": "net_null0", "ipsec": True, "addresses": OUTSIDE.addresses()},
              {"name": "inside", "device": "net_null1", "addresses": INSIDE.addresses()}]
-    complete = configuration.gateway(quiet if ports is None else ports,
+    complete = configuration.gateway(quiet if ports is None else ports, hugepages=False,
                                      connections=[_connection("a", 0x1001, 0x2001)])
     complete.update(changes)
     return complete
@@ -53,6 +53,13 @@ FILE_ERRORS = [
      ["espgate.conf:", "rot13", "aes128-gcm16"]),
     ("not_an_address", settings(routes=[{"to": "10.9.0.0/16", "via": "10.1.0.254.7"}]),
      ["espgate.conf:", "10.1.0.254.7"]),
+    ("local_port", settings(connections=[_connection("a", 0x1001, 0x2001, encapsulation="udp", local_port=4501)]),
+     ["espgate.conf:", "4501", "port 4500 only"]),
+    ("cpus_that_do_not_exist", settings(worker_cpus=[1, 1000, 1001]), ["worker-cpus", "1000-1001"]),
+    ("not_enough_hugepages", settings(hugepages=True, memory_mb=1_000_000),
+     ["1000000 MB", "huge pages", "vm.nr_hugepages=500001"]),
+    ("misspelt_driver", settings(ports=[port("outside", "lo", OUTSIDE, ipsec=True) | {"device": "net_nul0"}]),
+     ["espgate.conf:", "net_nul0", "net_null,"]),
     ("not_libconfig", "ports = ( { name = ;\n", ["espgate.conf:1"]),
 ]
 
@@ -90,6 +97,24 @@ class FileErrors(unittest.TestCase):
     def test_check_reports_every_error_at_once(self):
         bad = settings(idle_sleep_us=-1, worker_cpu=[1], routes=[{"to": "nowhere", "via": "10.1.0.254"}])
         self.expect(["idle-sleep-us", "worker-cpu", "nowhere"], program("espgated"), "--check", self.write(bad))
+
+    def test_cpus_that_others_have(self):
+        """What taskset or a container leaves to the process counts."""
+        self.expect(["may use CPU 0", "not CPU 1", "taskset"], "taskset", "-c", "0", program("espgated"), "--check",
+                    self.write(settings(worker_cpus=[1])))
+
+    def test_inside_mtu_is_warned_of(self):
+        _, _, err = run(program("espgated"), "--check", self.write(settings()))
+        self.assertIn("ports[1].mtu", err)
+        self.assertIn("mtu = 1446", err)
+
+    def test_out_of_memory_is_one_line(self):
+        """What no part deals with ends in one line and code 1, not in a core."""
+        path = self.write("# " + "x" * 40_000_000 + "\n" + configuration.text(settings()))
+        for option in ("--check", "--config"):
+            code, out, err = run("prlimit", "--data=30000000", program("espgated"), option, path, check=False)
+            self.assertEqual(code, 1, out + err)
+            self.assertIn("out of memory", err)
 
     def test_no_such_file(self):
         self.expect(["/nonexistent/espgate.conf"], program("espgated"), "--check", "/nonexistent/espgate.conf")
@@ -134,7 +159,7 @@ class StartErrors(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.testbed = Testbed(settings(standard_ports()))
+        cls.testbed = Testbed(settings(standard_ports(), hugepages=hugepages_free() >= 512))
         cls.addClassCleanup(cleanup.now)
         cls.testbed.gateway.start()
 
@@ -155,6 +180,18 @@ class StartErrors(unittest.TestCase):
 
     def ports(self, device):
         return [{"name": "second", "device": device, "ipsec": True, "addresses": OUTSIDE.addresses()}]
+
+    def test_a_file_can_be_checked_beside_the_daemon_that_holds_the_huge_pages(self):
+        gateway = self.testbed.gateway
+        reserved = int(pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages").read_text()) * 2
+        if not gateway.settings["hugepages"] or hugepages_free() * 2 >= reserved:
+            self.skipTest("the daemon holds no huge pages here")
+        path = pathlib.Path(gateway.workdir) / "other.conf"
+        for socket_path, code in ((gateway.socket, 0), (f"{gateway.workdir}/other.sock", 1)):
+            path.write_text(configuration.text(dict(gateway.settings, socket=str(socket_path), memory_mb=reserved)))
+            path.chmod(0o600)
+            done, out, err = self.testbed.namespace.exec(program("espgated"), "--check", path, check=False)
+            self.assertEqual(done, code, out + err)
 
     def test_second_instance(self):
         # The same file again: the first one keeps the socket and goes on working.

@@ -1,11 +1,14 @@
 """Start-up with many SAs: time from the start to forwarding, and that large files load."""
 
 import os
+import signal
+import time
 import unittest
 
 from lib import cleanup, configuration, packets
 from lib.encapsulation import wrap
 from lib.esp import GcmSa, keymat
+from lib.gateway import program
 from lib.testbed import INSIDE, OUTSIDE, Testbed, standard_ports
 
 LIMIT_S_10K = 3.0
@@ -65,3 +68,33 @@ class StartUp(unittest.TestCase):
             self.forwards(testbed, number)
         print(f"\n100,000 SAs: ready after {started_in_s:.2f} s")
         testbed.gateway.stop()
+
+
+class StoppedStart(unittest.TestCase):
+    """A signal in the middle of a start with many SAs: nothing is left, and soon."""
+
+    def stops(self, with_signal, after_s, *, said):
+        testbed = Testbed(settings(100_000))
+        self.addCleanup(cleanup.now)
+        gateway = testbed.gateway
+        with open(gateway.log, "ab") as log:
+            process = testbed.namespace.popen(program("espgated"), "--config", gateway.file, stdout=log, stderr=log)
+        self.addCleanup(lambda: process.poll() is None and process.kill())
+        testbed.until(gateway.socket.exists, 30)  # from here on it has something to clean up
+        time.sleep(after_s)
+        begun = time.monotonic()
+        process.send_signal(with_signal)
+        self.assertEqual(process.wait(20), 0, gateway.log_text())
+        took_s = time.monotonic() - begun
+        self.assertLess(took_s, 10 if os.getloadavg()[0] > os.cpu_count() else 2)
+        self.assertIn(said, gateway.log_text())
+        self.assertNotIn("ready:", gateway.log_text())
+        self.assertFalse(gateway.socket.exists())
+        _, links, _ = testbed.namespace.ip("-o", "link")
+        self.assertEqual([line for line in links.splitlines() if "veth" not in line and ": lo:" not in line], [])
+
+    def test_sigterm_at_once(self):
+        self.stops(signal.SIGTERM, 0, said="stopping: Terminated")
+
+    def test_ctrl_c_while_sas_are_set_up(self):
+        self.stops(signal.SIGINT, 0.5, said="stopping: Interrupt")

@@ -83,7 +83,8 @@ json ports() {
   json inside = outside;
   inside.update(
       {{"name", "inside"}, {"device", "net_af_packet0,iface=veth-in"}, {"driver", "net_af_packet"}});
-  inside.update({{"link", "down"}, {"speed_mbps", nullptr}, {"ipsec", false}, {"twin", nullptr}});
+  inside.update({{"link", "down"}, {"speed_mbps", nullptr}, {"ipsec", false}});
+  inside.update({{"twin", "inside"}, {"twin_gone", true}, {"link_changes", 3}});
   inside["addresses"] = {"10.1.0.1/24", "2001:db8:1::1/64"};
   inside["offloads"] = json::array();
   return {{"ports", {outside, inside}}};

@@ -334,3 +334,21 @@ TEST_CASE("what changes something is logged with who asked, what looks is not") 
     CHECK(log == std::vector<std::string>{who + R"(sa delete {"spi":4097})"});
   });
 }
+
+TEST_CASE("a command that answers may answer later, and the client's next request waits for it") {
+  auto handlers = test::canned_handlers();
+  StreamPtr later;
+  handlers.answer(CommandId::reload, nullptr);
+  handlers.stream(CommandId::reload, [&](const Request&, StreamPtr stream) -> Expected<void> {
+    later = std::move(stream);
+    return {};
+  });
+  RunningServer server(std::move(handlers));
+  RawClient client(server.path());
+  CHECK(client.send(request_line(command(CommandId::reload), json::object()) + show_drops));
+  CHECK(server.reaches_clients(1));
+  for (bool asked = false; !asked;) server.on_thread([&](Server&) { asked = later != nullptr; });
+  server.on_thread([&](Server&) { later->finish({{"configuration", "x"}}); });
+  CHECK(result_of(client.line())["configuration"] == "x");
+  CHECK(result_of(client.line()) == test::canned(CommandId::show_drops));
+}

@@ -59,6 +59,7 @@ TEST_CASE("an empty limits group has the defaults too") {
   CHECK(limits.punt_spi_pps == blank.punt_spi_pps);
   CHECK(limits.tombstones == blank.tombstones);
   CHECK(limits.tombstone_s == blank.tombstone_s);
+  CHECK(limits.linger_s == blank.linger_s);
   CHECK(limits.invalid_spi_flows == blank.invalid_spi_flows);
 }
 
@@ -68,14 +69,14 @@ control-cpu = 2; worker-cpus = [ 3, 0x4, 3 ]; idle = "spin"; idle-sleep-us = 77;
 hugepages = TRUE; memory-mb = 512; crypto-engine = "openssl"; socket = "/tmp/s"; log-level = "debug";
 limits : { inbound-sas = 21; outbound-sas = 22; routes = 23; policies = 24; neighbours = 25; buffers = 2600;
   punt-ring = 270; punt-host-pps = 28; punt-ike-pps = 29; punt-spi-pps = 30; tombstones = 31;
-  tombstone-seconds = 32; invalid-spi-flows = 33; };
+  tombstone-seconds = 32; linger-seconds = 34; invalid-spi-flows = 33; };
 ports = ( { name = "out"; device = "net_af_packet0,iface=e0"; ipsec = true; mtu = 9000; vlan = 7;
             addresses = [ "192.0.2.1/24", "2001:db8::1/64" ]; } );
 routes = ( { to = "2001:db8:9::/48"; via = "2001:db8::9"; } );
 policies = ( { to = "10.1.0.0/24"; action = "bypass"; }, { to = "0.0.0.0/0"; action = "discard"; } );
 connections = (
   { name = "branch"; local = "2001:db8::1"; remote = "2001:db8::2"; encapsulation = "udp";
-    local-port = 4501; remote-port = 4502; local-networks = [ "10.1.0.0/24", "10.4.0.0/24" ];
+    local-port = 4500; remote-port = 4502; local-networks = [ "10.1.0.0/24", "10.4.0.0/24" ];
     remote-networks = [ "10.2.0.0/24" ]; suite = "aes256-gcm16"; esn = true; replay-window = 65536;
     df = "clear"; dscp = 46; ecn = false; ttl = 9; flow-label = false; follow-peer = false; nat-keepalive = 7;
     inbound = { spi = 0xfffffffe; key = "0x000102030405060708090a0b0c0d0e0f"
@@ -94,8 +95,8 @@ connections = (
   const auto& l = file.limits;
   CHECK(std::vector{l.inbound_sas, l.outbound_sas, l.routes, l.policies, l.neighbours, l.buffers, l.punt_ring,
                     l.punt_host_pps, l.punt_ike_pps, l.punt_spi_pps, l.tombstones, l.tombstone_s,
-                    l.invalid_spi_flows} ==
-        std::vector<std::uint32_t>{21, 22, 23, 24, 25, 2600, 270, 28, 29, 30, 31, 32, 33});
+                    l.invalid_spi_flows, l.linger_s} ==
+        std::vector<std::uint32_t>{21, 22, 23, 24, 25, 2600, 270, 28, 29, 30, 31, 32, 33, 34});
 
   REQUIRE(file.ports.size() == 1);
   const auto& port = file.ports[0];
@@ -122,7 +123,7 @@ connections = (
   CHECK(branch.local == *net::parse_address("2001:db8::1"));
   CHECK(branch.remote == *net::parse_address("2001:db8::2"));
   CHECK(branch.encapsulation == Encapsulation::udp);
-  CHECK(branch.local_port == 4501);
+  CHECK(branch.local_port == 4500);
   CHECK(branch.remote_port == 4502);
   CHECK(branch.local_networks ==
         std::vector{*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.4.0.0/24")});

@@ -21,7 +21,7 @@ TEST_CASE("every key says what it means, and ranges contain their defaults") {
       CHECK_THAT(std::string(key.meaning), Catch::EndsWith("."));
       CHECK_FALSE((key.required && !key.preset.empty()));
       if (key.kind == Kind::integer) {
-        CHECK(key.least < key.most);
+        CHECK(key.least <= key.most);
         if (!key.preset.empty()) {
           const auto preset = std::stoll(std::string(key.preset));
           CHECK(preset >= key.least);

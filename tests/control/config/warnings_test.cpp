@@ -77,6 +77,52 @@ TEST_CASE("settings that have no effect are warned of") {
   CHECK_THAT(warnings[0].message, Catch::Contains("192.0.2.1 has no prefix length"));
 }
 
+namespace {
+
+// Ports "outside" (ipsec) and "inside" with these MTUs, one connection whose outbound SA goes out there.
+std::vector<Problem> mtu_warnings(int outside, int inside, std::string_view outer, std::string_view more = "",
+                                  std::string_view key = "47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4") {
+  const auto text = fmt::format(
+      "ports = ( {{ name = \"outside\"; device = \"net_null0\"; ipsec = true; mtu = {}; }},\n"
+      "{{ name = \"inside\"; device = \"net_null1\";\nmtu = {}; }} );\n"
+      "connections = ( {{ name = \"branch\"; {} local-networks = [ \"10.1.0.0/24\" ]; "
+      "remote-networks = [ \"10.2.0.0/24\" ]; {} outbound = {{ spi = 4096; key = \"{}\"; }}; }} );\n",
+      outside, inside, outer, more, key);
+  auto warnings = warnings_of(text);
+  std::erase_if(warnings, [](const Problem& warning) { return !warning.path.ends_with(".mtu"); });
+  return warnings;
+}
+
+constexpr auto over_v4 = "local = \"192.0.2.1\"; remote = \"192.0.2.2\";";
+constexpr auto over_v6 = "local = \"2001:db8::1\"; remote = \"2001:db8::2\";";
+
+}  // namespace
+
+TEST_CASE("an inside MTU that ESP makes too large for the outside is warned of, with the one that fits") {
+  // 20 IPv4 + 8 ESP + 8 IV + 16 ICV leave 1448, a multiple of 4, of which the trailer takes 2.
+  const auto warnings = mtu_warnings(1500, 1500, over_v4);
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].path == "ports[1].mtu");
+  CHECK(warnings[0].line == 3);
+  CHECK_THAT(warnings[0].message,
+             Catch::Contains("1500 bytes becomes one of 1556") && Catch::Contains("\"branch\"") &&
+                 Catch::Contains("\"outside\" takes 1500") && Catch::Contains("above 1446 bytes"));
+  CHECK_THAT(warnings[0].remedy, Catch::Contains("mtu = 1446") &&
+                                     Catch::Contains("MSS 1406 for IPv4, 1386") &&
+                                     Catch::Contains("\"outside\" to 1556"));
+  CHECK(mtu_warnings(1500, 1446, over_v4).empty());
+  CHECK(mtu_warnings(1500, 1447, over_v4).size() == 1);
+  CHECK(mtu_warnings(1556, 1500, over_v4).empty());
+  CHECK(mtu_warnings(1555, 1500, over_v4).size() == 1);
+}
+
+TEST_CASE("the outer family and UDP encapsulation count for what fits") {
+  CHECK(mtu_warnings(1500, 1426, over_v6).empty());
+  CHECK(mtu_warnings(1500, 1427, over_v6).size() == 1);
+  CHECK(mtu_warnings(1500, 1438, over_v4, "encapsulation = \"udp\";").empty());
+  CHECK(mtu_warnings(1500, 1439, over_v4, "encapsulation = \"udp\";").size() == 1);
+}
+
 TEST_CASE("a placeholder for a key is warned of") {
   const auto warnings = warnings_of(
       fmt::format("{}connections = (\n{} );\n", test::minimal,

@@ -166,6 +166,19 @@ TEST_CASE("Our own addresses are the kernel's, also while their interface is dow
   CHECK(network.kind("10.0.0.1") == HopKind::local);
 }
 
+TEST_CASE("A packet to one of our addresses goes to the twin that has it, else to the first port's") {
+  Network network;
+  network.add_local("10.0.0.1", outside);
+  network.add_local("10.1.0.1", inside);
+  network.add_local("192.0.2.1", lo);
+  network.add_typed("10.1.0.255", RouteType::broadcast, RouteTable::local, inside);
+  CHECK(network.choose("10.0.0.1")->hop.port == 0);
+  CHECK(network.choose("10.1.0.1")->hop.port == 1);
+  CHECK(network.choose("10.1.0.255")->hop.port == 1);
+  CHECK(network.choose("192.0.2.1")->hop.port == 0);
+  CHECK(network.choose("224.0.0.0/24")->hop.port == 0);
+}
+
 TEST_CASE("A local network leaves nothing inside it to the main table") {
   Network network;
   network.add("10.5.5.0/24", outside, "10.0.0.2");

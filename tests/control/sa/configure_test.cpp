@@ -362,3 +362,17 @@ TEST_CASE("fingerprints differ in every parameter") {
     CHECK_FALSE(fingerprint(changed) == fingerprint(base));
   }
 }
+
+TEST_CASE("a configuration with very many connections can be broken off") {
+  Surroundings many({3'000, 3'000, 1});
+  for (unsigned i = 1; i <= 2'000; ++i) many.configuration.connections.push_back(connection(i));
+  int questions = 0;
+  const auto result = many.manager.configure(many.configuration, many.now, [&] { return ++questions == 2; });
+  CHECK(result.stopped);
+  CHECK(questions == 2);
+  CHECK(result.added > 100);
+  CHECK(result.added < 1'000);
+  CHECK(many.count(Direction::inbound, "active") == result.added);
+  CHECK_FALSE(many.configure().stopped);
+  CHECK(many.count(Direction::inbound, "active") == 2'000);
+}

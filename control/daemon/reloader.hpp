@@ -1,0 +1,32 @@
+// The command `reload` and SIGHUP: the file is read beside the event loop, its differences are put into
+// force on it.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "control/daemon/background_load.hpp"
+#include "control/daemon/reload.hpp"
+
+namespace espgate::daemon {
+
+class Reloader {
+ public:
+  using Done = std::function<void(Expected<nlohmann::json>)>;
+
+  // `catch_up` brings parts.view up to date. Everything outlives the reloader.
+  Reloader(EventLoop& loop, Reloadable parts, std::function<void()> catch_up);
+
+  // Reads parts.current.file and logs what came of it; then calls `done`. With an error in the file nothing
+  // changes. Error: a reload is under way.
+  Expected<void> start(Done done);
+
+ private:
+  Expected<nlohmann::json> finish(config::LoadResult loaded);
+
+  Reloadable parts_;
+  std::function<void()> catch_up_;
+  BackgroundLoad load_;
+};
+
+}  // namespace espgate::daemon

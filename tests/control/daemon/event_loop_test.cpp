@@ -1,0 +1,188 @@
+#include "control/daemon/event_loop.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+namespace espgate::test {
+namespace {
+
+using namespace std::chrono_literals;
+using daemon::EventLoop;
+
+// An eventfd, readable from the start if so wanted.
+class Event {
+ public:
+  explicit Event(bool ready) : fd_(eventfd(ready ? 1 : 0, EFD_NONBLOCK | EFD_CLOEXEC)) { REQUIRE(fd_ >= 0); }
+  ~Event() { close(fd_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  int fd() const { return fd_; }
+  void set() { eventfd_write(fd_, 1); }
+  void clear() {
+    eventfd_t value = 0;
+    eventfd_read(fd_, &value);
+  }
+
+ private:
+  int fd_;
+};
+
+void run_for(EventLoop& loop, EventLoop::Clock::duration time) {
+  const auto end = EventLoop::Clock::now() + time;
+  loop.poll([&loop, end] {
+    if (EventLoop::Clock::now() >= end) loop.stop();
+    return 0u;
+  });
+  loop.run();
+}
+
+TEST_CASE("Timers due together run in the order in which they were added") {
+  EventLoop loop;
+  std::vector<int> order;
+  loop.every(20ms, [&] { order.push_back(1); });
+  loop.every(10ms, [&] { order.push_back(2); });
+  loop.every(20ms, [&] {
+    order.push_back(3);
+    loop.stop();
+  });
+  std::this_thread::sleep_for(25ms);
+  loop.run();
+  CHECK(order == std::vector{1, 2, 3});
+}
+
+TEST_CASE("A timer that was held up runs once, not once for each period it missed") {
+  EventLoop loop;
+  int runs = 0;
+  loop.every(5ms, [&] {
+    if (++runs == 1) std::this_thread::sleep_for(60ms);
+    if (runs == 2) loop.stop();
+  });
+  const auto begun = EventLoop::Clock::now();
+  loop.run();
+  CHECK(runs == 2);
+  CHECK(EventLoop::Clock::now() - begun >= 65ms);
+}
+
+TEST_CASE("A callback adds timers, pollers and descriptors, many at once") {
+  EventLoop loop;
+  std::vector<std::unique_ptr<Event>> events;
+  int timers = 0, pollers = 0, readable = 0;
+  bool added = false;
+  loop.every(1ms, [&] {
+    if (std::exchange(added, true)) return;
+    for (int i = 0; i < 100; ++i) {
+      loop.every(1ms, [&] { ++timers; });
+      loop.poll([&] {
+        ++pollers;
+        return 0u;
+      });
+      events.push_back(std::make_unique<Event>(true));
+      loop.watch(events.back()->fd(), [&, event = events.back().get()] {
+        ++readable;
+        event->clear();
+      });
+    }
+  });
+  run_for(loop, 50ms);
+  CHECK(timers >= 100);
+  CHECK(pollers >= 100);
+  CHECK(readable == 100);
+}
+
+TEST_CASE("A callback unwatches its own descriptor and is not called again") {
+  EventLoop loop;
+  Event event(true);
+  int calls = 0;
+  const std::vector<int> kept(1'000, 7);  // freed with the callback: a use after that would show
+  loop.watch(event.fd(), [&, kept] {
+    ++calls;
+    loop.unwatch(event.fd());
+    CHECK(kept.size() == 1'000);
+    CHECK(kept.back() == 7);
+  });
+  run_for(loop, 10ms);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("A descriptor that an earlier callback unwatched is not called in the same round") {
+  EventLoop loop;
+  Event a(true), b(true);
+  int calls = 0;
+  loop.watch(a.fd(), [&] {
+    ++calls;
+    loop.unwatch(b.fd());
+    a.clear();
+  });
+  loop.watch(b.fd(), [&] {
+    ++calls;
+    loop.unwatch(a.fd());
+    b.clear();
+  });
+  run_for(loop, 10ms);
+  CHECK(calls == 1);
+}
+
+TEST_CASE("A descriptor with the number of one that was ready and is closed is not taken for it") {
+  EventLoop loop;
+  Event a(true), b(true);
+  const Event never(false);
+  int mistaken = 0, calls = 0;
+  // Whichever comes first puts one that is not ready in the place of the other.
+  const auto replace = [&](Event& other) {
+    return [&] {
+      if (++calls > 1) return;
+      loop.unwatch(other.fd());
+      REQUIRE(dup2(never.fd(), other.fd()) == other.fd());
+      loop.watch(other.fd(), [&] { ++mistaken; });
+    };
+  };
+  loop.watch(a.fd(), replace(b));
+  loop.watch(b.fd(), replace(a));
+  run_for(loop, 10ms);
+  CHECK(calls >= 1);
+  CHECK(mistaken == 0);
+}
+
+TEST_CASE("What a callback throws comes out of run, and the loop goes on when it is run again") {
+  EventLoop loop;
+  Event event(true);
+  int timers = 0;
+  loop.watch(event.fd(), [&] {
+    event.clear();
+    throw std::runtime_error("thrown by a callback");
+  });
+  loop.every(1ms, [&] { ++timers; });
+  CHECK_THROWS_WITH(run_for(loop, 10s), "thrown by a callback");
+  event.set();
+  CHECK_THROWS_WITH(loop.run(), "thrown by a callback");
+  loop.unwatch(event.fd());
+  run_for(loop, 20ms);
+  CHECK(timers > 0);
+}
+
+TEST_CASE("A loop that was stopped before it ran does not run") {
+  EventLoop loop;
+  int polls = 0;
+  loop.poll([&] { return static_cast<unsigned>(++polls); });
+  loop.stop();
+  loop.run();
+  CHECK(polls == 0);
+}
+
+TEST_CASE("Without work the loop sleeps") {
+  EventLoop loop;
+  timespec before{}, after{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &before);
+  run_for(loop, 200ms);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &after);
+  const auto used_ms = (after.tv_sec - before.tv_sec) * 1'000 + (after.tv_nsec - before.tv_nsec) / 1'000'000;
+  CHECK(used_ms < 100);
+}
+
+}  // namespace
+}  // namespace espgate::test

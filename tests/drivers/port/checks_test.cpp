@@ -1,0 +1,107 @@
+// What is told of CPUs and devices without DPDK having been started.
+#include <sched.h>
+
+#include <catch2/catch.hpp>
+
+#include "drivers/port/eal.hpp"
+#include "drivers/port/open_port.hpp"
+#include "drivers/port/vdev_drivers.hpp"
+
+namespace espgate::test {
+namespace {
+
+using Catch::Contains;
+
+// Leaves this thread one CPU, and the rest again at the end.
+class OneCpu {
+ public:
+  explicit OneCpu(unsigned cpu) {
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
+  }
+  ~OneCpu() { sched_setaffinity(0, sizeof before_, &before_); }
+
+ private:
+  cpu_set_t before_;
+};
+
+unsigned allowed_cpu() {
+  return static_cast<unsigned>(sched_getcpu());
+}
+
+TEST_CASE("CPUs that exist and are ours are accepted, more than once too") {
+  const auto cpu = allowed_cpu();
+  CHECK(port::check_cpus(cpu, {cpu, cpu}));
+}
+
+TEST_CASE("All CPUs that do not exist are named") {
+  const auto checked = port::check_cpus(allowed_cpu(), {1021, 1020, 900});
+  REQUIRE(!checked);
+  CHECK_THAT(checked.error().what, Contains("no CPUs 900,1020-1021") && Contains("online"));
+  CHECK_THAT(checked.error().remedy, Contains("worker-cpus"));
+}
+
+TEST_CASE("A CPU that the process may not use is named, with what it may") {
+  cpu_set_t all;
+  sched_getaffinity(0, sizeof all, &all);
+  if (CPU_COUNT(&all) < 2) return;
+  unsigned other = 0;
+  const auto cpu = allowed_cpu();
+  while (other == cpu || !CPU_ISSET(other, &all)) ++other;
+  const OneCpu one(cpu);
+  CHECK(port::check_cpus(cpu, {cpu}));
+  const auto checked = port::check_cpus(cpu, {cpu, other});
+  REQUIRE(!checked);
+  CHECK_THAT(checked.error().what, Contains("may use CPU " + std::to_string(cpu) + ",") &&
+                                       Contains("not CPU " + std::to_string(other)));
+  CHECK_THAT(checked.error().remedy, Contains("taskset"));
+}
+
+TEST_CASE("Virtual devices are known by their driver, a misspelt one is answered with what there is") {
+  CHECK(port::check_vdev_driver("net_null0"));
+  CHECK(port::check_vdev_driver("net_af_packet7,iface=lo"));
+  const auto checked = port::check_vdev_driver("net_af_pakcet0,iface=lo");
+  REQUIRE(!checked);
+  CHECK_THAT(checked.error().what, Contains("no driver") && Contains("net_af_pakcet0") && !Contains("iface"));
+  CHECK_THAT(checked.error().remedy,
+             Contains("net_af_packet,") && Contains("net_ring") && Contains("net_tap"));
+  CHECK_THAT(checked.error().remedy, !Contains("librte") && !Contains("net_ice"));
+}
+
+TEST_CASE("A device that cannot be ours is told with what to do") {
+  const auto no_driver = port::check_device("net_nosuch0");
+  REQUIRE(!no_driver);
+  CHECK_THAT(no_driver.error().what, Contains("net_nosuch0"));
+  const auto no_interface = port::check_device("net_af_packet0,iface=nosuch0");
+  REQUIRE(!no_interface);
+  CHECK_THAT(no_interface.error().what, Contains("no network interface nosuch0"));
+  const auto no_device = port::check_device("ff:1f.7");
+  REQUIRE(!no_device);
+  CHECK_THAT(no_device.error().what, Contains("no PCI device 0000:ff:1f.7"));
+  CHECK(!no_device.error().remedy.empty());
+  CHECK(port::check_device("net_af_packet0,iface=lo"));
+}
+
+TEST_CASE("Huge pages that nobody has are an error with the number to reserve") {
+  const auto checked = port::check_hugepages(1u << 30);
+  REQUIRE(!checked);
+  CHECK_THAT(checked.error().what, Contains("1073741824 MB") && Contains("are free"));
+  CHECK_THAT(checked.error().remedy, Contains("vm.nr_hugepages=536870913"));
+  CHECK(port::check_hugepages(0));
+  const auto reserved = port::check_hugepages(1u << 30, port::Hugepages::reserved);
+  REQUIRE(!reserved);
+  CHECK_THAT(reserved.error().what, Contains("are reserved"));
+}
+
+TEST_CASE("A vdev string gets the queue pairs that the workers need, where the driver takes them") {
+  CHECK(port::vdev_for("net_af_packet0,iface=a", 1) == "net_af_packet0,iface=a");
+  CHECK(port::vdev_for("net_af_packet0,iface=a", 3) == "net_af_packet0,iface=a,qpairs=3");
+  CHECK(port::vdev_for("net_af_packet0,iface=a,qpairs=2", 3) == "net_af_packet0,iface=a,qpairs=2");
+  CHECK(port::vdev_for("net_null0", 3) == "net_null0");
+}
+
+}  // namespace
+}  // namespace espgate::test
