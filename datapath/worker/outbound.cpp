@@ -3,7 +3,8 @@
 //   2. the inner TTL is decremented where the packet is forwarded (RFC 4301 5.1.2)
 //   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6)
 //   4. outer headers from the SA's template; DSCP and ECN copied (RFC 6040 normal mode)
-//   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1)
+//   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1); for CBC the
+//      engine makes an unpredictable one of it (RFC 3602 3)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
@@ -11,6 +12,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/sa/esp_operation.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
@@ -47,6 +49,12 @@ bool within_selectors(const sa::OutboundSa& sa, net::Family family, const std::u
   for (unsigned i = 0; i < sa.selector_count; ++i)
     if (sa::matches(sa.selectors[i], family, destination, source)) return true;
   return sa.selector_count == 0;
+}
+
+void write_iv(std::uint8_t* iv, unsigned iv_bytes, std::uint64_t value) {
+  if (iv_bytes < 8) return;  // the null cipher's, which has none
+  for (; iv_bytes > 8; --iv_bytes) *iv++ = 0;
+  net::store_be64({iv, 8}, 0, value);
 }
 
 struct Claim {
@@ -166,26 +174,10 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
   complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), traffic_class);
   auto* esp = outer + sa.headers_bytes - net::esp_header_bytes;
-  auto* iv = esp + net::esp_header_bytes;
   net::store_be32({esp, net::esp_header_bytes}, 4, static_cast<std::uint32_t>(sequence));
-  net::store_be64({iv, 8}, 0, sa.iv_base + sequence);
-
-  auto& operation = burst_.operations[crypto_rows_.count];
-  operation.key = sa.key;
-  operation.text = iv + suite.iv_bytes;
-  operation.text_bytes = inner_bytes + pad_bytes + trailer_bytes;
-  operation.icv = operation.text + operation.text_bytes;
-  operation.suite = sa.suite;
-  std::memcpy(operation.nonce, sa.salt, 4);
-  std::memcpy(operation.nonce + 4, iv, 8);
-  std::memcpy(operation.aad, esp, 4);
-  if (sa.extended_sequence) {
-    net::store_be64(operation.aad, 4, sequence);
-    operation.aad_bytes = 12;
-  } else {
-    net::store_be32(operation.aad, 4, static_cast<std::uint32_t>(sequence));
-    operation.aad_bytes = 8;
-  }
+  write_iv(esp + net::esp_header_bytes, suite.iv_bytes, sa.iv_base + sequence);
+  sa::describe_esp(burst_.operations[crypto_rows_.count], sa, esp, inner_bytes + pad_bytes + trailer_bytes,
+                   sequence);
   burst_.l3[row] = outer;
   burst_.inner_bytes[row] = static_cast<std::uint16_t>(inner_bytes);
   burst_.sequence[row] = sequence;

@@ -34,6 +34,7 @@ struct SaOptions {
   std::string engine = "ipsec-mb";
   std::string remote_network4 = "10.2.0.0/16";
   std::string remote_network6 = "2001:db8:2::/48";
+  std::uint32_t inbound_spi = 0x1001;
 };
 
 class Rig {
