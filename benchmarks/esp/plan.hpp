@@ -10,7 +10,7 @@
 
 namespace espgate::bench {
 
-inline constexpr auto suite_id = crypto::SuiteId::aes_gcm_16_128;
+inline constexpr auto main_suite = crypto::SuiteId::aes_gcm_16_128;
 inline constexpr std::size_t burst_packets = 64;
 inline constexpr std::uint32_t window_packets = 1024;
 
@@ -36,6 +36,7 @@ struct Load {
 struct Scene {
   Direction direction;
   std::uint32_t sas;
+  crypto::SuiteId suite;
   std::vector<Load> loads;
 };
 
@@ -45,6 +46,7 @@ struct Selection {
   std::vector<unsigned> inner_bytes;
   std::vector<std::uint32_t> sas;
   std::vector<Kind> kinds;
+  std::vector<crypto::SuiteId> suites;  // empty: the main one in full, each other with one SA
 };
 std::vector<Scene> plan(const Selection& selection);
 

@@ -11,14 +11,15 @@
 
 namespace espgate::sa {
 
-// `esp` points at an ESP header with its IV, a text of `text_bytes` and room for the ICV behind it. An Sa has
-// the members suite, key, salt and extended_sequence of both SAs. `sequence` is the whole number.
+// `esp` points at an ESP header with its IV of `iv_bytes`, the suite's, a text of `text_bytes` and room for
+// the ICV behind it. An Sa has the members suite, key, salt and extended_sequence of both SAs. `sequence` is
+// the whole number.
 template <typename Sa>
-inline void describe_esp(crypto::Operation& operation, const Sa& sa, std::uint8_t* esp,
+inline void describe_esp(crypto::Operation& operation, const Sa& sa, std::uint8_t* esp, std::size_t iv_bytes,
                          std::uint32_t text_bytes, std::uint64_t sequence) {
-  const std::uint8_t* iv = esp + net::esp_header_bytes;
+  std::uint8_t* const iv = esp + net::esp_header_bytes;
   operation.key = sa.key;
-  operation.text = esp + net::esp_header_bytes + crypto::suite(sa.suite).iv_bytes;
+  operation.text = iv + iv_bytes;
   operation.text_bytes = text_bytes;
   operation.suite = sa.suite;
   // Suites without salt and an 8-byte IV do not read the nonce.

@@ -148,8 +148,8 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     return false;
   }
 
-  sa::describe_esp(burst_.operations[crypto_rows_.count], sa, burst_.l3[row] + esp_offset, text_bytes,
-                   sequence);
+  sa::describe_esp(burst_.operations[crypto_rows_.count], sa, burst_.l3[row] + esp_offset, suite.iv_bytes,
+                   text_bytes, sequence);
   return true;
 }
 

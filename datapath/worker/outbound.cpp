@@ -51,10 +51,10 @@ bool within_selectors(const sa::OutboundSa& sa, net::Family family, const std::u
   return sa.selector_count == 0;
 }
 
-void write_iv(std::uint8_t* iv, unsigned iv_bytes, std::uint64_t value) {
-  if (iv_bytes < 8) return;  // the null cipher's, which has none
-  for (; iv_bytes > 8; --iv_bytes) *iv++ = 0;
-  net::store_be64({iv, 8}, 0, value);
+// What the suites write that have not the usual eight bytes: none, or CBC's block.
+[[gnu::noinline]] void write_unusual_iv(std::uint8_t* iv, unsigned iv_bytes, std::uint64_t value) {
+  std::memset(iv, 0, iv_bytes);
+  if (iv_bytes >= 8) net::store_be64({iv + iv_bytes - 8, 8}, 0, value);
 }
 
 struct Claim {
@@ -152,7 +152,8 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   auto* mbuf = burst_.mbuf[row];
   const unsigned inner_bytes = mbuf->pkt_len;
   const unsigned pad_bytes = (0u - (inner_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
-  const unsigned front_bytes = sa.headers_bytes + suite.iv_bytes;
+  const unsigned iv_bytes = suite.iv_bytes;
+  const unsigned front_bytes = sa.headers_bytes + iv_bytes;
   const unsigned back_bytes = pad_bytes + trailer_bytes + suite.icv_bytes;
   const std::uint8_t traffic_class = net::traffic_class(burst_.l3[row], family);
   burst_.dont_fragment[row] = family == net::Family::v6 || (burst_.l3[row][net::ipv4::fragment] & 0x40) != 0;
@@ -175,9 +176,13 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), traffic_class);
   auto* esp = outer + sa.headers_bytes - net::esp_header_bytes;
   net::store_be32({esp, net::esp_header_bytes}, 4, static_cast<std::uint32_t>(sequence));
-  write_iv(esp + net::esp_header_bytes, suite.iv_bytes, sa.iv_base + sequence);
-  sa::describe_esp(burst_.operations[crypto_rows_.count], sa, esp, inner_bytes + pad_bytes + trailer_bytes,
-                   sequence);
+  auto* iv = esp + net::esp_header_bytes;
+  if (iv_bytes == 8) [[likely]]
+    net::store_be64({iv, 8}, 0, sa.iv_base + sequence);
+  else
+    write_unusual_iv(iv, iv_bytes, sa.iv_base + sequence);
+  sa::describe_esp(burst_.operations[crypto_rows_.count], sa, esp, iv_bytes,
+                   inner_bytes + pad_bytes + trailer_bytes, sequence);
   burst_.l3[row] = outer;
   burst_.inner_bytes[row] = static_cast<std::uint16_t>(inner_bytes);
   burst_.sequence[row] = sequence;
