@@ -138,7 +138,7 @@ void Traffic::order_frames(const Scene& scene, const Load& load) {
   std::mt19937 random(scene.sas);
   std::vector<std::uint32_t> order(scene.sas);
   std::iota(order.begin(), order.end(), 0u);
-  frames_.resize(frame_count(scene.sas));
+  frames_.resize(frame_count(scene));
   for (std::size_t i = 0; i < frames_.size(); ++i) {
     if (i % order.size() == 0) std::ranges::shuffle(order, random);
     const auto bytes =

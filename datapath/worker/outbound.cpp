@@ -51,10 +51,11 @@ bool within_selectors(const sa::OutboundSa& sa, net::Family family, const std::u
   return sa.selector_count == 0;
 }
 
-// What the suites write that have not the usual eight bytes: none, or CBC's block.
+// For suites that have not the usual eight bytes: the null cipher has none, CBC a whole block.
 [[gnu::noinline]] void write_unusual_iv(std::uint8_t* iv, unsigned iv_bytes, std::uint64_t value) {
-  std::memset(iv, 0, iv_bytes);
-  if (iv_bytes >= 8) net::store_be64({iv + iv_bytes - 8, 8}, 0, value);
+  if (iv_bytes != 16) return;
+  net::store_be64({iv, 16}, 0, 0);
+  net::store_be64({iv, 16}, 8, value);
 }
 
 struct Claim {
