@@ -1,8 +1,9 @@
-// What the engine's queue adds to the raw IPsec-MB call: AES-128-GCM, opened in place, bursts of 32.
-// `cycles` is the median over bursts of TSC cycles an operation, so that other processes on the machine do
-// not show; `p5` is the fifth percentile. Run: crypto_bench --benchmark_counters_tabular=true
+// What the engine's queue adds to the raw IPsec-MB calls, in bursts of 32: AES-128-GCM with one key and many,
+// every other suite with one. `cycles` is the median over bursts of TSC cycles an operation, so that other
+// processes on the machine do not show; `p5` is the fifth percentile.
+// Run: crypto_bench --benchmark_counters_tabular=true
 #include <benchmark/benchmark.h>
-#include <intel-ipsec-mb.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <x86intrin.h>
 
@@ -11,10 +12,13 @@
 #include <numeric>
 #include <random>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "benchmarks/raw_ipsec_mb.hpp"
 #include "drivers/crypto/engines.hpp"
 
+using namespace espgate;
 using namespace espgate::crypto;
 
 namespace {
@@ -24,7 +28,7 @@ constexpr std::size_t most_keys = 65'536;
 constexpr std::size_t buffer_count = 8'192;  // for each thread
 constexpr std::size_t buffer_bytes = 2'048;
 constexpr std::size_t text_offset = 64 + 36;  // behind Ethernet, IPv4 and ESP headers
-constexpr auto suite_id = SuiteId::aes_gcm_16_128;
+constexpr auto main_suite = SuiteId::aes_gcm_16_128;
 
 // Huge pages where the kernel has them, as the daemon's memory is.
 std::byte* huge_memory(std::size_t bytes) {
@@ -43,16 +47,22 @@ std::byte* huge_memory(std::size_t bytes) {
 struct World {
   std::unique_ptr<Engine> engine = std::move(*make_engine("ipsec-mb"));
   std::unique_ptr<Queue> queues[2] = {std::move(*engine->make_queue()), std::move(*engine->make_queue())};
-  std::size_t key_bytes = engine->prepared_key_bytes(suite_id);
+  std::size_t key_bytes = engine->prepared_key_bytes(main_suite);
   std::byte* keys = huge_memory(most_keys * key_bytes);
+  std::byte* one_key[suite_count];
   std::byte* buffers = huge_memory(2 * buffer_count * buffer_bytes);
   std::vector<std::uint32_t> order = std::vector<std::uint32_t>(most_keys);
 
   World() {
     for (std::size_t i = 0; i < most_keys; ++i) {
-      std::uint8_t key[16] = {};
-      std::memcpy(key, &i, sizeof i);
-      if (!engine->prepare_key(suite_id, key, keys + i * key_bytes)) std::abort();
+      std::uint8_t keymat[20] = {};
+      std::memcpy(keymat, &i, sizeof i);
+      if (!engine->prepare_key(main_suite, keymat, keys + i * key_bytes)) std::abort();
+    }
+    for (const auto& suite : suites()) {
+      const std::vector<std::uint8_t> keymat(suite.keymat_bytes(), 1);
+      auto*& key = one_key[index_of(suite.id)] = huge_memory(engine->prepared_key_bytes(suite.id));
+      if (!engine->prepare_key(suite.id, keymat, key)) std::abort();
     }
     std::iota(order.begin(), order.end(), 0u);
     std::shuffle(order.begin(), order.end(), std::mt19937(1));
@@ -63,17 +73,12 @@ World& world() {
   return instance;
 }
 
-struct RawManager {
-  IMB_MGR* manager = alloc_mb_mgr(0);
-  RawManager() { init_mb_mgr_auto(manager, nullptr); }
-  ~RawManager() { free_mb_mgr(manager); }
-};
-
 // Arguments: text bytes, keys, 1 for the hot lines prefetched as the datapath does it.
 template <typename Work>
-void run(benchmark::State& state, Work work) {
+void run(benchmark::State& state, SuiteId suite_id, Work work) {
   auto& w = world();
-  const auto text_bytes = static_cast<std::uint32_t>(state.range(0));
+  const auto align = suite(suite_id).align_bytes;
+  const auto text_bytes = static_cast<std::uint32_t>(state.range(0)) / align * align;
   const auto keys = static_cast<std::size_t>(state.range(1));
   const auto hot_lines = w.engine->hot_key_lines(suite_id);
   std::vector<Operation> burst(burst_size);
@@ -85,9 +90,9 @@ void run(benchmark::State& state, Work work) {
     for (auto& op : burst) {
       op.suite = suite_id;
       op.aad_bytes = 8;
-      op.key = w.keys + (w.order[next % most_keys] % keys) * w.key_bytes;
+      op.key = keys == 1 ? w.one_key[index_of(suite_id)]
+                         : w.keys + (w.order[next % most_keys] % keys) * w.key_bytes;
       op.text = reinterpret_cast<std::uint8_t*>(buffers + next % buffer_count * buffer_bytes + text_offset);
-      op.icv = op.text + text_bytes;
       op.text_bytes = text_bytes;
       ++next;
     }
@@ -106,22 +111,18 @@ void run(benchmark::State& state, Work work) {
   state.counters["p5"] = benchmark::Counter(cycles[cycles.size() / 20], benchmark::Counter::kAvgThreads);
 }
 
-void raw_ipsec_mb(benchmark::State& state) {
-  const RawManager raw;
-  // Where the engine has the library's structure begin; see drivers/crypto/ipsec_mb_gcm.hpp.
-  constexpr std::size_t key_data_offset = 16;
-  run(state, [&](std::span<Operation> burst) {
-    gcm_context_data context;
-    std::uint8_t icv[16];
-    for (auto& op : burst)
-      raw.manager->gcm128_dec(reinterpret_cast<const gcm_key_data*>(op.key + key_data_offset), &context,
-                              op.text, op.text, op.text_bytes, op.nonce, op.aad, op.aad_bytes, icv,
-                              sizeof icv);
-  });
+void raw_ipsec_mb(benchmark::State& state, SuiteId suite, Direction direction) {
+  if (!bench::RawIpsecMb::knows(crypto::suite(suite)))
+    return state.SkipWithError("IPsec-MB does not know this suite");
+  bench::RawIpsecMb raw;
+  run(state, suite, [&](std::span<Operation> burst) { raw.run(burst, direction); });
 }
 
-void engine_queue(benchmark::State& state) {
-  run(state, [&](std::span<Operation> burst) { world().queues[state.thread_index()]->open(burst); });
+void engine_queue(benchmark::State& state, SuiteId suite, Direction direction) {
+  auto& queue = *world().queues[state.thread_index()];
+  run(state, suite, [&](std::span<Operation> burst) {
+    direction == Direction::seal ? queue.seal(burst) : queue.open(burst);
+  });
 }
 
 void cases(benchmark::internal::Benchmark* bench) {
@@ -132,13 +133,33 @@ void cases(benchmark::internal::Benchmark* bench) {
         if (keys > 1 || hot == 0) bench->Args({text, keys, hot});
 }
 
-BENCHMARK(raw_ipsec_mb)->Apply(cases)->MinTime(0.05);
-BENCHMARK(engine_queue)->Apply(cases)->MinTime(0.05);
-
-// Two workers: the raw calls of IPsec-MB 1.3 share a variable, the engine's queues do not.
-BENCHMARK(raw_ipsec_mb)->ArgNames({"text", "keys", "hot"})->Args({48, 1, 0})->Threads(2)->MinTime(0.05);
-BENCHMARK(engine_queue)->ArgNames({"text", "keys", "hot"})->Args({48, 1, 0})->Threads(2)->MinTime(0.05);
+void register_all() {
+  using benchmark::RegisterBenchmark;
+  const auto pair = [](const std::string& suffix, SuiteId suite, Direction direction, auto arguments) {
+    arguments(RegisterBenchmark(fmt::format("raw_ipsec_mb{}", suffix).c_str(), raw_ipsec_mb, suite, direction)
+                  ->MinTime(0.05));
+    arguments(RegisterBenchmark(fmt::format("engine_queue{}", suffix).c_str(), engine_queue, suite, direction)
+                  ->MinTime(0.05));
+  };
+  pair("", main_suite, Direction::open, [](auto* bench) { bench->Apply(cases); });
+  // Two workers: the raw calls of IPsec-MB 1.3 share a variable, the engine's queues do not.
+  pair("", main_suite, Direction::open, [](auto* bench) {
+    bench->ArgNames({"text", "keys", "hot"})->Args({48, 1, 0})->Threads(2);
+  });
+  for (const auto& suite : suites())
+    for (const auto direction : {Direction::seal, Direction::open})
+      pair(fmt::format("/{}/{}", suite.name, direction == Direction::seal ? "seal" : "open"), suite.id,
+           direction, [](auto* bench) {
+             for (const int text : {48, 1'420}) bench->ArgNames({"text", "keys", "hot"})->Args({text, 1, 0});
+           });
+}
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  register_all();
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

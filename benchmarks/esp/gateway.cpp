@@ -31,8 +31,8 @@ net::Prefix prefix(std::uint32_t address, std::uint8_t length) {
 sa::SaParameters parameters(std::uint32_t number, const Scene& scene) {
   sa::SaParameters result;
   result.spi = spi_of(number);
-  result.suite = suite_id;
-  result.keymat.resize(crypto::suite(suite_id).keymat_bytes(), 0x5a);
+  result.suite = scene.suite;
+  result.keymat.resize(crypto::suite(scene.suite).keymat_bytes(), 0x5a);
   std::memcpy(result.keymat.data(), &number, sizeof number);
   result.local = net::Address::v4(gateway_address);
   result.remote = net::Address::v4(peer_of(number));
@@ -40,6 +40,12 @@ sa::SaParameters parameters(std::uint32_t number, const Scene& scene) {
   const auto remote = prefix(remote_network_of(number, scene.sas), remote_prefix_length(scene.sas));
   result.selectors = {{prefix(local_network, 16), remote}};
   return result;
+}
+
+template <typename Sa>
+void note_keys(SaRef& ref, const Sa& sa) {
+  ref.key = sa.key;
+  std::memcpy(ref.salt, sa.salt, sizeof ref.salt);
 }
 
 }  // namespace
@@ -71,16 +77,16 @@ void Gateway::install_sas() {
   for (std::uint32_t number = 0; number < scene_.sas; ++number) {
     const auto sa = parameters(number, scene_);
     SaRef ref{};
+    ref.suite = scene_.suite;
     if (scene_.direction == Direction::inbound) {
       ref.index = must(store_->reserve_inbound(sa.spi));
       must(store_->install_inbound(ref.index, sa));
-      ref.key = store_->inbound(ref.index).key;
+      note_keys(ref, store_->inbound(ref.index));
     } else {
       ref.index = must(store_->install_outbound(sa));
-      ref.key = store_->outbound(ref.index).key;
+      note_keys(ref, store_->outbound(ref.index));
       must(forwarding_->set_policy(sa.selectors[0].remote, forward::Decision::protect(ref.index)));
     }
-    std::memcpy(ref.salt, sa.keymat.data() + crypto::suite(suite_id).key_bytes, sizeof ref.salt);
     refs_.push_back(ref);
   }
 }

@@ -33,8 +33,10 @@ inline void must(Expected<void> expected) {
 // An SA as a measurement needs it, by its number in the scene.
 struct SaRef {
   std::uint32_t index;  // in the store
+  crypto::SuiteId suite;
   crypto::PreparedKey key;
   std::uint8_t salt[4];
+  bool extended_sequence = false;
 };
 
 class Gateway {

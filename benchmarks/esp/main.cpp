@@ -27,7 +27,7 @@ namespace {
 
 constexpr const char* help = R"(Usage: esp_bench [OPTION...]
 
-Measures ESP tunnel mode with AES-128-GCM through a whole worker, in TSC cycles a packet. Needs root and huge
+Measures ESP tunnel mode through a whole worker, in TSC cycles a packet. Needs root and huge
 pages (--memory-mb says how many); scripts/bench sees to both.
 
   --quick               fewer sizes and SAs, fewer runs
@@ -35,6 +35,7 @@ pages (--memory-mb says how many); scripts/bench sees to both.
   --direction D         inbound or outbound
   --inner BYTES         size of the inner packet, or imix; may be given again
   --sas N               number of SAs; may be given again
+  --suite NAME          cipher suite; may be given again (default: aes128-gcm16 in full, the others with one SA)
   --bench NAME          esp or unknown-spi
   --runs N              runs a median is taken of (default 21; 9 with --quick; 5 to 64)
   --stages              also where in the worker the cycles go
@@ -74,12 +75,26 @@ T choice(const char* option, std::string_view text, std::string_view first, T on
 }
 
 Options read_options(int argc, char** argv) {
-  enum Option { quick = 1, cpu, direction, inner, sas, bench, runs, stages, json, memory, help_wanted };
+  enum Option {
+    quick = 1,
+    cpu,
+    direction,
+    inner,
+    sas,
+    suite,
+    bench,
+    runs,
+    stages,
+    json,
+    memory,
+    help_wanted
+  };
   static const option table[] = {{"quick", no_argument, nullptr, quick},
                                  {"cpu", required_argument, nullptr, cpu},
                                  {"direction", required_argument, nullptr, direction},
                                  {"inner", required_argument, nullptr, inner},
                                  {"sas", required_argument, nullptr, sas},
+                                 {"suite", required_argument, nullptr, suite},
                                  {"bench", required_argument, nullptr, bench},
                                  {"runs", required_argument, nullptr, runs},
                                  {"stages", no_argument, nullptr, stages},
@@ -107,6 +122,12 @@ Options read_options(int argc, char** argv) {
         break;
       case sas:
         selection.sas.push_back(number("sas", optarg, 1, 1'000'000));
+        break;
+      case suite:
+        if (const auto* row = crypto::find_suite(optarg))
+          selection.suites.push_back(row->id);
+        else
+          wrong_usage(fmt::format("there is no suite \"{}\"", optarg));
         break;
       case bench:
         selection.kinds.push_back(

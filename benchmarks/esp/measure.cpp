@@ -28,7 +28,7 @@ class Measurement {
         ports_(scene, load, traffic_, gateway),
         worker_(std::make_unique<worker::Worker>(gateway.shared, 0, gateway.make_worker_queue())),
         expected_(load.kind == Kind::esp ? Verdict::FORWARDED : Verdict::IN_US_V4_PKT_SA_NOT_FOUND_SPI),
-        run_packets_(load.run_packets()),
+        run_packets_(load.run_packets(scene.suite)),
         stretch_(std::min(traffic_.frames().size(), run_packets_)),
         buffers_before_(ports_.buffers_in_use()) {}
 

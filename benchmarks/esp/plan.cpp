@@ -1,6 +1,7 @@
 #include "benchmarks/esp/plan.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace espgate::bench {
 namespace {
@@ -21,9 +22,7 @@ bool fits(unsigned inner_bytes, std::uint32_t sas) {
   return inner_bytes <= 1'500 || sas <= 65'536;
 }
 
-}  // namespace
-
-std::vector<Scene> plan(const Selection& selection) {
+std::vector<Scene> scenes_of(const Selection& selection, const std::vector<crypto::SuiteId>& suites) {
   const bool quick = selection.quick;
   const auto sizes =
       values<unsigned>(selection.inner_bytes, quick ? std::vector<unsigned>{46, 1'400}
@@ -32,18 +31,35 @@ std::vector<Scene> plan(const Selection& selection) {
       values<std::uint32_t>(selection.sas, quick ? std::vector<std::uint32_t>{1, 50'000}
                                                  : std::vector<std::uint32_t>{1, 1'000, 50'000, 1'000'000});
   std::vector<Scene> scenes;
-  for (const auto direction : {Direction::inbound, Direction::outbound}) {
-    if (!chosen(selection.directions, direction)) continue;
-    for (const auto sas : counts) {
-      Scene scene{direction, sas, {}};
-      if (chosen(selection.kinds, Kind::esp))
-        for (const auto bytes : sizes)
-          if (fits(bytes, sas)) scene.loads.push_back({Kind::esp, bytes});
-      if (direction == Direction::inbound && sas >= 1'000 && chosen(selection.kinds, Kind::unknown_spi))
-        scene.loads.push_back({Kind::unknown_spi, 46});
-      if (!scene.loads.empty()) scenes.push_back(std::move(scene));
+  for (const auto suite : suites)
+    for (const auto direction : {Direction::inbound, Direction::outbound}) {
+      if (!chosen(selection.directions, direction)) continue;
+      for (const auto sas : counts) {
+        Scene scene{direction, sas, suite, {}};
+        if (chosen(selection.kinds, Kind::esp))
+          for (const auto bytes : sizes)
+            if (fits(bytes, sas)) scene.loads.push_back({Kind::esp, bytes});
+        if (direction == Direction::inbound && sas >= 1'000 && chosen(selection.kinds, Kind::unknown_spi))
+          scene.loads.push_back({Kind::unknown_spi, 46});
+        if (!scene.loads.empty()) scenes.push_back(std::move(scene));
+      }
     }
-  }
+  return scenes;
+}
+
+}  // namespace
+
+std::vector<Scene> plan(const Selection& selection) {
+  auto scenes = scenes_of(selection, selection.suites.empty() ? std::vector{main_suite} : selection.suites);
+  if (!selection.suites.empty() || selection.quick || !chosen(selection.sas, 1u)) return scenes;
+  // A row of each kind for every other suite.
+  Selection small = selection;
+  small.sas = {1};
+  if (small.inner_bytes.empty()) small.inner_bytes = {46, 1'400};
+  std::vector<crypto::SuiteId> others;
+  for (const auto& suite : crypto::suites())
+    if (suite.id != main_suite) others.push_back(suite.id);
+  std::ranges::move(scenes_of(small, others), std::back_inserter(scenes));
   return scenes;
 }
 

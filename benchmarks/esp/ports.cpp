@@ -22,7 +22,7 @@ std::uint16_t data_room_bytes(const Load& load) {
 
 std::size_t Ports::memory_bytes(const Scene& scene, const Load& load) {
   constexpr std::size_t per_buffer = sizeof(rte_mbuf) + 2 * 64 + 2 * sizeof(void*);
-  return (frame_count(scene.sas) + spare_buffers) * (data_room_bytes(load) + per_buffer);
+  return (frame_count(scene) + spare_buffers) * (data_room_bytes(load) + per_buffer);
 }
 
 Ports::Ports(const Scene& scene, const Load& load, const Traffic& traffic, Gateway& gateway)

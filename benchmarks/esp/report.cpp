@@ -29,20 +29,21 @@ double rounded(double value) {
 
 std::string table_head() {
   return fmt::format(
-      "{:<11} {:<8} {:>5} {:>7} {:<6} | {:>6} {:>6} {:>6} | {:>6} {:>7} {:>7} {:>5} | {:>6} {:>6}\n", "bench",
-      "to", "inner", "SAs", "replay", "total", "min", "max", "port", "tot-prt", "ceiling", "ratio", "Mpps",
-      "Gb/s");
+      "{:<11} {:<17} {:<8} {:>5} {:>7} {:<6} | {:>6} {:>6} {:>6} | {:>6} {:>7} {:>7} {:>5} | {:>6} {:>6}\n",
+      "bench", "suite", "to", "inner", "SAs", "replay", "total", "min", "max", "port", "tot-prt", "ceiling",
+      "ratio", "Mpps", "Gb/s");
 }
 
 std::string table_row(const Result& result, std::uint64_t tsc_hz) {
   const double own = result.total.median - result.port.median;
   const bool disturbed = !result.total.all_undisturbed || !result.port.all_undisturbed;
   return fmt::format(
-      "{:<11} {:<8} {:>5} {:>7} {:<6} | {:>6.0f} {:>6.0f} {:>6.0f} | {:>6.0f} {:>7.0f} {:>7} {:>5} | "
+      "{:<11} {:<17} {:<8} {:>5} {:>7} {:<6} | {:>6.0f} {:>6.0f} {:>6.0f} | {:>6.0f} {:>7.0f} {:>7} {:>5} | "
       "{:>6.2f} {:>6.2f}{}\n",
-      bench_name(result), direction_name(result), result.load.inner_text(), result.scene.sas,
-      result.replay ? "on" : "off", result.total.median, result.total.min, result.total.max,
-      result.port.median, own, result.ceiling ? fmt::format("{:.0f}", result.ceiling->median) : "",
+      bench_name(result), crypto::suite(result.scene.suite).name, direction_name(result),
+      result.load.inner_text(), result.scene.sas, result.replay ? "on" : "off", result.total.median,
+      result.total.min, result.total.max, result.port.median, own,
+      result.ceiling ? fmt::format("{:.0f}", result.ceiling->median) : "",
       result.ceiling ? fmt::format("{:.2f}", own / result.ceiling->median) : "", mpps(result, tsc_hz),
       gbps(result, tsc_hz), disturbed ? "  interrupted" : "");
 }
@@ -59,7 +60,7 @@ std::string json_rows(const std::vector<Result>& results, std::uint64_t tsc_hz) 
   for (const auto& result : results) {
     nlohmann::ordered_json row{
         {"bench", bench_name(result)},
-        {"suite", crypto::suite(suite_id).name},
+        {"suite", crypto::suite(result.scene.suite).name},
         {"direction", direction_name(result)},
         {"inner_bytes", result.load.inner_bytes == imix ? nlohmann::ordered_json("imix")
                                                         : nlohmann::ordered_json(result.load.inner_bytes)},

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "datapath/net/headers.hpp"
+#include "datapath/sa/esp_operation.hpp"
 
 namespace espgate::bench {
 namespace {
@@ -61,7 +62,7 @@ void append_ethernet(Bytes& frame, std::uint8_t port) {
 // the outer headers and the IV.
 void seal(Bytes& frame, std::size_t inner_bytes, std::uint32_t spi, std::uint32_t peer, const SaRef& sa,
           std::uint32_t sequence, crypto::Queue& queue) {
-  const auto& suite = crypto::suite(suite_id);
+  const auto& suite = crypto::suite(sa.suite);
   const auto text = frame.size() - inner_bytes;
   const auto esp = text - suite.iv_bytes - net::esp_header_bytes;
   std::uint8_t padding = 0;
@@ -72,18 +73,11 @@ void seal(Bytes& frame, std::size_t inner_bytes, std::uint32_t spi, std::uint32_
   append_zeros(frame, suite.icv_bytes);
   net::store_be32(frame, esp, spi);
   net::store_be32(frame, esp + 4, sequence);
-  net::store_be64(frame, esp + 8, sequence);
+  if (suite.iv_bytes != 0) net::store_be64(frame, text - 8, sequence);
 
   crypto::Operation operation{};
-  operation.key = sa.key;
-  operation.text = frame.data() + text;
-  operation.icv = operation.text + text_bytes;
-  operation.text_bytes = static_cast<std::uint32_t>(text_bytes);
-  operation.suite = suite_id;
-  std::memcpy(operation.nonce, sa.salt, 4);
-  std::memcpy(operation.nonce + 4, frame.data() + esp + 8, 8);
-  std::memcpy(operation.aad, frame.data() + esp, 8);
-  operation.aad_bytes = 8;
+  sa::describe_esp(operation, sa, frame.data() + esp, suite.iv_bytes, static_cast<std::uint32_t>(text_bytes),
+                   sequence);
   queue.seal({&operation, 1});
   if (operation.status != crypto::Status::ok) throw Failure("a frame could not be encrypted");
   write_ipv4(std::span(frame).subspan(net::ethernet_bytes), net::protocol_esp, peer, gateway_address);
@@ -144,7 +138,7 @@ void Traffic::order_frames(const Scene& scene, const Load& load) {
   std::mt19937 random(scene.sas);
   std::vector<std::uint32_t> order(scene.sas);
   std::iota(order.begin(), order.end(), 0u);
-  frames_.resize(frame_count(scene.sas));
+  frames_.resize(frame_count(scene));
   for (std::size_t i = 0; i < frames_.size(); ++i) {
     if (i % order.size() == 0) std::ranges::shuffle(order, random);
     const auto bytes =
@@ -166,7 +160,8 @@ void Traffic::write_pcap(const Scene& scene, const Load& load, Gateway& gateway)
     frame.clear();
     append_ethernet(frame, in ? outside : inside);
     if (in) {
-      append_zeros(frame, net::ipv4_header_bytes + net::esp_header_bytes + crypto::suite(suite_id).iv_bytes);
+      append_zeros(frame,
+                   net::ipv4_header_bytes + net::esp_header_bytes + crypto::suite(scene.suite).iv_bytes);
       append_inner(frame, inner_bytes, remote, local);
       const auto spi = spi_of(load.kind == Kind::unknown_spi ? first_unknown_sa + sa : sa);
       seal(frame, inner_bytes, spi, peer_of(sa), gateway.sas()[sa], ++sequences[sa], gateway.queue());

@@ -19,9 +19,12 @@ class Traffic {
   Traffic& operator=(const Traffic&) = delete;
 
   struct Frame {
-    std::uint32_t sa;                                                         // its number in the scene
-    std::uint32_t inner_bytes;                                                // IP packet inside the tunnel
-    std::uint32_t text_bytes() const { return (inner_bytes + 2 + 3) & ~3u; }  // with the ESP trailer
+    std::uint32_t sa;                                             // its number in the scene
+    std::uint32_t inner_bytes;                                    // IP packet inside the tunnel
+    std::uint32_t text_bytes(const crypto::Suite& suite) const {  // with the ESP trailer
+      const auto mask = suite.align_bytes - 1u;
+      return (inner_bytes + 2 + mask) & ~mask;
+    }
   };
   std::span<const Frame> frames() const { return frames_; }
   double mean_inner_bytes() const;

@@ -7,6 +7,7 @@
 
 #include "benchmarks/esp/traffic.hpp"
 #include "datapath/net/headers.hpp"
+#include "datapath/sa/esp_operation.hpp"
 
 namespace espgate::bench {
 
@@ -42,7 +43,7 @@ bool Verifier::is_good(rte_mbuf& frame) {
 }
 
 bool Verifier::opens(std::span<std::uint8_t> packet) {
-  const auto& suite = crypto::suite(suite_id);
+  const auto& suite = crypto::suite(scene_.suite);
   constexpr std::size_t esp = net::ipv4_header_bytes;
   const std::size_t text = esp + net::esp_header_bytes + suite.iv_bytes;
   if (packet.size() < text + suite.icv_bytes + 2 || packet[net::ipv4::protocol] != net::protocol_esp)
@@ -52,15 +53,9 @@ bool Verifier::opens(std::span<std::uint8_t> packet) {
   if (number >= scene_.sas || net::load_be32(packet, net::ipv4::destination) != peer_of(number)) return false;
   const auto& sa = gateway_.sas()[number];
   crypto::Operation operation{};
-  operation.key = sa.key;
-  operation.text = packet.data() + text;
-  operation.text_bytes = static_cast<std::uint32_t>(packet.size() - text - suite.icv_bytes);
-  operation.icv = operation.text + operation.text_bytes;
-  operation.suite = suite_id;
-  std::memcpy(operation.nonce, sa.salt, 4);
-  std::memcpy(operation.nonce + 4, packet.data() + text - suite.iv_bytes, 8);
-  std::memcpy(operation.aad, packet.data() + esp, 8);
-  operation.aad_bytes = 8;
+  const auto text_bytes = static_cast<std::uint32_t>(packet.size() - text - suite.icv_bytes);
+  sa::describe_esp(operation, sa, packet.data() + esp, suite.iv_bytes, text_bytes,
+                   net::load_be32(packet, esp + 4));
   gateway_.queue().open({&operation, 1});
   if (operation.status != crypto::Status::ok) return false;
   const std::size_t padding = operation.text[operation.text_bytes - 2];

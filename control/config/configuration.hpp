@@ -63,7 +63,7 @@ struct Policy {
 
 struct ManualSa {
   std::uint32_t spi = 0;
-  Secret keymat;  // key, then salt: suite.keymat_bytes()
+  Secret keymat;  // suite.keymat_bytes(): key, salt, integrity key
   bool operator==(const ManualSa&) const = default;
 };
 

@@ -12,6 +12,8 @@
 namespace espgate::config {
 namespace {
 
+constexpr std::size_t most_shown_choices = 8;
+
 using libconfig::Setting;
 
 long long value_of(const Setting& setting) {
@@ -255,8 +257,11 @@ bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
   }
   if (kind == Kind::choice) {
     const std::string_view value = setting.c_str();
-    if (std::ranges::find(row.choices, value) != row.choices.end()) return true;
+    if (choice_of(row, value) < row.choices.size()) return true;
     const auto meant = nearest(value, row.choices);
+    if (row.choices.size() > most_shown_choices)
+      return complain(fmt::format("{} is not a known {}", shown(value), row.name),
+                      meant ? fmt::format("did you mean \"{}\"?", *meant) : "espgate.conf(5) lists them");
     return complain(fmt::format("{} is not {}", shown(value), one_of(row.choices)),
                     meant ? fmt::format("did you mean \"{}\"?", *meant) : "write one of these");
   }
@@ -321,7 +326,7 @@ bool GroupReader::text(std::string_view name, std::string& out) const {
 bool GroupReader::choice_index(std::string_view name, long long& out) const {
   std::string value;
   if (!text(name, value)) return false;
-  out = std::ranges::find(key(name).choices, value) - key(name).choices.begin();
+  out = static_cast<long long>(choice_of(key(name), value));
   return true;
 }
 

@@ -25,7 +25,14 @@ int digit_value(std::uint8_t c) {
 }
 
 std::string parts(const crypto::Suite& suite) {
-  return fmt::format("{}-byte key + {}-byte salt", suite.key_bytes, suite.salt_bytes);
+  std::string text;
+  const auto add = [&](unsigned bytes, std::string_view what) {
+    if (bytes != 0) text += fmt::format("{}{}-byte {}", text.empty() ? "" : " + ", bytes, what);
+  };
+  add(suite.key_bytes, "key");
+  add(suite.salt_bytes, "salt");
+  add(suite.integrity_key_bytes, "integrity key");
+  return text;
 }
 
 std::string generate(const crypto::Suite& suite) {
@@ -37,11 +44,15 @@ Error wrong_length(std::size_t bytes, const crypto::Suite& suite) {
       fmt::format("the key has {}, and {} needs {} ({})", counted(static_cast<long long>(bytes), "byte"),
                   suite.name, suite.keymat_bytes(), parts(suite)),
       ""};
-  const auto fits = std::ranges::find(crypto::suites(), bytes, &crypto::Suite::keymat_bytes);
+  // A suite that differs in the key's size only.
+  const auto fits = std::ranges::find_if(crypto::suites(), [&](const crypto::Suite& other) {
+    return other.keymat_bytes() == bytes && other.cipher == suite.cipher &&
+           other.integrity == suite.integrity;
+  });
   if (fits != crypto::suites().end())
     error.remedy = fmt::format("this length fits suite = \"{}\"; set that, or use a key of {} bytes",
                                fits->name, suite.keymat_bytes());
-  else if (bytes == suite.key_bytes)
+  else if (bytes == suite.key_bytes && suite.salt_bytes != 0 && suite.integrity_key_bytes == 0)
     error.remedy = fmt::format("append the {}-byte salt to the key", suite.salt_bytes);
   else
     error.remedy =
@@ -87,8 +98,12 @@ Expected<KeyFile> read_key_file(const std::string& path) {
   return result;
 }
 
+std::span<const std::uint8_t> secret_key(const Secret& keymat, const crypto::Suite& suite) {
+  return std::span(keymat.bytes()).first(suite.key_bytes != 0 ? suite.key_bytes : suite.integrity_key_bytes);
+}
+
 bool is_placeholder(const Secret& keymat, const crypto::Suite& suite) {
-  const auto key = std::span(keymat.bytes()).first(suite.key_bytes);
+  const auto key = secret_key(keymat, suite);
   return std::ranges::all_of(key, [&](std::uint8_t byte) { return byte == key[0]; });
 }
 

@@ -10,8 +10,8 @@
 
 namespace espgate::config {
 
-// Hexadecimal digits, with or without 0x, white space around them: key, then salt, as long as `suite`
-// wants them.
+// Hexadecimal digits, with or without 0x, white space around them: key, salt, integrity key, as long as
+// `suite` wants them.
 Expected<Secret> decode_keymat(std::span<const std::uint8_t> text, const crypto::Suite& suite);
 
 struct KeyFile {
@@ -21,7 +21,10 @@ struct KeyFile {
 // Errors: unreadable, too large for a key, or open to others than owner and group.
 Expected<KeyFile> read_key_file(const std::string& path);
 
-// Whether one byte fills the whole cipher key: a placeholder that somebody forgot to replace.
+// The part that two SAs must not share: the cipher's key, or the integrity key where there is none.
+std::span<const std::uint8_t> secret_key(const Secret& keymat, const crypto::Suite& suite);
+
+// Whether one byte fills all of that: a placeholder that somebody forgot to replace.
 bool is_placeholder(const Secret& keymat, const crypto::Suite& suite);
 
 }  // namespace espgate::config

@@ -202,14 +202,15 @@ void read_sa(const GroupReader& group, std::optional<ManualSa>& sa, const crypto
   const auto row = group.row_of(group.given("key") ? "key" : "key-file");
   if (checks.manual_sas++ == 0) checks.first_key_row = row;
   // The salt is left out: with one cipher key, only the salt would keep two SAs' nonces apart.
-  const auto& bytes = sa->keymat.bytes();
-  const std::string_view cipher_key(reinterpret_cast<const char*>(bytes.data()), suite->key_bytes);
+  const auto key = secret_key(sa->keymat, *suite);
+  const std::string_view cipher_key(reinterpret_cast<const char*>(key.data()), key.size());
   if (const auto* first = checks.cipher_keys.claim(cipher_key, row, group.path()))
     group.error(
         group.given("key") ? "key" : "key-file",
-        fmt::format("the same cipher key as {}; two SAs with one AES-GCM key use the same nonces, which "
-                    "reveals the traffic of both (RFC 4106 2)",
-                    described(*first, group.report(), row)),
+        fmt::format("the same cipher key as {}; {}", described(*first, group.report(), row),
+                    suite->salt_bytes != 0 ? "two SAs with one key use the same nonces, which reveals the "
+                                             "traffic of both (RFC 4106 2)"
+                                           : "whoever learns one has both"),
         fmt::format("give each SA and each direction a key of its own: openssl rand -hex {}",
                     suite->keymat_bytes()));
 }

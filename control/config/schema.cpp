@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "datapath/crypto/suite.hpp"
+
 namespace espgate::config {
 namespace {
 
@@ -19,8 +21,15 @@ constexpr std::array<std::string_view, 2> encapsulations{"none", "udp"};
 constexpr std::array<std::string_view, 2> modes{"tunnel", "transport"};
 constexpr std::array<std::string_view, 3> df_policies{"copy", "set", "clear"};
 constexpr std::array<std::string_view, 2> actions{"bypass", "discard"};
-// The crypto folder's suite table in the order of its rows; a test compares the two.
-constexpr std::array<std::string_view, 3> suite_names{"aes128-gcm16", "aes192-gcm16", "aes256-gcm16"};
+constexpr auto suite_names = [] {
+  std::array<std::string_view, crypto::suite_count> names;
+  std::ranges::transform(crypto::suite_table, names.begin(), &crypto::Suite::name);
+  return names;
+}();
+std::string_view suite_name(std::string_view name_or_alias) {
+  const auto* suite = crypto::find_suite(name_or_alias);
+  return suite == nullptr ? name_or_alias : suite->name;
+}
 
 constexpr Key limit(std::string_view name, std::string_view unit, long long least, long long most,
                     std::string_view preset, std::string_view meaning) {
@@ -153,7 +162,9 @@ constexpr std::array sa_keys{
     Key{.name = "key",
         .kind = Kind::secret,
         .most = any_length,
-        .meaning = "Cipher key, then salt, in hexadecimal. Either this or key-file."},
+        .meaning =
+            "Cipher key, salt, then integrity key, as far as the suite has them, in hexadecimal. Either this "
+            "or key-file."},
     Key{.name = "key-file",
         .kind = Kind::text,
         .least = 1,
@@ -264,7 +275,10 @@ constexpr std::array connection_keys{
         .kind = Kind::choice,
         .preset = "aes128-gcm16",
         .choices = suite_names,
-        .meaning = "Cipher of both directions."},
+        .canonical = suite_name,
+        .meaning = "Algorithms of both directions. Names as other products write them are taken too: "
+                   "aes128gcm16, aes128-sha256 for CBC, aes128ctr-sha256. Suites with gmac or null do not "
+                   "encrypt."},
     Key{.name = "esn",
         .kind = Kind::boolean,
         .preset = "false",
@@ -374,6 +388,11 @@ constexpr std::array<const Group*, 8> all_groups{&top_group,     &limits_group, 
                                                  &inbound_group, &outbound_group};
 
 }  // namespace
+
+std::size_t choice_of(const Key& key, std::string_view value) {
+  if (key.canonical != nullptr) value = key.canonical(value);
+  return static_cast<std::size_t>(std::ranges::find(key.choices, value) - key.choices.begin());
+}
 
 const Key* Group::find(std::string_view name) const {
   const auto key = std::ranges::find(keys, name, &Key::name);

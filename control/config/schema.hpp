@@ -34,6 +34,7 @@ struct Key {
   std::size_t fewest_elements = 0;  // lists
   std::size_t most_elements = 0;    // lists; 0: any number
   std::span<const std::string_view> choices = {};
+  std::string_view (*canonical)(std::string_view) = nullptr;  // from another accepted form to the choice
   const Group* group = nullptr;
   std::string_view reason = "";   // why the range is what it is, for messages
   std::string_view meaning = "";  // one sentence or two
@@ -46,6 +47,9 @@ struct Group {
 
   const Key* find(std::string_view name) const;
 };
+
+// The index of the choice that `value` is, or another form of; choices.size() if there is none.
+std::size_t choice_of(const Key& key, std::string_view value);
 
 const Group& top_level();
 // All groups in the order of the manual, the top level first.

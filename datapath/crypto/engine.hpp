@@ -24,18 +24,30 @@ enum class Status : std::uint8_t {
   failed,   // the engine could not do it; nothing may be assumed of the text
 };
 
-// One packet's work, in place on one contiguous exclusively owned buffer. One cache line.
+// One packet's work, in place, in one contiguous exclusively owned buffer as RFC 4303 2 lays it out. One
+// cache line.
+//
+//   | SPI, sequence number | IV: suite's iv_bytes | text: text_bytes | ICV: suite's icv_bytes |
+//                                                 ^ text             ^ icv()
+//
+// AEADs take nonce and AAD from here; suites with HMAC, and GMAC, cover the packet's own bytes, with the
+// high half of the sequence number from `aad` when that is 12 bytes long.
+// CBC: the text is whole blocks. Seal takes the IV for a nonce, which must be unique for the key, and puts
+// its encryption there: so the IV is unpredictable (NIST SP 800-38A appendix C, first method).
 struct alignas(64) Operation {
   PreparedKey key;
   std::uint8_t* text;  // first byte to encrypt or decrypt
-  std::uint8_t* icv;   // seal: written; open: compared in constant time
   std::uint32_t text_bytes;
   SuiteId suite;
   std::uint8_t aad_bytes;  // 8, or 12 with extended sequence numbers (RFC 4106 5)
   Status status;           // out
   std::uint8_t unused;
-  std::uint8_t nonce[12];  // salt, then IV, as the cipher wants it (RFC 4106 4)
-  std::uint8_t aad[12];    // SPI, [high half,] low half of the sequence number, network order
+  std::uint8_t
+      nonce[12];         // the salt in front of the IV; of three bytes of salt (RFC 4309 4), from nonce[1] on
+  std::uint8_t aad[12];  // SPI, [high half,] low half of the sequence number, network order
+
+  // Seal: written; open: compared in constant time, and as it was afterwards.
+  std::uint8_t* icv() const { return text + text_bytes; }
 };
 static_assert(sizeof(Operation) == 64);
 
@@ -59,8 +71,9 @@ class Engine {
   virtual std::string library() const = 0;
   // Bytes that prepare_key writes for this suite, a multiple of key_alignment.
   virtual std::size_t prepared_key_bytes(SuiteId suite) const = 0;
-  // `key` holds suite.key_bytes bytes (no salt). `out` is at least prepared_key_bytes and aligned.
-  virtual Expected<void> prepare_key(SuiteId suite, std::span<const std::uint8_t> key, std::byte* out) = 0;
+  // `keymat` holds suite.keymat_bytes(), of which the salt is not used. `out` is at least
+  // prepared_key_bytes and aligned.
+  virtual Expected<void> prepare_key(SuiteId suite, std::span<const std::uint8_t> keymat, std::byte* out) = 0;
   virtual Expected<std::unique_ptr<Queue>> make_queue() = 0;
   // Byte offsets, multiples of 64, of a prepared key's cache lines that even a short packet needs: what the
   // datapath prefetches as soon as it knows the SA. Queues fetch the rest of a burst's keys themselves.

@@ -32,7 +32,7 @@ Expected<void> validate_outbound(const SaParameters& parameters) {
   if (parameters.keymat.size() != suite.keymat_bytes())
     return Error{about(parameters, "the key has " + std::to_string(parameters.keymat.size()) + " bytes"),
                  std::string(suite.name) + " takes " + std::to_string(suite.keymat_bytes()) +
-                     ": the key, then " + std::to_string(suite.salt_bytes) + " bytes of salt"};
+                     ": the cipher's key and salt, then the integrity key"};
   if (parameters.local.family != parameters.remote.family)
     return Error{about(parameters, "outer addresses " + net::to_string(parameters.local) + " and " +
                                        net::to_string(parameters.remote) + " are of different families"),

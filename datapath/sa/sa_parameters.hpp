@@ -33,7 +33,7 @@ struct OuterFields {
 struct SaParameters {
   std::uint32_t spi = 0;  // 256 or above
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
-  std::vector<std::uint8_t> keymat;  // key, then salt; suite.keymat_bytes(). Cleansed by its owner.
+  std::vector<std::uint8_t> keymat;  // suite.keymat_bytes(), in KEYMAT's order. Cleansed by its owner.
   net::Address local;                // outer addresses, both of one family
   net::Address remote;
   Mode mode = Mode::tunnel;

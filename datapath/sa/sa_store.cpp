@@ -65,8 +65,8 @@ void fill_common(Sa& entry, const SaParameters& parameters, crypto::PreparedKey 
   entry.mode = parameters.mode;
   entry.track_peer = parameters.encapsulation == Encapsulation::udp && parameters.track_peer;
   const auto& suite = crypto::suite(parameters.suite);
-  std::memcpy(entry.salt, parameters.keymat.data() + suite.key_bytes,
-              std::min<std::size_t>(suite.salt_bytes, sizeof entry.salt));
+  std::memcpy(entry.salt + sizeof entry.salt - suite.salt_bytes, parameters.keymat.data() + suite.key_bytes,
+              suite.salt_bytes);
   entry.extended_sequence = parameters.extended_sequence;
   entry.key = key;
 }
@@ -268,8 +268,7 @@ SaStore::Total SaStore::outbound_total(std::uint32_t index) const {
 }
 
 Expected<void> SaStore::prepare_key(const SaParameters& parameters, std::byte* slot) {
-  const auto key = std::span(parameters.keymat).first(crypto::suite(parameters.suite).key_bytes);
-  return engine_.prepare_key(parameters.suite, key, slot);
+  return engine_.prepare_key(parameters.suite, parameters.keymat, slot);
 }
 
 // Windows up to the usual size live in the slab; the few larger ones are taken as they come.

@@ -33,7 +33,7 @@ struct alignas(64) InboundSa {
   crypto::SuiteId suite;
   Encapsulation encapsulation;
   net::Family outer_family;
-  std::uint8_t salt[4];
+  std::uint8_t salt[4];    // at the end, if the suite has less
   bool extended_sequence;  // ESN, RFC 4304
   std::uint8_t selector_count;
   std::uint16_t remote_port;  // udp encapsulation: the peer's, host order

@@ -16,6 +16,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
@@ -151,25 +152,8 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     return false;
   }
 
-  auto* esp = burst_.l3[row] + esp_offset;
-  auto& operation = burst_.operations[crypto_rows_.count];
-  operation.key = sa.key;
-  operation.text = esp + net::esp_header_bytes + suite.iv_bytes;
-  operation.icv = operation.text + text_bytes;
-  operation.text_bytes = text_bytes;
-  operation.suite = sa.suite;
-  std::memcpy(operation.nonce, sa.salt, 4);
-  std::memcpy(operation.nonce + 4, esp + net::esp_header_bytes, 8);
-  if (sa.extended_sequence) {
-    const std::uint32_t high = rte_cpu_to_be_32(static_cast<std::uint32_t>(sequence >> 32));
-    std::memcpy(operation.aad, esp, 4);
-    std::memcpy(operation.aad + 4, &high, 4);
-    std::memcpy(operation.aad + 8, esp + 4, 4);
-    operation.aad_bytes = 12;
-  } else {
-    std::memcpy(operation.aad, esp, 8);
-    operation.aad_bytes = 8;
-  }
+  sa::describe_esp(burst_.operations[crypto_rows_.count], sa, burst_.l3[row] + esp_offset, suite.iv_bytes,
+                   text_bytes, sequence);
   return true;
 }
 

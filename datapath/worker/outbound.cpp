@@ -4,7 +4,8 @@
 //   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6)
 //   4. tunnel mode: outer headers from the SA's template; DSCP, ECN, DF and flow label as the SA says
 //      (RFC 4301 5.1.2, RFC 6040, RFC 6438); transport mode: ESP behind the IP header (transport.cpp)
-//   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1)
+//   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1); for CBC the
+//      engine makes an unpredictable one of it (RFC 3602 3)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
@@ -12,6 +13,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
@@ -75,6 +77,13 @@ bool within_selectors(const sa::OutboundSa& sa, net::Family family, const std::u
   for (unsigned i = 0; i < sa.selector_count; ++i)
     if (sa::matches(sa.selectors[i], family, destination, source)) return true;
   return sa.selector_count == 0;
+}
+
+// For suites that have not the usual eight bytes: the null cipher has none, CBC a whole block.
+[[gnu::noinline]] void write_unusual_iv(std::uint8_t* iv, unsigned iv_bytes, std::uint64_t value) {
+  if (iv_bytes != 16) return;
+  net::store_be64({iv, 16}, 0, 0);
+  net::store_be64({iv, 16}, 8, value);
 }
 
 struct Claim {
@@ -169,27 +178,16 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
   if (esp == nullptr) return false;
 
   const auto& suite = crypto::suite(sa.suite);
+  const unsigned iv_bytes = suite.iv_bytes;
   auto* iv = esp + net::esp_header_bytes;
   net::store_be32({esp, net::esp_header_bytes}, 4, static_cast<std::uint32_t>(sequence));
-  net::store_be64({iv, 8}, 0, sa.iv_base + sequence);
-
-  auto& operation = burst_.operations[crypto_rows_.count];
-  operation.key = sa.key;
-  operation.text = iv + suite.iv_bytes;
-  auto* end = rte_pktmbuf_mtod_offset(burst_.mbuf[row], std::uint8_t*, burst_.mbuf[row]->pkt_len);
-  operation.icv = end - suite.icv_bytes;
-  operation.text_bytes = static_cast<std::uint32_t>(operation.icv - operation.text);
-  operation.suite = sa.suite;
-  std::memcpy(operation.nonce, sa.salt, 4);
-  std::memcpy(operation.nonce + 4, iv, 8);
-  std::memcpy(operation.aad, esp, 4);
-  if (sa.extended_sequence) {
-    net::store_be64(operation.aad, 4, sequence);
-    operation.aad_bytes = 12;
-  } else {
-    net::store_be32(operation.aad, 4, static_cast<std::uint32_t>(sequence));
-    operation.aad_bytes = 8;
-  }
+  if (iv_bytes == 8) [[likely]]
+    net::store_be64({iv, 8}, 0, sa.iv_base + sequence);
+  else
+    write_unusual_iv(iv, iv_bytes, sa.iv_base + sequence);
+  const auto* end = rte_pktmbuf_mtod_offset(burst_.mbuf[row], std::uint8_t*, burst_.mbuf[row]->pkt_len);
+  const auto text_bytes = static_cast<std::uint32_t>(end - suite.icv_bytes - iv - iv_bytes);
+  sa::describe_esp(burst_.operations[crypto_rows_.count], sa, esp, iv_bytes, text_bytes, sequence);
   burst_.sequence[row] = sequence;
   burst_.family[row] = sa.outer_family;
   return true;

@@ -10,13 +10,14 @@
 
 namespace espgate::crypto {
 
-// Error when `key` has not the length of the suite's cipher key.
-inline Expected<void> check_key(SuiteId id, std::span<const std::uint8_t> key) {
+// Error when `keymat` has not the length of the suite's.
+inline Expected<void> check_keymat(SuiteId id, std::span<const std::uint8_t> keymat) {
   const auto& row = suite(id);
-  if (key.size() == row.key_bytes) return {};
-  return Error{std::string(row.name) + " was given a key of " + std::to_string(key.size()) + " bytes",
-               "give it " + std::to_string(row.key_bytes) + " bytes of key, and the salt of " +
-                   std::to_string(row.salt_bytes) + " bytes apart from it"};
+  if (keymat.size() == row.keymat_bytes()) return {};
+  return Error{std::string(row.name) + " was given a key of " + std::to_string(keymat.size()) + " bytes",
+               "give it " + std::to_string(row.keymat_bytes()) + ": " + std::to_string(row.key_bytes) +
+                   " for the cipher, " + std::to_string(row.salt_bytes) + " of salt, " +
+                   std::to_string(row.integrity_key_bytes) + " for the integrity algorithm"};
 }
 
 }  // namespace espgate::crypto

@@ -1,147 +1,130 @@
 #include "drivers/crypto/openssl_engine.hpp"
 
-#include <openssl/err.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <array>
-#include <climits>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "drivers/crypto/key_check.hpp"
+#include "drivers/crypto/openssl_queue.hpp"
 
 namespace espgate::crypto {
 namespace {
 
-constexpr int icv_bytes = 16;
-constexpr std::array<const char*, 3> cipher_names{"AES-128-GCM", "AES-192-GCM", "AES-256-GCM"};
-constexpr std::size_t index(SuiteId suite) {
-  return static_cast<std::size_t>(suite);
+constexpr int ccm_nonce_bytes = 11;  // RFC 4309 4
+constexpr int ccm_icv_bytes = 16;
+
+// Empty: no cipher.
+std::string cipher_name(const Suite& suite) {
+  const auto aes = "AES-" + std::to_string(suite.key_bytes * 8);
+  switch (suite.cipher) {
+    case Cipher::null:
+      break;
+    case Cipher::aes_cbc:
+      return aes + "-CBC";
+    case Cipher::aes_ctr:
+      return aes + "-CTR";
+    case Cipher::aes_ccm_16:
+      return aes + "-CCM";
+    case Cipher::aes_gcm_16:
+    case Cipher::aes_gmac:
+      return aes + "-GCM";
+    case Cipher::chacha20_poly1305:
+      return "ChaCha20-Poly1305";
+  }
+  return "";
 }
 
-// What prepare_key leaves: OpenSSL's own schedules cannot be shared between threads.
-struct Prepared {
-  std::uint32_t marker;  // tells a key of this engine and suite from stray memory
-  std::uint8_t key[32];
-};
-constexpr std::uint32_t marker_of(SuiteId suite) {
-  return 0x45564b30u + static_cast<std::uint32_t>(suite);
+const char* digest_name(Integrity integrity) {
+  switch (integrity) {
+    case Integrity::by_cipher:
+      break;
+    case Integrity::hmac_sha1_96:
+      return "SHA1";
+    case Integrity::hmac_sha2_256_128:
+      return "SHA2-256";
+    case Integrity::hmac_sha2_384_192:
+      return "SHA2-384";
+    case Integrity::hmac_sha2_512_256:
+      return "SHA2-512";
+  }
+  return nullptr;
 }
-static_assert(sizeof(Prepared) <= key_alignment);
 
-struct FreeCipher {
-  void operator()(EVP_CIPHER* cipher) const { EVP_CIPHER_free(cipher); }
-};
-struct FreeContext {
-  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
-};
-using Cipher = std::unique_ptr<EVP_CIPHER, FreeCipher>;
-using Context = std::unique_ptr<EVP_CIPHER_CTX, FreeContext>;
-using Contexts = std::array<Context, 3>;
-
-enum class Direction : int { open = 0, seal = 1 };  // EVP_CipherInit's own numbers
-
-// The contexts know their ciphers already, so that no packet allocates.
-class OpensslQueue final : public Queue {
- public:
-  explicit OpensslQueue(Contexts contexts) : contexts_(std::move(contexts)) {}
-
-  void seal(std::span<Operation> burst) override {
-    for (auto& op : burst) op.status = work(op, Direction::seal);
-  }
-  void open(std::span<Operation> burst) override {
-    for (auto& op : burst) op.status = work(op, Direction::open);
-  }
-
- private:
-  Status work(const Operation& op, Direction direction) {
-    if (index(op.suite) >= contexts_.size() || op.text_bytes > INT_MAX) return Status::failed;
-    auto* const context = contexts_[index(op.suite)].get();
-    const auto status = feed(context, op, direction) ? finish(context, op, direction) : Status::failed;
-    // What a failure left in this thread's error queue would mislead whoever looks there next.
-    if (status != Status::ok) ERR_clear_error();
-    return status;
-  }
-
-  // Everything up to the ICV.
-  static bool feed(EVP_CIPHER_CTX* context, const Operation& op, Direction direction) {
-    Prepared prepared;
-    std::memcpy(&prepared, op.key, sizeof prepared);
-    const bool keyed = prepared.marker == marker_of(op.suite) &&
-                       EVP_CipherInit_ex2(context, nullptr, prepared.key, op.nonce,
-                                          static_cast<int>(direction), nullptr) == 1;
-    OPENSSL_cleanse(&prepared, sizeof prepared);
-    int done = 0;
-    return keyed && EVP_CipherUpdate(context, nullptr, &done, op.aad, op.aad_bytes) == 1 &&
-           (op.text_bytes == 0 ||
-            EVP_CipherUpdate(context, op.text, &done, op.text, static_cast<int>(op.text_bytes)) == 1);
-  }
-
-  static Status finish(EVP_CIPHER_CTX* context, const Operation& op, Direction direction) {
-    std::uint8_t no_text[16];
-    int done = 0;
-    if (direction == Direction::seal) {
-      const bool sealed = EVP_CipherFinal_ex(context, no_text, &done) == 1 &&
-                          EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, icv_bytes, op.icv) == 1;
-      return sealed ? Status::ok : Status::failed;
-    }
-    if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, icv_bytes, op.icv) != 1) return Status::failed;
-    return EVP_CipherFinal_ex(context, no_text, &done) == 1 ? Status::ok : Status::bad_icv;
-  }
-
-  Contexts contexts_;
-};
+bool set_up(EVP_CIPHER_CTX* context, const EVP_CIPHER* cipher, const Suite& suite) {
+  if (context == nullptr || EVP_CipherInit_ex2(context, cipher, nullptr, nullptr, 1, nullptr) != 1)
+    return false;
+  if (suite.cipher == Cipher::aes_cbc) return EVP_CIPHER_CTX_set_padding(context, 0) == 1;
+  return suite.cipher != Cipher::aes_ccm_16 ||
+         (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, ccm_nonce_bytes, nullptr) == 1 &&
+          EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, ccm_icv_bytes, nullptr) == 1);
+}
 
 class OpensslEngine final : public Engine {
  public:
-  explicit OpensslEngine(std::array<Cipher, 3> ciphers) : ciphers_(std::move(ciphers)) {}
+  explicit OpensslEngine(std::array<Algorithms, suite_count> algorithms)
+      : algorithms_(std::move(algorithms)) {}
 
   std::string_view name() const override { return "openssl"; }
   std::string_view implementation() const override { return "evp"; }
   std::string library() const override {
     return std::string("OpenSSL ") + OpenSSL_version(OPENSSL_VERSION_STRING);
   }
-  std::size_t prepared_key_bytes(SuiteId) const override { return key_alignment; }
-  std::span<const std::uint16_t> hot_key_lines(SuiteId) const override { return only_line; }
+  std::size_t prepared_key_bytes(SuiteId) const override { return sizeof(OpensslKey); }
+  std::span<const std::uint16_t> hot_key_lines(SuiteId id) const override {
+    return std::span(lines).first(suite(id).integrity == Integrity::by_cipher ? 1 : 2);
+  }
 
-  Expected<void> prepare_key(SuiteId id, std::span<const std::uint8_t> key, std::byte* out) override {
-    if (auto good = check_key(id, key); !good) return good;
-    Prepared prepared{marker_of(id), {}};
-    std::memcpy(prepared.key, key.data(), key.size());
-    std::memset(out, 0, key_alignment);
-    std::memcpy(out, &prepared, sizeof prepared);
-    OPENSSL_cleanse(&prepared, sizeof prepared);
+  Expected<void> prepare_key(SuiteId id, std::span<const std::uint8_t> keymat, std::byte* out) override {
+    if (auto good = check_keymat(id, keymat); !good) return good;
+    const auto& row = suite(id);
+    OpensslKey key{};
+    key.marker = marker_of(id);
+    std::memcpy(key.cipher, keymat.data(), row.key_bytes);
+    std::memcpy(key.integrity, keymat.last(row.integrity_key_bytes).data(), row.integrity_key_bytes);
+    std::memcpy(out, &key, sizeof key);
+    OPENSSL_cleanse(&key, sizeof key);
     return {};
   }
 
   Expected<std::unique_ptr<Queue>> make_queue() override {
-    Contexts contexts;
-    for (std::size_t i = 0; i < contexts.size(); ++i) {
-      contexts[i].reset(EVP_CIPHER_CTX_new());
-      if (!contexts[i] ||
-          EVP_CipherInit_ex2(contexts[i].get(), ciphers_[i].get(), nullptr, nullptr, 1, nullptr) != 1)
-        return Error{"OpenSSL cannot set up " + std::string(cipher_names[i]),
-                     "check the OpenSSL installation"};
+    std::array<Contexts, suite_count> contexts;
+    for (const auto& suite : suites()) {
+      const auto& [cipher, digest] = algorithms_[index_of(suite.id)];
+      auto& mine = contexts[index_of(suite.id)];
+      if (cipher) mine.cipher.reset(EVP_CIPHER_CTX_new());
+      if (digest) mine.digest.reset(EVP_MD_CTX_new());
+      if ((cipher && !set_up(mine.cipher.get(), cipher.get(), suite)) ||
+          (digest && (!mine.digest || EVP_DigestInit_ex2(mine.digest.get(), digest.get(), nullptr) != 1)))
+        return Error{"OpenSSL cannot set up " + std::string(suite.name), "check the OpenSSL installation"};
     }
     return std::unique_ptr<Queue>(std::make_unique<OpensslQueue>(std::move(contexts)));
   }
 
  private:
-  static constexpr std::array<std::uint16_t, 1> only_line{0};
-  std::array<Cipher, 3> ciphers_;
+  static constexpr std::array<std::uint16_t, 2> lines{0, 64};
+  static_assert(sizeof(OpensslKey) == 128);
+  std::array<Algorithms, suite_count> algorithms_;
 };
 
 }  // namespace
 
 Expected<std::unique_ptr<Engine>> make_openssl_engine() {
-  std::array<Cipher, 3> ciphers;
-  for (std::size_t i = 0; i < ciphers.size(); ++i) {
-    ciphers[i].reset(EVP_CIPHER_fetch(nullptr, cipher_names[i], nullptr));
-    if (!ciphers[i])
-      return Error{"OpenSSL offers no " + std::string(cipher_names[i]),
-                   "check the providers in openssl.cnf, or set crypto-engine = \"ipsec-mb\""};
+  std::array<Algorithms, suite_count> algorithms;
+  for (const auto& suite : suites()) {
+    auto& [cipher, digest] = algorithms[index_of(suite.id)];
+    const auto name = cipher_name(suite);
+    const auto* const hash = digest_name(suite.integrity);
+    if (!name.empty()) cipher.reset(EVP_CIPHER_fetch(nullptr, name.c_str(), nullptr));
+    if (hash) digest.reset(EVP_MD_fetch(nullptr, hash, nullptr));
+    if ((!name.empty() && !cipher) || (hash && !digest))
+      return Error{"OpenSSL does not offer what " + std::string(suite.name) + " needs",
+                   "check the providers in openssl.cnf"};
   }
-  return std::unique_ptr<Engine>(std::make_unique<OpensslEngine>(std::move(ciphers)));
+  return std::unique_ptr<Engine>(std::make_unique<OpensslEngine>(std::move(algorithms)));
 }
 
 }  // namespace espgate::crypto

@@ -1,4 +1,4 @@
-// AES-GCM with OpenSSL: the reference that the other engines are compared with, and the engine for
+// All suites with OpenSSL: the reference that the other engines are compared with, and the engine for
 // machines that IPsec-MB does not run on.
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace espgate::crypto {
 
 // A prepared key is the key itself; the cipher expands it again for every packet.
-// Error: libcrypto does not offer AES-GCM.
+// Error: libcrypto does not offer an algorithm of the suite table.
 Expected<std::unique_ptr<Engine>> make_openssl_engine();
 
 }  // namespace espgate::crypto

@@ -13,6 +13,7 @@ from lib import cleanup, configuration, netns, packets
 from lib.encapsulation import outer_of, unwrap, wrap
 from lib.esp import GcmSa
 from lib.gateway import ROOT, Gateway
+from lib.suites import SUITES
 from lib.testbed import INSIDE, OUTSIDE, standard_ports
 from lib.wire import Wire
 from qemu import peer, transfer
@@ -99,11 +100,8 @@ for _outer in (4, 6):
                     _agreement(_outer, _inner, _esn))
 
 
-class KernelThroughGateway(KernelCase):
-    """Ping and TCP between the guest and an inside host, through espgated."""
-
-    KEYS = {outer: (peer.Keys(0x1000 + outer, os.urandom(20)), peer.Keys(0x2000 + outer, os.urandom(20)))
-            for outer in (4, 6)}
+class KernelBehindGateway(KernelCase):
+    """The guest, the gateway's outside, and a host inside with a kernel of its own."""
 
     @classmethod
     def setUpClass(cls):
@@ -114,18 +112,74 @@ class KernelThroughGateway(KernelCase):
         for version, bits in ((4, 24), (6, 64)):
             cls.inside.ip("addr", "add", f"{INSIDE.host[version]}/{bits}", "dev", "eth0",
                           *(["nodad"] if version == 6 else []))
+
+    def start(self, connections):
+        gateway = Gateway(self.gateway_side, self.workdir, configuration.gateway(standard_ports(), connections=connections))
+        gateway.start()
+        return gateway
+
+
+class EverySuite(KernelBehindGateway):
+    """Pings both ways through a tunnel of each suite, every other one with ESN; all tunnels stand side by side.
+
+    A mode and hash come with keys of three sizes, an odd number of suites apart, so each is tried with ESN and without.
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.tunnels = [(number, suite, number % 2 == 0) for number, suite in enumerate(SUITES.values(), 1)]
+        cls.inside.ip("route", "add", "10.2.0.0/16", "via", INSIDE.gateway[4])
+        cls.guest.run("; ".join(f"ip addr add 10.2.{number}.1 dev lo" for number, *_ in cls.tunnels))
+
+    def test_every_suite(self):
+        connections = []
+        for number, suite, esn in self.tunnels:
+            inbound = peer.Keys(0x1000 + number, os.urandom(suite.keymat), suite)
+            outbound = peer.Keys(0x2000 + number, os.urandom(suite.keymat), suite)
+            network = f"10.2.{number}.0/24"
+            connections.append(configuration.connection(
+                f"guest-{number}", OUTSIDE.gateway[4], OUTSIDE.host[4], [INSIDE_NETWORKS[4]], [network],
+                inbound=(inbound.spi, inbound.keymat), outbound=(outbound.spi, outbound.keymat), suite=suite.name, esn=esn))
+            peer.add_tunnel(self.guest, OUTSIDE.host[4], OUTSIDE.gateway[4], inbound=outbound, outbound=inbound,
+                            networks=[(network, INSIDE_NETWORKS[4])], esn=esn, number=number)
+        gateway = self.start(connections)
+        # The first packets meet unresolved neighbours on every hop.
+        self.inside.exec("ping", "-c", 5, "-i", "0.2", "-W", 1, "10.2.1.1", check=False)
+        for number, suite, esn in self.tunnels:
+            with self.subTest(suite.name, esn=esn):
+                address = f"10.2.{number}.1"
+                # One at a time: once ping has had an answer, it waits for the next no longer than for two such.
+                for size in (number, 1200 + number):
+                    _, text, _ = self.inside.exec("ping", "-c", 1, "-W", 5, "-s", size, address, check=False)
+                    self.assertIn(" 0% packet loss", text, peer.errors(self.guest))
+                code, text = self.guest.run(f"ping -c 1 -W 2 -I {address} {INSIDE.host[4]}", check=False)
+                self.assertEqual(code, 0, text)
+        counters = gateway.counters()
+        self.assertTrue(counters.holds)
+        self.assertEqual(counters.of("IN_CD_SW_IPSEC_MAC_EXCEPTION"), 0)
+        gateway.stop()
+
+
+class KernelThroughGateway(KernelBehindGateway):
+    """Ping and TCP between the guest and an inside host, through espgated."""
+
+    KEYS = {outer: (peer.Keys(0x1000 + outer, os.urandom(20)), peer.Keys(0x2000 + outer, os.urandom(20)))
+            for outer in (4, 6)}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for version in (4, 6):
             # The first version of espgate tells nobody about path MTUs: hosts inside must know.
             cls.inside.ip("route", "add", GUEST_NETWORKS[version], "via", INSIDE.gateway[version], "mtu", INNER_MTU)
 
     def gateway(self, outer):
         """espgated with a tunnel over this outer family; the guest set up alike."""
         inbound, outbound = self.KEYS[outer]
-        connection = configuration.connection(
+        gateway = self.start([configuration.connection(
             "guest", OUTSIDE.gateway[outer], OUTSIDE.host[outer], INSIDE_NETWORKS.values(), GUEST_NETWORKS.values(),
-            inbound=(inbound.spi, inbound.keymat), outbound=(outbound.spi, outbound.keymat))
-        gateway = Gateway(self.gateway_side, self.workdir, configuration.gateway(
-            standard_ports(), connections=[connection]))
-        gateway.start()
+            inbound=(inbound.spi, inbound.keymat), outbound=(outbound.spi, outbound.keymat))])
         self.tunnel(outer, inbound, outbound)
         return gateway
 

@@ -10,8 +10,9 @@ import unittest
 
 from lib import packets
 from lib.encapsulation import unwrap, wrap
-from lib.esp import BadEsp, GcmSa
+from lib.esp import BadEsp, EspSa
 from lib.scapy_esp import ScapySa
+from lib.suites import GCM, SUITES
 
 INNER = {4: ("10.2.0.1", "10.1.0.10"), 6: ("2001:db8:2::1", "2001:db8:1::10")}
 OUTER = {4: ("192.0.2.2", "192.0.2.1"), 6: ("2001:db8:f::2", "2001:db8:f::1")}
@@ -19,14 +20,14 @@ SPI = 0x1001
 
 
 class Agreement(unittest.TestCase):
-    """Every combination of families, sequence numbers, encapsulation and key size, both ways."""
+    """Every combination of families, sequence numbers and encapsulation with AES-GCM, every suite with some."""
 
 
-def _agreement(outer, inner, esn, udp, key_bytes):
+def _agreement(outer, inner, esn, udp, suite):
     def check(self):
-        keymat, sequence = os.urandom(key_bytes + 4), (3 << 32 | 77) if esn else 77
-        ours = GcmSa(SPI, keymat, esn=esn)
-        theirs = ScapySa(SPI, keymat, *OUTER[outer], esn=esn, udp_encapsulated=udp)
+        keymat, sequence = os.urandom(suite.keymat), (3 << 32 | 77) if esn else 77
+        ours = EspSa(SPI, keymat, suite, esn=esn)
+        theirs = ScapySa(SPI, keymat, suite, *OUTER[outer], esn=esn, udp_encapsulated=udp)
         packet = packets.udp_packet(*INNER[inner], 1000, 2000, b"payload")
         high = sequence >> 32
 
@@ -46,7 +47,9 @@ def _agreement(outer, inner, esn, udp, key_bytes):
     return check
 
 
-for _case in itertools.product((4, 6), (4, 6), (False, True), (False, True), (16, 24, 32)):
-    _outer, _inner, _esn, _udp, _key = _case
-    _name = f"test_{_inner}in{_outer}_{'esn' if _esn else 'seq32'}_{'udp' if _udp else 'plain'}_aes{_key * 8}"
-    setattr(Agreement, _name, _agreement(*_case))
+_CASES = [*itertools.product((4, 6), (4, 6), (False, True), (False, True), GCM.values()),
+          *((4, inner, esn, False, suite) for suite in SUITES.values() for inner in (4, 6) for esn in (False, True)
+            if suite.mode != "gcm" and suite.scapy_does(esn))]
+for _outer, _inner, _esn, _udp, _suite in _CASES:
+    _name = f"test_{_inner}in{_outer}_{'esn' if _esn else 'seq32'}_{'udp' if _udp else 'plain'}_{_suite.name}"
+    setattr(Agreement, _name.replace("-", "_"), _agreement(_outer, _inner, _esn, _udp, _suite))

@@ -1,5 +1,5 @@
-"""Static keys against two independent implementations: every family in every family, 32- and 64-bit
-sequence numbers, plain and in UDP, each key size; scapy and our own oracle take turns and check each other.
+"""Static keys against two independent implementations: every suite, 32- and 64-bit sequence numbers; every
+family in every family, plain and in UDP, for some; scapy and our own oracle take turns and check each other.
 """
 
 import itertools
@@ -7,11 +7,12 @@ import os
 
 from lib import case, configuration, packets
 from lib.encapsulation import outer_of, unwrap, wrap
-from lib.esp import GcmSa
+from lib.esp import EspSa
 from lib.scapy_esp import ScapySa
+from lib.suites import SUITES
 from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, standard_ports
 
-SUITES = {"aes128-gcm16": 16, "aes192-gcm16": 24, "aes256-gcm16": 32}
+IN_ALL_COMBINATIONS = ("aes128-gcm16", "aes192-gcm16", "aes256-gcm16", "aes256-cbc-sha256", "chacha20-poly1305", "null-sha1")
 PAYLOADS = [b"", b"a", bytes(46 - 28), os.urandom(63), os.urandom(1300)]
 
 
@@ -21,44 +22,48 @@ class Tunnel:
     def __init__(self, number, outer, suite, esn, udp):
         self.outer, self.esn, self.udp = outer, esn, udp
         self.name = f"v{outer}-{suite}-{'esn' if esn else 'seq32'}-{'udp' if udp else 'plain'}"
+        self.suite = SUITES[suite]
         self.networks = {4: f"10.2.{number}.0/24", 6: f"2001:db8:2:{number:x}::/64"}
         self.host = {4: f"10.2.{number}.9", 6: f"2001:db8:2:{number:x}::9"}
         self.inbound_spi, self.outbound_spi = 0x1000 + number, 0x2000 + number
-        bytes_ = SUITES[suite] + 4
-        self.inbound_keymat, self.outbound_keymat = os.urandom(bytes_), os.urandom(bytes_)
+        self.inbound_keymat, self.outbound_keymat = os.urandom(self.suite.keymat), os.urandom(self.suite.keymat)
         self.sequence = 0
         self.settings = configuration.connection(
             self.name, OUTSIDE.gateway[outer], OUTSIDE.host[outer], INSIDE_NETWORKS.values(), self.networks.values(),
             inbound=(self.inbound_spi, self.inbound_keymat), outbound=(self.outbound_spi, self.outbound_keymat),
             encapsulation="udp" if udp else "none", suite=suite, esn=esn)
 
-    def oracles(self, spi, keymat, source, destination):
-        return (GcmSa(spi, keymat, esn=self.esn),
-                ScapySa(spi, keymat, source, destination, esn=self.esn, udp_encapsulated=self.udp))
+    def ours(self, spi, keymat):
+        return EspSa(spi, keymat, self.suite, esn=self.esn)
+
+    def scapy(self, spi, keymat, source, destination):
+        return ScapySa(spi, keymat, self.suite, source, destination, esn=self.esn, udp_encapsulated=self.udp)
 
     def build(self, inner, with_scapy):
-        """The next outer packet to the gateway."""
+        """The next outer packet to the gateway, by scapy if wanted and able."""
         self.sequence += 1
         source, destination = OUTSIDE.host[self.outer], OUTSIDE.gateway[self.outer]
-        ours, theirs = self.oracles(self.inbound_spi, self.inbound_keymat, source, destination)
-        if with_scapy:
-            return theirs.build(inner, self.sequence)
-        esp = ours.seal(inner, packets.IPV6 if inner[0] >> 4 == 6 else packets.IPV4, self.sequence)
+        if with_scapy and self.suite.scapy_does(self.esn):
+            return self.scapy(self.inbound_spi, self.inbound_keymat, source, destination).build(inner, self.sequence)
+        esp = self.ours(self.inbound_spi, self.inbound_keymat).seal(
+            inner, packets.IPV6 if inner[0] >> 4 == 6 else packets.IPV4, self.sequence)
         return wrap(esp, source, destination, udp_encapsulated=self.udp)
 
     def open(self, outer):
-        """(inner packet, sequence) of a packet from the gateway; both oracles must agree."""
+        """(inner packet, sequence) of a packet from the gateway; both oracles must agree where there are two."""
         source, destination = OUTSIDE.gateway[self.outer], OUTSIDE.host[self.outer]
         assert (outer.source, outer.destination) == (source, destination), outer
-        ours, theirs = self.oracles(self.outbound_spi, self.outbound_keymat, source, destination)
-        opened = ours.open(unwrap(outer, udp_encapsulated=self.udp))
-        inner, sequence = theirs.open(outer.whole)
-        assert (inner, sequence) == (opened.payload, opened.sequence)
-        return inner, sequence
+        opened = self.ours(self.outbound_spi, self.outbound_keymat).open(unwrap(outer, udp_encapsulated=self.udp))
+        result = opened.payload, opened.sequence
+        if self.suite.scapy_does(self.esn):
+            theirs = self.scapy(self.outbound_spi, self.outbound_keymat, source, destination)
+            assert theirs.open(outer.whole) == result
+        return result
 
 
-TUNNELS = [Tunnel(number, *case) for number, case in
-           enumerate(itertools.product((4, 6), SUITES, (False, True), (False, True)), 1)]
+_CASES = [*itertools.product((4, 6), IN_ALL_COMBINATIONS, (False, True), (False, True)),
+          *((4, suite, esn, False) for suite in SUITES if suite not in IN_ALL_COMBINATIONS for esn in (False, True))]
+TUNNELS = [Tunnel(number, *case) for number, case in enumerate(_CASES, 1)]
 
 
 class StaticKeys(case.GatewayCase):
@@ -89,17 +94,19 @@ class StaticKeys(case.GatewayCase):
 
     def test_extended_sequence_crosses_32_bits(self):
         """A jump to the end of the first 2^32 and over it: the high half is guessed right (RFC 4303 A)."""
-        tunnel = next(tunnel for tunnel in TUNNELS if tunnel.esn and not tunnel.udp and tunnel.outer == 4)
-        for sequence in (0xFFFF0000, 0xFFFFFFFF, 0x1_0000_0000, 0x1_0000_0001):
-            tunnel.sequence = sequence - 1
-            inner = packets.udp_packet(tunnel.host[4], INSIDE.host[4], 7, 7, b"crossing")
-            self.testbed.send("outside", tunnel.build(inner, with_scapy=sequence % 2))
-            self.expect_inside(packets.parse_ip(inner))
+        for name in ("aes128-gcm16", "chacha20-poly1305", "aes256-cbc-sha256", "aes128-ctr-sha512", "aes128-gmac"):
+            tunnel = next(tunnel for tunnel in TUNNELS
+                          if tunnel.esn and not tunnel.udp and tunnel.outer == 4 and tunnel.suite.name == name)
+            for sequence in (0xFFFF0000, 0xFFFFFFFF, 0x1_0000_0000, 0x1_0000_0001):
+                tunnel.sequence = sequence - 1
+                inner = packets.udp_packet(tunnel.host[4], INSIDE.host[4], 7, 7, b"crossing")
+                self.testbed.send("outside", tunnel.build(inner, with_scapy=sequence % 2))
+                self.expect_inside(packets.parse_ip(inner))
 
     def test_extended_sequence_of_another_epoch_is_refused(self):
         tunnel = next(tunnel for tunnel in TUNNELS if tunnel.esn and not tunnel.udp and tunnel.outer == 6)
         inner = packets.udp_packet(tunnel.host[6], INSIDE.host[6], 7, 7, b"wrong epoch")
-        sealed = GcmSa(tunnel.inbound_spi, tunnel.inbound_keymat, esn=True).seal(inner, packets.IPV6, (1 << 32) + 500)
+        sealed = tunnel.ours(tunnel.inbound_spi, tunnel.inbound_keymat).seal(inner, packets.IPV6, (1 << 32) + 500)
         before = self.gateway.counters()
         self.testbed.send("outside", wrap(sealed, OUTSIDE.host[6], OUTSIDE.gateway[6], udp_encapsulated=False))
         self.assertEqual(self.settled().since(before).of("IN_CD_SW_IPSEC_MAC_EXCEPTION"), 1)
@@ -129,6 +136,8 @@ def _outbound(tunnel, inner_version):
 
 
 for _tunnel, _version in itertools.product(TUNNELS, (4, 6)):
+    if _version == 6 and _tunnel.suite.name not in IN_ALL_COMBINATIONS:
+        continue
     _suffix = f"{_version}in{_tunnel.name}".replace("-", "_")
     setattr(StaticKeys, f"test_in_{_suffix}", _inbound(_tunnel, _version))
     setattr(StaticKeys, f"test_out_{_suffix}", _outbound(_tunnel, _version))

@@ -243,6 +243,16 @@ const Case sas[] = {
      "the value is not hexadecimal digits in double quotes", "double quotes"},
     {ONE(INBOUND("0x1001", "\"0x47e9a2f10c6b35d88e1f7a02d4c9b360\"")), 3, "connections[0].inbound.key",
      "the key has 16 bytes, and aes128-gcm16 needs 20 (16-byte key + 4-byte salt)", "append the 4-byte salt"},
+    {ONE("suite = \"aes128-gcm\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].suite",
+     "\"aes128-gcm\" is not a known suite", "did you mean \"aes128-gcm16\"?"},
+    {ONE("suite = \"blowfish\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].suite",
+     "\"blowfish\" is not a known suite", "espgate.conf(5) lists them"},
+    {ONE("suite = \"aes128ctr-sha256\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].inbound.key",
+     "the key has 20 bytes, and aes128-ctr-sha256 needs 52 (16-byte key + 4-byte salt + 32-byte integrity "
+     "key)",
+     "write 104 hexadecimal digits"},
+    {ONE("suite = \"null-sha256\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].inbound.key",
+     "the key has 20 bytes, and null-sha256 needs 32 (32-byte integrity key)", "rand -hex 32"},
     {ONE("suite = \"aes256-gcm16\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].inbound.key",
      "the key has 20 bytes, and aes256-gcm16 needs 36 (32-byte key + 4-byte salt)",
      "suite = \"aes128-gcm16\""},
@@ -262,7 +272,7 @@ const Case sas[] = {
      6, "connections[1].outbound.spi",
      "SPI 0x1001 to 192.0.2.2 is already that of connections[0].outbound in line 3", "this peer expects"},
     {ONE(INBOUND("0x1001", KEY_A) OUTBOUND("0x2001", KEY_A)), 4, "connections[0].outbound.key",
-     "the same cipher key as connections[0].inbound in line 3; two SAs with one AES-GCM key use the same "
+     "the same cipher key as connections[0].inbound in line 3; two SAs with one key use the same "
      "nonces",
      "a key of its own"},
     // The same key, only the salt differs.

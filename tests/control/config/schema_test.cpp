@@ -45,6 +45,14 @@ TEST_CASE("the suites of the schema are those of the crypto folder, in its order
   CHECK(std::ranges::equal(connections->find("suite")->choices, names));
 }
 
+TEST_CASE("a suite is also found by the name that other products give it") {
+  const auto& key = *top_level().find("connections")->group->find("suite");
+  const auto index = [](crypto::SuiteId id) { return static_cast<std::size_t>(id); };
+  CHECK(choice_of(key, "aes128-sha256") == index(crypto::SuiteId::aes_cbc_128_sha256));
+  CHECK(choice_of(key, "chacha20-poly1305") == index(crypto::SuiteId::chacha20_poly1305));
+  CHECK(choice_of(key, "aes128") == key.choices.size());
+}
+
 TEST_CASE("the default of every top-level key, written out, loads") {
   std::string text(test::minimal);
   for (const auto& key : top_level().keys)

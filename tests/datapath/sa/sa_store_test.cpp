@@ -19,8 +19,9 @@ class FakeEngine : public crypto::Engine {
   std::size_t prepared_key_bytes(crypto::SuiteId suite) const override {
     return suite == crypto::SuiteId::aes_gcm_16_128 ? 192 : 256;
   }
-  Expected<void> prepare_key(crypto::SuiteId suite, std::span<const std::uint8_t> key,
+  Expected<void> prepare_key(crypto::SuiteId suite, std::span<const std::uint8_t> keymat,
                              std::byte* out) override {
+    const auto key = keymat.first(crypto::suite(suite).key_bytes);  // never of a null cipher here
     if (key[0] == refused) return Error{"refused", ""};
     for (std::size_t i = 0; i < prepared_key_bytes(suite); ++i) out[i] = std::byte{key[i % key.size()]};
     return {};
@@ -102,7 +103,7 @@ TEST_CASE("an inbound SA goes from larval through active and retired to nothing"
   const std::uint8_t salt[] = {17, 18, 19, 20};
   CHECK(std::memcmp(entry.salt, salt, 4) == 0);
   CHECK(entry.key[0] == std::byte{1});
-  CHECK(entry.key[16] == std::byte{1});  // the salt is no part of the key
+  CHECK(entry.key[16] == std::byte{1});
   CHECK(reinterpret_cast<std::uintptr_t>(entry.key) % crypto::key_alignment == 0);
   CHECK(net::Address::from_bytes(entry.outer_family, entry.source) == *net::parse_address("192.0.2.2"));
   CHECK(net::Address::from_bytes(entry.outer_family, entry.destination) == *net::parse_address("192.0.2.1"));
@@ -121,6 +122,22 @@ TEST_CASE("an inbound SA goes from larval through active and retired to nothing"
   f.store->unpublish_inbound(*index);
   CHECK(f.store->find(0x1001) == no_sa);
   f.store->release_inbound(*index);
+}
+
+TEST_CASE("the salt lies behind the cipher key and before the integrity key, and ends the SA's field") {
+  Fixture f;
+  const auto salt_with = [&](std::uint32_t spi, crypto::SuiteId suite) {
+    auto parameters = parameters_of(spi);
+    parameters.suite = suite;
+    parameters.keymat.clear();
+    for (unsigned i = 0; i < crypto::suite(suite).keymat_bytes(); ++i)
+      parameters.keymat.push_back(static_cast<std::uint8_t>(i + 1));
+    const auto& entry = f.store->inbound(install(*f.store, parameters));
+    return std::vector<int>(entry.salt, entry.salt + 4);
+  };
+  CHECK(salt_with(0x1001, crypto::SuiteId::aes_ctr_128_sha256) == std::vector{17, 18, 19, 20});
+  CHECK(salt_with(0x1002, crypto::SuiteId::aes_ccm_16_256) == std::vector{0, 33, 34, 35});
+  CHECK(salt_with(0x1003, crypto::SuiteId::aes_cbc_128_sha1) == std::vector{0, 0, 0, 0});
 }
 
 TEST_CASE("reserved, used and too many SPIs are refused") {

@@ -113,7 +113,7 @@ void Rig::create_tables(unsigned worker_count) {
   rte_rcu_qsbr_init(shared.readers, worker_count);
   shared.sas = sas.get();
   shared.forwarding = forwarding.get();
-  inbound = must(sas->reserve_inbound(inbound_spi));
+  inbound = must(sas->reserve_inbound(options.inbound_spi));
   must(sas->install_inbound(inbound, parameters(true)));
   outbound = must(sas->install_outbound(parameters(false)));
 }
@@ -121,7 +121,7 @@ void Rig::create_tables(unsigned worker_count) {
 sa::SaParameters Rig::parameters(bool inbound_direction) const {
   const bool v4 = options.outer == net::Family::v4;
   sa::SaParameters result;
-  result.spi = inbound_direction ? inbound_spi : outbound_spi;
+  result.spi = inbound_direction ? options.inbound_spi : outbound_spi;
   result.suite = options.suite;
   result.keymat = inbound_direction ? inbound_keymat_ : outbound_keymat_;
   result.local = address(v4 ? "192.0.2.1" : "2001:db8:a::1");

@@ -37,6 +37,7 @@ struct SaOptions {
   std::string remote_network4 = "10.2.0.0/16";
   std::string remote_network6 = "2001:db8:2::/48";
   bool track_peer = true;
+  std::uint32_t inbound_spi = 0x1001;
 };
 
 class Rig {

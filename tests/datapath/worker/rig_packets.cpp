@@ -106,17 +106,16 @@ bool reference_crypto(crypto::Engine& engine, const sa::SaParameters& sa, std::u
                       bool seal) {
   const auto& suite = crypto::suite(sa.suite);
   alignas(crypto::key_alignment) std::array<std::byte, 4096> prepared;
-  const std::span key(sa.keymat.data(), suite.key_bytes);
-  must(engine.prepare_key(sa.suite, key, prepared.data()));
+  must(engine.prepare_key(sa.suite, sa.keymat, prepared.data()));
   auto queue = must(engine.make_queue());
   crypto::Operation operation{};
   operation.key = prepared.data();
   operation.suite = sa.suite;
-  operation.text = esp.data() + 16;
-  operation.text_bytes = static_cast<std::uint32_t>(esp.size() - 16 - suite.icv_bytes);
-  operation.icv = operation.text + operation.text_bytes;
-  std::memcpy(operation.nonce, sa.keymat.data() + suite.key_bytes, 4);
-  std::memcpy(operation.nonce + 4, esp.data() + 8, 8);
+  const std::size_t headers_bytes = net::esp_header_bytes + suite.iv_bytes;
+  operation.text = esp.data() + headers_bytes;
+  operation.text_bytes = static_cast<std::uint32_t>(esp.size() - headers_bytes - suite.icv_bytes);
+  std::memcpy(operation.nonce + 4 - suite.salt_bytes, sa.keymat.data() + suite.key_bytes, suite.salt_bytes);
+  if (suite.iv_bytes == 8) std::memcpy(operation.nonce + 4, esp.data() + net::esp_header_bytes, 8);
   std::memcpy(operation.aad, esp.data(), 4);
   operation.aad_bytes = sa.extended_sequence ? 12 : 8;
   if (sa.extended_sequence)
@@ -132,11 +131,13 @@ bool reference_crypto(crypto::Engine& engine, const sa::SaParameters& sa, std::u
 
 Bytes Rig::sealed_frame(std::uint64_t sequence, std::span<const std::uint8_t> text) const {
   const auto sa = parameters(true);
-  Bytes esp(16 + text.size() + crypto::suite(options.suite).icv_bytes);
+  const auto& suite = crypto::suite(options.suite);
+  const std::size_t text_offset = net::esp_header_bytes + suite.iv_bytes;
+  Bytes esp(text_offset + text.size() + suite.icv_bytes);
   net::store_be32(esp, 0, sa.spi);
   net::store_be32(esp, 4, static_cast<std::uint32_t>(sequence));
-  net::store_be64(esp, 8, sequence ^ 0xa5a5'0000'0000'0000);
-  std::copy(text.begin(), text.end(), esp.begin() + 16);
+  if (suite.iv_bytes != 0) net::store_be64(esp, text_offset - 8, sequence ^ 0xa5a5'0000'0000'0000);
+  std::copy(text.begin(), text.end(), esp.begin() + static_cast<std::ptrdiff_t>(text_offset));
   reference_crypto(*reference_, sa, sequence, esp, true);
   auto packet = outer_headers(sa, esp.size());
   packet.insert(packet.end(), esp.begin(), esp.end());
@@ -146,7 +147,8 @@ Bytes Rig::sealed_frame(std::uint64_t sequence, std::span<const std::uint8_t> te
 Bytes Rig::esp_frame(std::uint64_t sequence, std::span<const std::uint8_t> inner_packet,
                      std::uint8_t next_header) const {
   Bytes text(inner_packet.begin(), inner_packet.end());
-  const auto padding = static_cast<std::uint8_t>((0u - static_cast<unsigned>(text.size()) - 2) & 3);
+  const unsigned mask = crypto::suite(options.suite).align_bytes - 1u;
+  const auto padding = static_cast<std::uint8_t>((0u - static_cast<unsigned>(text.size()) - 2) & mask);
   for (std::uint8_t i = 1; i <= padding; ++i) text.push_back(i);
   text.push_back(padding);
   text.push_back(next_header);
@@ -156,15 +158,17 @@ Bytes Rig::esp_frame(std::uint64_t sequence, std::span<const std::uint8_t> inner
 Bytes Rig::open(std::span<const std::uint8_t> frame, std::uint64_t* sequence) const {
   const auto sa = parameters(false);
   const auto headers = outer_headers(sa, 0).size() + net::ethernet_bytes;
-  if (frame.size() < headers + 36) return {};
+  const auto& suite = crypto::suite(options.suite);
+  const std::size_t text_offset = net::esp_header_bytes + suite.iv_bytes;
+  if (frame.size() < headers + text_offset + suite.icv_bytes + 2) return {};
   Bytes esp(frame.begin() + static_cast<std::ptrdiff_t>(headers), frame.end());
   const std::uint64_t number = net::load_be32(esp, 4);
   if (sequence != nullptr) *sequence = number;
   if (net::load_be32(esp, 0) != sa.spi || !reference_crypto(*reference_, sa, number, esp, false)) return {};
-  const std::size_t icv_bytes = crypto::suite(options.suite).icv_bytes;
-  const std::size_t text_bytes = esp.size() - 16 - icv_bytes;
-  const std::size_t padding = esp[16 + text_bytes - 2];
-  return Bytes(esp.begin() + 16, esp.begin() + static_cast<std::ptrdiff_t>(16 + text_bytes - 2 - padding));
+  const std::size_t text_end = esp.size() - suite.icv_bytes;
+  const std::size_t padding = esp[text_end - 2];
+  return Bytes(esp.begin() + static_cast<std::ptrdiff_t>(text_offset),
+               esp.begin() + static_cast<std::ptrdiff_t>(text_end - 2 - padding));
 }
 
 }  // namespace espgate::test

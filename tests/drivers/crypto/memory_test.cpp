@@ -44,26 +44,26 @@ TEST_CASE("keys, operations, texts and ICVs may end at the end of mapped memory"
     const auto queue = std::move(*engine->make_queue());
     for (const auto& row : suites()) {
       CAPTURE(engine->implementation(), row.name);
-      const Fenced raw(row.key_bytes), prepared(engine->prepared_key_bytes(row.id)), icv(row.icv_bytes);
+      const Fenced raw(row.keymat_bytes()), prepared(engine->prepared_key_bytes(row.id));
       const Fenced operation(sizeof(Operation));
-      const auto key = random_bytes(random, row.key_bytes);
+      const auto key = random_bytes(random, row.keymat_bytes());
       std::memcpy(raw.as<std::uint8_t>(), key.data(), key.size());
-      REQUIRE(engine->prepare_key(row.id, {raw.as<std::uint8_t>(), row.key_bytes}, prepared.as<std::byte>()));
+      REQUIRE(engine->prepare_key(row.id, {raw.as<std::uint8_t>(), key.size()}, prepared.as<std::byte>()));
 
-      for (std::size_t size = 0; size < 600; ++size) {
-        const Fenced text(size);
-        const auto plain = random_packet(random, size, size % 2 == 0);
-        auto packet = plain;
-        auto* const op = new (operation.as<void>()) Operation(packet.operation(Key(*engine, row.id, key)));
+      const Key unused(*engine, row.id, key);
+      for (std::size_t size = 0; size < 300; ++size) {
+        auto packet = random_packet(random, row, size, size % 2 == 0);
+        const auto plain = packet.text();
+        const Fenced wire(packet.wire().size());
+        std::ranges::copy(packet.wire(), wire.as<std::uint8_t>());
+        auto* const op = new (operation.as<void>()) Operation(packet.operation(unused));
         op->key = prepared.as<std::byte>();
-        op->text = text.as<std::uint8_t>();
-        op->icv = icv.as<std::uint8_t>();
-        std::ranges::copy(plain.text, op->text);
+        op->text = wire.as<std::uint8_t>() + packet.header().size() + packet.iv().size();
         queue->seal({op, 1});
         REQUIRE(op->status == Status::ok);
         queue->open({op, 1});
         REQUIRE(op->status == Status::ok);
-        REQUIRE(std::ranges::equal(plain.text, std::span(op->text, size)));
+        REQUIRE(std::ranges::equal(plain, std::span(op->text, op->text_bytes)));
       }
     }
   }

@@ -15,10 +15,13 @@ from .esp import BadEsp, NAT_T_PORT
 
 
 class ScapySa:
-    """keymat: AES key, then salt. source and destination: the outer addresses."""
+    """keymat: key, salt, integrity key. source and destination: the outer addresses."""
 
-    def __init__(self, spi, keymat, source, destination, *, esn=False, udp_encapsulated=False):
-        self._spi, self._keymat, self._esn = spi, keymat, esn
+    def __init__(self, spi, keymat, suite, source, destination, *, esn=False, udp_encapsulated=False):
+        self._spi, self._esn = spi, esn
+        self._crypt, self._auth = suite.scapy
+        # scapy takes the salt as the end of the cipher's key.
+        self._key, self._auth_key = keymat[:suite.key + suite.salt], keymat[suite.key + suite.salt:]
         self._source, self._destination = source, destination
         self._udp = udp_encapsulated
 
@@ -26,7 +29,8 @@ class ScapySa:
         # scapy's association is made anew for each packet: it holds the upper half of an ESN fixed.
         header = IPv6 if ":" in self._source else IP
         return SecurityAssociation(
-            ESP, spi=self._spi, seq_num=sequence & 0xFFFFFFFF, crypt_algo="AES-GCM", crypt_key=self._keymat,
+            ESP, spi=self._spi, seq_num=sequence & 0xFFFFFFFF, crypt_algo=self._crypt, crypt_key=self._key,
+            auth_algo=self._auth, auth_key=self._auth_key,
             tunnel_header=header(src=self._source, dst=self._destination),
             nat_t_header=UDP(sport=NAT_T_PORT, dport=NAT_T_PORT) if self._udp else None,
             esn_en=self._esn, esn=sequence >> 32)

@@ -15,9 +15,9 @@ import tempfile
 from lib.shell import run
 
 _HERE = pathlib.Path(__file__).resolve().parent
-_MODULES = """virtio_pci virtio_net esp4 esp6 xfrm_user xfrm_algo authenc gcm ccm cbc ctr hmac sha256_generic
-    ghash_generic aes_generic aesni_intel cryptomgr crypto_null seqiv echainiv drbg jitterentropy_rng
-    chacha20poly1305 af_packet tun xfrm_interface""".split()
+_MODULES = """virtio_pci virtio_net esp4 esp6 xfrm_user xfrm_algo authenc authencesn gcm ccm cbc ctr hmac sha1_generic
+    sha256_generic sha512_generic ghash_generic aes_generic aesni_intel cryptomgr crypto_null seqiv echainiv drbg
+    jitterentropy_rng chacha20poly1305 chacha_generic poly1305_generic af_packet tun xfrm_interface""".split()
 
 
 def kernel():

@@ -2,8 +2,7 @@
 
 import dataclasses
 
-_GCM = "rfc4106(gcm(aes))"
-_ICV_BITS = 128
+from lib.suites import SUITES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,6 +11,7 @@ class Keys:
 
     spi: int
     keymat: bytes
+    suite: object = SUITES["aes128-gcm16"]
 
 
 def add_addresses(guest, addresses, inner_addresses):
@@ -32,22 +32,26 @@ def add_neighbour(guest, address, mac):
     guest.run(f"ip neigh replace {address} lladdr {mac} dev eth0 nud permanent")
 
 
-def add_tunnel(guest, local, remote, inbound, outbound, networks, *, esn=False, window_packets=64):
+def add_tunnel(guest, local, remote, inbound, outbound, networks, *, esn=False, window_packets=64, number=0):
     """States and policies of one tunnel.
 
     inbound, outbound: Keys as the guest sees them. networks: (local, remote) pairs of inner networks.
     Both inner families share one pair of SAs: the states match any family inside (af-unspec).
+    number: of several tunnels to one peer, which is told apart from the others by it.
     """
+    reqid = f"reqid {number}" if number else ""
+    commands = []
     for source, destination, keys in ((remote, local, inbound), (local, remote, outbound)):
         flags = "flag af-unspec" + (" esn" if esn else "")
-        guest.run(f"ip xfrm state add src {source} dst {destination} proto esp spi {keys.spi:#x} mode tunnel "
-                  f"replay-window {window_packets} {flags} aead '{_GCM}' 0x{keys.keymat.hex()} {_ICV_BITS}")
+        commands.append(f"ip xfrm state add src {source} dst {destination} proto esp spi {keys.spi:#x} {reqid} mode tunnel "
+                        f"replay-window {window_packets} {flags} {keys.suite.xfrm(keys.keymat)}")
     for inside, beyond in networks:
         for direction, source, destination, outer_source, outer_destination in (
                 ("out", inside, beyond, local, remote),
                 ("in", beyond, inside, remote, local)):
-            guest.run(f"ip xfrm policy add src {source} dst {destination} dir {direction} "
-                      f"tmpl src {outer_source} dst {outer_destination} proto esp mode tunnel")
+            commands.append(f"ip xfrm policy add src {source} dst {destination} dir {direction} tmpl src {outer_source} "
+                            f"dst {outer_destination} proto esp {reqid} mode tunnel")
+    guest.run(" && ".join(commands))
 
 
 def remove_tunnels(guest):
