@@ -261,7 +261,9 @@ bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
     const auto meant = nearest(value, row.choices);
     if (row.choices.size() > most_shown_choices)
       return complain(fmt::format("{} is not a known {}", shown(value), row.name),
-                      meant ? fmt::format("did you mean \"{}\"?", *meant) : "espgate.conf(5) lists them");
+                      meant
+                          ? fmt::format("did you mean \"{}\"?", *meant)
+                          : fmt::format("write one that espgate.conf(5) lists, such as \"{}\"", row.preset));
     return complain(fmt::format("{} is not {}", shown(value), one_of(row.choices)),
                     meant ? fmt::format("did you mean \"{}\"?", *meant) : "write one of these");
   }

@@ -246,7 +246,7 @@ const Case sas[] = {
     {ONE("suite = \"aes128-gcm\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].suite",
      "\"aes128-gcm\" is not a known suite", "did you mean \"aes128-gcm16\"?"},
     {ONE("suite = \"blowfish\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].suite",
-     "\"blowfish\" is not a known suite", "espgate.conf(5) lists them"},
+     "\"blowfish\" is not a known suite", "espgate.conf(5) lists, such as \"aes128-gcm16\""},
     {ONE("suite = \"aes128ctr-sha256\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].inbound.key",
      "the key has 20 bytes, and aes128-ctr-sha256 needs 52 (16-byte key + 4-byte salt + 32-byte integrity "
      "key)",
