@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "control/config/schema_limits.hpp"
 #include "datapath/crypto/suite.hpp"
 
 namespace espgate::config {
@@ -30,50 +31,6 @@ std::string_view suite_name(std::string_view name_or_alias) {
   const auto* suite = crypto::find_suite(name_or_alias);
   return suite == nullptr ? name_or_alias : suite->name;
 }
-
-constexpr Key limit(std::string_view name, std::string_view unit, long long least, long long most,
-                    std::string_view preset, std::string_view meaning) {
-  return {.name = name,
-          .kind = Kind::integer,
-          .unit = unit,
-          .least = least,
-          .most = most,
-          .preset = preset,
-          .meaning = meaning};
-}
-
-constexpr std::array limit_keys{
-    limit("inbound-sas", "SAs", 1, 4'000'000, "10000", "Inbound SAs: larval, active and retired together."),
-    limit("outbound-sas", "SAs", 1, 4'000'000, "10000", "Outbound SAs."),
-    limit("routes", "routes", 16, 4'000'000, "16384",
-          "Routes, those of this file and those learned from the kernel together."),
-    limit("policies", "policies", 16, 4'000'000, "16384",
-          "Outbound policies: one for each entry of policies and one for each remote network."),
-    limit("neighbours", "neighbours", 16, 1'000'000, "4096",
-          "Next hops with a known or awaited MAC address."),
-    limit("buffers", "buffers", 1'024, 16'000'000, "16384",
-          "Packet buffers, shared by all ports and workers."),
-    limit("punt-ring", "packets", 64, 1'048'576, "1024",
-          "Packets of one class that may wait for the control core; more are dropped and counted."),
-    limit("punt-host-pps", "packets/s", 1, 100'000'000, "20000",
-          "Packets a second that one worker hands to the kernel; several workers hand over as many each."),
-    limit("punt-ike-pps", "packets/s", 1, 100'000'000, "10000",
-          "IKE packets a second that one worker hands to the control core; several workers hand over as many "
-          "each."),
-    limit("punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
-          "Reports of packets with an unknown SPI that one worker sends each second; "
-          "the packets beyond are dropped and counted all the same."),
-    limit("tombstones", "SAs", 0, 4'000'000, "10000",
-          "Deleted inbound SAs that are remembered, to tell a late packet from a stray one."),
-    limit("tombstone-seconds", "seconds", 1, 86'400, "300", "How long a deleted inbound SA is remembered."),
-    limit("linger-seconds", "seconds", 0, 3'600, "30",
-          "How long the old inbound SA of a rekey still decrypts beside the new one, for packets that are on "
-          "their way. It has a place among the tombstones."),
-    limit("invalid-spi-flows", "flows", 16, 1'000'000, "4096",
-          "Senders of unknown SPIs that are told apart in reports."),
-};
-constexpr Group limits_group{
-    "limits", "How much of everything there can be. Memory is taken at start for all of it.", limit_keys};
 
 constexpr std::array port_keys{
     Key{.name = "name",

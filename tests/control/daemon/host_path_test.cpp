@@ -26,6 +26,7 @@ class Path {
     rings.host = ring("t_host");
     rings.ike = ring("t_ike");
     rings.inject = ring("t_inject");
+    rings.link = ring("t_link");
     buffers = rte_pktmbuf_pool_create("t_buffers", pool_size, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
     REQUIRE(buffers != nullptr);
     path.emplace(taps, rings, buffers);
@@ -33,12 +34,12 @@ class Path {
   }
   ~Path() {
     forget();
-    for (auto* ring : {rings.host, rings.ike, rings.inject}) rte_ring_free(ring);
+    for (auto* ring : {rings.link, rings.host, rings.ike, rings.inject}) rte_ring_free(ring);
     rte_mempool_free(buffers);
   }
   void forget() {
     void* packet = nullptr;
-    for (auto* ring : {rings.host, rings.ike, rings.inject})
+    for (auto* ring : {rings.link, rings.host, rings.ike, rings.inject})
       while (rte_ring_dequeue(ring, &packet) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
   }
   rte_mbuf* frame(std::uint16_t port) {

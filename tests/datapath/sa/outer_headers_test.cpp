@@ -17,6 +17,7 @@ Bytes headers(const char* local, const char* remote, Encapsulation encapsulation
   parameters.encapsulation = encapsulation;
   parameters.local_port = 4500;
   parameters.remote_port = 0xabcd;
+  parameters.outer.df = sa::DfPolicy::set;
   std::uint8_t out[64];
   std::fill(std::begin(out), std::end(out), std::uint8_t{0xee});
   const auto length = sa::write_outer_headers(parameters, out);
@@ -51,4 +52,16 @@ TEST_CASE("ESP in UDP over IPv6") {
   CHECK(out[6] == 17);
   CHECK(Bytes(out.begin() + 40, out.end()) ==
         Bytes{0x11, 0x94, 0xab, 0xcd, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0});
+}
+
+TEST_CASE("DF is in the template only when it is always set") {
+  for (const auto df : {sa::DfPolicy::copy, sa::DfPolicy::clear}) {
+    sa::SaParameters parameters;
+    parameters.outer = {.df = df, .dscp = 46, .hop_limit = 9};
+    std::uint8_t out[64];
+    sa::write_outer_headers(parameters, out);
+    CHECK(out[6] == 0);
+    CHECK(out[1] == 46 << 2);
+    CHECK(out[8] == 9);
+  }
 }
