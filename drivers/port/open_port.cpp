@@ -89,7 +89,8 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
   conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
   if (options.vlan != 0) conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
   conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-  conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  // No link interrupts: with them DPDK tells the state of the last one, and with some devices (82574,
+  // vmxnet3) none ever comes. Without them refresh_link reads the device.
   conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
   port_.receive_offloads = conf.rxmode.offloads;
   port_.transmit_offloads = conf.txmode.offloads;
