@@ -16,6 +16,7 @@ json offloads_of(const port::Port& port) {
   auto names = json::array();
   if (port.good_checksum_flag) names.push_back("rx-ipv4-checksum");
   if ((port.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0) names.push_back("rx-vlan-strip");
+  if ((port.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0) names.push_back("rx-vlan-filter");
   if ((port.transmit_offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0) names.push_back("tx-fast-free");
   return names;
 }

@@ -87,7 +87,9 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
     conf.rx_adv_conf.rss_conf.rss_hf = fields;
   }
   conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
-  if (options.vlan != 0) conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+  if (options.vlan != 0)
+    conf.rxmode.offloads |=
+        info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_VLAN_FILTER);
   conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
   // No link interrupts: with them DPDK tells the state of the last one, and with some devices (82574,
   // vmxnet3) none ever comes. Without them refresh_link reads the device.
@@ -125,6 +127,10 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
   if (const int code = rte_eth_dev_start(port_.ethdev); code != 0)
     return device_error(options.name, options.device, "cannot be started", code);
   started_ = true;
+  // Some devices (virtio, virtual functions) let no tagged frame through before they are told so.
+  if ((port_.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0)
+    if (const int code = rte_eth_dev_vlan_filter(port_.ethdev, options.vlan, 1); code != 0)
+      return device_error(options.name, options.device, "cannot let the port's VLAN in", code);
   rte_ether_addr mac{};
   rte_eth_macaddr_get(port_.ethdev, &mac);
   std::memcpy(port_.mac.data(), mac.addr_bytes, port_.mac.size());
