@@ -65,10 +65,12 @@ Expected<std::unique_ptr<OpenPort>> OpenPort::open(const PortOptions& options, r
 Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buffers) {
   const std::string ethdev_name = options.device.substr(0, options.device.find(','));
   if (rte_eth_dev_get_port_by_name(ethdev_name.c_str(), &port_.ethdev) != 0)
-    return Error{fmt::format("port {}: DPDK has no device {}", options.name, ethdev_name),
-                 is_pci_address(options.device)
-                     ? "bind it to vfio-pci with `dpdk-devbind.py -b vfio-pci " + options.device + "`"
-                     : "check the name of the driver and its arguments"};
+    return Error{
+        fmt::format("port {}: DPDK has no device {}", options.name, ethdev_name),
+        is_pci_address(options.device)
+            ? "its messages above tell why: busy means that another program has it; without any, DPDK "
+              "has no driver for such a card"
+            : "check the name of the driver and its arguments"};
   rte_eth_dev_info info{};
   if (const int code = rte_eth_dev_info_get(port_.ethdev, &info); code != 0)
     return device_error(options.name, options.device, "cannot be read", code);

@@ -16,7 +16,7 @@ namespace espgate::port {
 
 struct PortOptions {
   std::string name;
-  std::string device;  // PCI address or vdev string, as in the configuration
+  std::string device;  // full PCI address or vdev string, as the configuration's reader writes them
   bool ipsec = false;
   std::uint16_t mtu = 1500;
   std::uint16_t vlan = 0;
@@ -32,8 +32,8 @@ bool is_pci_address(const std::string& device);
 std::string interface_of(const std::string& device);
 
 // That the device is there and can be ours: a vdev has a driver and its interface exists; a PCI device exists
-// and is not bound to a kernel driver, but for drivers that share it (mlx5). Errors say which devices there
-// are.
+// and is not bound to a kernel driver, nor is another of its IOMMU group, but for drivers that share it (mlx5).
+// Errors say which devices there are.
 Expected<void> check_device(const std::string& device);
 
 // Workers hold the port; destroy it after they stopped.
