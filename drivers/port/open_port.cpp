@@ -24,10 +24,14 @@ Error device_error(const std::string& port, const std::string& device, const cha
           "check the device's driver, and the messages of DPDK above"};
 }
 
-// Called by DPDK's interrupt thread when a device is pulled.
-int on_removal(std::uint16_t, rte_eth_event_type, void* port, void*) {
+// Both are called by DPDK's interrupt thread when a device is pulled: drivers that share the device with the
+// kernel say it of their port, vfio of the device, which the kernel asks back until it is released.
+int on_port_removal(std::uint16_t, rte_eth_event_type, void* port, void*) {
   static_cast<Port*>(port)->present.store(false, std::memory_order_relaxed);
   return 0;
+}
+void on_device_removal(const char*, rte_dev_event_type event, void* port) {
+  if (event == RTE_DEV_EVENT_REMOVE) on_port_removal(0, RTE_ETH_EVENT_INTR_RMV, port, nullptr);
 }
 
 // Up and with carrier, as the kernel sees it: DPDK's drivers on kernel interfaces always say up.
@@ -75,6 +79,7 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
   if (const int code = rte_eth_dev_info_get(port_.ethdev, &info); code != 0)
     return device_error(options.name, options.device, "cannot be read", code);
   port_.driver = info.driver_name;
+  device_ = info.device;
   if (info.max_tx_queues < options.workers)
     return Error{fmt::format("port {} ({}): {} workers need as many transmit queues, the device has {}",
                              options.name, port_.driver, options.workers, info.max_tx_queues),
@@ -125,10 +130,11 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
         code != 0)
       return device_error(options.name, options.device, "transmit queue cannot be set up", code);
 
-  rte_eth_dev_callback_register(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_removal, &port_);
   if (const int code = rte_eth_dev_start(port_.ethdev); code != 0)
     return device_error(options.name, options.device, "cannot be started", code);
   started_ = true;
+  rte_eth_dev_callback_register(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_port_removal, &port_);
+  rte_dev_event_callback_register(rte_dev_name(device_), on_device_removal, &port_);
   // Some devices (virtio, virtual functions) let no tagged frame through before they are told so.
   if ((port_.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0)
     if (const int code = rte_eth_dev_vlan_filter(port_.ethdev, options.vlan, 1); code != 0)
@@ -144,10 +150,21 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
 }
 
 OpenPort::~OpenPort() {
-  if (!started_) return;
-  rte_eth_dev_callback_unregister(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_removal, &port_);
+  close();
+}
+
+void OpenPort::close() {
+  if (!std::exchange(started_, false)) return;
+  rte_eth_dev_callback_unregister(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_port_removal, &port_);
+  rte_dev_event_callback_unregister(rte_dev_name(device_), on_device_removal, &port_);
   rte_eth_dev_stop(port_.ethdev);
   rte_eth_dev_close(port_.ethdev);
+}
+
+void OpenPort::release() {
+  if (!started_) return;
+  close();
+  rte_dev_remove(device_);
 }
 
 bool OpenPort::device_exists() const {
@@ -177,7 +194,7 @@ bool OpenPort::refresh_link() {
 
 OpenPort::Statistics OpenPort::statistics() const {
   rte_eth_stats stats{};
-  if (rte_eth_stats_get(port_.ethdev, &stats) != 0) return {};
+  if (!started_ || rte_eth_stats_get(port_.ethdev, &stats) != 0) return {};
   return {stats.ipackets, stats.ibytes,  stats.opackets, stats.obytes,
           stats.imissed,  stats.ierrors, stats.oerrors,  stats.rx_nombuf};
 }
