@@ -203,7 +203,7 @@ json show_status(const Services& services) {
           {"ports", {{"up", up}, {"total", services.gateway->ports().size()}}},
           {"inbound_sas", sa_use(services, sa::Direction::inbound, limits.inbound_sas)},
           {"outbound_sas", sa_use(services, sa::Direction::outbound, limits.outbound_sas)},
-          {"buffers", use(services.gateway->buffers_in_use(), limits.buffers)},
+          {"buffers", use(services.gateway->buffers_in_use(), services.gateway->buffers_total())},
           {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},
           {"policies", use(services.gateway->forwarding().policies().size(), limits.policies)},
           {"neighbours", use(services.host_sync->statistics().hops, limits.neighbours)}};

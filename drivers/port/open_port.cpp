@@ -16,7 +16,6 @@
 namespace espgate::port {
 namespace {
 
-constexpr std::uint16_t queue_entries = 1024;
 constexpr std::uint64_t rss_fields = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_ESP;
 
 Error device_error(const std::string& port, const std::string& device, const char* what, int code) {

@@ -15,6 +15,9 @@ struct rte_mempool;
 
 namespace espgate::port {
 
+// A queue's length where the device does not set another; a card's queues hold as many packet buffers.
+inline constexpr std::uint16_t queue_entries = 1024;
+
 struct PortOptions {
   std::string name;
   std::string device;  // full PCI address or vdev string, as the configuration's reader writes them

@@ -137,7 +137,7 @@ class Igb(NicCase, unittest.TestCase):
 
 class Virtio(NicCase, unittest.TestCase):
     model, driver = "virtio-net-pci", "net_virtio"
-    outside, inside = {"vlan": 100, "mtu": 2000}, {"mtu": 9000}
+    outside, inside = {"vlan": 100, "mtu": 2000}, {"mtu": 1900}
     outside_offloads = ("rx-vlan-strip", "rx-vlan-filter")
 
 
@@ -146,7 +146,7 @@ class Vmxnet3(NicCase, unittest.TestCase):
 
     model, driver = "vmxnet3", "net_vmxnet3"
     spreads = False
-    outside, inside = {"vlan": 100, "mtu": 9000}, {"mtu": 9000}
+    outside, inside = {"vlan": 100, "mtu": 9000}, {"mtu": 8900}
     outside_offloads = ("rx-vlan-strip", "rx-vlan-filter")
 
 

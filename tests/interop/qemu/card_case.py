@@ -75,7 +75,8 @@ def settings_for(machine, cards, workers, **port_settings):
     connections += [configuration.connection(
         f"flow-{number}", OUTSIDE.gateway[4], f"192.0.2.{100 + number}", INSIDE_NETWORKS.values(),
         [f"10.3.{number}.0/24"], inbound=(FLOW_SPI + number, keymat(FLOW_SPI + number))) for number in range(FLOWS)]
-    settings = configuration.gateway(ports, connections=connections, idle_sleep_us=10_000, limits={"buffers": 8192})
+    settings = configuration.gateway(ports, connections=connections, idle_sleep_us=10_000,
+                                     limits={"buffers": 2048, "inbound_sas": 128, "outbound_sas": 128})
     return dict(settings, worker_cpus=list(range(1, 1 + workers)))
 
 
