@@ -27,6 +27,8 @@ void read_device(const GroupReader& group, Port& port, Checks& checks) {
   if (!group.text("device", port.device)) return;
   const auto device = parse_device(port.device);
   if (!device) return group.error("device", device.error().what, device.error().remedy);
+  const auto arguments = port.device.find(',');
+  port.device = device->identity + (arguments == std::string::npos ? "" : port.device.substr(arguments));
   const auto row = group.row_of("device");
   const auto& owner = group.path();
   if (const auto* first = checks.devices.claim(device->identity, row, owner))

@@ -26,7 +26,7 @@ constexpr std::array limit_keys{
     limit("neighbours", "neighbours", 16, 1'000'000, "4096",
           "Next hops with a known or awaited MAC address."),
     limit("buffers", "buffers", 1'024, 16'000'000, "16384",
-          "Packet buffers, shared by all ports and workers."),
+          "Packet buffers, shared by all ports and workers, beside those that the queues of cards hold."),
     limit("punt-ring", "packets", 64, 1'048'576, "1024",
           "Packets of one class that may wait for the control core; more are dropped and counted."),
     limit("punt-host-pps", "packets/s", 1, 100'000'000, "20000",

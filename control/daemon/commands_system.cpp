@@ -16,6 +16,7 @@ json offloads_of(const port::Port& port) {
   auto names = json::array();
   if (port.good_checksum_flag) names.push_back("rx-ipv4-checksum");
   if ((port.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_STRIP) != 0) names.push_back("rx-vlan-strip");
+  if ((port.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0) names.push_back("rx-vlan-filter");
   if ((port.transmit_offloads & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE) != 0) names.push_back("tx-fast-free");
   return names;
 }
@@ -202,7 +203,7 @@ json show_status(const Services& services) {
           {"ports", {{"up", up}, {"total", services.gateway->ports().size()}}},
           {"inbound_sas", sa_use(services, sa::Direction::inbound, limits.inbound_sas)},
           {"outbound_sas", sa_use(services, sa::Direction::outbound, limits.outbound_sas)},
-          {"buffers", use(services.gateway->buffers_in_use(), limits.buffers)},
+          {"buffers", use(services.gateway->buffers_in_use(), services.gateway->buffers_total())},
           {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},
           {"policies", use(services.gateway->forwarding().policies().size(), limits.policies)},
           {"neighbours", use(services.host_sync->statistics().hops, limits.neighbours)}};

@@ -307,11 +307,14 @@ void Daemon::on_link_changes() {
     if (!open.refresh_link()) continue;
     const auto& port = open.port();
     const bool present = port.present.load(std::memory_order_relaxed);
-    if (!present)
+    if (!present) {
+      gateway_->readers().wait();  // no worker is in the port any more, or will be
+      open.release();
       spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted",
                     port.name, port.device);
-    else
+    } else {
       spdlog::warn("port {}: link {}", port.name, open.link().up ? "up" : "down");
+    }
     if (host_path_->twin_gone(i)) continue;
     if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier)
       spdlog::warn("{}", carrier.error().text());

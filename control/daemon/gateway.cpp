@@ -22,6 +22,9 @@ namespace {
 constexpr unsigned frame_overhead_bytes = 22 + 2 + 255 + 32;
 constexpr unsigned mbuf_overhead_bytes = sizeof(rte_mbuf) + 64;
 constexpr unsigned capture_buffer_count = 2'047;
+// What a card's queues hold for each worker: sent frames until the driver looks for them, and received ones,
+// for which some cards (vmxnet3) have two rings.
+constexpr unsigned card_buffer_count = 3 * port::queue_entries;
 
 Error out_of_memory(const char* what) {
   return {fmt::format("not enough memory for {}", what),
@@ -39,6 +42,16 @@ std::uint16_t buffer_bytes(const config::Configuration& configuration) {
   return static_cast<std::uint16_t>(std::max<unsigned>((bytes + 63) & ~63u, RTE_MBUF_DEFAULT_BUF_SIZE));
 }
 
+// Packets on their way get what the limit says. Were the queues to take it from them, reception would stop
+// for good.
+std::uint32_t buffer_count(const config::Configuration& configuration) {
+  const auto cards = std::ranges::count_if(
+      configuration.ports, [](const auto& port) { return port::is_pci_address(port.device); });
+  const auto queues =
+      static_cast<std::uint32_t>(cards) * static_cast<std::uint32_t>(configuration.worker_cpus.size());
+  return configuration.limits.buffers + queues * card_buffer_count;
+}
+
 }  // namespace
 
 std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
@@ -47,7 +60,7 @@ std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
   constexpr std::uint64_t base = 64 * megabyte;  // EAL's own, rings, drivers' queues
   const auto& limits = configuration.limits;
   const auto workers = static_cast<unsigned>(configuration.worker_cpus.size());
-  const std::uint64_t buffers = std::uint64_t{limits.buffers + capture_buffer_count} *
+  const std::uint64_t buffers = (std::uint64_t{buffer_count(configuration)} + capture_buffer_count) *
                                 (buffer_bytes(configuration) + mbuf_overhead_bytes);
   const std::uint64_t sas = sa::SaStore::memory_bytes(sa::store_limits(limits, workers));
   const std::uint64_t tables =
@@ -75,7 +88,7 @@ Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& 
 
 Expected<void> Gateway::create_buffers(const config::Configuration& configuration) {
   const auto bytes = buffer_bytes(configuration);
-  buffers_ = rte_pktmbuf_pool_create("buffers", configuration.limits.buffers, 256, 0, bytes, SOCKET_ID_ANY);
+  buffers_ = rte_pktmbuf_pool_create("buffers", buffer_count(configuration), 256, 0, bytes, SOCKET_ID_ANY);
   capture_buffers_ = rte_pktmbuf_pool_create("capture", capture_buffer_count, 0, 0, bytes, SOCKET_ID_ANY);
   if (buffers_ == nullptr || capture_buffers_ == nullptr) return out_of_memory("packet buffers");
   shared_.buffers = buffers_;
@@ -153,6 +166,10 @@ Gateway::~Gateway() {
   readers_.reset();
   rte_mempool_free(capture_buffers_);
   rte_mempool_free(buffers_);
+}
+
+unsigned Gateway::buffers_total() const {
+  return buffers_->size;
 }
 
 unsigned Gateway::buffers_in_use() const {

@@ -34,6 +34,7 @@ class Gateway {
   const std::vector<std::unique_ptr<port::OpenPort>>& ports() const { return ports_; }
   const std::vector<std::unique_ptr<worker::Worker>>& workers() const { return workers_; }
   rte_mempool* buffers() { return buffers_; }
+  unsigned buffers_total() const;
   unsigned buffers_in_use() const;
 
  private:

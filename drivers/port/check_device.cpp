@@ -4,7 +4,6 @@
 #include <fmt/ranges.h>
 #include <net/if.h>
 
-#include <cctype>
 #include <filesystem>
 #include <set>
 
@@ -18,7 +17,15 @@ namespace fs = std::filesystem;
 
 // Kernel drivers whose device DPDK uses beside the kernel, through verbs.
 const std::set<std::string> bifurcated{"mlx5_core", "mlx4_core", "mana"};
-const std::set<std::string> userspace{"vfio-pci", "uio_pci_generic", "igb_uio"};
+const std::set<std::string> uio{"uio_pci_generic", "igb_uio"};
+// Drivers beside which vfio gives out a device of the same IOMMU group: its own, and those of bridges.
+const std::set<std::string> group_mates{"vfio-pci", "pci-stub", "pcieport"};
+
+// Of the PCI device with this folder in sysfs; "" if it has none.
+std::string driver_of(const fs::path& folder) {
+  std::error_code none;
+  return fs::read_symlink(folder / "driver", none).filename();
+}
 
 // Ethernet controllers on the machine, for the message to somebody who mistyped an address.
 std::vector<std::string> network_devices() {
@@ -36,6 +43,33 @@ std::vector<std::string> network_devices() {
   return found;
 }
 
+std::string how_to_bind(const std::string& address) {
+  std::error_code missing;
+  if (!fs::is_empty("/sys/class/iommu", missing) && !missing)
+    return fmt::format("bind it with `dpdk-devbind.py -b vfio-pci {}`", address);
+  return fmt::format(
+      "vfio-pci needs an IOMMU, and this machine shows none: switch it on in the firmware and "
+      "the kernel (intel_iommu=on), or bind it with `dpdk-devbind.py -b uio_pci_generic {}`",
+      address);
+}
+
+// vfio gives IOMMU groups out whole: one device that the kernel keeps holds back the others.
+Expected<void> check_iommu_group(const fs::path& folder) {
+  std::error_code ignored;
+  for (const auto& mate : fs::directory_iterator(folder / "iommu_group/devices", ignored)) {
+    const auto driver = driver_of(mate.path());
+    const auto address = mate.path().filename().string();
+    if (!driver.empty() && !group_mates.contains(driver))
+      return Error{fmt::format("PCI device {} shares its IOMMU group with {}, which is in use by the "
+                               "kernel's driver {}",
+                               folder.filename().string(), address, driver),
+                   fmt::format("bind that one with `dpdk-devbind.py -b vfio-pci {}` as well, or unbind it "
+                               "with `dpdk-devbind.py -u {}`",
+                               address, address)};
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string interface_of(const std::string& device) {
@@ -46,12 +80,8 @@ std::string interface_of(const std::string& device) {
   return device.substr(value, device.find(',', value) - value);
 }
 
-// [DOMAIN:]BB:DD.F, hexadecimal, with arguments for the driver behind a comma.
 bool is_pci_address(const std::string& device) {
-  std::string form;
-  for (const char c : device.substr(0, device.find(',')))
-    form += std::isxdigit(static_cast<unsigned char>(c)) ? 'x' : c;
-  return form == "xx:xx.x" || form == "xxxx:xx:xx.x";
+  return device.substr(0, device.find(',')).find(':') != std::string::npos;
 }
 
 Expected<void> check_device(const std::string& device) {
@@ -60,8 +90,7 @@ Expected<void> check_device(const std::string& device) {
     return Error{fmt::format("no network interface {}", interface),
                  "`ip link` lists those of this network namespace"};
   if (!is_pci_address(device)) return check_vdev_driver(device);
-  std::string address = device.substr(0, device.find(','));
-  if (address.size() == 7) address = "0000:" + address;
+  const auto address = device.substr(0, device.find(','));
   const fs::path folder = fs::path("/sys/bus/pci/devices") / address;
   if (!fs::exists(folder)) {
     const auto present = network_devices();
@@ -70,15 +99,12 @@ Expected<void> check_device(const std::string& device) {
                                    "\"net_af_packet0,iface=eth1\""
                                  : fmt::format("network devices here: {}", fmt::join(present, ", "))};
   }
-  std::error_code no_driver;
-  const auto driver = fs::read_symlink(folder / "driver", no_driver).filename().string();
-  if (no_driver)
-    return Error{fmt::format("PCI device {} has no driver", address),
-                 fmt::format("bind it with `dpdk-devbind.py -b vfio-pci {}`", address)};
-  if (userspace.contains(driver) || bifurcated.contains(driver)) return {};
-  return Error{
-      fmt::format("PCI device {} is in use by the kernel's driver {}", address, driver),
-      fmt::format("take its addresses away and bind it with `dpdk-devbind.py -b vfio-pci {}`", address)};
+  const auto driver = driver_of(folder);
+  if (driver.empty()) return Error{fmt::format("PCI device {} has no driver", address), how_to_bind(address)};
+  if (driver == "vfio-pci") return check_iommu_group(folder);
+  if (uio.contains(driver) || bifurcated.contains(driver)) return {};
+  return Error{fmt::format("PCI device {} is in use by the kernel's driver {}", address, driver),
+               "take its addresses away; " + how_to_bind(address)};
 }
 
 }  // namespace espgate::port

@@ -16,7 +16,6 @@
 namespace espgate::port {
 namespace {
 
-constexpr std::uint16_t queue_entries = 1024;
 constexpr std::uint64_t rss_fields = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_ESP;
 
 Error device_error(const std::string& port, const std::string& device, const char* what, int code) {
@@ -24,10 +23,14 @@ Error device_error(const std::string& port, const std::string& device, const cha
           "check the device's driver, and the messages of DPDK above"};
 }
 
-// Called by DPDK's interrupt thread when a device is pulled.
-int on_removal(std::uint16_t, rte_eth_event_type, void* port, void*) {
+// Both are called by DPDK's interrupt thread when a device is pulled: drivers that share the device with the
+// kernel say it of their port, vfio of the device, which the kernel asks back until it is released.
+int on_port_removal(std::uint16_t, rte_eth_event_type, void* port, void*) {
   static_cast<Port*>(port)->present.store(false, std::memory_order_relaxed);
   return 0;
+}
+void on_device_removal(const char*, rte_dev_event_type event, void* port) {
+  if (event == RTE_DEV_EVENT_REMOVE) on_port_removal(0, RTE_ETH_EVENT_INTR_RMV, port, nullptr);
 }
 
 // Up and with carrier, as the kernel sees it: DPDK's drivers on kernel interfaces always say up.
@@ -65,14 +68,17 @@ Expected<std::unique_ptr<OpenPort>> OpenPort::open(const PortOptions& options, r
 Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buffers) {
   const std::string ethdev_name = options.device.substr(0, options.device.find(','));
   if (rte_eth_dev_get_port_by_name(ethdev_name.c_str(), &port_.ethdev) != 0)
-    return Error{fmt::format("port {}: DPDK has no device {}", options.name, ethdev_name),
-                 is_pci_address(options.device)
-                     ? "bind it to vfio-pci with `dpdk-devbind.py -b vfio-pci " + options.device + "`"
-                     : "check the name of the driver and its arguments"};
+    return Error{
+        fmt::format("port {}: DPDK has no device {}", options.name, ethdev_name),
+        is_pci_address(options.device)
+            ? "its messages above tell why: busy means that another program has it; without any, DPDK "
+              "has no driver for such a card"
+            : "check the name of the driver and its arguments"};
   rte_eth_dev_info info{};
   if (const int code = rte_eth_dev_info_get(port_.ethdev, &info); code != 0)
     return device_error(options.name, options.device, "cannot be read", code);
   port_.driver = info.driver_name;
+  device_ = info.device;
   if (info.max_tx_queues < options.workers)
     return Error{fmt::format("port {} ({}): {} workers need as many transmit queues, the device has {}",
                              options.name, port_.driver, options.workers, info.max_tx_queues),
@@ -87,9 +93,12 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
     conf.rx_adv_conf.rss_conf.rss_hf = fields;
   }
   conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
-  if (options.vlan != 0) conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+  if (options.vlan != 0)
+    conf.rxmode.offloads |=
+        info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_VLAN_FILTER);
   conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
-  conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
+  // No link interrupts: with them DPDK tells the state of the last one, and with some devices (82574,
+  // vmxnet3) none ever comes. Without them refresh_link reads the device.
   conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
   port_.receive_offloads = conf.rxmode.offloads;
   port_.transmit_offloads = conf.txmode.offloads;
@@ -120,10 +129,15 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
         code != 0)
       return device_error(options.name, options.device, "transmit queue cannot be set up", code);
 
-  rte_eth_dev_callback_register(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_removal, &port_);
   if (const int code = rte_eth_dev_start(port_.ethdev); code != 0)
     return device_error(options.name, options.device, "cannot be started", code);
   started_ = true;
+  rte_eth_dev_callback_register(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_port_removal, &port_);
+  rte_dev_event_callback_register(rte_dev_name(device_), on_device_removal, &port_);
+  // Some devices (virtio, virtual functions) let no tagged frame through before they are told so.
+  if ((port_.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0)
+    if (const int code = rte_eth_dev_vlan_filter(port_.ethdev, options.vlan, 1); code != 0)
+      return device_error(options.name, options.device, "cannot let the port's VLAN in", code);
   rte_ether_addr mac{};
   rte_eth_macaddr_get(port_.ethdev, &mac);
   std::memcpy(port_.mac.data(), mac.addr_bytes, port_.mac.size());
@@ -135,10 +149,21 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
 }
 
 OpenPort::~OpenPort() {
-  if (!started_) return;
-  rte_eth_dev_callback_unregister(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_removal, &port_);
+  close();
+}
+
+void OpenPort::close() {
+  if (!std::exchange(started_, false)) return;
+  rte_eth_dev_callback_unregister(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_port_removal, &port_);
+  rte_dev_event_callback_unregister(rte_dev_name(device_), on_device_removal, &port_);
   rte_eth_dev_stop(port_.ethdev);
   rte_eth_dev_close(port_.ethdev);
+}
+
+void OpenPort::release() {
+  if (!started_) return;
+  close();
+  rte_dev_remove(device_);
 }
 
 bool OpenPort::device_exists() const {
@@ -168,7 +193,7 @@ bool OpenPort::refresh_link() {
 
 OpenPort::Statistics OpenPort::statistics() const {
   rte_eth_stats stats{};
-  if (rte_eth_stats_get(port_.ethdev, &stats) != 0) return {};
+  if (!started_ || rte_eth_stats_get(port_.ethdev, &stats) != 0) return {};
   return {stats.ipackets, stats.ibytes,  stats.opackets, stats.obytes,
           stats.imissed,  stats.ierrors, stats.oerrors,  stats.rx_nombuf};
 }

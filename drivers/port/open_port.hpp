@@ -10,13 +10,17 @@
 #include "datapath/base/expected.hpp"
 #include "datapath/port/port.hpp"
 
+struct rte_device;
 struct rte_mempool;
 
 namespace espgate::port {
 
+// A queue's length where the device does not set another; a card's queues hold as many packet buffers.
+inline constexpr std::uint16_t queue_entries = 1024;
+
 struct PortOptions {
   std::string name;
-  std::string device;  // PCI address or vdev string, as in the configuration
+  std::string device;  // full PCI address or vdev string, as the configuration's reader writes them
   bool ipsec = false;
   std::uint16_t mtu = 1500;
   std::uint16_t vlan = 0;
@@ -32,8 +36,8 @@ bool is_pci_address(const std::string& device);
 std::string interface_of(const std::string& device);
 
 // That the device is there and can be ours: a vdev has a driver and its interface exists; a PCI device exists
-// and is not bound to a kernel driver, but for drivers that share it (mlx5). Errors say which devices there
-// are.
+// and is not bound to a kernel driver, nor is another of its IOMMU group, but for drivers that share it
+// (mlx5). Errors say which devices there are.
 Expected<void> check_device(const std::string& device);
 
 // Workers hold the port; destroy it after they stopped.
@@ -64,9 +68,14 @@ class OpenPort {
   std::uint64_t link_changes() const { return link_changes_; }
   Statistics statistics() const;
 
+  // Gives up a device that is gone, so that the kernel, which waits for that, can finish its removal. No
+  // worker may be in the port any more: a grace period has passed since `present` became false. Main thread.
+  void release();
+
  private:
   explicit OpenPort(const PortOptions& options);
   Expected<void> configure(const PortOptions& options, rte_mempool* buffers);
+  void close();
   bool device_exists() const;
   void read_link();
 
@@ -78,6 +87,7 @@ class OpenPort {
 
   Port port_;
   Link link_;
+  rte_device* device_ = nullptr;  // DPDK's
   Told told_;
   std::uint64_t link_changes_ = 0;
   std::string interface_;  // of the kernel, behind net_af_packet and net_af_xdp; empty otherwise

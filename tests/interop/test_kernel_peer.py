@@ -12,12 +12,11 @@ import unittest
 from lib import cleanup, configuration, netns, packets
 from lib.encapsulation import outer_of, unwrap, wrap
 from lib.esp import GcmSa
-from lib.gateway import ROOT, Gateway
+from lib.gateway import Gateway
 from lib.suites import SUITES
 from lib.testbed import INSIDE, OUTSIDE, standard_ports
 from lib.wire import Wire
 from qemu import peer, transfer
-from qemu.guest import Guest
 
 GUEST_INNER = {4: "10.2.0.1", 6: "2001:db8:2::1"}
 GUEST_NETWORKS = {4: "10.2.0.0/24", 6: "2001:db8:2::/64"}
@@ -48,7 +47,7 @@ class KernelCase(unittest.TestCase):
                 outside.ip("link", "set", device, "master", "bridge0")
             outside.ip("link", "set", device, "up")
         netns.silence(cls.gateway_side, "veth-out")
-        cls.guest = Guest(outside, "tap0", cls.workdir, cache=ROOT / "build/guest", mac=GUEST_MAC)
+        cls.guest = peer.boot(outside, "tap0", cls.workdir, GUEST_MAC)
         peer.add_addresses(cls.guest, [f"{OUTSIDE.host[4]}/24", f"{OUTSIDE.host[6]}/64"], GUEST_INNER.values())
         for version in (4, 6):
             peer.add_route(cls.guest, INSIDE_NETWORKS[version], OUTSIDE.gateway[version], GUEST_INNER[version])

@@ -175,3 +175,12 @@ TEST_CASE("a window of 0 and of 64, one direction only, CRLF line ends and a byt
   CHECK(file.connections[0].inbound->spi == 256);
   CHECK_FALSE(file.connections[0].outbound);
 }
+
+TEST_CASE("a device arrives in one spelling, its arguments as they are") {
+  const auto device = [](const std::string& written) {
+    return loaded("ports = ( { name = \"p\"; device = \"" + written + "\"; } );").ports[0].device;
+  };
+  CHECK(device("pci:3B:0.0") == "0000:3b:00.0");
+  CHECK(device("3b:00.0,a=1,B=2") == "0000:3b:00.0,a=1,B=2");
+  CHECK(device("vdev:net_null0,copy=1") == "net_null0,copy=1");
+}

@@ -76,3 +76,20 @@ class Wire:
                 if status & _VLAN_VALID:
                     frame = frame[:12] + struct.pack("!HH", tag_type or 0x8100, tag) + frame[12:]
         return frame
+
+
+class TaggedWire(Wire):
+    """A port whose frames all carry one VLAN tag (0: none), which the test need not see."""
+
+    def __init__(self, namespace, device, vlan):
+        super().__init__(namespace, device)
+        self._tag = struct.pack("!HH", 0x8100, vlan) if vlan else b""
+
+    def send(self, *frames):
+        super().send(*(frame[:12] + self._tag + frame[12:] for frame in frames))
+
+    def _read(self):
+        frame = super()._read()
+        if frame[12:12 + len(self._tag)] != self._tag or not self._tag and frame[12:14] == b"\x81\x00":
+            raise AssertionError(f"a frame with another VLAN tag than {self._tag.hex()}: {frame.hex()}")
+        return frame[:12] + frame[12 + len(self._tag):]

@@ -1,6 +1,8 @@
-"""A Linux kernel of its own in QEMU, with one network card on a TAP device and a shell on a socket."""
+"""A Linux kernel of its own in QEMU, with a shell on a socket and the emulator's monitor beside it."""
 
 import itertools
+import json
+import os
 import pathlib
 import re
 import select
@@ -11,7 +13,11 @@ import time
 from lib import cleanup
 from . import image
 
-_BOOT_TIMEOUT_S = 60
+_BOOT_TIMEOUT_S = 180  # a few seconds, but for a machine that builds at the same time
+_MONITOR_TIMEOUT_S = 10
+
+# Another QEMU than the installed one, such as a newer one that emulates more.
+EMULATOR = os.environ.get("ESPGATE_QEMU", "qemu-system-x86_64")
 
 
 class GuestError(Exception):
@@ -21,40 +27,36 @@ class GuestError(Exception):
 class Guest:
     """A running guest. It needs no KVM: an emulated CPU boots in about three seconds.
 
-    namespace, tap: where the guest's eth0 comes out. workdir: for its control socket and console log.
+    namespace: where TAP devices named in `hardware` are. workdir: for sockets, console log and the initramfs.
+    contents: image.Contents. hardware: QEMU's arguments for what is not in every guest.
     """
 
-    def __init__(self, namespace, tap, workdir, *, cache, mac="52:54:00:12:34:56", memory_mb=256):
+    def __init__(self, namespace, workdir, contents, hardware, *, memory_mb=256, kernel_arguments=()):
         self._nonces = itertools.count(1)
         self._buffer = b""
-        self.console = pathlib.Path(workdir) / "guest-console.log"
-        control = pathlib.Path(workdir) / "guest.sock"
+        workdir = pathlib.Path(workdir)
+        self.console, self._messages = workdir / "guest-console.log", workdir / "qemu.log"
         vmlinuz, _ = image.kernel()
-        # Without checksum and segmentation features every frame on the TAP is a finished one.
-        features = ",".join(f"{name}=off" for name in (
-            "csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "host_tso4",
-            "host_tso6", "host_ecn", "host_ufo", "mrg_rxbuf"))
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(control))
-        listener.listen(1)
+        commands = ["console=ttyS0", "quiet", "panic=-1", "random.trust_cpu=on", "mitigations=off",
+                    "no_timer_check", *kernel_arguments]
+        listeners = [_listener(workdir / name) for name in ("guest.sock", "monitor.sock")]
         self._process = namespace.popen(
-            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", memory_mb, "-nodefaults", "-no-user-config",
-            "-display", "none", "-no-reboot", "-kernel", vmlinuz, "-initrd", image.initramfs(cache),
-            "-append", "console=ttyS0 quiet panic=-1 random.trust_cpu=on mitigations=off",
-            "-serial", f"file:{self.console}", "-serial", f"unix:{control}",
-            "-netdev", f"tap,id=wire,ifname={tap},script=no,downscript=no",
-            "-device", f"virtio-net-pci,netdev=wire,mac={mac},romfile=,{features}",
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            EMULATOR, "-accel", "tcg,thread=multi", "-cpu", "max", "-m", memory_mb, "-nodefaults", "-no-user-config",
+            "-display", "none", "-no-reboot", "-kernel", vmlinuz,
+            "-initrd", image.initramfs(workdir / "initramfs", contents), "-append", " ".join(commands),
+            "-serial", f"file:{self.console}", "-serial", f"unix:{workdir / 'guest.sock'}",
+            "-qmp", f"unix:{workdir / 'monitor.sock'}", *hardware,
+            stdout=self._messages.open("wb"), stderr=subprocess.STDOUT)
         cleanup.later(self.stop)
         try:
-            listener.settimeout(_BOOT_TIMEOUT_S)
-            self._socket, _ = listener.accept()
+            self._socket, monitor = (self._accepted(listener) for listener in listeners)
+            self._monitor = monitor.makefile("rw")
+            self._read_monitor("QMP")
+            self.monitor("qmp_capabilities")
             self._read_until("ready", _BOOT_TIMEOUT_S)
         except (OSError, GuestError) as error:
             self.stop()
             raise GuestError(f"guest did not start: {error}\n{self._last_words()}") from error
-        finally:
-            listener.close()
 
     def run(self, command, *, check=True, timeout_s=30):
         """Runs a shell command in the guest; returns its output, with check=False (code, output)."""
@@ -67,10 +69,37 @@ class Guest:
             raise GuestError(f"in the guest, `{command}` ended with {code}:\n{output}")
         return output
 
+    def monitor(self, command, **arguments):
+        """Runs a command of QEMU's machine protocol (QMP)."""
+        self._monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+        self._monitor.flush()
+        answer = self._read_monitor("return", "error")
+        if "error" in answer:
+            raise GuestError(f"QEMU refused {command}: {answer['error']}")
+        return answer["return"]
+
     def stop(self):
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+
+    def _accepted(self, listener):
+        deadline = time.monotonic() + _BOOT_TIMEOUT_S
+        with listener:
+            while not select.select([listener], [], [], 0.1)[0]:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise GuestError("QEMU did not start")
+            connection = listener.accept()[0]
+        connection.settimeout(_MONITOR_TIMEOUT_S)
+        return connection
+
+    def _read_monitor(self, *kinds):
+        """The next message of one of these kinds; events in between are nobody's."""
+        while line := self._monitor.readline():
+            message = json.loads(line)
+            if any(kind in message for kind in kinds):
+                return message
+        raise GuestError("QEMU's monitor is gone")
 
     def _read_until(self, nonce, timeout_s):
         mark = re.compile(rb"^=" + nonce.encode() + rb" (\d+)\r?\n", re.MULTILINE)
@@ -87,6 +116,12 @@ class Guest:
         return int(found.group(1)), output.decode(errors="replace").replace("\r\n", "\n")
 
     def _last_words(self):
-        emulator = self._process.stdout.read().decode(errors="replace")
-        console = self.console.read_text(errors="replace") if self.console.exists() else ""
-        return emulator + console[-2000:]
+        return "".join(file.read_text(errors="replace")[-2000:] for file in (self._messages, self.console)
+                       if file.exists())
+
+
+def _listener(path):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(1)
+    return listener

@@ -1,11 +1,9 @@
-"""The guest: Debian's cloud kernel and an initramfs of busybox, iproute2 and the IPsec modules.
+"""What a guest boots from: Debian's cloud kernel, and an initramfs of busybox and what the guest is to run.
 
-Built from installed packages only (linux-image-cloud-amd64, busybox-static, iproute2, cpio), kept in a
-cache folder under a name that changes when any ingredient does.
+Built from installed packages only (linux-image-cloud-amd64, busybox-static, iproute2, cpio) within a second.
 """
 
-import gzip
-import hashlib
+import dataclasses
 import os
 import pathlib
 import re
@@ -15,9 +13,20 @@ import tempfile
 from lib.shell import run
 
 _HERE = pathlib.Path(__file__).resolve().parent
-_MODULES = """virtio_pci virtio_net esp4 esp6 xfrm_user xfrm_algo authenc authencesn gcm ccm cbc ctr hmac sha1_generic
-    sha256_generic sha512_generic ghash_generic aes_generic aesni_intel cryptomgr crypto_null seqiv echainiv drbg
-    jitterentropy_rng chacha20poly1305 chacha_generic poly1305_generic af_packet tun xfrm_interface""".split()
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What the guest has beside busybox and iproute2's ip.
+
+    modules: kernel modules by name; what they depend on comes along. loaded: those that /init loads; the others
+    wait for `modprobe`, or for the kernel to ask for them. files: {path in the guest: path here}; programs and
+    plugins bring their shared libraries.
+    """
+
+    modules: tuple
+    loaded: tuple
+    files: dict = dataclasses.field(default_factory=dict)
 
 
 def kernel():
@@ -31,44 +40,46 @@ def kernel():
     return images[-1], images[-1].name.removeprefix("vmlinuz-")
 
 
-def initramfs(cache):
-    """Path of the initramfs, built when the cache has none that fits."""
+def initramfs(target, contents):
+    """Builds it at `target`, uncompressed: an emulated CPU unpacks slowly."""
     _, release = kernel()
-    busybox, ip = shutil.which("busybox"), os.path.realpath(shutil.which("ip"))
-    key = hashlib.sha256(release.encode())
-    for ingredient in (busybox, ip, _HERE / "init", __file__):
-        key.update(pathlib.Path(ingredient).read_bytes())
-    cached = pathlib.Path(cache) / f"guest-{key.hexdigest()[:16]}.cpio.gz"
-    if not cached.exists():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as root:
-            _fill(pathlib.Path(root), release, busybox, ip)
-            _pack(root, cached)
-    return cached
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for name in ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc", "var"):
+            (root / name).mkdir()
+        (root / "var/run").symlink_to("/run")
+        _place(root, "/bin/busybox", shutil.which("busybox"))
+        # The kernel loads crypto by calling /sbin/modprobe itself.
+        (root / "sbin/modprobe").symlink_to("/bin/busybox")
+        (root / "bin/sh").symlink_to("/bin/busybox")
+        _place(root, "/init", _HERE / "init")
+        (root / "init").chmod(0o755)
+        (root / "etc/modules").write_text("".join(f"{module}\n" for module in contents.loaded))
+        for path, source in {"/sbin/ip": os.path.realpath(shutil.which("ip")), **contents.files}.items():
+            _place(root, path, source)
+            for library in _libraries(source):
+                _place(root, library, library)
+        _add_modules(root, release, contents.modules)
+        _, names, _ = run("find", root, "-mindepth", "1", "-printf", "%P\\n")
+        run("sh", "-c", f"cd '{root}' && cpio -o -H newc --quiet -R 0:0 > '{target}'", stdin=names)
+    return target
 
 
-def _fill(root, release, busybox, ip):
-    for folder in ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc"):
-        (root / folder).mkdir()
-    _copy(busybox, root / "bin/busybox")
-    # The kernel loads crypto by calling /sbin/modprobe itself.
-    (root / "sbin/modprobe").symlink_to("/bin/busybox")
-    (root / "bin/sh").symlink_to("/bin/busybox")
-    _copy(ip, root / "sbin/ip")
-    for library in _libraries(ip):
-        _copy(library, root / library.lstrip("/"))
-    _copy(_HERE / "init", root / "init")
-    (root / "init").chmod(0o755)
-    for module in _module_files(release):
-        _copy(module, root / "lib/modules" / release / pathlib.Path(module).relative_to(f"/lib/modules/{release}"))
-    for index in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
-        _copy(f"/lib/modules/{release}/{index}", root / "lib/modules" / release / index)
-    run("/sbin/depmod", "-b", root, release)
+def _place(root, path, source):
+    """Copies a file to `path` of the guest; one that is a link here becomes a link there.
 
-
-def _copy(source, target):
+    The dynamic loader takes two copies of a library for two libraries, and DPDK does not survive that.
+    """
+    target = root / path.lstrip("/")
+    if target.exists() or target.is_symlink():
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(source, target)
+    real = os.path.realpath(source)
+    if path == str(source) and path != real:
+        _place(root, real, real)
+        target.symlink_to(real)
+    else:
+        shutil.copy(source, target)
 
 
 def _libraries(program):
@@ -76,18 +87,12 @@ def _libraries(program):
     return re.findall(r"(?:=> )?(/\S+) \(0x", text)
 
 
-def _module_files(release):
-    files = []
-    for module in _MODULES:
+def _add_modules(root, release, modules):
+    folder = pathlib.Path("/lib/modules") / release
+    files = {folder / index for index in ("modules.builtin", "modules.builtin.modinfo", "modules.order")}
+    for module in modules:
         _, text, _ = run("/sbin/modprobe", "-S", release, "--show-depends", module)
-        files += [line.split()[1] for line in text.splitlines() if line.startswith("insmod ")]
-    return sorted(set(files))
-
-
-def _pack(root, target):
-    _, names, _ = run("find", root, "-mindepth", "1", "-printf", "%P\\n")
-    partial = f"{target}.{os.getpid()}"
-    run("sh", "-c", f"cd '{root}' && cpio -o -H newc --quiet -R 0:0 > '{partial}'", stdin=names)
-    archive = pathlib.Path(partial).read_bytes()
-    pathlib.Path(partial).write_bytes(gzip.compress(archive, 1))
-    os.replace(partial, target)
+        files |= {pathlib.Path(line.split()[1]) for line in text.splitlines() if line.startswith("insmod ")}
+    for file in files:
+        _place(root, str(file), file)
+    run("/sbin/depmod", "-b", root, release)
