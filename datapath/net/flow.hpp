@@ -4,8 +4,9 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
-#include "datapath/net/address.hpp"
+#include "datapath/net/traffic_selector.hpp"
 
 namespace espgate::net {
 
@@ -59,5 +60,38 @@ struct Flow {
     return result;
   }
 };
+
+// Ranges of both sides' addresses, as Flow has them.
+struct FlowRanges {
+  std::uint64_t first[4];
+  std::uint64_t last[4];
+
+  static FlowRanges of(const AddressRange& local, const AddressRange& remote) {
+    FlowRanges result{};
+    const auto words = [](const Address& a, const Address& b, std::uint64_t* out) {
+      Flow flow{};
+      flow.set_addresses(a.family, a.bytes.data(), b.bytes.data());
+      std::memcpy(out, flow.addresses, sizeof flow.addresses);
+    };
+    words(local.first, remote.first, result.first);
+    words(local.last, remote.last, result.last);
+    return result;
+  }
+};
+
+// Whether both addresses of a flow lie within ranges of its family.
+inline bool within(const FlowRanges& ranges, const Flow& flow) {
+  const auto between = [](auto first, auto value, auto last) { return value >= first && value <= last; };
+  if (flow.family == Family::v4) {
+    const auto local = [](std::uint64_t word) { return word >> 32; };
+    const auto remote = [](std::uint64_t word) { return word & 0xffff'ffff; };
+    const auto first = ranges.first[0], value = flow.addresses[0], last = ranges.last[0];
+    return between(local(first), local(value), local(last)) &&
+           between(remote(first), remote(value), remote(last));
+  }
+  const auto wide = [](const std::uint64_t* words) { return std::pair(words[0], words[1]); };
+  return between(wide(ranges.first), wide(flow.addresses), wide(ranges.last)) &&
+         between(wide(ranges.first + 2), wide(flow.addresses + 2), wide(ranges.last + 2));
+}
 
 }  // namespace espgate::net

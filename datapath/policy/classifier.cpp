@@ -69,8 +69,8 @@ Expected<std::unique_ptr<Classifier>> Classifier::create(std::uint32_t rules, un
 
 std::size_t Classifier::memory_bytes(std::uint32_t rules, unsigned workers) {
   const std::size_t slots = slots_for(rules);
-  return slots *
-             (sizeof(Rule) + sizeof(Ranges) + workers * sizeof(std::uint64_t) + sa::SaTable::bytes_an_entry) +
+  return slots * (sizeof(Rule) + sizeof(net::FlowRanges) + workers * sizeof(std::uint64_t) +
+                  sa::SaTable::bytes_an_entry) +
          2 * most_tuples * sizeof(Tuple);
 }
 
@@ -188,12 +188,7 @@ void Classifier::fill(std::uint32_t index, const net::TrafficSelector& selector,
   rule.any_protocol = !selector.protocol;
   rule.needs_ports = selector.needs_ports();
   rule.has_ranges = !selector.local.is_prefix() || !selector.remote.is_prefix();
-  if (rule.has_ranges) {
-    const auto first = flow_between(selector.local.first, selector.remote.first);
-    const auto last = flow_between(selector.local.last, selector.remote.last);
-    std::ranges::copy(first.addresses, ranges_[index].first);
-    std::ranges::copy(last.addresses, ranges_[index].last);
-  }
+  if (rule.has_ranges) ranges_[index] = net::FlowRanges::of(selector.local, selector.remote);
   for (unsigned worker = 0; worker < workers_; ++worker)
     hits_[std::size_t{worker} * row_ + index].store(0, std::memory_order_relaxed);
   selectors_[index] = selector;

@@ -67,8 +67,9 @@ class Classifier {
   std::uint64_t hits(std::uint32_t rule) const;  // over all workers, since it was added
 
   // -- any thread --
-  // At most most_in_burst flows, of both families.
-  void look_up(std::span<const net::Flow> flows, Match* out) const;
+  // Looks up some rows, at most most_in_burst and each below that, of flows and matches in one order. Both
+  // families together.
+  void look_up(const net::Flow* flows, std::span<const std::uint8_t> rows, Match* out) const;
   // Called by one worker for each packet whose fate a rule decided.
   void count(unsigned worker, std::uint32_t rule) const {
     auto& hits = hits_[worker * row_ + rule];
@@ -126,7 +127,7 @@ class Classifier {
   std::uint32_t row_;  // of hits_, and of rules_ with its markers
   sa::SaTable table_;
   sa::FixedArray<Rule> rules_;
-  sa::FixedArray<Ranges> ranges_;
+  sa::FixedArray<net::FlowRanges> ranges_;
   sa::FixedArray<Tuple> tuples_;
   sa::FixedArray<std::atomic<std::uint64_t>> hits_;  // [worker][rule]
 

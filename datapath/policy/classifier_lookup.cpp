@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "datapath/policy/classifier.hpp"
 
@@ -12,20 +11,8 @@ namespace {
 
 using net::Family;
 
-constexpr std::uint64_t high_half = 0xffff'ffff'0000'0000;
-
 inline std::uint32_t usable(std::uint64_t key) {
   return static_cast<std::uint32_t>(key) + (key == 0);
-}
-
-inline bool between(std::uint64_t first, std::uint64_t value, std::uint64_t last) {
-  return value >= first && value <= last;
-}
-
-bool between(const std::uint64_t* first, const std::uint64_t* value, const std::uint64_t* last) {
-  using Wide = std::pair<std::uint64_t, std::uint64_t>;
-  const Wide v{value[0], value[1]};
-  return v >= Wide{first[0], first[1]} && v <= Wide{last[0], last[1]};
 }
 
 template <Family family>
@@ -56,15 +43,6 @@ std::uint32_t key_v6(const Tuple& tuple, const std::uint64_t* addresses, std::ui
   std::uint64_t key = _mm_crc32_u64(tuple.seed, upper & tuple.upper_mask);
   for (int i = 0; i < 4; ++i) key = _mm_crc32_u64(key, addresses[i] & tuple.masks[i]);
   return usable(key);
-}
-
-bool within(const Ranges& ranges, const net::Flow& flow) {
-  if (flow.family == Family::v6)
-    return between(ranges.first, flow.addresses, ranges.last) &&
-           between(ranges.first + 2, flow.addresses + 2, ranges.last + 2);
-  const std::uint64_t value = flow.addresses[0], first = ranges.first[0], last = ranges.last[0];
-  return between(first & high_half, value & high_half, last & high_half) &&
-         between(first & ~high_half, value & ~high_half, last & ~high_half);
 }
 
 template <Family family>
@@ -103,7 +81,7 @@ void Classifier::search(const net::Flow* flows, std::span<const std::uint8_t> ro
         if (rule.tuple == number && rule.order < orders[row] &&
             same_addresses<family>(rule, tuple, flows[row]) &&
             (rule.any_protocol || rule.protocol == flows[row].protocol()) && ports_match(rule, flows[row]) &&
-            (!rule.has_ranges || within(ranges_[index], flows[row]))) {
+            (!rule.has_ranges || net::within(ranges_[index], flows[row]))) {
           orders[row] = rule.order;
           out[row].rule = index;
         }
@@ -114,20 +92,20 @@ void Classifier::search(const net::Flow* flows, std::span<const std::uint8_t> ro
   }
 }
 
-void Classifier::look_up(std::span<const net::Flow> flows, Match* out) const {
+void Classifier::look_up(const net::Flow* flows, std::span<const std::uint8_t> rows, Match* out) const {
   std::array<std::uint64_t, most_in_burst> orders;
-  std::array<std::uint8_t, most_in_burst> rows[2];
+  std::array<std::uint8_t, most_in_burst> split[2];
   unsigned counts[2] = {0, 0};
-  for (unsigned row = 0; row < flows.size(); ++row) {
+  for (const auto row : rows) {
     orders[row] = never;
     out[row].rule = no_rule;
     const auto family = which(flows[row].family);
-    rows[family][counts[family]++] = static_cast<std::uint8_t>(row);
+    split[family][counts[family]++] = row;
   }
-  if (counts[0] != 0) search<Family::v4>(flows.data(), {rows[0].data(), counts[0]}, orders.data(), out);
-  if (counts[1] != 0) search<Family::v6>(flows.data(), {rows[1].data(), counts[1]}, orders.data(), out);
+  if (counts[0] != 0) search<Family::v4>(flows, {split[0].data(), counts[0]}, orders.data(), out);
+  if (counts[1] != 0) search<Family::v6>(flows, {split[1].data(), counts[1]}, orders.data(), out);
   const bool by_protocol = rules_with_protocol_.load(std::memory_order_acquire) != 0;
-  for (unsigned row = 0; row < flows.size(); ++row) {
+  for (const auto row : rows) {
     auto& match = out[row];
     const bool found = match.rule != no_rule;
     if (!flows[row].protocol_known && by_protocol)

@@ -26,14 +26,9 @@ struct alignas(64) Rule {
   std::uint8_t protocol;
   bool any_protocol;
   bool needs_ports;
-  bool has_ranges;  // addresses that are no prefixes: see Ranges of the same index
+  bool has_ranges;  // addresses that are no prefixes: see the ranges of the same index
 };
 static_assert(sizeof(Rule) == 64);
-
-struct Ranges {
-  std::uint64_t first[4];  // as in Flow
-  std::uint64_t last[4];
-};
 
 // Rules with the same number of address bits on each side and exact values in the same fields: their fields,
 // masked, and the tuple's seed make the key under which the table knows them.
@@ -53,8 +48,5 @@ inline std::uint32_t key_of(net::Family family, const Tuple& tuple, const std::u
                             std::uint64_t upper) {
   return family == net::Family::v4 ? key_v4(tuple, addresses, upper) : key_v6(tuple, addresses, upper);
 }
-
-// Whether addresses given as Flow has them lie between `first` and `last` on both sides.
-bool within(const Ranges& ranges, const net::Flow& flow);
 
 }  // namespace espgate::policy

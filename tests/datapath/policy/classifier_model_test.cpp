@@ -77,7 +77,7 @@ void check_burst(const Classifier& table, const Model& model, Random& random) {
     flows.push_back(packets.back().flow());
   }
   Match matches[Classifier::most_in_burst];
-  table.look_up(flows, matches);
+  look_up_all(table, flows, matches);
   for (std::size_t i = 0; i < packets.size(); ++i) {
     CAPTURE(i, net::to_string(packets[i].local), net::to_string(packets[i].remote), packets[i].protocol,
             packets[i].local_port, packets[i].remote_port, packets[i].ports_known);

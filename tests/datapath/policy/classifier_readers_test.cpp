@@ -57,7 +57,7 @@ TEST_CASE("a worker sees a database from before or after a change, never another
         one.remote.bytes[2] = static_cast<std::uint8_t>(site[i]);
         flows[i] = one.flow();
       }
-      table->look_up(flows, matches.data());
+      look_up_all(*table, flows, matches.data());
       for (std::size_t i = 0; i < flows.size(); ++i) {
         const bool own = matches[i].decision == Decision::protect(site[i]);
         wrong += !own && matches[i].decision != Decision::discard();

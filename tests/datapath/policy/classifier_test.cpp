@@ -92,13 +92,13 @@ TEST_CASE("a fragment that hides its protocol meets no policy as long as one goe
   auto flow = without_ports(packet("2001:db8::1", "2001:db8::2", 60)).flow();
   flow.protocol_known = false;
   Match match;
-  table->look_up({&flow, 1}, &match);
+  look_up_all(*table, {&flow, 1}, &match);
   CHECK(match.decision == yes);
   const auto rule = table->add(selector("2001:db8:1::/48", "::/0", tcp), 10, no);
-  table->look_up({&flow, 1}, &match);
+  look_up_all(*table, {&flow, 1}, &match);
   CHECK(match.decision == Decision::ports_unknown());
   table->remove(*rule);
-  table->look_up({&flow, 1}, &match);
+  look_up_all(*table, {&flow, 1}, &match);
   CHECK(match.decision == yes);
 }
 

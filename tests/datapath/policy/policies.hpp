@@ -1,9 +1,12 @@
 // Policies and packets from text, and the linear search that the classifier must agree with.
 #pragma once
 
+#include <array>
 #include <catch2/catch.hpp>
 #include <map>
 #include <memory_resource>
+#include <numeric>
+#include <span>
 #include <string>
 
 #include "datapath/net/flow.hpp"
@@ -87,10 +90,18 @@ inline std::unique_ptr<policy::Classifier> classifier(
   return *std::move(made);
 }
 
+// All of them, in their order.
+inline void look_up_all(const policy::Classifier& classifier, std::span<const net::Flow> flows,
+                        policy::Match* out) {
+  std::array<std::uint8_t, policy::Classifier::most_in_burst> rows;
+  std::iota(rows.begin(), rows.end(), std::uint8_t{0});
+  classifier.look_up(flows.data(), {rows.data(), flows.size()}, out);
+}
+
 inline policy::Decision decision(const policy::Classifier& classifier, const Packet& packet) {
   const auto flow = packet.flow();
   policy::Match match;
-  classifier.look_up({&flow, 1}, &match);
+  look_up_all(classifier, {&flow, 1}, &match);
   return match.decision;
 }
 
