@@ -43,8 +43,8 @@ struct alignas(64) InboundSa {
   std::atomic<std::uint64_t> top;  // highest sequence number accepted
   std::uint32_t window_packets;    // 0: anti-replay off
   std::uint32_t cell_mask;
-  const Selector* more_selectors;  // those behind the first, selector_count - 1 of them
-  Selector selector;               // a packet that matches none is dropped after decryption
+  const MoreSelectors* more;  // nullptr: there are none but the inline one
+  Selector selector;          // a packet that matches none is dropped after decryption
   std::uint32_t unused_tail;
 };
 static_assert(sizeof(InboundSa) == 128);
@@ -64,9 +64,7 @@ struct alignas(64) OutboundSa {
   bool extended_sequence;
   std::uint8_t headers_bytes;  // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
   std::uint16_t unused;
-  const Selector* selectors;  // inbound direction: what the peer may send us in return
-  std::uint32_t selector_count;
-  std::uint32_t unused_tail;
+  std::uint64_t unused_tail[2];
 
   std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };

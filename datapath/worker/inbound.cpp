@@ -15,6 +15,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/parse/upper_layer.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
@@ -35,13 +36,19 @@ bool same_addresses(const sa::InboundSa& sa, const std::uint8_t* ip, net::Family
   return std::memcmp(ip + 8, sa.source, 16) == 0 && std::memcmp(ip + 24, sa.destination, 16) == 0;
 }
 
-bool within_selectors(const sa::InboundSa& sa, net::Family family, const std::uint8_t* inner) {
-  const auto* source = source_of(inner, family);
-  const auto* destination = destination_of(inner, family);
-  if (sa::matches(sa.selector, family, source, destination)) return true;
-  for (unsigned i = 0; i + 1 < sa.selector_count; ++i)
-    if (sa::matches(sa.more_selectors[i], family, source, destination)) return true;
-  return false;
+// Whether the SA may carry the inner packet. Nearly all SAs are for two networks, which is told without
+// reading the packet further.
+sa::Fit judge(const sa::InboundSa& sa, net::Family family, std::span<const std::uint8_t> inner) {
+  const auto* source = source_of(inner.data(), family);
+  const auto* destination = destination_of(inner.data(), family);
+  if (sa::matches(sa.selector, family, source, destination)) return sa::Fit::inside;
+  if (sa.more == nullptr) return sa::Fit::outside;
+  for (const auto& selector : sa.more->prefixes)
+    if (sa::matches(selector, family, source, destination)) return sa::Fit::inside;
+  if (sa.more->detailed.empty()) return sa::Fit::outside;
+  net::Flow flow;
+  parse::read_flow(inner, family, flow);
+  return sa::fit(sa.more->detailed, flow.turned());
 }
 
 bool padding_is_sound(const std::uint8_t* padding, unsigned length) {
@@ -266,9 +273,12 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa) {
     bump(faults.malformed);
     return Verdict::IN_INNER_HEADER_INVALID;
   }
-  if (!within_selectors(sa, family, text)) {
+  const auto fit = judge(sa, family, {text, total_bytes});
+  if (fit != sa::Fit::inside) {
     bump(faults.policy);
-    return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
+    return fit == sa::Fit::unknown ? Verdict::SELECTOR_FIELDS_OPAQUE
+                                   : by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL,
+                                               Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
   }
   rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(text_bytes - total_bytes));
   burst_.family[row] = family;
