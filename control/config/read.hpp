@@ -17,4 +17,8 @@ void read_connections(const GroupReader& top, Configuration& configuration, Chec
 // What can be judged only when all has been read: limits, and advice for the whole file.
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);
 
+// Warns of policies and selectors that can never match, since one that is searched before takes all they
+// take.
+void warn_of_shadows(Report& report, const Configuration& configuration, const Checks& checks);
+
 }  // namespace espgate::config

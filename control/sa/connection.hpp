@@ -8,10 +8,11 @@
 #include <vector>
 
 #include "control/sa/fingerprint.hpp"
-#include "datapath/net/address.hpp"
 #include "datapath/sa/sa_store.hpp"
 
 namespace espgate::sa {
+
+struct Policy;
 
 struct Totals {
   std::uint64_t packets = 0;
@@ -32,11 +33,11 @@ Totals outbound_totals(SaStore& store, std::uint32_t index);
 
 struct Connection {
   std::string name;
-  unsigned line = 0;                  // in the configuration file
-  std::vector<net::Prefix> networks;  // behind the peer; their outbound policies are this connection's
-  std::uint32_t inbound = no_sa;      // store index of the SA that the peer should use now
-  std::uint32_t outbound = no_sa;     // store index of the SA that we use now
-  Fingerprint inbound_mark;           // what these were installed from, to tell an unchanged reload
+  unsigned line = 0;               // in the configuration file
+  std::vector<Policy*> policies;   // in the book, for as long as they are configured
+  std::uint32_t inbound = no_sa;   // store index of the SA that the peer should use now
+  std::uint32_t outbound = no_sa;  // store index of the SA that we use now
+  Fingerprint inbound_mark;        // what these were installed from, to tell an unchanged reload
   Fingerprint outbound_mark;
   Totals past_inbound;  // of SAs that are gone
   Totals past_outbound;
