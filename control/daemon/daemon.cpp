@@ -29,16 +29,17 @@ using namespace std::chrono_literals;
 
 class PolicyTable final : public sa::PolicySink {
  public:
-  explicit PolicyTable(forward::Forwarding& forwarding) : forwarding_(forwarding) {}
-  Expected<void> set(const net::Prefix& destination, forward::Decision decision) override {
-    return forwarding_.set_policy(destination, decision);
+  explicit PolicyTable(policy::Classifier& policies) : policies_(policies) {}
+  Expected<std::uint32_t> add(const net::TrafficSelector& selector, std::uint64_t order,
+                              policy::Decision decision) override {
+    return policies_.add(selector, order, decision);
   }
-  Expected<void> remove(const net::Prefix& destination) override {
-    return forwarding_.remove_policy(destination);
-  }
+  void set(std::uint32_t rule, policy::Decision decision) override { policies_.set(rule, decision); }
+  void remove(std::uint32_t rule) override { policies_.remove(rule); }
+  void settle() override { policies_.settle(); }
 
  private:
-  forward::Forwarding& forwarding_;
+  policy::Classifier& policies_;
 };
 
 void log_line(sa::Severity severity, std::string_view line) {
@@ -228,7 +229,7 @@ Expected<void> Daemon::apply_host_configuration() {
 }
 
 void Daemon::start_sas() {
-  policies_ = std::make_unique<PolicyTable>(gateway_->forwarding());
+  policies_ = std::make_unique<PolicyTable>(gateway_->policies());
   sa::SaManager::Options options;
   options.tombstones = configuration_.limits.tombstones;
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);

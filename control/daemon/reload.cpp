@@ -59,7 +59,7 @@ bool same_route(const config::Route& a, const config::Route& b) {
   return a.to == b.to && a.via == b.via;
 }
 bool same_policy(const config::Policy& a, const config::Policy& b) {
-  return a.to == b.to && a.action == b.action;
+  return a.selector == b.selector && a.action == b.action && a.priority == b.priority;
 }
 
 Expected<void> apply_routes(const config::Configuration& current, const config::Configuration& wanted,
@@ -93,8 +93,8 @@ Expected<json> reload(config::Configuration& current, sa::SaManager& sas, host::
   Changes connections{applied.added, applied.removed, applied.changed, applied.unchanged};
   const auto routes = compare(current.routes, wanted.routes, same_route, same_route);
   const auto policies = compare(
-      current.policies, wanted.policies, [](const auto& a, const auto& b) { return a.to == b.to; },
-      same_policy);
+      current.policies, wanted.policies,
+      [](const auto& a, const auto& b) { return a.selector == b.selector; }, same_policy);
   json result{{"configuration", current.file},
               {"changes", {connections.as("connections"), routes.as("routes"), policies.as("policies")}},
               {"restart_needed", restart_needed(current, wanted)}};
