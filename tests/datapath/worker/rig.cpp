@@ -185,10 +185,11 @@ void Rig::add_policies() {
   for (const auto& selector : parameters(false).selectors)
     add_policy(selector, order++, policy::Decision::protect(outbound));
   const auto to = [&](const char* network, policy::Decision decision) {
-    add_policy({net::AddressRange::everything(net::Family::v4), *net::parse_range(network), {}, {}, {}},
-               order++, decision);
+    return add_policy(
+        {net::AddressRange::everything(net::Family::v4), *net::parse_range(network), {}, {}, {}}, order++,
+        decision);
   };
-  to("10.1.0.0/24", policy::Decision::bypass());
+  bypass_to_inside = to("10.1.0.0/24", policy::Decision::bypass());
   to("198.51.100.0/24", policy::Decision::discard());
   to("10.3.0.0/16", policy::Decision::protect_without_sa());
 }

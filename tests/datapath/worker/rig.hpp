@@ -82,6 +82,7 @@ class Rig {
   std::unique_ptr<policy::Classifier> policies;
   std::uint32_t inbound = 0;  // SA indices
   std::uint32_t outbound = 0;
+  std::uint32_t bypass_to_inside = 0;  // rule
   SaOptions options;
 
   // An inner packet from behind the peer to the inside host, or the answer's direction.
