@@ -2,6 +2,8 @@
 // and lookup, share. Not for its users.
 #pragma once
 
+#include <nmmintrin.h>
+
 #include <atomic>
 #include <cstdint>
 
@@ -41,12 +43,22 @@ struct alignas(64) Tuple {
 static_assert(sizeof(Tuple) == 64);
 
 // Never 0, which the table keeps for itself.
-std::uint32_t key_v4(const Tuple& tuple, const std::uint64_t* addresses, std::uint64_t upper);
-std::uint32_t key_v6(const Tuple& tuple, const std::uint64_t* addresses, std::uint64_t upper);
+template <net::Family family>
+inline std::uint32_t key_of(const Tuple& tuple, const std::uint64_t* addresses, std::uint64_t upper) {
+  std::uint64_t key = _mm_crc32_u64(tuple.seed, addresses[0] & tuple.masks[0]);
+  if constexpr (family == net::Family::v6) {
+    key = _mm_crc32_u64(key, addresses[1] & tuple.masks[1]);
+    key = _mm_crc32_u64(key, addresses[2] & tuple.masks[2]);
+    key = _mm_crc32_u64(key, addresses[3] & tuple.masks[3]);
+  }
+  if (tuple.upper_mask != 0) key = _mm_crc32_u64(key, upper & tuple.upper_mask);
+  return static_cast<std::uint32_t>(key) + (key == 0);
+}
 
 inline std::uint32_t key_of(net::Family family, const Tuple& tuple, const std::uint64_t* addresses,
                             std::uint64_t upper) {
-  return family == net::Family::v4 ? key_v4(tuple, addresses, upper) : key_v6(tuple, addresses, upper);
+  return family == net::Family::v4 ? key_of<net::Family::v4>(tuple, addresses, upper)
+                                   : key_of<net::Family::v6>(tuple, addresses, upper);
 }
 
 }  // namespace espgate::policy
