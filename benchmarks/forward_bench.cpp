@@ -2,22 +2,21 @@
 // time column is of no use; "cycles" counts TSC cycles an address looked up or a prefix changed.
 //   build/benchmarks/forward_bench [--benchmark_filter=...]
 #include <benchmark/benchmark.h>
-#include <rte_cycles.h>
-#include <rte_eal.h>
 #include <rte_fib.h>
 #include <rte_fib6.h>
 #include <rte_vect.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <random>
 
+#include "benchmarks/measure.hpp"
 #include "datapath/forward/prefix_trie.hpp"
 #include "datapath/parse/frame.hpp"
 #include "tests/datapath/parse/frames.hpp"
 
 using namespace espgate;
+using bench::measure;
 using forward::PrefixTrie;
 
 namespace {
@@ -71,25 +70,6 @@ std::span<const std::uint8_t[16]> burst_v6(const Addresses& addresses, std::size
 
 net::Family family_of(const benchmark::State& state) {
   return state.range(0) == 4 ? net::Family::v4 : net::Family::v6;
-}
-
-// Runs `part(0)` to `part(parts - 1)` over and over, each measured by itself, and reports the median: a part
-// is too short to be interrupted often.
-template <typename Part>
-void measure(benchmark::State& state, std::size_t parts, std::size_t items_per_part, Part part) {
-  std::vector<double> cycles;
-  for (auto _ : state)
-    for (std::size_t i = 0; i < parts; ++i) {
-      const auto begin = rte_rdtsc_precise();
-      part(i);
-      cycles.push_back(static_cast<double>(rte_rdtsc_precise() - begin) /
-                       static_cast<double>(items_per_part));
-    }
-  std::ranges::sort(cycles);
-  const auto median = cycles[cycles.size() / 2];
-  state.counters["cycles"] = median;
-  state.counters["quartile"] = cycles[cycles.size() / 4];
-  state.counters["per_second"] = static_cast<double>(rte_get_tsc_hz()) / median;
 }
 
 PrefixTrie filled_trie(const std::vector<net::Prefix>& prefixes,
@@ -234,24 +214,5 @@ BENCHMARK(trie_update)
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Hugepages, as in the daemon, unless NO_HUGE is set; AVX-512 lookups for rte_fib where the machine has
-  // them.
-  std::vector<std::string> arguments{argv[0],
-                                     "--no-pci",
-                                     "--no-telemetry",
-                                     "--log-level",
-                                     "4",
-                                     "--force-max-simd-bitwidth=512",
-                                     "--file-prefix",
-                                     "bench-forward-" + std::to_string(getpid())};
-  if (std::getenv("NO_HUGE") != nullptr)
-    arguments.insert(arguments.end(), {"--no-huge", "-m", "1536", "--no-shconf"});
-  else
-    arguments.push_back("--in-memory");
-  std::vector<char*> pointers;
-  for (auto& argument : arguments) pointers.push_back(argument.data());
-  if (rte_eal_init(static_cast<int>(pointers.size()), pointers.data()) < 0) return 1;
-  benchmark::Initialize(&argc, argv);
-  benchmark::RunSpecifiedBenchmarks();
-  rte_eal_cleanup();
+  return bench::run(argc, argv, "forward");
 }

@@ -20,8 +20,10 @@ sa::Limits sa_limits(const Scene& scene) {
   return {in ? scene.sas : 1, in ? 1 : scene.sas, 1};
 }
 
-forward::Limits forward_limits(const Scene& scene) {
-  return {64, scene.direction == Direction::outbound ? scene.sas + 8 : 64, 64};
+constexpr forward::Limits forward_limits{64, 64};
+
+std::uint32_t policies(const Scene& scene) {
+  return scene.direction == Direction::outbound ? scene.sas : 1;
 }
 
 net::Prefix prefix(std::uint32_t address, std::uint8_t length) {
@@ -38,7 +40,7 @@ sa::SaParameters parameters(std::uint32_t number, const Scene& scene) {
   result.remote = net::Address::v4(peer_of(number));
   result.window_packets = window_packets;
   const auto remote = prefix(remote_network_of(number, scene.sas), remote_prefix_length(scene.sas));
-  result.selectors = {{prefix(local_network, 16), remote}};
+  result.selectors = {net::between(prefix(local_network, 16), remote)};
   return result;
 }
 
@@ -51,8 +53,8 @@ void note_keys(SaRef& ref, const Sa& sa) {
 }  // namespace
 
 std::size_t Gateway::memory_bytes(const Scene& scene) {
-  return sa::SaStore::memory_bytes(sa_limits(scene)) +
-         forward::Forwarding::memory_bytes(forward_limits(scene));
+  return sa::SaStore::memory_bytes(sa_limits(scene)) + forward::Forwarding::memory_bytes(forward_limits) +
+         policy::Classifier::memory_bytes(policies(scene), 1);
 }
 
 Gateway::Gateway(const Scene& scene)
@@ -61,9 +63,11 @@ Gateway::Gateway(const Scene& scene)
   shared.tsc_hz = rte_get_tsc_hz();
   must(shared.rings.create(1'024, 1'024));
   store_ = must(sa::SaStore::create(sa_limits(scene), *engine_, port::dpdk_memory()));
-  forwarding_ = must(forward::Forwarding::create(forward_limits(scene), SOCKET_ID_ANY, nullptr, nullptr));
+  forwarding_ = must(forward::Forwarding::create(forward_limits, SOCKET_ID_ANY, nullptr, nullptr));
   shared.sas = store_.get();
+  policies_ = must(policy::Classifier::create(policies(scene), 1, port::dpdk_memory(), {}));
   shared.forwarding = forwarding_.get();
+  shared.policies = policies_.get();
   install_sas();
   add_routes();
 }
@@ -85,7 +89,7 @@ void Gateway::install_sas() {
     } else {
       ref.index = must(store_->install_outbound(sa));
       note_keys(ref, store_->outbound(ref.index));
-      must(forwarding_->set_policy(sa.selectors[0].remote, forward::Decision::protect(ref.index)));
+      must(policies_->add(sa.selectors[0], number, policy::Decision::protect(ref.index)));
     }
     refs_.push_back(ref);
   }

@@ -68,6 +68,7 @@ class Gateway {
   std::unique_ptr<crypto::Queue> queue_;
   std::unique_ptr<sa::SaStore> store_;
   std::unique_ptr<forward::Forwarding> forwarding_;
+  std::unique_ptr<policy::Classifier> policies_;
   std::vector<SaRef> refs_;
 };
 

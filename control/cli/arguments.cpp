@@ -4,6 +4,7 @@
 
 #include "control/cli/suggest.hpp"
 #include "control/cli/values.hpp"
+#include "datapath/net/traffic_selector.hpp"
 #include "datapath/verdict/verdict.hpp"
 
 namespace espgate::cli {
@@ -72,6 +73,21 @@ Expected<json> check_text(const Command& command, const Parameter& parameter, co
   return usage_error(command, fmt::format("{} takes a {}", called(command, parameter), parameter.value_name));
 }
 
+Expected<json> check_address(const Command& command, const Parameter& parameter, const json& value) {
+  if (value.is_string() && net::parse_address(value.get_ref<const std::string&>())) return value;
+  return usage_error(command, fmt::format("{} takes an address such as 10.1.0.7 or 2001:db8::7, not {}",
+                                          called(command, parameter), value.dump()));
+}
+
+Expected<json> check_protocol(const Command& command, const Parameter& parameter, const json& value) {
+  const std::string text = value.is_number_unsigned() ? value.dump()
+                           : value.is_string()        ? value.get<std::string>()
+                                                      : "";
+  if (const auto protocol = net::parse_protocol(text)) return json(net::protocol_name(*protocol));
+  return usage_error(command, fmt::format("{} takes a protocol such as tcp, icmp or 47, not {}",
+                                          called(command, parameter), value.dump()));
+}
+
 Expected<json> check_value(const Command& command, const Parameter& parameter, const json& value) {
   switch (parameter.kind) {
     case ValueKind::flag:
@@ -83,6 +99,10 @@ Expected<json> check_value(const Command& command, const Parameter& parameter, c
       return check_spi(command, parameter, value);
     case ValueKind::drop:
       return check_drop(command, parameter, value);
+    case ValueKind::address:
+      return check_address(command, parameter, value);
+    case ValueKind::protocol:
+      return check_protocol(command, parameter, value);
     case ValueKind::shell:
       if (value == "bash" || value == "zsh") return value;
       return usage_error(command, "no completion for the shell " + value.dump());

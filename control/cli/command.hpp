@@ -19,6 +19,8 @@ enum class CommandId : std::uint8_t {
   show_ports,
   show_workers,
   show_routes,
+  show_policies,
+  show_policy_match,
   show_status,
   show_version,
   clear_drops,
@@ -33,7 +35,7 @@ enum class CommandId : std::uint8_t {
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 21;
+inline constexpr std::size_t command_count = 23;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {
@@ -43,6 +45,8 @@ enum class ValueKind : std::uint8_t {
   port,        // name of a configured port: string
   connection,  // name of a connection: string
   drop,        // number or name of a drop reason: string, its name as in the verdict table
+  address,     // of a host, IPv4 or IPv6: string
+  protocol,    // name or number of an IP protocol: string
   file,        // path, or "-": string
   shell,       // "bash" or "zsh"
   words,       // all that follows, as it is: array of strings

@@ -154,8 +154,12 @@ class Line {
       case ValueKind::spi:
         for (auto& name : names(parameter.kind, socket_)) found.push_back({std::move(name), ""});
         return;
+      case ValueKind::protocol:
+        for (const auto* name : {"tcp", "udp", "icmp", "icmpv6"}) found.push_back({name, ""});
+        return;
       case ValueKind::flag:
       case ValueKind::number:
+      case ValueKind::address:
       case ValueKind::file:
       case ValueKind::words:
         return;

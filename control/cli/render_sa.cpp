@@ -28,6 +28,19 @@ std::string fault_list(const json& sa) {
   return text.empty() ? "none" : text;
 }
 
+std::string selector_text(const json& selector) {
+  const auto side = [&](std::string_view addresses, std::string_view ports) {
+    const auto range = text_at(selector, ports);
+    return text_at(selector, addresses) + (range == "-" ? std::string() : fmt::format(" port {}", range));
+  };
+  auto text =
+      fmt::format("{} > {}", side("source", "source_ports"), side("destination", "destination_ports"));
+  if (const auto protocol = text_at(selector, "protocol"); protocol != "-")
+    text += fmt::format(", {}", protocol);
+  if (const auto type = text_at(selector, "icmp_type"); type != "-") text += fmt::format(" type {}", type);
+  return text;
+}
+
 std::string sa_detail(const json& sa, bool color) {
   std::string text =
       fmt::format("{}  {}  {}\n", text_at(sa, "connection"), text_at(sa, "direction"), text_at(sa, "spi"));
@@ -40,8 +53,7 @@ std::string sa_detail(const json& sa, bool color) {
   text += detail_line("replay window", text_at(sa, "window_packets"));
   text += detail_line("sequence number", text_at(sa, "sequence"));
   for (const auto& selector : array_at(sa, "selectors")) {
-    text += detail_line(
-        "selector", fmt::format("{} > {}", text_at(selector, "source"), text_at(selector, "destination")));
+    text += detail_line("selector", selector_text(selector));
   }
   text += detail_line("packets", text_at(sa, "packets"));
   text += detail_line("bytes", text_at(sa, "bytes"));

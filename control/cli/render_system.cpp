@@ -139,13 +139,7 @@ std::string render_routes(const json& result, bool color) {
                 text_at(route, "mac"),
                 text_at(route, "source")});
   }
-  TextTable policies({{"Destination"}, {"Action"}, {"Connection"}, {"SPI"}});
-  for (const auto& policy : array_at(result, "policies")) {
-    policies.add({text_at(policy, "to"), text_at(policy, "action"), text_at(policy, "connection"),
-                  text_at(policy, "spi")});
-  }
-  const std::string first = routes.empty() ? "no routes\n" : routes.text(color);
-  return first + "\n" + (policies.empty() ? "no policies\n" : policies.text(color));
+  return routes.empty() ? "no routes\n" : routes.text(color);
 }
 
 namespace {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "control/config/group_reader.hpp"
-#include "datapath/net/address.hpp"
+#include "datapath/net/traffic_selector.hpp"
 
 namespace espgate::config {
 
@@ -22,6 +22,9 @@ struct ClaimHash {
   std::size_t operator()(const net::Address& address) const { return std::hash<net::Address>{}(address); }
   std::size_t operator()(const net::Prefix& prefix) const {
     return (*this)(prefix.address) * 131 + prefix.length;
+  }
+  std::size_t operator()(const net::TrafficSelector& selector) const {
+    return std::hash<net::TrafficSelector>{}(selector);
   }
   std::size_t operator()(const std::pair<std::uint32_t, net::Address>& pair) const {
     return (*this)(pair.second) * 31 + (*this)(pair.first);
@@ -56,7 +59,8 @@ struct Checks {
   Claims<std::string> kernel_interfaces;  // that ports drive
   Claims<net::Address> port_addresses;
   Claims<net::Prefix> routes;
-  Claims<net::Prefix> destinations;  // of policies and of connections' remote networks
+  Claims<net::TrafficSelector> policies;
+  Claims<net::TrafficSelector> protected_traffic;  // of connections
   Claims<std::string> connection_names;
   Claims<std::uint32_t> inbound_spis;
   Claims<std::pair<std::uint32_t, net::Address>> outbound_spis;  // with the peer's address
@@ -65,6 +69,8 @@ struct Checks {
   std::unordered_map<std::string_view, unsigned> limit_rows;  // of limits that were read without error
   std::vector<std::string> names_of_connections;              // by index in the file's list
   std::vector<unsigned> mtu_rows;                             // by port
+  std::vector<Claim> places_of_policies;                      // by index in the Configuration
+  std::vector<Claim> places_of_connections;
   std::size_t manual_sas = 0;
   unsigned first_key_row = 0;
 };
@@ -76,6 +82,13 @@ std::string described(const Claim& claim, const Report& report, unsigned row);
 std::optional<net::Address> address_of(const GroupReader& group, std::string_view key);
 std::optional<net::Prefix> prefix_of(const GroupReader& group, std::string_view key);
 std::optional<net::Prefix> prefix_of(const GroupReader& group, const TextElement& element);
+
+// The keys of a selector under their names in a group. An empty `local` or `remote` is everything, of the
+// other one's family or of both: the result is one selector or two, none when something is wrong (reported).
+struct SelectorKeys {
+  std::string_view local, remote, local_port, remote_port;
+};
+std::vector<net::TrafficSelector> selectors_of(const GroupReader& group, const SelectorKeys& keys);
 
 // Why `address` cannot be that of a host: unspecified, multicast or broadcast. Empty: it can.
 std::string not_a_host(const net::Address& address);

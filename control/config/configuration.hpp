@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "datapath/crypto/suite.hpp"
-#include "datapath/net/address.hpp"
+#include "datapath/net/traffic_selector.hpp"
 #include "datapath/sa/sa_parameters.hpp"
 
 namespace espgate::config {
@@ -54,9 +54,15 @@ struct Route {
   unsigned file = 0;
 };
 
+// Lower priorities are searched first; of two alike, connections before policies, then as in the file.
+inline constexpr std::uint16_t connection_priority = 1'000;
+inline constexpr std::uint16_t policy_priority = 2'000;
+
 struct Policy {
-  net::Prefix to;  // destination
+  net::TrafficSelector selector;  // of the file's `from` (local) and `to` (remote)
   PolicyAction action = PolicyAction::bypass;
+  std::uint16_t priority = policy_priority;
+  std::string comment;
   unsigned line = 0;
   unsigned file = 0;
 };
@@ -80,6 +86,8 @@ struct Connection {
   std::uint32_t nat_keepalive_s = 20;        // udp; 0: none
   std::vector<net::Prefix> local_networks;   // inner networks on our side; transport mode: local
   std::vector<net::Prefix> remote_networks;  // and behind the peer; transport mode: remote
+  std::vector<net::TrafficSelector> selectors;  // parts of the traffic between other networks
+  std::uint16_t priority = connection_priority;
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
   bool extended_sequence = false;
   std::uint32_t replay_window_packets = 1024;  // 0: off, else 64..65536
@@ -88,6 +96,9 @@ struct Connection {
   unsigned line = 0;
   unsigned file = 0;
 };
+
+// All that the connection protects: each pair of networks that one packet can lie in, then its selectors.
+std::vector<net::TrafficSelector> protected_by(const Connection& connection);
 
 struct Limits {
   std::uint32_t inbound_sas = 10'000;

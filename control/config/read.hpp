@@ -20,4 +20,8 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
 // Warns of inside ports whose packets do not fit their way out.
 void check_mtus(const GroupReader& top, const Configuration& configuration, const Checks& checks);
 
+// Warns of policies and selectors that can never match, since one that is searched before takes all they
+// take.
+void warn_of_shadows(Report& report, const Configuration& configuration, const Checks& checks);
+
 }  // namespace espgate::config

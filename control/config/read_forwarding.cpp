@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
 
@@ -35,22 +37,28 @@ Route read_route(const GroupReader& group, Checks& checks) {
   return route;
 }
 
-Policy read_policy(const GroupReader& group, Checks& checks) {
+// One entry for each family that the group is about.
+void read_policy(const GroupReader& group, Configuration& configuration, Checks& checks) {
   Policy policy;
   const auto& place = group.report().places().of(group.row());
   policy.line = place.line;
   policy.file = place.file;
   group.choice("action", policy.action);
-  const auto to = prefix_of(group, "to");
-  if (!to) return policy;
-  policy.to = *to;
-  const auto row = group.row_of("to");
-  if (const auto* first = checks.destinations.claim(*to, row, group.path()))
-    group.error("to",
-                fmt::format("{} already has a policy, {}", net::to_string(*to),
-                            described(*first, group.report(), row)),
-                "keep one of the two");
-  return policy;
+  group.integer("priority", policy.priority);
+  group.text("comment", policy.comment);
+  bool first_family = true;
+  for (const auto& selector : selectors_of(group, {"from", "to", "from-port", "to-port"})) {
+    policy.selector = selector;
+    configuration.policies.push_back(policy);
+    checks.places_of_policies.push_back({group.row(), group.path()});
+    const auto row = group.row_of("to");
+    const auto* earlier = checks.policies.claim(selector, row, group.path());
+    if (earlier != nullptr && std::exchange(first_family, false))
+      group.error("to",
+                  fmt::format("{} already has a policy, {}", net::to_string(selector),
+                              described(*earlier, group.report(), row)),
+                  "keep one of the two");
+  }
 }
 
 }  // namespace
@@ -61,8 +69,7 @@ void read_routes(const GroupReader& top, Configuration& configuration, Checks& c
 }
 
 void read_policies(const GroupReader& top, Configuration& configuration, Checks& checks) {
-  top.visit("policies",
-            [&](const GroupReader& group) { configuration.policies.push_back(read_policy(group, checks)); });
+  top.visit("policies", [&](const GroupReader& group) { read_policy(group, configuration, checks); });
 }
 
 }  // namespace espgate::config

@@ -26,12 +26,6 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("invalid-spi-flows", limits.invalid_spi_flows);
 }
 
-std::size_t remote_networks(const Configuration& configuration) {
-  std::size_t count = 0;
-  for (const auto& connection : configuration.connections) count += connection.remote_networks.size();
-  return count;
-}
-
 void check_limit(const GroupReader& top, const Checks& checks, std::string_view key, std::string_view what,
                  std::size_t needed, std::uint32_t limit) {
   const auto row = checks.limit_rows.find(key);
@@ -67,7 +61,9 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks) {
   std::size_t inbound = 0;
   std::size_t outbound = 0;
+  std::size_t policies = configuration.policies.size();
   for (const auto& connection : configuration.connections) {
+    policies += protected_by(connection).size();
     inbound += connection.inbound.has_value();
     outbound += connection.outbound.has_value();
   }
@@ -75,8 +71,8 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
   check_limit(top, checks, "inbound-sas", "inbound SAs", inbound, limits.inbound_sas);
   check_limit(top, checks, "outbound-sas", "outbound SAs", outbound, limits.outbound_sas);
   check_limit(top, checks, "routes", "routes", configuration.routes.size(), limits.routes);
-  check_limit(top, checks, "policies", "policies and remote networks",
-              configuration.policies.size() + remote_networks(configuration), limits.policies);
+  check_limit(top, checks, "policies", "policies, those of connections included", policies, limits.policies);
+  warn_of_shadows(top.report(), configuration, checks);
 
   if (checks.manual_sas > 0)
     top.report().warning(

@@ -89,23 +89,67 @@ constexpr std::array route_keys{
 };
 constexpr Group route_group{"routes[]", "A static route, besides those of the kernel's twins.", route_keys};
 
+constexpr long long most_priority = 65'000;
+
+constexpr Key selector_text(std::string_view name, std::string_view meaning, bool required = false) {
+  return {.name = name, .kind = Kind::text, .most = any_length, .required = required, .meaning = meaning};
+}
+constexpr Key priority(std::string_view preset, std::string_view meaning) {
+  return {.name = "priority",
+          .kind = Kind::integer,
+          .least = 0,
+          .most = most_priority,
+          .preset = preset,
+          .meaning = meaning};
+}
+constexpr auto protocol_key = selector_text(
+    "protocol", "A name such as tcp, udp, icmp, icmpv6, gre, or a number from 0 to 255. Without it, any.");
+constexpr auto icmp_key = selector_text(
+    "icmp-type",
+    "With ICMP: a type \"8\", types \"3-5\", a type's code \"3/4\" or codes \"3/0-4\". Without it, all.");
+
 constexpr std::array policy_keys{
-    Key{.name = "to",
-        .kind = Kind::text,
-        .most = any_length,
-        .required = true,
-        .meaning = "Destination prefix."},
+    selector_text("from",
+                  "Addresses on our side, where packets come from: a prefix, or a range such as "
+                  "10.1.0.5-10.1.0.20. Without it, all."),
+    selector_text("to", "Addresses on the other side, in the same forms. Without it, all."),
+    protocol_key,
+    selector_text("from-port",
+                  "With tcp, udp, udp-lite, sctp or dccp: a port \"443\" or ports "
+                  "\"1024-65535\" on our side."),
+    selector_text("to-port", "The same on the other side."),
+    icmp_key,
     Key{.name = "action",
         .kind = Kind::choice,
         .required = true,
         .choices = actions,
         .meaning = "bypass forwards in the clear, discard drops and counts."},
+    priority("2000", "Lower ones are searched first; of equal ones, in the order of this file."),
+    selector_text("comment", "Shown by espgatectl show policies."),
 };
 constexpr Group policy_group{
     "policies[]",
-    "What happens to cleartext for a destination, the longest prefix deciding. The remote networks of each "
-    "connection are protected by that connection; what no prefix covers is dropped.",
+    "What happens to cleartext that no connection protects. Connections and policies together are searched "
+    "by their priority, lower ones first, and the first that matches decides; what none matches is dropped. "
+    "On ports with ipsec = true, what comes in clear is judged as well, with source and destination swapped: "
+    "what its answer would be protected for, or discarded, is dropped.",
     policy_keys};
+
+constexpr std::array selector_keys{
+    selector_text("local", "Addresses on our side: a prefix, or a range such as 10.1.0.5-10.1.0.20.", true),
+    selector_text("remote", "Addresses behind the peer, in the same forms and of the same family.", true),
+    protocol_key,
+    selector_text("local-port",
+                  "With tcp, udp, udp-lite, sctp or dccp: a port \"443\" or ports "
+                  "\"1024-65535\" on our side."),
+    selector_text("remote-port", "The same behind the peer."),
+    icmp_key,
+};
+constexpr Group selector_group{
+    "connections[].selectors[]",
+    "A part of the traffic between two networks that the connection protects. Fragments that do not begin "
+    "a packet have no ports: where ports are named, they are dropped.",
+    selector_keys};
 
 constexpr std::array sa_keys{
     Key{.name = "spi",
@@ -218,16 +262,23 @@ constexpr std::array connection_keys{
         .kind = Kind::texts,
         .most = any_length,
         .fewest_elements = 1,
-        .meaning = "Inner networks on our side. A decrypted packet must be going to one of them."},
+        .meaning = "Inner networks on our side. A decrypted packet must be going to one of them, or match "
+                   "a selector."},
     Key{.name = "remote-networks",
         .kind = Kind::texts,
         .most = any_length,
         .fewest_elements = 1,
+        .meaning = "Inner networks behind the peer. What goes to them from a local network is encrypted, and "
+                   "a decrypted packet must come from one of them, or match a selector."},
+    Key{.name = "selectors",
+        .kind = Kind::groups,
+        .fewest_elements = 1,
+        .group = &selector_group,
         .meaning =
-            "Inner networks behind the peer. What goes to them is encrypted, and a decrypted packet "
-            "must come from one of them. With 0.0.0.0/0 or ::/0 that is everything no longer prefix names: "
-            "local traffic then needs bypass policies of its own, for the inside networks and for "
-            "whatever is talked to in the clear outside, such as the peer itself."},
+            "Traffic by protocol, ports or ranges of addresses, besides the networks or instead of them."},
+    priority("1000",
+             "When the connection's selectors are searched among others: lower ones first; of equal "
+             "ones, in the order of this file and before policies."),
     Key{.name = "suite",
         .kind = Kind::choice,
         .preset = "aes128-gcm16",
@@ -340,9 +391,9 @@ constexpr std::array top_keys{
 };
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
-constexpr std::array<const Group*, 8> all_groups{&top_group,     &limits_group,  &port_group,
-                                                 &route_group,   &policy_group,  &connection_group,
-                                                 &inbound_group, &outbound_group};
+constexpr std::array<const Group*, 9> all_groups{&top_group,      &limits_group,  &port_group,
+                                                 &route_group,    &policy_group,  &connection_group,
+                                                 &selector_group, &inbound_group, &outbound_group};
 
 }  // namespace
 

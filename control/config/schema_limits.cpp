@@ -22,7 +22,8 @@ constexpr std::array limit_keys{
     limit("routes", "routes", 16, 4'000'000, "16384",
           "Routes, those of this file and those learned from the kernel together."),
     limit("policies", "policies", 16, 4'000'000, "16384",
-          "Outbound policies: one for each entry of policies and one for each remote network."),
+          "One for each entry of policies (two if it is for IPv4 and IPv6), and of connections one for each "
+          "pair of a local and a remote network and each selector."),
     limit("neighbours", "neighbours", 16, 1'000'000, "4096",
           "Next hops with a known or awaited MAC address."),
     limit("buffers", "buffers", 1'024, 16'000'000, "16384",

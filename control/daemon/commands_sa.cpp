@@ -18,14 +18,32 @@ json selector_json(const sa::Selector& selector) {
     return net::to_string(net::Prefix{net::Address::from_bytes(selector.family, bytes), bits});
   };
   return {{"source", side(selector.source, selector.source_bits)},
-          {"destination", side(selector.destination, selector.destination_bits)}};
+          {"destination", side(selector.destination, selector.destination_bits)},
+          {"protocol", nullptr},
+          {"source_ports", nullptr},
+          {"destination_ports", nullptr},
+          {"icmp_type", nullptr}};
+}
+
+// From the peer, so its remote side is the source.
+json selector_json(const net::TrafficSelector& selector) {
+  const auto fields = narrowed_fields(selector);
+  return {{"source", net::to_string(selector.remote)},
+          {"destination", net::to_string(selector.local)},
+          {"protocol", fields.protocol},
+          {"source_ports", fields.remote_ports},
+          {"destination_ports", fields.local_ports},
+          {"icmp_type", fields.icmp_type}};
 }
 
 json selectors_json(const sa::InboundSa& entry) {
   auto all = json::array();
-  if (entry.selector_count > 0) all.push_back(selector_json(entry.selector));
-  for (unsigned i = 0; i + 1 < entry.selector_count; ++i)
-    all.push_back(selector_json(entry.more_selectors[i]));
+  const bool has_inline = entry.more == nullptr ||
+                          entry.selector_count > entry.more->prefixes.size() + entry.more->detailed.size();
+  if (has_inline) all.push_back(selector_json(entry.selector));
+  if (entry.more == nullptr) return all;
+  for (const auto& selector : entry.more->prefixes) all.push_back(selector_json(selector));
+  for (const auto& detailed : entry.more->detailed) all.push_back(selector_json(detailed.selector));
   return all;
 }
 

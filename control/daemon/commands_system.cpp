@@ -150,26 +150,6 @@ json routes_json(const Services& services) {
   return routes;
 }
 
-json policies_json(const Services& services) {
-  auto policies = json::array();
-  std::unordered_map<std::string, std::string> owners;
-  for (const auto& connection : services.configuration->connections)
-    for (const auto& network : connection.remote_networks) owners[net::to_string(network)] = connection.name;
-  for (const auto& policy : services.gateway->forwarding().policies()) {
-    const auto to = net::to_string(policy.destination);
-    json item{{"to", to}, {"action", "protect"}, {"connection", nullptr}, {"spi", nullptr}};
-    if (policy.decision.demands_protection()) {
-      if (const auto owner = owners.find(to); owner != owners.end()) item["connection"] = owner->second;
-      if (policy.decision.is_protect())
-        item["spi"] = cli::spi_text(services.gateway->sas().outbound(policy.decision.outbound_sa()).spi);
-    } else {
-      item["action"] = policy.decision == forward::Decision::bypass() ? "bypass" : "discard";
-    }
-    policies.push_back(std::move(item));
-  }
-  return policies;
-}
-
 json sa_use(const Services& services, sa::Direction direction, std::uint32_t limit) {
   std::unordered_map<std::string_view, std::uint64_t> states;
   services.sas->visit([&](const sa::SaReport& report) {
@@ -205,7 +185,7 @@ json show_status(const Services& services) {
           {"outbound_sas", sa_use(services, sa::Direction::outbound, limits.outbound_sas)},
           {"buffers", use(services.gateway->buffers_in_use(), services.gateway->buffers_total())},
           {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},
-          {"policies", use(services.gateway->forwarding().policies().size(), limits.policies)},
+          {"policies", use(services.gateway->policies().size(), limits.policies)},
           {"neighbours", use(services.host_sync->statistics().hops, limits.neighbours)}};
 }
 
@@ -221,7 +201,7 @@ void add_system_commands(Services& services, cli::Handlers& handlers) {
   handlers.answer(cli::CommandId::show_workers,
                   [&services](const cli::Request&) -> Expected<json> { return show_workers(services); });
   handlers.answer(cli::CommandId::show_routes, [&services](const cli::Request&) -> Expected<json> {
-    return json{{"routes", routes_json(services)}, {"policies", policies_json(services)}};
+    return json{{"routes", routes_json(services)}};
   });
   handlers.answer(cli::CommandId::show_status,
                   [&services](const cli::Request&) -> Expected<json> { return show_status(services); });
@@ -244,6 +224,7 @@ cli::Handlers make_handlers(Services& services) {
   cli::Handlers handlers;
   add_drop_commands(services, handlers);
   add_sa_commands(services, handlers);
+  add_policy_commands(services, handlers);
   add_system_commands(services, handlers);
   add_packet_commands(services, handlers);
   return handlers;

@@ -231,7 +231,7 @@ Expected<void> Daemon::apply_host_configuration() {
 }
 
 Expected<void> Daemon::start_sas() {
-  policies_ = std::make_unique<PolicyTable>(gateway_->forwarding());
+  policies_ = std::make_unique<PolicyTable>(gateway_->policies());
   sa::SaManager::Options options;
   options.tombstones = configuration_.limits.tombstones;
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);

@@ -63,8 +63,8 @@ std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
   const std::uint64_t buffers = (std::uint64_t{buffer_count(configuration)} + capture_buffer_count) *
                                 (buffer_bytes(configuration) + mbuf_overhead_bytes);
   const std::uint64_t sas = sa::SaStore::memory_bytes(sa::store_limits(limits, workers));
-  const std::uint64_t tables =
-      forward::Forwarding::memory_bytes({limits.routes, limits.policies, limits.neighbours});
+  const std::uint64_t tables = forward::Forwarding::memory_bytes({limits.routes, limits.neighbours}) +
+                               policy::Classifier::memory_bytes(limits.policies, workers);
   // An eighth more: the heap's own headers and what alignment loses.
   return static_cast<std::uint32_t>((base + buffers + sas + tables) / megabyte * 9 / 8);
 }
@@ -120,11 +120,15 @@ Expected<void> Gateway::create_tables(const config::Configuration& configuration
   shared_.sas = sas_.get();
   const auto wait = [](void* readers) { static_cast<Readers*>(readers)->wait(); };
   auto forwarding = forward::Forwarding::create(
-      {configuration.limits.routes, configuration.limits.policies, configuration.limits.neighbours},
-      SOCKET_ID_ANY, wait, readers_.get());
+      {configuration.limits.routes, configuration.limits.neighbours}, SOCKET_ID_ANY, wait, readers_.get());
   if (!forwarding) return forwarding.error();
   forwarding_ = std::move(*forwarding);
   shared_.forwarding = forwarding_.get();
+  auto policies = policy::Classifier::create(configuration.limits.policies, shared_.worker_count,
+                                             port::dpdk_memory(), {wait, readers_.get()});
+  if (!policies) return policies.error();
+  policies_ = std::move(*policies);
+  shared_.policies = policies_.get();
   return {};
 }
 
@@ -163,6 +167,7 @@ Gateway::~Gateway() {
   ports_.clear();
   sas_.reset();
   forwarding_.reset();
+  policies_.reset();
   readers_.reset();
   rte_mempool_free(capture_buffers_);
   rte_mempool_free(buffers_);

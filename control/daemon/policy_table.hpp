@@ -1,23 +1,24 @@
-// The datapath's outbound policies as the SA manager writes them.
+// The datapath's policies as the SA manager writes them.
 #pragma once
 
 #include "control/sa/surroundings.hpp"
-#include "datapath/forward/forwarding.hpp"
+#include "datapath/policy/classifier.hpp"
 
 namespace espgate::daemon {
 
 class PolicyTable final : public sa::PolicySink {
  public:
-  explicit PolicyTable(forward::Forwarding& forwarding) : forwarding_(forwarding) {}
-  Expected<void> set(const net::Prefix& destination, forward::Decision decision) override {
-    return forwarding_.set_policy(destination, decision);
+  explicit PolicyTable(policy::Classifier& policies) : policies_(policies) {}
+  Expected<std::uint32_t> add(const net::TrafficSelector& selector, std::uint64_t order,
+                              policy::Decision decision) override {
+    return policies_.add(selector, order, decision);
   }
-  Expected<void> remove(const net::Prefix& destination) override {
-    return forwarding_.remove_policy(destination);
-  }
+  void set(std::uint32_t rule, policy::Decision decision) override { policies_.set(rule, decision); }
+  void remove(std::uint32_t rule) override { policies_.remove(rule); }
+  void settle() override { policies_.settle(); }
 
  private:
-  forward::Forwarding& forwarding_;
+  policy::Classifier& policies_;
 };
 
 }  // namespace espgate::daemon

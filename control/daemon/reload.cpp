@@ -88,7 +88,7 @@ bool same_route(const config::Route& a, const config::Route& b) {
   return a.via == b.via;
 }
 bool same_policy(const config::Policy& a, const config::Policy& b) {
-  return a.action == b.action;
+  return a.action == b.action && a.priority == b.priority;
 }
 
 json connection_changes(const sa::ConfigureResult& applied) {

@@ -41,9 +41,16 @@ struct Services {
 // empty now.
 cli::Handlers make_handlers(Services& services);
 
+// A selector's fields beside its addresses as JSON: null where it does not narrow them.
+struct NarrowedFields {
+  nlohmann::json protocol, local_ports, remote_ports, icmp_type;
+};
+NarrowedFields narrowed_fields(const net::TrafficSelector& selector);
+
 // The parts of make_handlers, one file each.
 void add_drop_commands(Services& services, cli::Handlers& handlers);
 void add_sa_commands(Services& services, cli::Handlers& handlers);
+void add_policy_commands(Services& services, cli::Handlers& handlers);
 void add_system_commands(Services& services, cli::Handlers& handlers);
 void add_packet_commands(Services& services, cli::Handlers& handlers);
 

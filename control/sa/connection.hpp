@@ -15,6 +15,8 @@
 
 namespace espgate::sa {
 
+struct Policy;
+
 struct Totals {
   std::uint64_t packets = 0;
   std::uint64_t bytes = 0;  // inner packets
@@ -34,11 +36,11 @@ Totals outbound_totals(SaStore& store, std::uint32_t index);
 
 struct Connection {
   std::string name;
-  unsigned line = 0;                  // in the configuration file
-  std::vector<net::Prefix> networks;  // behind the peer; their outbound policies are this connection's
-  std::uint32_t inbound = no_sa;      // store index of the SA that the peer should use now
-  std::uint32_t outbound = no_sa;     // store index of the SA that we use now
-  Fingerprint inbound_mark;           // what these were installed from, to tell an unchanged reload
+  unsigned line = 0;               // in the configuration file
+  std::vector<Policy*> policies;   // in the book, for as long as they are configured
+  std::uint32_t inbound = no_sa;   // store index of the SA that the peer should use now
+  std::uint32_t outbound = no_sa;  // store index of the SA that we use now
+  Fingerprint inbound_mark;        // what these were installed from, to tell an unchanged reload
   Fingerprint outbound_mark;
   std::uint32_t nat_keepalive_s = 0;     // 0: none are sent
   std::uint64_t packets_sent = 0;        // of the outbound SA, when last looked at

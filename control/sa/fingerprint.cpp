@@ -26,9 +26,13 @@ class Message {
     add(address.family);
     for (const auto byte : address.bytes) push(byte);
   }
-  void add(const net::Prefix& prefix) {
-    add(prefix.address);
-    add(prefix.length);
+  void add(const net::AddressRange& range) {
+    add(range.first);
+    add(range.last);
+  }
+  void add(const net::PortRange& range) {
+    add(range.first);
+    add(range.last);
   }
   void add(const std::vector<std::uint8_t>& bytes) {
     add(bytes.size());
@@ -86,6 +90,10 @@ Fingerprint fingerprint(const SaParameters& parameters) {
   for (const auto& selector : parameters.selectors) {
     message.add(selector.local);
     message.add(selector.remote);
+    message.add(selector.protocol.has_value());
+    message.add(selector.protocol.value_or(0));
+    message.add(selector.local_ports);
+    message.add(selector.remote_ports);
   }
   result.sa = message.digest();
   return result;

@@ -1,43 +1,165 @@
 #include "control/sa/policy_book.hpp"
 
+#include <algorithm>
+
 namespace espgate::sa {
+namespace {
+
+constexpr unsigned position_bits = 48;
+constexpr std::uint64_t step = 1 << 20;
+
+std::uint64_t level_begin(std::uint16_t priority) {
+  return std::uint64_t{priority} << position_bits;
+}
+std::uint64_t level_end(std::uint16_t priority) {
+  return (std::uint64_t{priority} + 1) << position_bits;
+}
+
+// The indices of a longest rising subsequence of `orders`: the policies that need not move.
+std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders) {
+  constexpr auto none = static_cast<std::size_t>(-1);
+  std::vector<std::size_t> last_of_length;  // of the rises of each length, the one that ends lowest
+  std::vector<std::size_t> before(orders.size(), none);
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    const auto place =
+        std::ranges::lower_bound(last_of_length, orders[i], {}, [&](std::size_t at) { return orders[at]; });
+    if (place != last_of_length.begin()) before[i] = *std::prev(place);
+    if (place == last_of_length.end())
+      last_of_length.push_back(i);
+    else
+      *place = i;
+  }
+  std::vector<std::size_t> rise(last_of_length.size());
+  auto at = last_of_length.empty() ? none : last_of_length.back();
+  for (auto i = rise.size(); i-- > 0; at = before[at]) rise[i] = at;
+  return rise;
+}
+
+}  // namespace
+
+std::size_t PolicyBook::KeyHash::operator()(const PolicyKey& key) const noexcept {
+  return std::hash<net::TrafficSelector>{}(key.selector) * 31 + std::hash<std::string>{}(key.owner) +
+         key.priority;
+}
 
 PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferenced unreferenced)
     : sink_(sink), unreferenced_(std::move(unreferenced)), references_(outbound_limit, 0) {}
 
-Expected<void> PolicyBook::set(const net::Prefix& destination, forward::Decision decision) {
-  const auto found = policies_.find(destination);
-  const auto before = found == policies_.end() ? forward::Decision{} : found->second;
-  if (before == decision) return {};
-  if (auto done = sink_.set(destination, decision); !done) return done;
-  if (decision.is_protect()) ++references_[decision.outbound_sa()];
-  if (found == policies_.end()) {
-    policies_.emplace(destination, decision);
-  } else {
-    found->second = decision;
-  }
-  drop_reference(before);
-  return {};
-}
-
-Expected<void> PolicyBook::remove(const net::Prefix& destination) {
-  const auto found = policies_.find(destination);
-  if (found == policies_.end()) return {};
-  if (auto done = sink_.remove(destination); !done) return done;
-  const auto before = found->second;
-  policies_.erase(found);
-  drop_reference(before);
-  return {};
-}
-
-std::vector<net::Prefix> PolicyBook::select(const std::function<bool(const net::Prefix&)>& unwanted) const {
-  std::vector<net::Prefix> result;
-  for (const auto& [destination, decision] : policies_)
-    if (unwanted(destination)) result.push_back(destination);
+std::vector<Policy*> PolicyBook::arrange(const std::vector<Wanted>& wanted) {
+  for (auto& [order, policy] : policies_) policy.wanted = false;
+  std::map<std::uint16_t, Level> levels;
+  for (std::size_t i = 0; i < wanted.size(); ++i) levels[wanted[i].key.priority].push_back(i);
+  std::vector<Policy*> result(wanted.size(), nullptr);
+  for (const auto& [priority, level] : levels) arrange_level(priority, level, wanted, result);
+  std::erase_if(known_, [](const auto& entry) { return !entry.second->wanted; });
   return result;
 }
 
-void PolicyBook::drop_reference(forward::Decision decision) {
+void PolicyBook::arrange_level(std::uint16_t priority, const Level& level, const std::vector<Wanted>& wanted,
+                               std::vector<Policy*>& result) {
+  std::vector<std::size_t> known;
+  std::vector<std::uint64_t> orders;
+  for (const auto i : level) {
+    const auto found = known_.find(wanted[i].key);
+    if (found == known_.end()) continue;
+    known.push_back(i);
+    orders.push_back(found->second->order);
+  }
+  for (const auto at : longest_rise(orders)) {
+    auto& policy = *known_.at(wanted[known[at]].key);
+    policy.wanted = true;
+    policy.line = wanted[known[at]].line;
+    policy.comment = wanted[known[at]].comment;
+    result[known[at]] = &policy;
+  }
+
+  // The others go behind whatever is before them, in equal steps up to the next one.
+  auto order = level_begin(priority);
+  for (std::size_t first = 0; first < level.size();) {
+    if (result[level[first]] != nullptr) {
+      order = result[level[first++]]->order;
+      continue;
+    }
+    auto next = first;
+    while (next < level.size() && result[level[next]] == nullptr) ++next;
+    const auto apart = order_after(order, next - first);
+    if (!apart) {  // no room there any more: the whole level moves to where there is
+      order = free_stretch(priority, level.size());
+      for (const auto i : level) {
+        if (result[i] != nullptr) result[i]->wanted = false;
+        result[i] = create(wanted[i], order += step);
+      }
+      return;
+    }
+    for (; first < next; ++first) result[level[first]] = create(wanted[level[first]], order += *apart);
+  }
+}
+
+// How far apart `count` policies may stand behind `order`. Nothing when there is not room for them.
+std::optional<std::uint64_t> PolicyBook::order_after(std::uint64_t order, std::size_t count) const {
+  const auto priority = static_cast<std::uint16_t>(order >> position_bits);
+  const auto next = policies_.upper_bound(order);
+  const bool last = next == policies_.end() || next->first >= level_end(priority);
+  const auto room = (last ? level_end(priority) : next->first) - order;
+  const auto apart = std::min(step, room / (count + 1));
+  return apart == 0 ? std::nullopt : std::optional(apart);
+}
+
+// Behind all policies of that priority, or before them: one of the two has room, since 2^28 steps are more
+// than twice as many as there can be policies.
+std::uint64_t PolicyBook::free_stretch(std::uint16_t priority, std::size_t count) const {
+  const auto end = policies_.lower_bound(level_end(priority));
+  const auto last = end == policies_.begin() ? level_begin(priority) : std::prev(end)->first;
+  return level_end(priority) - last > (count + 1) * step ? last : level_begin(priority);
+}
+
+Policy* PolicyBook::create(const Wanted& wanted, std::uint64_t order) {
+  auto& policy = policies_[order];
+  policy = {wanted.key, wanted.line, wanted.comment, order, std::nullopt, {}, true};
+  known_[wanted.key] = &policy;
+  return &policy;
+}
+
+Expected<void> PolicyBook::set(Policy& policy, policy::Decision decision) {
+  if (policy.rule && policy.decision == decision) return {};
+  const auto before = policy.rule ? policy.decision : policy::Decision{};
+  if (policy.rule) {
+    sink_.set(*policy.rule, decision);
+  } else {
+    const auto rule = sink_.add(policy.key.selector, policy.order, decision);
+    if (!rule) return rule.error();
+    policy.rule = *rule;
+    by_rule_[*rule] = &policy;
+  }
+  policy.decision = decision;
+  if (decision.is_protect()) ++references_[decision.outbound_sa()];
+  drop_reference(before);
+  return {};
+}
+
+// The last first: what is left of a level that moved is then its beginning, and the order stays what it was.
+void PolicyBook::remove_unwanted() {
+  bool settled = false;
+  for (auto at = policies_.end(); at != policies_.begin();) {
+    --at;
+    auto& policy = at->second;
+    if (policy.wanted) continue;
+    if (policy.rule) {
+      if (!std::exchange(settled, true)) sink_.settle();
+      sink_.remove(*policy.rule);
+      by_rule_.erase(*policy.rule);
+      drop_reference(policy.decision);
+    }
+    at = policies_.erase(at);
+  }
+}
+
+const Policy* PolicyBook::of_rule(std::uint32_t rule) const {
+  const auto found = by_rule_.find(rule);
+  return found == by_rule_.end() ? nullptr : found->second;
+}
+
+void PolicyBook::drop_reference(policy::Decision decision) {
   if (!decision.is_protect()) return;
   if (--references_[decision.outbound_sa()] == 0) unreferenced_(decision.outbound_sa());
 }

@@ -1,9 +1,16 @@
-// What outbound policy says, prefix by prefix, as it stands in the sink: the manager's memory of it. It
-// knows which outbound SAs a policy still names, and so which may not be freed.
+// All policies in the order they are searched, as they stand in the sink: the manager's memory of them. It
+// keeps that order through reloads with as few changes as possible, and knows which outbound SAs a policy
+// still names, and so which may not be freed.
+//
+// A policy's order is its priority and a position. Positions are far apart, so that a policy that comes in
+// between others gets one without moving them.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -11,10 +18,23 @@
 
 namespace espgate::sa {
 
-struct PrefixHash {
-  std::size_t operator()(const net::Prefix& prefix) const noexcept {
-    return std::hash<net::Address>{}(prefix.address) * 131 + prefix.length;
-  }
+// What makes a policy the same one on the next reload.
+struct PolicyKey {
+  std::string owner;  // the connection's name; empty: of the file's own list
+  std::uint16_t priority = 0;
+  net::TrafficSelector selector;
+
+  bool operator==(const PolicyKey&) const = default;
+};
+
+struct Policy {
+  PolicyKey key;
+  unsigned line = 0;  // in the configuration file
+  std::string comment;
+  std::uint64_t order = 0;
+  std::optional<std::uint32_t> rule;  // in the sink, once it is there
+  policy::Decision decision;          // meaningful then
+  bool wanted = true;
 };
 
 class PolicyBook {
@@ -22,24 +42,46 @@ class PolicyBook {
   // An outbound SA, by store index, that no policy names any more.
   using Unreferenced = std::function<void(std::uint32_t outbound_sa)>;
 
+  struct Wanted {
+    PolicyKey key;
+    unsigned line = 0;
+    std::string comment;
+  };
+
   // `sink` outlives the book; `outbound_limit` is the store's.
   PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferenced unreferenced);
 
-  // On error the sink's decision and the book's are as before.
-  Expected<void> set(const net::Prefix& destination, forward::Decision decision);
-  Expected<void> remove(const net::Prefix& destination);
+  // Gives each of `wanted`, whose keys are all different, its policy, in the same order; of two with one
+  // priority the first is searched first. Those that are new are not in the sink yet, and those that nobody
+  // wants any more stay there until remove_unwanted. Policies live until then.
+  std::vector<Policy*> arrange(const std::vector<Wanted>& wanted);
+  // Puts it into the sink, or changes its decision there. On error everything is as before.
+  Expected<void> set(Policy& policy, policy::Decision decision);
+  void remove_unwanted();
 
   std::uint32_t references(std::uint32_t outbound_sa) const { return references_[outbound_sa]; }
-  std::size_t size() const { return policies_.size(); }
-  // All destinations for which `unwanted` holds, to be removed by the caller.
-  std::vector<net::Prefix> select(const std::function<bool(const net::Prefix&)>& unwanted) const;
+  const std::map<std::uint64_t, Policy>& policies() const { return policies_; }  // by order
+  // nullptr when there is none.
+  const Policy* of_rule(std::uint32_t rule) const;
 
  private:
-  void drop_reference(forward::Decision decision);
+  struct KeyHash {
+    std::size_t operator()(const PolicyKey& key) const noexcept;
+  };
+  using Level = std::vector<std::size_t>;  // of one priority: indices of what is wanted
+
+  void arrange_level(std::uint16_t priority, const Level& level, const std::vector<Wanted>& wanted,
+                     std::vector<Policy*>& result);
+  std::optional<std::uint64_t> order_after(std::uint64_t order, std::size_t count) const;
+  std::uint64_t free_stretch(std::uint16_t priority, std::size_t count) const;
+  Policy* create(const Wanted& wanted, std::uint64_t order);
+  void drop_reference(policy::Decision decision);
 
   PolicySink& sink_;
   Unreferenced unreferenced_;
-  std::unordered_map<net::Prefix, forward::Decision, PrefixHash> policies_;
+  std::map<std::uint64_t, Policy> policies_;
+  std::unordered_map<PolicyKey, Policy*, KeyHash> known_;  // those that were wanted last
+  std::unordered_map<std::uint32_t, Policy*> by_rule_;
   std::vector<std::uint32_t> references_;  // by outbound SA
 };
 

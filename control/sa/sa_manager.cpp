@@ -140,14 +140,14 @@ Expected<ConnectionHandle> SaManager::connection(const std::string& name) const 
   return found->second;
 }
 
-// Each network gets the connection's decision. A connection without an outbound SA still demands
+// Each policy of the connection's gets its decision. A connection without an outbound SA still demands
 // protection, so that its traffic never leaves in clear.
-Expected<void> SaManager::point_networks(const Connection& connection) {
-  const auto decision = connection.outbound == no_sa ? forward::Decision::protect_without_sa()
-                                                     : forward::Decision::protect(connection.outbound);
+Expected<void> SaManager::point_policies(const Connection& connection) {
+  const auto decision = connection.outbound == no_sa ? policy::Decision::protect_without_sa()
+                                                     : policy::Decision::protect(connection.outbound);
   Expected<void> result;
-  for (const auto& network : connection.networks)
-    if (auto done = book_.set(network, decision); !done && result) result = done;
+  for (auto* policy : connection.policies)
+    if (auto done = book_.set(*policy, decision); !done && result) result = done;
   return result;
 }
 
@@ -168,11 +168,10 @@ Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, co
     entry.iv_base -= begin;  // IVs begin where the store wanted them to
   }
   connection->outbound = *index;
-  const auto pointed = point_networks(*connection);
+  const auto pointed = point_policies(*connection);
   if (!pointed) {
-    // Networks that could not be pointed back keep the new SA alive until they are pointed elsewhere.
     connection->outbound = before;
-    (void)point_networks(*connection);
+    (void)point_policies(*connection);
   }
   const auto loser = pointed ? before : *index;
   if (loser == no_sa) return pointed;
@@ -187,8 +186,8 @@ void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now)
   connection.outbound = no_sa;
   connection.outbound_mark = {};
   outbound_.retire(index, reason, now);
-  // A network that the sink refuses to point elsewhere names the retired SA, which drops.
-  if (auto pointed = point_networks(connection); !pointed)
+  // A policy that the sink refuses was never in force.
+  if (auto pointed = point_policies(connection); !pointed)
     parts_.log(Severity::warning, fmt::format("connection {}: {}", connection.name, pointed.error().text()));
   if (book_.references(index) == 0) outbound_.unlink(index);
 }

@@ -14,7 +14,7 @@
 //
 // What counts as a change on reload is decided SA by SA: an SA whose parameters and key are as before is
 // not touched. A new SA with the SPI of the old one takes its place at once, without lingering. When
-// key and SPI stay (only addresses, networks or the window changed), the sequence number space goes on:
+// key and SPI stay (only addresses, selectors or the window changed), the sequence number space goes on:
 // packets of the old SA cannot be replayed to the new one, and the peer's window stays in step with us.
 //
 // Everything runs on the control thread.
@@ -141,6 +141,7 @@ class SaManager final : public SpiKnowledge {
   void visit(const std::function<void(const SaReport&)>& visitor) const;
   std::vector<ConnectionReport> connections() const;  // sorted by name
   SpiReport report(std::uint32_t spi) const;
+  const PolicyBook& policies() const { return book_; }
   std::size_t stories() const { return stories_.size(); }
   std::size_t waiting_for_readers() const { return reaper_.waiting(); }
 
@@ -150,7 +151,7 @@ class SaManager final : public SpiKnowledge {
   enum class Again : std::uint8_t;
 
   Expected<ConnectionHandle> connection(const std::string& name) const;
-  Expected<void> point_networks(const Connection& connection);
+  Expected<void> point_policies(const Connection& connection);
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
                                  Moment now, bool continue_sequence);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
@@ -167,9 +168,8 @@ class SaManager final : public SpiKnowledge {
                                   Moment now);
   void apply_outbound(const ConnectionHandle& connection, const config::Connection& wanted,
                       Application& result, Moment now);
-  void apply_policies(const config::Configuration& configuration, const Plan& plan, ConfigureResult& result);
+  void apply_policies(const Plan& plan, ConfigureResult* result);
   std::size_t remove_leaving(const Plan& plan, Moment now);
-  void remove_policies(const Plan& plan, ConfigureResult& result);
   std::vector<ConfigureProblem> retry_deferred(Moment now);
   void index_peers(const config::Configuration& configuration);
   SaReport report_of(const InboundRecord& record) const;

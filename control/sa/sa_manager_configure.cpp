@@ -18,12 +18,12 @@ struct SaManager::Plan {
     ConnectionHandle connection;
     const config::Connection* wanted;
     bool added;
-    bool networks_changed;
+    bool policies_changed;
   };
   std::vector<Item> work;
   std::unordered_map<std::string_view, const config::Connection*> connections;
   std::unordered_map<std::uint32_t, const config::Connection*> spis;
-  std::unordered_map<net::Prefix, const config::Connection*, PrefixHash> destinations;  // nullptr: a policy
+  std::vector<std::pair<Policy*, policy::Decision>> policies;  // of the file's own list
 };
 
 // Why a connection has to be tried again.
@@ -54,11 +54,6 @@ struct KeyedParameters : SaParameters {
     outer = connection.outer;
     track_peer = connection.follow_peer;
     extended_sequence = connection.extended_sequence;
-    // Every pair of networks that one packet can lie in. Outbound SAs know them too: they tell which
-    // cleartext from the peer's side should have come in protected.
-    for (const auto& ours : connection.local_networks)
-      for (const auto& theirs : connection.remote_networks)
-        if (ours.address.family == theirs.address.family) selectors.push_back({ours, theirs});
   }
   KeyedParameters(const KeyedParameters&) = delete;
   KeyedParameters& operator=(const KeyedParameters&) = delete;
@@ -97,12 +92,15 @@ std::string ConfigureProblem::text() const {
   return fmt::format("{}:{}: {}{}", file, line, who, error.text());
 }
 
-// Takes the configuration's names, networks and SPIs into account, without touching an SA yet. What a
+// Takes the configuration's names, selectors and SPIs into account, without touching an SA yet. What a
 // second claimant asks for in vain is a problem; it gets the rest.
 SaManager::Plan SaManager::plan(const config::Configuration& configuration,
                                 std::vector<ConfigureProblem>& problems) {
   Plan plan;
   plan.work.reserve(configuration.connections.size());
+  std::vector<PolicyBook::Wanted> wanted_policies;
+  std::unordered_map<net::TrafficSelector, const config::Connection*> owners;  // nullptr: the file's own list
+  std::vector<std::size_t> first_policies;                                     // of each item, and the end
   for (const auto& wanted : configuration.connections) {
     const auto [namesake, first] = plan.connections.try_emplace(wanted.name, &wanted);
     if (!first) {
@@ -114,20 +112,6 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration,
       continue;
     }
     if (wanted.inbound) plan.spis.try_emplace(wanted.inbound->spi, &wanted);
-    std::vector<net::Prefix> networks;
-    for (const auto& network : wanted.remote_networks) {
-      const auto [owner, free] = plan.destinations.try_emplace(network, &wanted);
-      if (free) {
-        networks.push_back(network);
-      } else if (owner->second != &wanted) {
-        problems.push_back({wanted.name,
-                            file_,
-                            wanted.line,
-                            {fmt::format("remote network {} belongs to connection {} (line {})",
-                                         net::to_string(network), owner->second->name, owner->second->line),
-                             "a network can be behind one connection"}});
-      }
-    }
     auto& connection = connections_[wanted.name];
     const bool added = !connection;
     if (added) connection = std::make_shared<Connection>();
@@ -135,11 +119,41 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration,
     connection->line = wanted.line;
     connection->nat_keepalive_s =
         wanted.encapsulation == config::Encapsulation::udp ? wanted.nat_keepalive_s : 0;
-    const bool changed = connection->networks != networks;
-    connection->networks = std::move(networks);
-    plan.work.push_back({connection, &wanted, added, changed});
+    plan.work.push_back({connection, &wanted, added, false});
+    first_policies.push_back(wanted_policies.size());
+    for (const auto& selector : config::protected_by(wanted)) {
+      const auto [owner, free] = owners.try_emplace(selector, &wanted);
+      if (free)
+        wanted_policies.push_back({{wanted.name, wanted.priority, selector}, wanted.line, ""});
+      else if (owner->second != &wanted)
+        problems.push_back({wanted.name,
+                            file_,
+                            wanted.line,
+                            {fmt::format("{} belongs to connection {} (line {})", net::to_string(selector),
+                                         owner->second->name, owner->second->line),
+                             "traffic can be protected by one connection"}});
+    }
   }
-  for (const auto& policy : configuration.policies) plan.destinations.try_emplace(policy.to, nullptr);
+  first_policies.push_back(wanted_policies.size());
+  owners.clear();
+  for (const auto& policy : configuration.policies) {
+    if (!owners.try_emplace(policy.selector, nullptr).second) continue;  // the first has decided
+    wanted_policies.push_back({{"", policy.priority, policy.selector}, policy.line, policy.comment});
+    plan.policies.push_back({nullptr, policy.action == config::PolicyAction::bypass
+                                          ? policy::Decision::bypass()
+                                          : policy::Decision::discard()});
+  }
+
+  const auto arranged = book_.arrange(wanted_policies);
+  for (std::size_t i = 0; i < plan.work.size(); ++i) {
+    auto& item = plan.work[i];
+    const std::vector<Policy*> policies(arranged.data() + first_policies[i],
+                                        arranged.data() + first_policies[i + 1]);
+    item.policies_changed = item.connection->policies != policies;
+    item.connection->policies = policies;
+  }
+  for (std::size_t i = 0; i < plan.policies.size(); ++i)
+    plan.policies[i].first = arranged[first_policies.back() + i];
   return plan;
 }
 
@@ -150,13 +164,13 @@ ConfigureResult SaManager::configure(const config::Configuration& configuration,
   file_ = configuration.file;
   const auto plan = this->plan(configuration, result.problems);
   hand_over_spis(plan, now);
-  for (std::size_t done = 0; const auto& [connection, wanted, added, networks_changed] : plan.work) {
+  for (std::size_t done = 0; const auto& [connection, wanted, added, policies_changed] : plan.work) {
     if (stop && ++done % connections_between_questions == 0 && stop()) {
       result.stopped = true;
       return result;
     }
     Application application;
-    application.changed = networks_changed;
+    application.changed = policies_changed;
     apply(connection, *wanted, application, now);
     ++(added ? result.added : application.changed ? result.changed : result.unchanged);
     if (application.again != Again::no) {
@@ -166,9 +180,10 @@ ConfigureResult SaManager::configure(const config::Configuration& configuration,
     for (auto& error : application.errors)
       result.problems.push_back({wanted->name, file_, wanted->line, std::move(error)});
   }
-  apply_policies(configuration, plan, result);
+  apply_policies(plan, nullptr);
   result.removed = remove_leaving(plan, now);
-  remove_policies(plan, result);
+  book_.remove_unwanted();
+  apply_policies(plan, &result);
   // What was refused for want of room may find some now.
   for (auto& problem : retry_deferred(now)) result.problems.push_back(std::move(problem));
   result.deferred = deferred_.size();
@@ -197,7 +212,7 @@ void SaManager::give_up(InboundRecord& record, Moment now) {
 // Policies come first: even if no SA can be installed, traffic must not leave in clear.
 void SaManager::apply(const ConnectionHandle& connection, const config::Connection& wanted,
                       Application& result, Moment now) {
-  if (auto pointed = point_networks(*connection); !pointed) {
+  if (auto pointed = point_policies(*connection); !pointed) {
     result.errors.push_back(pointed.error());
     result.again = Again::policy_refused;
     return;
@@ -217,6 +232,7 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
   }
   KeyedParameters parameters(wanted, *wanted.inbound);
   parameters.window_packets = wanted.replay_window_packets;
+  parameters.selectors = config::protected_by(wanted);
   const auto mark = fingerprint(parameters);
   if (current != no_sa && mark == connection->inbound_mark) return;
   result.changed = true;
@@ -289,22 +305,11 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
   connection->outbound_mark = mark;
 }
 
-void SaManager::apply_policies(const config::Configuration& configuration, const Plan& plan,
-                               ConfigureResult& result) {
-  for (const auto& policy : configuration.policies) {
-    if (const auto* owner = plan.destinations.at(policy.to)) {
-      result.problems.push_back({"",
-                                 file_,
-                                 policy.line,
-                                 {fmt::format("policy for {}: the network belongs to connection {} (line {})",
-                                              net::to_string(policy.to), owner->name, owner->line),
-                                  "remove the policy or the network; it stays protected"}});
-      continue;
-    }
-    const bool bypass = policy.action == config::PolicyAction::bypass;
-    auto done = book_.set(policy.to, bypass ? forward::Decision::bypass() : forward::Decision::discard());
-    if (!done) result.problems.push_back({"", file_, policy.line, done.error()});
-  }
+// Twice: what finds the table full before the old policies are gone may find room behind them.
+void SaManager::apply_policies(const Plan& plan, ConfigureResult* result) {
+  for (const auto& [policy, decision] : plan.policies)
+    if (auto done = book_.set(*policy, decision); !done && result != nullptr)
+      result->problems.push_back({"", file_, policy->line, done.error()});
 }
 
 std::size_t SaManager::remove_leaving(const Plan& plan, Moment now) {
@@ -316,7 +321,7 @@ std::size_t SaManager::remove_leaving(const Plan& plan, Moment now) {
       continue;
     }
     connection.configured = false;
-    connection.networks.clear();  // may be another connection's by now
+    connection.policies.clear();  // they drop until they are removed
     connection.inbound = no_sa;
     drop_outbound(connection, Reason::deleted, now);
     entry = connections_.erase(entry);
@@ -324,12 +329,6 @@ std::size_t SaManager::remove_leaving(const Plan& plan, Moment now) {
   }
   if (removed > 0) inbound_.retire_unconfigured(now);
   return removed;
-}
-
-void SaManager::remove_policies(const Plan& plan, ConfigureResult& result) {
-  const auto unwanted = [&](const net::Prefix& prefix) { return !plan.destinations.contains(prefix); };
-  for (const auto& prefix : book_.select(unwanted))
-    if (auto done = book_.remove(prefix); !done) result.problems.push_back({"", file_, 0, done.error()});
 }
 
 // Stops at the first that still finds the store full. When nothing is left that could make room, the

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "datapath/base/expected.hpp"
-#include "datapath/forward/forwarding.hpp"
-#include "datapath/net/address.hpp"
+#include "datapath/net/traffic_selector.hpp"
+#include "datapath/policy/decision.hpp"
 
 namespace espgate::sa {
 
@@ -21,12 +21,16 @@ struct ReaderGrace {
   virtual bool passed(std::uint64_t token) = 0;
 };
 
-// The outbound policy table.
+// The policies as workers search them (policy::Classifier). Rules are known by the number that `add` gave.
 struct PolicySink {
   virtual ~PolicySink() = default;
-  // Adds or replaces; a packet sees the old or the new decision, never none.
-  virtual Expected<void> set(const net::Prefix& destination, forward::Decision decision) = 0;
-  virtual Expected<void> remove(const net::Prefix& destination) = 0;
+  virtual Expected<std::uint32_t> add(const net::TrafficSelector& selector, std::uint64_t order,
+                                      policy::Decision decision) = 0;
+  // A packet sees the old or the new decision, never none.
+  virtual void set(std::uint32_t rule, policy::Decision decision) = 0;
+  virtual void remove(std::uint32_t rule) = 0;
+  // Waits until no worker is in a search that began before what was added last.
+  virtual void settle() = 0;
 };
 
 enum class Severity : std::uint8_t { info, warning };

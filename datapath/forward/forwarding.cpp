@@ -19,35 +19,32 @@ constexpr std::uint32_t groups_v6(std::uint32_t prefixes) {
   return least_groups + prefixes;
 }
 
-// Both families' prefixes of one kind, under one limit.
-struct PrefixTable {
+// Both families' routes, under one limit.
+struct RouteTable {
   PrefixTrie v4;
   PrefixTrie v6;
   std::uint32_t limit;
-  const char* what;       // "route"
-  const char* limit_key;  // "limits.routes"
 
   PrefixTrie& of(net::Family family) { return family == net::Family::v4 ? v4 : v6; }
 
   Expected<void> set(const net::Prefix& prefix, std::uint32_t value) {
     if (v4.size() + v6.size() >= limit && !of(prefix.address.family).find(prefix))
-      return Error{"no room for " + std::string(what) + " " + net::to_string(prefix) + ": " +
-                       std::to_string(limit) + " are in use",
-                   std::string("raise ") + limit_key};
+      return Error{
+          "no room for route " + net::to_string(prefix) + ": " + std::to_string(limit) + " are in use",
+          "raise limits.routes"};
     return of(prefix.address.family).set(prefix, value);
   }
   Expected<void> remove(const net::Prefix& prefix) {
     if (of(prefix.address.family).remove(prefix)) return {};
-    return Error{"no " + std::string(what) + " " + net::to_string(prefix), ""};
+    return Error{"no route " + net::to_string(prefix), ""};
   }
 
-  static Expected<PrefixTable> create(std::uint32_t limit, const char* what, const char* limit_key,
-                                      int numa_node, ReaderBarrier barrier) {
+  static Expected<RouteTable> create(std::uint32_t limit, int numa_node, ReaderBarrier barrier) {
     auto v4 = PrefixTrie::create(groups_v4(limit), numa_node, barrier);
     if (!v4) return v4.error();
     auto v6 = PrefixTrie::create(groups_v6(limit), numa_node, barrier);
     if (!v6) return v6.error();
-    return PrefixTable{*std::move(v4), *std::move(v6), limit, what, limit_key};
+    return RouteTable{*std::move(v4), *std::move(v6), limit};
   }
   static std::size_t memory_bytes(std::uint32_t limit) {
     return PrefixTrie::memory_bytes(groups_v4(limit)) + PrefixTrie::memory_bytes(groups_v6(limit));
@@ -72,8 +69,7 @@ struct HopTable {
 
 struct Forwarding::Tables {
   HopTable hops;
-  PrefixTable routes;
-  PrefixTable policies;
+  RouteTable routes;
 };
 
 Forwarding::Forwarding(std::unique_ptr<Tables> tables)
@@ -82,8 +78,7 @@ Forwarding::Forwarding(std::unique_ptr<Tables> tables)
 Forwarding::~Forwarding() = default;
 
 std::size_t Forwarding::memory_bytes(const Limits& limits) {
-  return PrefixTable::memory_bytes(limits.routes) + PrefixTable::memory_bytes(limits.policies) +
-         limits.hops * sizeof(Hop);
+  return RouteTable::memory_bytes(limits.routes) + limits.hops * sizeof(Hop);
 }
 
 Expected<std::unique_ptr<Forwarding>> Forwarding::create(const Limits& limits, int numa_node,
@@ -92,11 +87,9 @@ Expected<std::unique_ptr<Forwarding>> Forwarding::create(const Limits& limits, i
   HopTable hops(std::max<std::uint32_t>(limits.hops, 2), numa_node, barrier);
   if (!hops.hops)
     return Error{"no memory for the next hops", "give more hugepages, or lower limits.neighbours"};
-  auto routes = PrefixTable::create(limits.routes, "route", "limits.routes", numa_node, barrier);
+  auto routes = RouteTable::create(limits.routes, numa_node, barrier);
   if (!routes) return routes.error();
-  auto policies = PrefixTable::create(limits.policies, "policy", "limits.policies", numa_node, barrier);
-  if (!policies) return policies.error();
-  auto tables = std::make_unique<Tables>(Tables{std::move(hops), *std::move(routes), *std::move(policies)});
+  auto tables = std::make_unique<Tables>(Tables{std::move(hops), *std::move(routes)});
   return std::unique_ptr<Forwarding>(new Forwarding(std::move(tables)));
 }
 
@@ -141,25 +134,10 @@ Expected<void> Forwarding::remove_route(const net::Prefix& destination) {
   return tables_->routes.remove(destination);
 }
 
-Expected<void> Forwarding::set_policy(const net::Prefix& destination, Decision decision) {
-  return tables_->policies.set(destination, decision.value);
-}
-
-Expected<void> Forwarding::remove_policy(const net::Prefix& destination) {
-  return tables_->policies.remove(destination);
-}
-
 std::vector<Forwarding::Route> Forwarding::routes() const {
   std::vector<Route> result;
   for (const auto* trie : {&tables_->routes.v4, &tables_->routes.v6})
     for (const auto& [prefix, value] : trie->sorted()) result.push_back({prefix, value});
-  return result;
-}
-
-std::vector<Forwarding::Policy> Forwarding::policies() const {
-  std::vector<Policy> result;
-  for (const auto* trie : {&tables_->policies.v4, &tables_->policies.v6})
-    for (const auto& [prefix, value] : trie->sorted()) result.push_back({prefix, {value}});
   return result;
 }
 
@@ -169,15 +147,6 @@ void Forwarding::route4(std::span<const std::uint32_t> destinations, HopIndex* o
 
 void Forwarding::route6(std::span<const std::uint8_t[16]> destinations, HopIndex* out) const {
   tables_->routes.v6.lookup(destinations, out);
-}
-
-void Forwarding::policy4(std::span<const std::uint32_t> addresses, Decision* out) const {
-  static_assert(sizeof(Decision) == sizeof(std::uint32_t));
-  tables_->policies.v4.lookup(addresses, &out->value);
-}
-
-void Forwarding::policy6(std::span<const std::uint8_t[16]> addresses, Decision* out) const {
-  tables_->policies.v6.lookup(addresses, &out->value);
 }
 
 }  // namespace espgate::forward

@@ -1,6 +1,5 @@
-// Where packets go: routes (longest prefix -> hop), hops (how to reach a next hop: port and ready-made
-// Ethernet header) and outbound policy (longest destination prefix -> protect, bypass, discard).
-// One writer, the control thread; workers look up whole bursts without a lock.
+// Where packets go: routes (longest prefix -> hop) and hops (how to reach a next hop: port and ready-made
+// Ethernet header). One writer, the control thread; workers look up whole bursts without a lock.
 #pragma once
 
 #include <cstdint>
@@ -39,26 +38,8 @@ static_assert(sizeof(Hop) == 64);
 using HopIndex = std::uint32_t;
 inline constexpr HopIndex no_route_hop = 0;
 
-// What outbound policy says of a destination: one word, as the lookup tables hold it.
-struct Decision {
-  std::uint32_t value = 0;  // 0: no policy names the destination
-
-  static constexpr std::uint32_t first_sa = 16;  // from here on: protect, by outbound SA value - first_sa
-
-  static constexpr Decision none() { return {0}; }
-  static constexpr Decision bypass() { return {1}; }
-  static constexpr Decision discard() { return {2}; }
-  static constexpr Decision protect_without_sa() { return {3}; }
-  static constexpr Decision protect(std::uint32_t outbound_sa) { return {first_sa + outbound_sa}; }
-  bool is_protect() const { return value >= first_sa; }
-  bool demands_protection() const { return value >= protect_without_sa().value; }
-  std::uint32_t outbound_sa() const { return value - first_sa; }
-  bool operator==(const Decision&) const = default;
-};
-
 struct Limits {
   std::uint32_t routes = 16'384;
-  std::uint32_t policies = 16'384;
   std::uint32_t hops = 4'096;
 };
 
@@ -80,26 +61,17 @@ class Forwarding {
   // Adds or replaces. Error when the limit is reached or there is no such hop.
   Expected<void> set_route(const net::Prefix& destination, HopIndex hop);
   Expected<void> remove_route(const net::Prefix& destination);
-  Expected<void> set_policy(const net::Prefix& destination, Decision decision);
-  Expected<void> remove_policy(const net::Prefix& destination);
 
   struct Route {
     net::Prefix destination;
     HopIndex hop;
   };
-  struct Policy {
-    net::Prefix destination;
-    Decision decision;
-  };
   std::vector<Route> routes() const;  // sorted by prefix, IPv4 first, for `show routes`
-  std::vector<Policy> policies() const;
 
   // -- any thread; bursts of at most 64 --
   // IPv4 addresses in host order; IPv6 as 16 bytes in network order.
   void route4(std::span<const std::uint32_t> destinations, HopIndex* out) const;
   void route6(std::span<const std::uint8_t[16]> destinations, HopIndex* out) const;
-  void policy4(std::span<const std::uint32_t> addresses, Decision* out) const;
-  void policy6(std::span<const std::uint8_t[16]> addresses, Decision* out) const;
   const Hop& hop(HopIndex index) const { return hops_[index]; }
 
  private:

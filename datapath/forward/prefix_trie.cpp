@@ -48,7 +48,7 @@ Expected<PrefixTrie> PrefixTrie::create(std::uint32_t groups, int numa_node, Rea
   if (trie.root_ && trie.groups_) return trie;
   return Error{"no memory for a table of " + std::to_string(memory_bytes(groups) >> 20) +
                    " MB on NUMA node " + std::to_string(numa_node),
-               "give more hugepages, or lower limits.routes or limits.policies"};
+               "give more hugepages, or lower limits.routes"};
 }
 
 std::size_t PrefixTrie::PrefixHash::operator()(const net::Prefix& prefix) const {
@@ -111,7 +111,7 @@ Expected<void> PrefixTrie::set(const net::Prefix& prefix, std::uint32_t value) {
     return Error{"no room for " + net::to_string(prefix) + ": the " +
                      std::to_string(prefixes_in_group_.size()) +
                      " groups of the table are in use by prefixes far apart",
-                 "raise limits.routes or limits.policies"};
+                 "raise limits.routes"};
   prefixes_[prefix] = value;
   prefixes_of_length_[prefix.length] += is_new;
 

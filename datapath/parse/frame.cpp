@@ -4,6 +4,7 @@
 #include <array>
 
 #include "datapath/net/headers.hpp"
+#include "datapath/parse/upper_layer.hpp"
 
 namespace espgate::parse {
 namespace {
@@ -13,7 +14,6 @@ using namespace net;
 constexpr std::uint16_t ike_port = 500;
 constexpr std::uint16_t natt_port = 4500;
 constexpr int most_vlan_tags = 2;
-constexpr int most_extension_headers = 8;
 
 using Bytes = std::span<const std::uint8_t>;
 
@@ -128,43 +128,6 @@ bool ipv6_source_possible(Bytes packet) {
   return low > 1 || (low == 0 && packet[ipv6::destination] == 0xff);
 }
 
-bool is_skipped(std::uint8_t protocol, int index) {
-  switch (protocol) {
-    case protocol_hop_by_hop:
-      return index == 0;  // allowed right behind the IPv6 header only (RFC 8200 4.1)
-    case protocol_routing:
-    case protocol_fragment:
-    case protocol_destination_options:
-      return true;
-    default:
-      return false;  // AH, too: what it covers is the receiver's to check
-  }
-}
-
-// Walks the extension headers; sets protocol, l4_offset and the fragment fields. False if they are cut off or
-// too many.
-bool skip_extension_headers(FrameInfo& info, Bytes packet) {
-  std::size_t offset = ipv6_header_bytes;
-  info.protocol = packet[ipv6::next_header];
-  for (int index = 0; is_skipped(info.protocol, index); ++index) {
-    if (index == most_extension_headers || offset + 8 > packet.size()) return false;
-    std::size_t length = 8;
-    if (info.protocol == protocol_fragment) {
-      const std::uint16_t fragment = load_be16(packet, offset + 2);
-      info.fragment = info.fragment || (fragment & 0xfff9) != 0;
-      info.first_fragment = info.fragment && (fragment & 0xfff8) == 0;
-    } else {
-      length += packet[offset + 1] * std::size_t{8};
-    }
-    info.protocol = packet[offset];
-    offset += length;
-    if (offset > packet.size()) return false;
-    if (info.fragment && !info.first_fragment) break;
-  }
-  info.l4_offset = static_cast<std::uint16_t>(info.l3_offset + offset);
-  return true;
-}
-
 void parse_ipv6(FrameInfo& info, Bytes bytes, std::size_t frame_bytes) {
   info.family = Family::v6;
   const Bytes packet = bytes.subspan(info.l3_offset);
@@ -174,8 +137,13 @@ void parse_ipv6(FrameInfo& info, Bytes bytes, std::size_t frame_bytes) {
   if (info.l3_offset + total > frame_bytes) return invalid(info, Verdict::IPV6_LENGTH_INVALID);
   info.l3_bytes = static_cast<std::uint16_t>(total);
   if (!ipv6_source_possible(packet)) return invalid(info, Verdict::IP_SOURCE_INVALID);
-  if (!skip_extension_headers(info, packet.first(std::min(packet.size(), total))))
+  UpperLayer upper;
+  if (!find_upper_layer_v6(packet.first(std::min(packet.size(), total)), upper))
     return invalid(info, Verdict::IPV6_EXTENSION_INVALID);
+  info.protocol = upper.protocol;
+  info.fragment = upper.fragment;
+  info.first_fragment = upper.first_fragment;
+  info.l4_offset = static_cast<std::uint16_t>(info.l3_offset + upper.offset);
   return read_upper_layer(info, bytes);
 }
 

@@ -52,14 +52,13 @@ Expected<void> validate_inbound(const SaParameters& parameters) {
   if (window != 0 && (window < smallest_window || window > largest_window))
     return Error{about(parameters, "replay window of " + std::to_string(window) + " packets"),
                  "use 64 to 65536, or 0"};
-  const auto& pairs = parameters.selectors;
-  if (pairs.empty() || pairs.size() > most_selectors)
-    return Error{about(parameters, std::to_string(pairs.size()) + " selectors"),
+  const auto& selectors = parameters.selectors;
+  if (selectors.empty() || selectors.size() > most_selectors)
+    return Error{about(parameters, std::to_string(selectors.size()) + " selectors"),
                  "an inbound SA has 1 to 255"};
-  for (const auto& pair : pairs)
-    if (pair.local.address.family != pair.remote.address.family)
-      return Error{about(parameters, "selector between " + net::to_string(pair.local) + " and " +
-                                         net::to_string(pair.remote) + " mixes families"),
+  for (const auto& selector : selectors)
+    if (selector.local.first.family != selector.remote.first.family)
+      return Error{about(parameters, "selector " + net::to_string(selector) + " mixes families"),
                    "pair IPv4 networks with IPv4, IPv6 with IPv6"};
   return {};
 }

@@ -9,15 +9,10 @@
 
 #include "datapath/base/expected.hpp"
 #include "datapath/crypto/suite.hpp"
-#include "datapath/net/address.hpp"
+#include "datapath/net/traffic_selector.hpp"
 #include "datapath/sa/security_association.hpp"
 
 namespace espgate::sa {
-
-struct SelectorPair {
-  net::Prefix local;
-  net::Prefix remote;
-};
 
 enum class DfPolicy : std::uint8_t { copy, set, clear };
 
@@ -43,8 +38,8 @@ struct SaParameters {
   std::uint16_t remote_port = 4500;
   bool track_peer = true;  // inbound, with udp encapsulation: the peer's address and port may change
   bool extended_sequence = false;
-  std::uint32_t window_packets = 1024;  // inbound; 64..65536, 0 is off
-  std::vector<SelectorPair> selectors;  // inbound: 1..255
+  std::uint32_t window_packets = 1024;          // inbound; 64..65536, 0 is off
+  std::vector<net::TrafficSelector> selectors;  // inbound: 1..255; outbound: policies have them
 };
 
 // What is wrong with them, if anything. An SPI below 256 is reserved (RFC 4303 2.1).

@@ -45,14 +45,24 @@ std::vector<std::uint32_t> all_free(std::uint32_t count) {
   return indices;
 }
 
-Selector inbound_selector(const SelectorPair& pair) {
+bool is_two_prefixes(const net::TrafficSelector& selector) {
+  return !selector.protocol && selector.local.is_prefix() && selector.remote.is_prefix();
+}
+
+Selector inbound_selector(const net::TrafficSelector& selector) {
+  const auto remote = selector.remote.cover();
+  const auto local = selector.local.cover();
   Selector result{};
-  std::ranges::copy(pair.remote.address.bytes, result.source);
-  std::ranges::copy(pair.local.address.bytes, result.destination);
-  result.source_bits = pair.remote.length;
-  result.destination_bits = pair.local.length;
-  result.family = pair.local.address.family;
+  std::ranges::copy(remote.address.bytes, result.source);
+  std::ranges::copy(local.address.bytes, result.destination);
+  result.source_bits = remote.length;
+  result.destination_bits = local.length;
+  result.family = local.address.family;
   return result;
+}
+
+std::size_t bytes_of(std::size_t prefixes, std::size_t detailed) {
+  return sizeof(MoreSelectors) + detailed * sizeof(DetailedSelector) + prefixes * sizeof(Selector);
 }
 
 // What both directions' entries hold of the parameters, under the same names.
@@ -218,8 +228,6 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   entry.headers_bytes = write_outer_headers(parameters, entry.headers);
   entry.traffic_class_mask = copied_traffic_class(parameters.outer);
   entry.outer = {.copy_df = parameters.outer.df == DfPolicy::copy, .flow_label = parameters.outer.flow_label};
-  entry.selector_count = static_cast<std::uint32_t>(parameters.selectors.size());
-  entry.selectors = parameters.selectors.empty() ? nullptr : copy_selectors(parameters.selectors);
   zero_usage(outbound_usage_, outbound_row_, index);
   outbound_faults_.reset(index);
   entry.state.store(State::active, std::memory_order_release);
@@ -235,7 +243,6 @@ void SaStore::release_outbound(std::uint32_t index) {
   assert(outbound_stage_[index] == Stage::published);
   OPENSSL_cleanse(outbound_keys_.at(index), outbound_keys_.stride());
   OPENSSL_cleanse(outbound_[index].salt, sizeof outbound_[index].salt);
-  give_back(outbound_[index].selectors, outbound_[index].selector_count);
   outbound_.reset(index);
   outbound_stage_[index] = Stage::free;
   free_outbound_.push_back(index);
@@ -284,30 +291,46 @@ void SaStore::take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t wi
   std::uninitialized_value_construct_n(entry.cells, count);
 }
 
-void SaStore::take_selectors(InboundSa& entry, std::span<const SelectorPair> pairs) {
-  entry.selector = inbound_selector(pairs.front());
-  entry.selector_count = static_cast<std::uint8_t>(pairs.size());
-  if (pairs.size() > 1) entry.more_selectors = copy_selectors(pairs.subspan(1));
-}
+// The first that is two prefixes goes into the entry, the others into one block behind it.
+void SaStore::take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors) {
+  const auto prefixes = static_cast<std::size_t>(std::ranges::count_if(selectors, is_two_prefixes));
+  const auto prefixes_behind = prefixes - std::min<std::size_t>(prefixes, 1);
+  const auto detailed = selectors.size() - prefixes;
+  entry.selector = {};
+  entry.selector_count = static_cast<std::uint8_t>(selectors.size());
+  entry.more = nullptr;
+  if (const auto first = std::ranges::find_if(selectors, is_two_prefixes); first != selectors.end())
+    entry.selector = inbound_selector(*first);
+  if (selectors.size() == prefixes - prefixes_behind) return;
 
-const Selector* SaStore::copy_selectors(std::span<const SelectorPair> pairs) {
-  auto* selectors =
-      static_cast<Selector*>(memory_.allocate(pairs.size() * sizeof(Selector), alignof(Selector)));
-  std::ranges::transform(pairs, selectors, inbound_selector);
-  return selectors;
-}
-
-void SaStore::give_back(const Selector* selectors, std::size_t count) {
-  if (selectors != nullptr)
-    memory_.deallocate(const_cast<Selector*>(selectors), count * sizeof(Selector), alignof(Selector));
+  auto* block =
+      static_cast<std::byte*>(memory_.allocate(bytes_of(prefixes_behind, detailed), alignof(MoreSelectors)));
+  auto* first_detailed = reinterpret_cast<DetailedSelector*>(block + sizeof(MoreSelectors));
+  auto* first_prefixes = reinterpret_cast<Selector*>(first_detailed + detailed);
+  auto* next_detailed = first_detailed;
+  auto* next_prefixes = first_prefixes;
+  bool inline_one = true;
+  for (const auto& selector : selectors) {
+    if (!is_two_prefixes(selector))
+      std::construct_at(next_detailed++,
+                        DetailedSelector{net::FlowRanges::of(selector.local, selector.remote), selector});
+    else if (!std::exchange(inline_one, false))
+      std::construct_at(next_prefixes++, inbound_selector(selector));
+  }
+  entry.more =
+      std::construct_at(reinterpret_cast<MoreSelectors*>(block),
+                        MoreSelectors{{first_prefixes, prefixes_behind}, {first_detailed, detailed}});
 }
 
 void SaStore::give_back(InboundSa& entry, std::uint32_t index) {
   if (entry.cells && static_cast<void*>(entry.cells) != cells_.at(index))
     memory_.deallocate(entry.cells, (std::size_t{entry.cell_mask} + 1) * sizeof(ReplayCell), line_bytes);
-  give_back(entry.more_selectors, entry.selector_count - std::size_t{1});
+  if (entry.more != nullptr)
+    memory_.deallocate(const_cast<MoreSelectors*>(entry.more),
+                       bytes_of(entry.more->prefixes.size(), entry.more->detailed.size()),
+                       alignof(MoreSelectors));
   entry.cells = nullptr;
-  entry.more_selectors = nullptr;
+  entry.more = nullptr;
 }
 
 void SaStore::zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const {

@@ -92,10 +92,8 @@ class SaStore {
   SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory);
   Expected<void> prepare_key(const SaParameters& parameters, std::byte* slot);
   void take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets);
-  void take_selectors(InboundSa& entry, std::span<const SelectorPair> pairs);
+  void take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors);
   void give_back(InboundSa& entry, std::uint32_t index);  // what the two took
-  const Selector* copy_selectors(std::span<const SelectorPair> pairs);
-  void give_back(const Selector* selectors, std::size_t count);
   void zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
   Total total(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
 

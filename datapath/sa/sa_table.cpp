@@ -216,4 +216,11 @@ bool SaTable::erase(std::uint32_t spi) {
   return true;
 }
 
+bool SaTable::replace(std::uint32_t spi, std::uint32_t index) {
+  Slot* slot = spi == 0 ? nullptr : slot_of(spi);
+  if (!slot) return false;
+  slot->store(detail::word(spi, index), std::memory_order_release);
+  return true;
+}
+
 }  // namespace espgate::sa

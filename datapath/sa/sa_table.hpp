@@ -47,6 +47,8 @@ class SaTable {
   enum class Insert : std::uint8_t { inserted, exists, full };
   Insert insert(std::uint32_t spi, std::uint32_t index);
   bool erase(std::uint32_t spi);
+  // Another index for a key that is there: readers find the old one or the new one. False: it is not there.
+  bool replace(std::uint32_t spi, std::uint32_t index);
   std::size_t size() const { return size_; }
   std::size_t slots() const;
 

@@ -45,8 +45,8 @@ struct alignas(64) InboundSa {
   std::atomic<std::uint64_t> top;  // highest sequence number accepted
   std::uint32_t window_packets;    // 0: anti-replay off
   std::uint32_t cell_mask;
-  const Selector* more_selectors;  // those behind the first, selector_count - 1 of them
-  Selector selector;               // a packet that matches none is dropped after decryption
+  const MoreSelectors* more;  // nullptr: there are none but the inline one
+  Selector selector;          // a packet that matches none is dropped after decryption
   Mode mode;
   bool track_peer;  // control may change `source` and `remote_port` while workers read (see peer_address.hpp)
   std::uint16_t unused;
@@ -76,11 +76,9 @@ struct alignas(64) OutboundSa {
   std::uint8_t headers_bytes;       // IP + [UDP] + ESP header in `headers`: 28, 36, 48 or 56
   std::uint8_t traffic_class_mask;  // bits of DSCP and ECN that are copied from the inner packet
   OuterChoice outer;
-  const Selector* selectors;  // inbound direction: what the peer may send us in return
-  std::uint32_t selector_count;
   Mode mode;
   bool track_peer;  // as inbound: control may change the destination in `headers`
-  std::uint16_t unused;
+  std::uint8_t unused[14];
 
   std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };

@@ -1,15 +1,18 @@
-// What an inbound SA may carry: source and destination of an inner packet, as prefixes under which both
-// must fall (RFC 4301 5.2 step 4).
+// What an inbound SA may carry (RFC 4301 5.2 step 4): source and destination of an inner packet, as prefixes
+// under which both must fall; or, where an SA is for a part of the traffic between them, also ranges, a
+// protocol and ports.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <span>
 
-#include "datapath/net/address.hpp"
+#include "datapath/net/flow.hpp"
 
 namespace espgate::sa {
 
-// For inbound SAs `source` is the remote side. Addresses in network order; IPv4 uses the first four bytes.
+// `source` is the remote side. Addresses in network order; IPv4 uses the first four bytes. All zero, it
+// matches nothing.
 struct Selector {
   std::uint8_t source[16];
   std::uint8_t destination[16];
@@ -56,5 +59,26 @@ inline bool matches(const Selector& selector, net::Family family, const std::uin
   return detail::under_prefix6(selector.source, source, selector.source_bits) &&
          detail::under_prefix6(selector.destination, destination, selector.destination_bits);
 }
+
+// A selector that is more than two prefixes.
+struct DetailedSelector {
+  net::FlowRanges ranges;
+  net::TrafficSelector selector;
+};
+
+// What an SA has behind its one inline selector.
+struct MoreSelectors {
+  std::span<const Selector> prefixes;
+  std::span<const DetailedSelector> detailed;
+};
+
+enum class Fit : std::uint8_t {
+  outside,
+  inside,
+  unknown,  // a packet without ports, and a selector for ports that matches in everything else (RFC 4301 7)
+};
+
+// `flow` is the inbound packet's, turned: its destination is the local side.
+Fit fit(std::span<const DetailedSelector> selectors, const net::Flow& flow);
 
 }  // namespace espgate::sa

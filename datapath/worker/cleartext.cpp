@@ -1,29 +1,64 @@
 // Cleartext: what is for us, what may pass, and what policy makes of it (RFC 4301 5.1, 5.2).
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstring>
 
+#include "datapath/parse/upper_layer.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
 
+// What policies judge by, of packets as they were parsed.
+void Worker::read_flows(const Lanes& lanes) {
+  for (const auto row : lanes) {
+    const auto& info = burst_.info[row];
+    const auto present = std::min<std::size_t>(info.l3_bytes, burst_.mbuf[row]->data_len - info.l3_offset);
+    parse::read_flow({burst_.l3[row], present}, info.family,
+                     {info.protocol, info.fragment, info.first_fragment,
+                      static_cast<std::uint16_t>(info.l4_offset - info.l3_offset)},
+                     flow_[row]);
+  }
+}
+
+void Worker::look_up_policies(const Lanes& lanes) {
+  shared_.policies->look_up(flow_.data(), {lanes.row.data(), lanes.count}, match_.data());
+}
+
+// On a port with ipsec, what comes in clear is judged by the policy of its answers (RFC 4301 5.2 step 3b).
+void Worker::judge_arrival() {
+  if (!in_port().ipsec) {
+    for (const auto row : clear_) arrival_[row] = {};
+    return;
+  }
+  std::array<net::Flow, burst_max> turned;
+  for (const auto row : clear_) turned[row] = flow_[row].turned();
+  shared_.policies->look_up(turned.data(), {clear_.row.data(), clear_.count}, arrival_.data());
+}
+
+// Undecided: it may have come in clear. As long as protection is without an SA it does not count for packets
+// to us, or a gateway whose policy covers all addresses could not be reached while a tunnel is down.
+Verdict Worker::arrival_fault(unsigned row, bool local) const {
+  const auto decision = arrival_[row].decision;
+  const auto family = burst_.family[row];
+  if (decision == policy::Decision::ports_unknown()) return Verdict::SELECTOR_FIELDS_OPAQUE;
+  const bool refused = decision.is_protect() || decision == policy::Decision::discard() ||
+                       (decision == policy::Decision::protect_without_sa() && !local);
+  if (!refused) return Verdict::undecided;
+  return local ? by_family(family, Verdict::IN_US_CL_V4_PKT_FAILED_POLICY,
+                           Verdict::IN_US_CL_V6_PKT_FAILED_POLICY)
+               : by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
+                           Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY);
+}
+
 // Splits clear_ into packets for us, which leave for the host or control here, and transit_.
 void Worker::admit_cleartext() {
   const auto& tables = *shared_.forwarding;
-  Addresses destinations;
-  destinations.gather(burst_, clear_, Which::destination);
-  look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) { hop_[row] = hop; });
-
-  // On an outside port, what comes in clear from a network that policy protects should not have.
-  std::array<forward::Decision, burst_max> reverse{};
-  if (in_port().ipsec) {
-    Addresses sources;
-    sources.gather(burst_, clear_, Which::source);
-    look_up_policies(tables, sources,
-                     [&](unsigned row, forward::Decision decision) { reverse[row] = decision; });
-  }
-
+  look_up_routes(tables, Destinations(burst_, clear_),
+                 [&](unsigned row, forward::HopIndex hop) { hop_[row] = hop; });
+  read_flows(clear_);
+  judge_arrival();
   for (const auto row : clear_) {
     const auto kind = burst_.info[row].kind;
     const bool local = tables.hop(hop_[row]).kind == forward::HopKind::local;
@@ -33,17 +68,13 @@ void Worker::admit_cleartext() {
       punt_ike(row);
     } else if (local && kind == parse::FrameKind::nat_keepalive) {
       finish(row, Verdict::NAT_KEEPALIVE);
-    } else if (reverse[row].demands_protection() && should_have_been_protected(row, reverse[row], local)) {
-      const auto family = burst_.family[row];
-      finish(row, local ? by_family(family, Verdict::IN_US_CL_V4_PKT_FAILED_POLICY,
-                                    Verdict::IN_US_CL_V6_PKT_FAILED_POLICY)
-                        : by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
-                                    Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
+    } else if (local && is_neighbour_discovery(row)) {
+      punt_link(row);
+    } else if (const auto fault = arrival_fault(row, local); fault != Verdict::undecided) {
+      if (arrival_[row].rule != policy::no_rule) shared_.policies->count(id_, arrival_[row].rule);
+      finish(row, fault);
     } else if (local) {
-      if (is_neighbour_discovery(row))
-        punt_link(row);
-      else
-        punt_to_host(row);
+      punt_to_host(row);
     } else if (burst_.info[row].link_group) {
       finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
@@ -63,29 +94,18 @@ bool Worker::is_neighbour_discovery(unsigned row) const {
   return type >= router_solicitation && type <= redirect;
 }
 
-// The source lies in a protected network; it counts when the destination is one of the networks on our
-// side of that protection. Without an SA those are not known here: then transit counts, and packets to
-// us do not, or a gateway whose policy covers all addresses could not be reached while a tunnel is down.
-bool Worker::should_have_been_protected(unsigned row, forward::Decision decision, bool local) const {
-  if (!decision.is_protect()) return !local;
-  const auto& sa = shared_.sas->outbound(decision.outbound_sa());
-  const auto family = burst_.family[row];
-  for (unsigned i = 0; i < sa.selector_count; ++i)
-    if (sa::matches(sa.selectors[i], family, source_of(burst_.l3[row], family),
-                    destination_of(burst_.l3[row], family)))
-      return true;
-  return false;
-}
-
 void Worker::decide_transit() {
-  const auto& tables = *shared_.forwarding;
-  Addresses destinations;
-  destinations.gather(burst_, transit_, Which::destination);
-  look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
+  look_up_policies(transit_);
+  for (const auto row : transit_) {
     const auto family = burst_.family[row];
+    auto match = match_[row];
+    // What may come in clear from the outside may go on to where it is going, unless policy knows better.
+    if (match.rule == policy::no_rule && arrival_[row].decision == policy::Decision::bypass())
+      match = arrival_[row];
+    const auto decision = match.decision;
     if (const auto fault = address_fault(burst_.l3[row], family); fault != Verdict::undecided) {
       finish(row, fault);
-    } else if (decision == forward::Decision::none()) {
+    } else if (decision == policy::Decision::none()) {
       const bool esp = burst_.info[row].protocol == net::protocol_esp;
       finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,
                                   Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
@@ -96,9 +116,9 @@ void Worker::decide_transit() {
                             Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
     } else {
       strip_frame(row);
-      apply_decision(row, decision, routed_);
+      apply_match(row, match, routed_);
     }
-  });
+  }
   clock_.end_stage(Stage::policy, transit_.count);
   tracer_.stage(burst_, Stage::policy, transit_);
 }
@@ -123,7 +143,7 @@ bool Worker::came_from_elsewhere(unsigned row) const {
 
 // Whether policy would send a decrypted packet back to the peer it came from, as it does where the peer's
 // networks cover ours (0.0.0.0/0): it has arrived, and goes on in clear.
-bool Worker::leads_back(unsigned row, forward::Decision decision) const {
+bool Worker::leads_back(unsigned row, policy::Decision decision) const {
   if (!decision.is_protect()) return false;
   const auto& in = shared_.sas->inbound(burst_.sa[row]);
   const auto& out = shared_.sas->outbound(decision.outbound_sa());
@@ -133,19 +153,22 @@ bool Worker::leads_back(unsigned row, forward::Decision decision) const {
 }
 
 // A decrypted packet may be meant for another protected network (hub and spoke). Its own SA's selectors
-// let it in, so that no policy is needed for its way on.
+// let it in, so that no policy is needed for its way on to the inside; forwarding sees to the rest.
 void Worker::decide_decrypted() {
-  const auto& tables = *shared_.forwarding;
-  Addresses destinations;
-  destinations.gather(burst_, decrypted_, Which::destination);
-  look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
-    if (const auto fault = address_fault(burst_.l3[row], burst_.family[row]); fault != Verdict::undecided)
+  for (const auto row : decrypted_)
+    parse::read_flow({burst_.l3[row], burst_.mbuf[row]->data_len}, burst_.family[row], flow_[row]);
+  look_up_policies(decrypted_);
+  for (const auto row : decrypted_) {
+    const auto& match = match_[row];
+    if (const auto fault = address_fault(burst_.l3[row], burst_.family[row]); fault != Verdict::undecided) {
       finish(row, fault);
-    else if (decision == forward::Decision::none() || leads_back(row, decision))
+    } else if (match.decision == policy::Decision::none() || leads_back(row, match.decision)) {
       unrouted_.add(row);
-    else
-      apply_decision(row, decision, unrouted_);
-  });
+    } else {
+      if (match.decision == policy::Decision::bypass()) burst_.origin[row] = Origin::transit;
+      apply_match(row, match, unrouted_);
+    }
+  }
   clock_.end_stage(Stage::policy, decrypted_.count);
   tracer_.stage(burst_, Stage::policy, protect_);
 }
@@ -153,7 +176,6 @@ void Worker::decide_decrypted() {
 // Frames of the kernel's: what policy protects is encrypted, what it discards is dropped, the rest leaves
 // as it is. IKE and ESP of the kernel's own making are never protected again.
 void Worker::decide_from_host() {
-  const auto& tables = *shared_.forwarding;
   for (unsigned row = 0; row < burst_.count; ++row) {
     const auto& info = burst_.info[row];
     burst_.origin[row] = Origin::host;
@@ -164,27 +186,31 @@ void Worker::decide_from_host() {
     else
       (plain ? clear_ : raw_).add(row);
   }
-  Addresses destinations;
-  destinations.gather(burst_, clear_, Which::destination);
-  look_up_policies(tables, destinations, [&](unsigned row, forward::Decision decision) {
-    if (decision.is_protect()) strip_frame(row);
-    if (decision == forward::Decision::none())
+  read_flows(clear_);
+  look_up_policies(clear_);
+  for (const auto row : clear_) {
+    if (match_[row].decision.is_protect()) strip_frame(row);
+    if (match_[row].decision == policy::Decision::none())
       raw_.add(row);
     else
-      apply_decision(row, decision, raw_);
-  });
+      apply_match(row, match_[row], raw_);
+  }
 }
 
-void Worker::apply_decision(unsigned row, forward::Decision decision, Lanes& bypassed) {
+void Worker::apply_match(unsigned row, const policy::Match& match, Lanes& bypassed) {
   const auto family = burst_.family[row];
+  const auto decision = match.decision;
+  if (match.rule != policy::no_rule) shared_.policies->count(id_, match.rule);
   if (decision.is_protect()) {
     burst_.sa[row] = decision.outbound_sa();
     protect_.add(row);
-  } else if (decision == forward::Decision::bypass()) {
+  } else if (decision == policy::Decision::bypass()) {
     bypassed.add(row);
-  } else if (decision == forward::Decision::discard()) {
+  } else if (decision == policy::Decision::discard()) {
     finish(row,
            by_family(family, Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP, Verdict::OUT_V6_PKT_HIT_DENY_DROP_SP));
+  } else if (decision == policy::Decision::ports_unknown()) {
+    finish(row, Verdict::SELECTOR_FIELDS_OPAQUE);
   } else {
     finish(row,
            by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP));

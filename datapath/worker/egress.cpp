@@ -20,8 +20,7 @@ bool leads_out(const port::Port& port) {
 
 void Worker::route() {
   const auto& tables = *shared_.forwarding;
-  Addresses destinations;
-  destinations.gather(burst_, unrouted_, Which::destination);
+  const Destinations destinations(burst_, unrouted_);
   look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) {
     hop_[row] = hop;
     rte_prefetch0(&tables.hop(hop));
@@ -79,6 +78,13 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
   }
   if (!leads_out(port)) {
     finish(row, Verdict::PORT_DOWN);
+    return;
+  }
+  // What was decrypted here may go on to the inside; to leave by a port where traffic needs a policy it needs
+  // one like any other.
+  if (origin == Origin::decrypted && port.ipsec) {
+    finish(row, by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
+                          Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
     return;
   }
   if (origin == Origin::transit || origin == Origin::decrypted) {

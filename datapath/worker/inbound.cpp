@@ -16,6 +16,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/parse/upper_layer.hpp"
 #include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
@@ -39,13 +40,19 @@ bool same_addresses(const sa::InboundSa& sa, const std::uint8_t* ip, net::Family
   return std::memcmp(ip + 8, sa.source, 16) == 0 && std::memcmp(ip + 24, sa.destination, 16) == 0;
 }
 
-bool within_selectors(const sa::InboundSa& sa, net::Family family, const std::uint8_t* inner) {
-  const auto* source = source_of(inner, family);
-  const auto* destination = destination_of(inner, family);
-  if (sa::matches(sa.selector, family, source, destination)) return true;
-  for (unsigned i = 0; i + 1 < sa.selector_count; ++i)
-    if (sa::matches(sa.more_selectors[i], family, source, destination)) return true;
-  return false;
+// Whether the SA may carry the inner packet. Nearly all SAs are for two networks, which is told without
+// reading the packet further.
+sa::Fit judge(const sa::InboundSa& sa, net::Family family, std::span<const std::uint8_t> inner) {
+  const auto* source = source_of(inner.data(), family);
+  const auto* destination = destination_of(inner.data(), family);
+  if (sa::matches(sa.selector, family, source, destination)) return sa::Fit::inside;
+  if (sa.more == nullptr) return sa::Fit::outside;
+  for (const auto& selector : sa.more->prefixes)
+    if (sa::matches(selector, family, source, destination)) return sa::Fit::inside;
+  if (sa.more->detailed.empty()) return sa::Fit::outside;
+  net::Flow flow;
+  parse::read_flow(inner, family, flow);
+  return sa::fit(sa.more->detailed, flow.turned());
 }
 
 bool padding_is_sound(const std::uint8_t* padding, unsigned length) {
@@ -249,8 +256,10 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_
     rejoin_header(row, sa, outer, info.l4_offset - info.l3_offset, next_header);
   }
   const auto family = burst_.family[row];
-  if (within_selectors(sa, family, burst_.l3[row])) return Verdict::undecided;
+  const auto fit = judge(sa, family, {burst_.l3[row], mbuf->pkt_len});
+  if (fit == sa::Fit::inside) return Verdict::undecided;
   bump(faults.policy);
+  if (fit == sa::Fit::unknown) return Verdict::SELECTOR_FIELDS_OPAQUE;
   return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
 }
 

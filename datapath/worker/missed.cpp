@@ -9,10 +9,9 @@
 
 namespace espgate::worker {
 void Worker::resolve_missed() {
-  Addresses addresses;
-  addresses.gather(burst_, missed_, Which::destination);
+  const Destinations destinations(burst_, missed_);
   const auto& tables = *shared_.forwarding;
-  look_up_routes(tables, addresses, [&](unsigned row, forward::HopIndex hop) {
+  look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) {
     hop_[row] = hop;
     if (tables.hop(hop).kind == forward::HopKind::local)
       drop_missed(row);

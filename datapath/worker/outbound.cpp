@@ -69,16 +69,6 @@ void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, s
     net::store_be16(outer, ip_bytes + 4, static_cast<std::uint16_t>(packet_bytes - ip_bytes));
 }
 
-// The SA's selectors are those of the way in, so source and destination change places. An SA without any
-// takes what policy gives it.
-bool within_selectors(const sa::OutboundSa& sa, net::Family family, const std::uint8_t* inner) {
-  const auto* source = source_of(inner, family);
-  const auto* destination = destination_of(inner, family);
-  for (unsigned i = 0; i < sa.selector_count; ++i)
-    if (sa::matches(sa.selectors[i], family, destination, source)) return true;
-  return sa.selector_count == 0;
-}
-
 // For suites that have not the usual eight bytes: the null cipher has none, CBC a whole block.
 [[gnu::noinline]] void write_unusual_iv(std::uint8_t* iv, unsigned iv_bytes, std::uint64_t value) {
   if (iv_bytes != 16) return;
@@ -162,11 +152,6 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
 // Steps 2 to 4, and the crypto operation. False: the packet has its verdict.
 bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence) {
   const auto family = burst_.family[row];
-  if (!within_selectors(sa, family, burst_.l3[row])) {
-    finish(row, by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
-                          Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
-    return false;
-  }
   if (!make_exclusive(row)) {
     finish(row, fits_one_buffer(row) ? Verdict::PKT_BUFFER_UNAVAILABLE
                                      : by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,

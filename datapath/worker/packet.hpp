@@ -88,10 +88,8 @@ inline bool decrement_ttl(std::uint8_t* ip, net::Family family) {
   return true;
 }
 
-enum class Which : std::uint8_t { source, destination };
-
-// One address of each packet of some lanes, split by family as the lookup tables want them.
-struct Addresses {
+// The destination of each packet of some lanes, split by family as the lookup tables want them.
+struct Destinations {
   unsigned count4 = 0;
   unsigned count6 = 0;
   std::array<std::uint32_t, burst_max> v4;  // host order
@@ -99,11 +97,10 @@ struct Addresses {
   std::uint8_t v6[burst_max][16];
   std::array<std::uint8_t, burst_max> row6;
 
-  void gather(const Burst& burst, const Lanes& lanes, Which which) {
+  Destinations(const Burst& burst, const Lanes& lanes) {
     for (const auto row : lanes) {
       const auto family = burst.family[row];
-      const auto* address =
-          which == Which::source ? source_of(burst.l3[row], family) : destination_of(burst.l3[row], family);
+      const auto* address = destination_of(burst.l3[row], family);
       if (family == net::Family::v4) {
         v4[count4] = load_v4(address);
         row4[count4++] = row;
@@ -115,32 +112,18 @@ struct Addresses {
   }
 };
 
-// Calls `found(row, value)` with what `table4`/`table6` say of each address.
-template <typename Value, typename Table4, typename Table6, typename Found>
-void look_up_addresses(const Addresses& addresses, Table4 table4, Table6 table6, Found found) {
-  std::array<Value, burst_max> out;
-  if (addresses.count4 != 0) {
-    table4(std::span(addresses.v4.data(), addresses.count4), out.data());
-    for (unsigned i = 0; i < addresses.count4; ++i) found(addresses.row4[i], out[i]);
-  }
-  if (addresses.count6 != 0) {
-    table6(std::span(addresses.v6, addresses.count6), out.data());
-    for (unsigned i = 0; i < addresses.count6; ++i) found(addresses.row6[i], out[i]);
-  }
-}
-
-// The hop of each address, and what outbound policy says of it.
+// Calls `found(row, hop)` for each destination.
 template <typename Found>
-void look_up_routes(const forward::Forwarding& tables, const Addresses& addresses, Found found) {
-  look_up_addresses<forward::HopIndex>(
-      addresses, [&](auto in, auto* out) { tables.route4(in, out); },
-      [&](auto in, auto* out) { tables.route6(in, out); }, found);
-}
-template <typename Found>
-void look_up_policies(const forward::Forwarding& tables, const Addresses& addresses, Found found) {
-  look_up_addresses<forward::Decision>(
-      addresses, [&](auto in, auto* out) { tables.policy4(in, out); },
-      [&](auto in, auto* out) { tables.policy6(in, out); }, found);
+void look_up_routes(const forward::Forwarding& tables, const Destinations& destinations, Found found) {
+  std::array<forward::HopIndex, burst_max> out;
+  if (destinations.count4 != 0) {
+    tables.route4({destinations.v4.data(), destinations.count4}, out.data());
+    for (unsigned i = 0; i < destinations.count4; ++i) found(destinations.row4[i], out[i]);
+  }
+  if (destinations.count6 != 0) {
+    tables.route6({destinations.v6, destinations.count6}, out.data());
+    for (unsigned i = 0; i < destinations.count6; ++i) found(destinations.row6[i], out[i]);
+  }
 }
 
 }  // namespace espgate::worker

@@ -21,6 +21,7 @@
 
 #include "datapath/crypto/engine.hpp"
 #include "datapath/forward/forwarding.hpp"
+#include "datapath/policy/classifier.hpp"
 #include "datapath/port/port.hpp"
 #include "datapath/sa/sa_store.hpp"
 #include "datapath/verdict/counters.hpp"
@@ -39,6 +40,7 @@ namespace espgate::worker {
 struct Shared {
   sa::SaStore* sas = nullptr;
   forward::Forwarding* forwarding = nullptr;
+  policy::Classifier* policies = nullptr;
   std::array<port::Port*, port::ports_max> ports{};
   unsigned port_count = 0;
   unsigned worker_count = 1;
@@ -107,13 +109,16 @@ class Worker {
 
   void admit_cleartext();  // cleartext.cpp: clear_ -> transit_ -> protect_, routed_
   bool is_neighbour_discovery(unsigned row) const;
-  bool should_have_been_protected(unsigned row, forward::Decision source_decision, bool local) const;
+  void read_flows(const Lanes& lanes);
+  void judge_arrival();
+  Verdict arrival_fault(unsigned row, bool local) const;
+  void look_up_policies(const Lanes& lanes);
   void decide_transit();
   bool came_from_elsewhere(unsigned row) const;
   void decide_decrypted();  // decrypted_ -> protect_, unrouted_
-  bool leads_back(unsigned row, forward::Decision decision) const;
+  bool leads_back(unsigned row, policy::Decision decision) const;
   void decide_from_host();  // all rows -> protect_, raw_
-  void apply_decision(unsigned row, forward::Decision decision, Lanes& bypassed);
+  void apply_match(unsigned row, const policy::Match& match, Lanes& bypassed);
   void strip_frame(unsigned row);
 
   void encapsulate();  // outbound.cpp: protect_ -> unrouted_
@@ -163,6 +168,9 @@ class Worker {
 
   Burst burst_;
   std::array<forward::HopIndex, burst_max> hop_;
+  std::array<net::Flow, burst_max> flow_;         // of cleartext and decrypted packets
+  std::array<policy::Match, burst_max> match_;    // what policy says of a packet's way out
+  std::array<policy::Match, burst_max> arrival_;  // and of its having come in clear, by a port with ipsec
   Lanes esp_, missed_, clear_, transit_, decrypted_, protect_, unrouted_, routed_, raw_;
   Lanes crypto_rows_;  // crypto_rows_.row[k] owns operations[k]
   Lanes done_;         // to be freed at the end of the burst

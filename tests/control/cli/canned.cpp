@@ -38,7 +38,12 @@ json sa(const char* direction, const char* spi, bool udp, int integrity_faults) 
           {"esn", udp},
           {"window_packets", inbound ? json(1024) : json()},
           {"sequence", 812},
-          {"selectors", json::array({{{"source", "10.2.0.0/24"}, {"destination", "10.1.0.0/24"}}})},
+          {"selectors", json::array({{{"source", "10.2.0.0/24"},
+                                      {"destination", "10.1.0.0/24"},
+                                      {"protocol", nullptr},
+                                      {"source_ports", nullptr},
+                                      {"destination_ports", nullptr},
+                                      {"icmp_type", nullptr}}})},
           {"packets", 800},
           {"bytes", 67'200},
           {"faults",
@@ -111,8 +116,28 @@ json routes() {
                                 {"state", "connected"},
                                 {"mac", nullptr},
                                 {"source", "kernel"}});
-  document["policies"].push_back(
-      {{"to", "10.1.0.0/24"}, {"action", "bypass"}, {"connection", nullptr}, {"spi", nullptr}});
+  return document;
+}
+
+json policies() {
+  json document = json::parse(cli::command(CommandId::show_policies).result);
+  auto& first = document["policies"][0];
+  auto second = first;
+  first["icmp_type"] = nullptr;
+  for (const auto* key : {"from_ports", "to_ports", "connection", "spi", "comment"}) second[key] = nullptr;
+  second.update({{"priority", 2000},
+                 {"from", "0.0.0.0/0"},
+                 {"protocol", "icmp"},
+                 {"action", "discard"},
+                 {"packets", 7}});
+  document["policies"].push_back(second);
+  document["total"] = 2;
+  return document;
+}
+
+json policy_match() {
+  json document = json::parse(cli::command(CommandId::show_policy_match).result);
+  document["policy"]["icmp_type"] = nullptr;
   return document;
 }
 
@@ -149,6 +174,18 @@ Expected<void> answer_sas(const cli::Request& request, const cli::StreamPtr& str
       },
       [] {
         return json{{"total", 3}};
+      });
+  return {};
+}
+
+Expected<void> answer_policies(const cli::Request&, const cli::StreamPtr& stream) {
+  stream->pull(
+      [rows = policies()["policies"], next = std::size_t{0}]() mutable -> std::optional<json> {
+        if (next == rows.size()) return {};
+        return rows[next++];
+      },
+      [] {
+        return json{{"total", 2}};
       });
   return {};
 }
@@ -197,6 +234,10 @@ json canned(CommandId id) {
       return workers();
     case CommandId::show_routes:
       return routes();
+    case CommandId::show_policies:
+      return policies();
+    case CommandId::show_policy_match:
+      return policy_match();
     case CommandId::trace_show:
       return {{"packets", {traced(1, "FORWARDED"), traced(2, "TTL_EXPIRED")}}, {"armed", 8}};
     case CommandId::capture:
@@ -214,6 +255,7 @@ cli::Handlers canned_handlers() {
                     [id = command.id](const cli::Request&) -> Expected<json> { return canned(id); });
   }
   handlers.stream(CommandId::show_sa, answer_sas);
+  handlers.stream(CommandId::show_policies, answer_policies);
   handlers.stream(CommandId::trace_show, answer_trace);
   handlers.stream(CommandId::capture, answer_capture);
   return handlers;

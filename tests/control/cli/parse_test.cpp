@@ -71,6 +71,13 @@ TEST_CASE("arguments and options become canonical JSON") {
   CHECK(arguments_of({"trace", "add", "--port", "outside", "10"}) ==
         json{{"port", "outside"}, {"count", 10}});
   CHECK(arguments_of({"sa", "reserve"}) == json::object());
+  CHECK(arguments_of({"show", "policy-match", "10.1.0.7", "10.2.0.9", "6", "40000", "443"}) ==
+        json{{"from", "10.1.0.7"},
+             {"to", "10.2.0.9"},
+             {"protocol", "tcp"},
+             {"from_port", 40000},
+             {"to_port", 443}});
+  CHECK(arguments_of({"show", "policies", "--to", "2001:db8::9"}) == json{{"to", "2001:db8::9"}});
   CHECK(arguments_of({"show", "sa", "--connection", "--odd"}) == json{{"connection", "--odd"}});
 }
 
@@ -84,6 +91,9 @@ TEST_CASE("bad arguments are errors that say what is expected") {
   CHECK(error_of({"trace", "add", "0"}).what == "N takes a number from 1 to 1000, not \"0\"");
   CHECK(error_of({"trace", "add", "1001"}).what == "N takes a number from 1 to 1000, not \"1001\"");
   CHECK(error_of({"trace", "add", "18446744073709551616"}).what.starts_with("N takes a number"));
+  CHECK(error_of({"show", "policies", "--to", "10.2.0.0/24"}).what.starts_with("--to takes an address"));
+  CHECK(error_of({"show", "policy-match", "10.1.0.7", "10.2.0.9", "tpc"}).what.starts_with("PROTOCOL takes"));
+  CHECK(error_of({"show", "policy-match", "10.1.0.7"}).what == "`show policy-match` needs TO");
   CHECK(error_of({"capture"}).what == "`capture` needs --port or --drop");
   CHECK(error_of({"capture", "--port", "a", "--drop", "62"}).what == "--port and --drop exclude each other");
   CHECK(error_of({"capture", "--drop", "IN_CD_SW_IPSEC_MAC"}).remedy ==

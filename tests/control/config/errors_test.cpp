@@ -145,8 +145,45 @@ const Case forwarding[] = {
     {"policies = ( { to = \"10.1.0.0/16\"; action = \"bypass\"; },\n{ to = \"10.1.0.0/16\"; action = "
      "\"discard\"; } );",
      3, "policies[1].to", "10.1.0.0/16 already has a policy, policies[0] in line 2", "keep one"},
-    {"policies = ( { to = \"10.2.0.0/24\"; action = \"bypass\"; } );\n" ONE(INBOUND("0x1001", KEY_A)), 3,
-     "connections[0].remote-networks[0]", "already belongs to policies[0] in line 2", "keep it in one place"},
+    {"policies = ( { to = \"10.1.0.9-10.1.0.5\"; action = \"bypass\"; } );", 2, "policies[0].to",
+     "is not a range of addresses", "two addresses of one family"},
+    {"policies = ( { from = \"10.1.0.0/16\"; to = \"2001:db8::/32\"; action = \"bypass\"; } );", 2,
+     "policies[0].to", "10.1.0.0/16 and 2001:db8::/32 are of different families", "pair IPv4"},
+    {"policies = ( { protocol = \"tpc\"; action = \"bypass\"; } );", 2, "policies[0].protocol",
+     "\"tpc\" is not a protocol", "tcp"},
+    {"policies = ( { protocol = \"256\"; action = \"bypass\"; } );", 2, "policies[0].protocol",
+     "\"256\" is not a protocol", "0 to 255"},
+    {"policies = ( { to-port = \"443\"; action = \"bypass\"; } );", 2, "policies[0].to-port",
+     "ports without a protocol that has them", "set protocol"},
+    {"policies = ( { protocol = \"gre\"; from-port = \"443\"; action = \"bypass\"; } );", 2,
+     "policies[0].from-port", "ports without a protocol", "remove the ports"},
+    {"policies = ( { protocol = \"tcp\"; to-port = \"443-80\"; action = \"bypass\"; } );", 2,
+     "policies[0].to-port", "\"443-80\" is neither a port nor a range", "lower one first"},
+    {"policies = ( { protocol = \"tcp\"; to-port = 443; action = \"bypass\"; } );", 2, "policies[0].to-port",
+     "the number 443 is not text", "double quotes"},
+    {"policies = ( { protocol = \"tcp\"; icmp-type = \"8\"; action = \"bypass\"; } );", 2,
+     "policies[0].icmp-type", "ICMP types of another protocol", "icmpv6"},
+    {"policies = ( { protocol = \"icmp\"; icmp-type = \"3-5/1\"; action = \"bypass\"; } );", 2,
+     "policies[0].icmp-type", "\"3-5/1\" is neither", "3/0-4"},
+    {"policies = ( { to = \"::/0\"; protocol = \"icmp\"; action = \"bypass\"; } );", 2,
+     "policies[0].protocol", "icmp between IPv6 addresses", "write icmpv6"},
+    {"policies = ( { priority = 65001; action = \"bypass\"; } );", 2, "policies[0].priority",
+     "65001 is not within", "65000 or less"},
+    {"policies = ( { action = \"bypass\"; },\n{ action = \"discard\"; } );", 3, "policies[1].to",
+     "already has a policy, policies[0] in line 2", "keep one"},
+    {"connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; "
+     "selectors = ( { local = \"10.1.0.0/24\"; } ); " INBOUND("0x1001", KEY_A) "} );",
+     2, "connections[0].selectors[0].remote", "missing", "add remote"},
+    {"connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; "
+     "local-networks = [ \"10.1.0.0/24\" ]; "
+     "selectors = ( { local = \"10.1.0.0/24\"; remote = \"10.2.0.0/24\"; } ); " INBOUND("0x1001",
+                                                                                        KEY_A) "} );",
+     2, "connections[0].remote-networks", "missing", "add remote-networks"},
+    {"connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; "
+     "selectors = ( { local = \"10.1.0.0/24\"; remote = \"10.2.0.0/24\"; protocol = \"tcp\"; },\n"
+     "{ local = \"10.1.0.0/24\"; remote = \"10.2.0.0/24\"; protocol = \"6\"; } ); " INBOUND("0x1001",
+                                                                                            KEY_A) "} );",
+     3, "connections[0].selectors[1]", "already belongs to connection \"a\"", "keep it in one place"},
     {"limits = {\npolicies = 16;\n};\npolicies = ("
      "{ to = \"10.0.0.0/24\"; action = \"bypass\"; }, { to = \"10.0.1.0/24\"; action = \"bypass\"; },"
      "{ to = \"10.0.2.0/24\"; action = \"bypass\"; }, { to = \"10.0.3.0/24\"; action = \"bypass\"; },"

@@ -114,7 +114,7 @@ connections = (
   REQUIRE(file.policies.size() == 2);
   CHECK(file.policies[0].action == PolicyAction::bypass);
   CHECK(file.policies[1].action == PolicyAction::discard);
-  CHECK(file.policies[1].to == *net::parse_prefix("0.0.0.0/0"));
+  CHECK(file.policies[1].selector.remote == *net::parse_range("0.0.0.0/0"));
 
   REQUIRE(file.connections.size() == 1);
   const auto& branch = file.connections[0];

@@ -141,3 +141,44 @@ TEST_CASE("a key file that the group can read is warned of") {
   REQUIRE(result.warnings.size() == 2);
   CHECK_THAT(result.warnings[0].message + result.warnings[1].message, Catch::Contains("can read the key"));
 }
+
+namespace {
+
+std::vector<Problem> shadows(const std::string& policies) {
+  return warnings_of(std::string(test::minimal) + "policies = (\n" + policies + "\n);\n");
+}
+
+}  // namespace
+
+TEST_CASE("policies that can never match are warned of, with what comes before them") {
+  auto warnings = shadows(
+      "{ to = \"10.0.0.0/8\"; action = \"bypass\"; },\n"
+      "{ from = \"10.9.0.0/16\"; to = \"10.1.0.5-10.1.0.20\"; protocol = \"tcp\"; "
+      "to-port = \"443\"; action = \"discard\"; }");
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].path == "policies[1]");
+  CHECK_THAT(warnings[0].message, Catch::Contains("never matches: policies[0] in line"));
+  CHECK_THAT(warnings[0].remedy, Catch::Contains("priority below 2000"));
+}
+
+TEST_CASE("policies that others only overlap are not warned of") {
+  CHECK(shadows("{ to = \"10.0.0.0/8\"; action = \"bypass\"; },\n"
+                "{ to = \"10.1.0.0/16\"; action = \"discard\"; priority = 5; },\n"
+                "{ to = \"10.200.0.0-11.0.0.0\"; action = \"discard\"; },\n"
+                "{ to = \"10.0.0.0/7\"; action = \"discard\"; },\n"
+                "{ protocol = \"tcp\"; to-port = \"80-90\"; action = \"discard\"; },\n"
+                "{ protocol = \"tcp\"; to-port = \"85-95\"; action = \"bypass\"; },\n"
+                "{ protocol = \"udp\"; to-port = \"85\"; action = \"bypass\"; }")
+            .empty());
+}
+
+TEST_CASE("what a connection takes, a policy of the usual priority never gets") {
+  const auto text = fmt::format(
+      "{}policies = ( {{ from = \"10.1.0.7\"; to = \"10.2.1.7\"; action = \"bypass\"; }} );\nconnections = "
+      "(\n{} );\n",
+      test::minimal, connection(1, inbound(1)));
+  const auto warnings = warnings_of(text);
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[0].path == "policies[0]");
+  CHECK_THAT(warnings[0].message, Catch::Contains("connections[0] in line"));
+}

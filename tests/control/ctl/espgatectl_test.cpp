@@ -53,6 +53,9 @@ Words call_of(const cli::Command& command) {
     case CommandId::capture:
       words.insert(words.end(), {"--port", "outside", "--count", "2"});
       break;
+    case CommandId::show_policy_match:
+      words.insert(words.end(), {"10.1.0.7", "10.2.0.9", "tcp"});
+      break;
     case CommandId::completion:
       words.push_back("bash");
       break;

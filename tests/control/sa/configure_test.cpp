@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "tests/control/sa/surroundings.hpp"
@@ -16,8 +17,8 @@ const auto network2 = prefix("20.0.2.0/24");
 struct Started : Surroundings {
   Started() {
     configuration.connections = {connection(1), connection(2), connection(3)};
-    configuration.policies = {{prefix("10.1.0.0/16"), config::PolicyAction::bypass, 7},
-                              {prefix("10.9.0.0/16"), config::PolicyAction::discard, 8}};
+    configuration.policies = {policy_to(prefix("10.1.0.0/16"), config::PolicyAction::bypass, 7),
+                              policy_to(prefix("10.9.0.0/16"), config::PolicyAction::discard, 8)};
     const auto result = configure();
     REQUIRE(result.problems.empty());
     REQUIRE(result.added == 3);
@@ -32,8 +33,8 @@ TEST_CASE_METHOD(Started, "a start installs all SAs and policies") {
   for (std::uint32_t i = 1; i <= 3; ++i) CHECK(inbound_state(0x1000 + i) == State::active);
   CHECK(outbound_spi(network1) == 0x2001);
   CHECK(sink.table.size() == 5);
-  CHECK(sink.table[prefix("10.1.0.0/16")].value == forward::Decision::bypass().value);
-  CHECK(sink.table[prefix("10.9.0.0/16")].value == forward::Decision::discard().value);
+  CHECK(sink.table[prefix("10.1.0.0/16")].value == policy::Decision::bypass().value);
+  CHECK(sink.table[prefix("10.9.0.0/16")].value == policy::Decision::discard().value);
   const auto& entry = store->inbound(store->find(0x1001));
   CHECK(entry.window_packets == 1024);
   CHECK(entry.selector_count == 1);
@@ -147,7 +148,7 @@ TEST_CASE_METHOD(Started, "an SA that leaves its connection is deleted, its poli
   c(1).outbound.reset();
   c(2).inbound.reset();
   CHECK(configure().changed == 2);
-  CHECK(sink.table[network1].value == forward::Decision::protect_without_sa().value);
+  CHECK(sink.table[network1].value == policy::Decision::protect_without_sa().value);
   CHECK(manager.about(0x1002).reason == Reason::deleted);
   CHECK(manager.about(0x1002).standing == SpiFacts::Standing::retired);
   CHECK(inbound_state(0x1001) == State::active);
@@ -211,13 +212,13 @@ TEST_CASE_METHOD(Started, "networks come and go and the outbound SA keeps its SP
 TEST_CASE_METHOD(Started, "protection is in place before a bypass opens, in both orders of a reload") {
   // 20.0.1.0/24 becomes a bypass; the half that stays protected must never be seen unprotected.
   c(1).remote_networks = {prefix("20.0.1.0/25")};
-  configuration.policies.push_back({network1, config::PolicyAction::bypass, 9});
+  configuration.policies.push_back(policy_to(network1, config::PolicyAction::bypass, 9));
   sink.changed = [&] {
     if (sink.table.at(network1).demands_protection()) return;
     CHECK(sink.table.at(prefix("20.0.1.0/25")).demands_protection());
   };
   CHECK(configure().problems.empty());
-  CHECK(sink.table[network1].value == forward::Decision::bypass().value);
+  CHECK(sink.table[network1].value == policy::Decision::bypass().value);
   settle();
   CHECK(outbound_spi(prefix("20.0.1.0/25")) == 0x2001);
 }
@@ -268,12 +269,90 @@ TEST_CASE_METHOD(Started, "one connection's failure stops no other, and says whe
   CHECK(outbound_spi(network1) == 0x2001);
 }
 
-TEST_CASE_METHOD(Started, "a policy on a connection's network is a problem and never opens it") {
-  configuration.policies.push_back({network1, config::PolicyAction::bypass, 9});
-  const auto result = configure();
-  REQUIRE(result.problems.size() == 1);
-  CHECK_THAT(result.problems[0].text(), Contains("espgate.conf:9: policy for 20.0.1.0/24"));
+TEST_CASE_METHOD(Started,
+                 "a policy on a connection's network comes behind it, unless its priority says otherwise") {
+  configuration.policies.push_back(policy_to(network1, config::PolicyAction::bypass, 9));
+  CHECK(configure().problems.empty());
   CHECK(outbound_spi(network1) == 0x2001);
+  configuration.policies.back().priority = config::connection_priority - 1;
+  CHECK(configure().problems.empty());
+  CHECK(sink.table[network1] == policy::Decision::bypass());
+}
+
+TEST_CASE_METHOD(Started, "a reload touches only the policies that change, wherever they are in the order") {
+  const auto order = [&] {
+    std::vector<std::pair<std::uint64_t, std::string>> sorted;
+    for (const auto& [number, rule] : sink.rules)
+      sorted.emplace_back(rule.order, net::to_string(rule.selector.remote));
+    std::ranges::sort(sorted);
+    std::string text;
+    for (const auto& [at, remote] : sorted) text += remote.substr(0, remote.find('/')) + " ";
+    return text;
+  };
+  CHECK(order() == "20.0.1.0 20.0.2.0 20.0.3.0 10.1.0.0 10.9.0.0 ");
+  auto touched = sink.next;
+  const auto added = [&] { return sink.next - std::exchange(touched, sink.next); };
+
+  configuration.connections.insert(configuration.connections.begin() + 1, {connection(5), connection(4)});
+  REQUIRE(configure().problems.empty());
+  CHECK(order() == "20.0.1.0 20.0.5.0 20.0.4.0 20.0.2.0 20.0.3.0 10.1.0.0 10.9.0.0 ");
+  CHECK(added() == 2);
+  CHECK(sink.settled == 0);
+
+  std::rotate(configuration.connections.begin(), configuration.connections.end() - 1,
+              configuration.connections.end());  // the last becomes the first
+  REQUIRE(configure().problems.empty());
+  CHECK(order() == "20.0.3.0 20.0.1.0 20.0.5.0 20.0.4.0 20.0.2.0 10.1.0.0 10.9.0.0 ");
+  CHECK(added() == 1);
+  CHECK(sink.settled == 1);  // between what came and what went
+
+  configuration.policies[1].priority = 10;
+  configuration.connections.erase(configuration.connections.begin() + 1);
+  REQUIRE(configure().problems.empty());
+  CHECK(order() == "10.9.0.0 20.0.3.0 20.0.5.0 20.0.4.0 20.0.2.0 10.1.0.0 ");
+  CHECK(added() == 1);
+
+  configuration.policies[0].action = config::PolicyAction::discard;
+  REQUIRE(configure().problems.empty());
+  CHECK(added() == 0);
+  CHECK(sink.table[prefix("10.1.0.0/16")] == policy::Decision::discard());
+}
+
+TEST_CASE("there is always room between two policies, however often something comes in between") {
+  Surroundings s({200, 100, 1});
+  s.configuration.connections = {connection(1), connection(2)};
+  REQUIRE(s.configure().problems.empty());
+  for (unsigned i = 3; i < 90; ++i) {
+    s.configuration.connections.insert(s.configuration.connections.begin() + 1, connection(i));
+    REQUIRE(s.configure().problems.empty());
+    std::map<std::uint64_t, net::Prefix> sorted;
+    for (const auto& [number, rule] : s.sink.rules) sorted[rule.order] = rule.selector.remote.cover();
+    REQUIRE(sorted.size() == i);
+    auto at = sorted.begin();
+    for (const auto& c : s.configuration.connections) REQUIRE((at++)->second == c.remote_networks[0]);
+    REQUIRE(s.outbound_spi(connection(1).remote_networks[0]) == 0x2001);
+  }
+}
+
+TEST_CASE_METHOD(Started,
+                 "a connection's policies are its pairs of networks and its selectors, and so are its SA's") {
+  c(1).local_networks = {prefix("10.1.0.0/16"), prefix("2001:db8:1::/48")};
+  c(1).remote_networks = {network1, prefix("2001:db8:2::/48")};
+  auto selector = net::between(prefix("10.7.0.0/16"), prefix("20.0.7.0/24"));
+  selector.protocol = 6;
+  selector.remote_ports = {443, 443};
+  c(1).selectors = {selector};
+  REQUIRE(configure().problems.empty());
+  CHECK(outbound_spi(network1) == 0x2001);
+  CHECK(outbound_spi(prefix("2001:db8:2::/48")) == 0x2001);
+  CHECK(outbound_spi(prefix("20.0.7.0/24")) == 0x2001);
+  CHECK(sink.rules.size() == 7);
+  const auto& entry = store->inbound(store->find(0x1001));
+  CHECK(entry.selector_count == 3);
+  REQUIRE(entry.more != nullptr);
+  CHECK(entry.more->prefixes.size() == 1);
+  REQUIRE(entry.more->detailed.size() == 1);
+  CHECK(entry.more->detailed[0].selector == selector);
 }
 
 TEST_CASE_METHOD(Started, "negotiated SAs survive a reload") {
@@ -285,7 +364,7 @@ TEST_CASE_METHOD(Started, "negotiated SAs survive a reload") {
   parameters.keymat.assign(20, 7);
   parameters.local = address("192.0.2.1");
   parameters.remote = address("198.51.100.1");
-  parameters.selectors = {{prefix("10.1.0.0/16"), network1}};
+  parameters.selectors = {net::between(prefix("10.1.0.0/16"), network1)};
   auto outbound = parameters;
   outbound.spi = 0x6001;
   REQUIRE(manager.replace("c1", parameters, outbound, now));
@@ -325,8 +404,7 @@ TEST_CASE("more connections than there is room for are problems, once nothing ca
   REQUIRE(result.problems.size() == 2);
   CHECK_THAT(result.problems[0].text(), Contains("connection c5") && Contains("limits.inbound-sas"));
   // Their traffic does not leave in clear.
-  CHECK(s.sink.table[connection(6).remote_networks[0]].value ==
-        forward::Decision::protect_without_sa().value);
+  CHECK(s.sink.table[connection(6).remote_networks[0]].value == policy::Decision::protect_without_sa().value);
 }
 
 TEST_CASE("fingerprints differ in every parameter") {
@@ -335,7 +413,7 @@ TEST_CASE("fingerprints differ in every parameter") {
   base.keymat.assign(20, 1);
   base.local = address("192.0.2.1");
   base.remote = address("192.0.2.2");
-  base.selectors = {{prefix("10.1.0.0/16"), network1}};
+  base.selectors = {net::between(prefix("10.1.0.0/16"), network1)};
   CHECK(fingerprint(base) == fingerprint(base));
   const std::vector<std::function<void(SaParameters&)>> sequence_space{
       [](auto& p) { p.spi++; }, [](auto& p) { p.keymat[19]++; }, [](auto& p) { p.extended_sequence = true; },
@@ -347,7 +425,7 @@ TEST_CASE("fingerprints differ in every parameter") {
       [](auto& p) { p.local_port++; },
       [](auto& p) { p.remote_port++; },
       [](auto& p) { p.window_packets = 64; },
-      [](auto& p) { p.selectors[0].local.length++; },
+      [](auto& p) { p.selectors[0].local_ports.last--; },
       [](auto& p) { p.selectors.push_back(p.selectors[0]); },
       [](auto& p) { p.selectors.assign(300, p.selectors[0]); }};
   for (const auto& change : sequence_space) {

@@ -83,7 +83,7 @@ class Life {
     result.keymat.assign(20, 7);
     result.local = address("192.0.2.1");
     result.remote = address("198.51.100.1");
-    result.selectors = {{prefix("10.1.0.0/16"), prefix("20.0.1.0/24")}};
+    result.selectors = {net::between(prefix("10.1.0.0/16"), prefix("20.0.1.0/24"))};
     return result;
   }
   std::uint32_t some_spi() {

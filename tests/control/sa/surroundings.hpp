@@ -43,20 +43,48 @@ struct FakeGrace : ReaderGrace {
   std::uint64_t quiet = 0;
 };
 
+// Remembers rules; `table` tells what the first of them says of each remote network.
 struct FakeSink : PolicySink {
-  Expected<void> set(const net::Prefix& destination, forward::Decision decision) override {
-    if (refuse && refuse(destination)) return Error{"the policy table is full", "raise limits.policies"};
-    table[destination] = decision;
-    if (changed) changed();
-    return {};
+  struct Rule {
+    net::TrafficSelector selector;
+    std::uint64_t order;
+    policy::Decision decision;
+  };
+
+  Expected<std::uint32_t> add(const net::TrafficSelector& selector, std::uint64_t order,
+                              policy::Decision decision) override {
+    if (refuse && refuse(selector.remote.cover()))
+      return Error{"the policy table is full", "raise limits.policies"};
+    if (!by_remote[selector.remote.cover()].emplace(order, next).second)
+      throw std::logic_error("two policies with one order");
+    rules[next] = {selector, order, decision};
+    tell(selector.remote.cover());
+    return next++;
   }
-  Expected<void> remove(const net::Prefix& destination) override {
-    if (table.erase(destination) == 0) throw std::logic_error("removed a policy that was not there");
+  void set(std::uint32_t rule, policy::Decision decision) override {
+    rules.at(rule).decision = decision;
+    tell(rules.at(rule).selector.remote.cover());
+  }
+  void remove(std::uint32_t rule) override {
+    const auto remote = rules.at(rule).selector.remote.cover();
+    by_remote[remote].erase(rules.at(rule).order);
+    rules.erase(rule);
+    tell(remote);
+  }
+  void settle() override { ++settled; }
+
+  void tell(const net::Prefix& remote) {
+    const auto& all = by_remote[remote];
+    table.erase(remote);
+    if (!all.empty()) table[remote] = rules.at(all.begin()->second).decision;
     if (changed) changed();
-    return {};
   }
 
-  std::map<net::Prefix, forward::Decision> table;
+  std::map<std::uint32_t, Rule> rules;
+  std::map<net::Prefix, std::map<std::uint64_t, std::uint32_t>> by_remote;  // order to rule
+  std::uint32_t next = 1;
+  std::size_t settled = 0;
+  std::map<net::Prefix, policy::Decision> table;
   std::function<bool(const net::Prefix&)> refuse;
   std::function<void()> changed;
 };
@@ -84,6 +112,11 @@ inline config::Connection connection(unsigned number) {
   result.inbound = manual(0x1000 + number);
   result.outbound = manual(0x2000 + number);
   return result;
+}
+
+inline config::Policy policy_to(const net::Prefix& to, config::PolicyAction action, unsigned line) {
+  const auto everything = net::AddressRange::everything(to.address.family);
+  return {{everything, net::AddressRange::of(to), {}, {}, {}}, action, config::policy_priority, "", line, 0};
 }
 
 struct Surroundings {

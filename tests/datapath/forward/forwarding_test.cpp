@@ -33,24 +33,10 @@ HopIndex route_of(const Forwarding& forwarding, const char* text) {
   return hop;
 }
 
-Decision policy_of(const Forwarding& forwarding, const char* text) {
-  const auto address = *net::parse_address(text);
-  Decision decision{12345};
-  if (address.family == net::Family::v4) {
-    const std::uint32_t value = address.v4_value();
-    forwarding.policy4({&value, 1}, &decision);
-  } else {
-    std::uint8_t bytes[1][16];
-    std::ranges::copy(address.bytes, bytes[0]);
-    forwarding.policy6(bytes, &decision);
-  }
-  return decision;
-}
-
 }  // namespace
 
 TEST_CASE("routes lead to hops") {
-  const auto forwarding = made({.routes = 100, .policies = 100, .hops = 10});
+  const auto forwarding = made({.routes = 100, .hops = 10});
   Hop hop{.kind = HopKind::resolved, .port = 3, .mtu = 1400};
   const auto a = forwarding->add_hop(hop);
   hop.port = 4;
@@ -72,26 +58,8 @@ TEST_CASE("routes lead to hops") {
   CHECK_FALSE(forwarding->remove_route(prefix("10.0.0.0/8")));
 }
 
-TEST_CASE("policies decide by the longest prefix, and nothing is no policy") {
-  const auto forwarding = made({.routes = 100, .policies = 100, .hops = 10});
-  REQUIRE(forwarding->set_policy(prefix("0.0.0.0/0"), Decision::bypass()));
-  REQUIRE(forwarding->set_policy(prefix("10.2.0.0/16"), Decision::protect(999'999)));
-  REQUIRE(forwarding->set_policy(prefix("10.2.3.0/24"), Decision::discard()));
-  REQUIRE(forwarding->set_policy(prefix("2001:db8::/48"), Decision::protect_without_sa()));
-  CHECK(policy_of(*forwarding, "192.0.2.1").value == Decision::bypass().value);
-  CHECK(policy_of(*forwarding, "10.2.4.1").outbound_sa() == 999'999);
-  CHECK(policy_of(*forwarding, "10.2.3.1").value == Decision::discard().value);
-  CHECK(policy_of(*forwarding, "2001:db8::1").demands_protection());
-  CHECK(policy_of(*forwarding, "2001:db8:1::1").value == 0);
-  REQUIRE(forwarding->remove_policy(prefix("10.2.0.0/16")));
-  CHECK(policy_of(*forwarding, "10.2.4.1").value == Decision::bypass().value);
-  REQUIRE(forwarding->policies().size() == 3);
-  CHECK(forwarding->policies()[1].destination == prefix("10.2.3.0/24"));
-  CHECK(forwarding->policies()[2].destination == prefix("2001:db8::/48"));
-}
-
 TEST_CASE("routes are listed in order, IPv4 first") {
-  const auto forwarding = made({.routes = 100, .policies = 100, .hops = 10});
+  const auto forwarding = made({.routes = 100, .hops = 10});
   const auto hop = forwarding->add_hop({.kind = HopKind::blackhole});
   REQUIRE(hop);
   const std::vector<const char*> order{"10.0.0.0/8", "10.0.0.0/24", "192.0.2.0/24",
@@ -104,7 +72,7 @@ TEST_CASE("routes are listed in order, IPv4 first") {
 }
 
 TEST_CASE("limits are errors that name themselves") {
-  const auto forwarding = made({.routes = 2, .policies = 2, .hops = 3});
+  const auto forwarding = made({.routes = 2, .hops = 3});
   REQUIRE(forwarding->add_hop({}));
   REQUIRE(forwarding->add_hop({}));
   const auto third = forwarding->add_hop({});
@@ -120,14 +88,6 @@ TEST_CASE("limits are errors that name themselves") {
   CHECK(route_of(*forwarding, "11.0.0.1") == no_route_hop);
   CHECK_FALSE(forwarding->set_route(prefix("10.0.0.0/8"), 3));  // no such hop
   CHECK(route_of(*forwarding, "10.0.0.1") == 2);
-
-  REQUIRE(forwarding->set_policy(prefix("10.0.0.0/8"), Decision::bypass()));
-  REQUIRE(forwarding->set_policy(prefix("11.0.0.0/8"), Decision::bypass()));
-  const auto policy = forwarding->set_policy(prefix("::/0"), Decision::bypass());
-  REQUIRE_FALSE(policy);
-  CHECK(policy.error().text().find("limits.policies") != std::string::npos);
-  REQUIRE(forwarding->remove_policy(prefix("11.0.0.0/8")));
-  CHECK(forwarding->set_policy(prefix("::/0"), Decision::bypass()));
 }
 
 TEST_CASE("a removed hop is given out again only after the readers have passed") {
@@ -135,8 +95,7 @@ TEST_CASE("a removed hop is given out again only after the readers have passed")
     int waits = 0;
     static void wait(void* context) { ++static_cast<Count*>(context)->waits; }
   } count;
-  auto forwarding =
-      Forwarding::create({.routes = 10, .policies = 10, .hops = 3}, SOCKET_ID_ANY, &Count::wait, &count);
+  auto forwarding = Forwarding::create({.routes = 10, .hops = 3}, SOCKET_ID_ANY, &Count::wait, &count);
   REQUIRE(forwarding);
   auto& table = **forwarding;
   const auto first = table.add_hop({.port = 1});

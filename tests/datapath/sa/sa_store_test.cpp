@@ -65,7 +65,7 @@ SaParameters parameters_of(std::uint32_t spi) {
   for (std::uint8_t byte = 1; byte <= 20; ++byte) result.keymat.push_back(byte);
   result.local = *net::parse_address("192.0.2.1");
   result.remote = *net::parse_address("192.0.2.2");
-  result.selectors = {{*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.2.0.0/16")}};
+  result.selectors = {net::between(*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.2.0.0/16"))};
   return result;
 }
 
@@ -187,7 +187,7 @@ TEST_CASE("wrong parameters are refused and the entry stays larval") {
     bad.selectors.resize(256, bad.selectors[0]);
   }
   SECTION("selector of two families") {
-    bad.selectors[0].remote = *net::parse_prefix("::/0");
+    bad.selectors[0].remote = *net::parse_range("::/0");
   }
   SECTION("another SPI") {
     bad.spi = 0x1002;
@@ -248,8 +248,10 @@ TEST_CASE("a released entry starts anew: counters, window, selectors") {
   CHECK(f.memory.out_bytes > empty_bytes);
   CHECK(entry.cell_mask + 1 == 4'096);
   CHECK(entry.selector_count == 3);
-  CHECK(matches(entry.more_selectors[1], net::Family::v4, large.selectors[0].remote.address.bytes.data(),
-                large.selectors[0].local.address.bytes.data()));
+  REQUIRE(entry.more != nullptr);
+  REQUIRE(entry.more->prefixes.size() == 2);
+  CHECK(matches(entry.more->prefixes[1], net::Family::v4, large.selectors[0].remote.first.bytes.data(),
+                large.selectors[0].local.first.bytes.data()));
 
   ReplayWindow window(entry.top, entry.cells, entry.window_packets, entry.cell_mask);
   CHECK(window.commit(1) == Replay::fresh);

@@ -91,6 +91,7 @@ Rig::Rig(const SaOptions& sa_options, unsigned worker_count)
   shared.port_count = 2;
   create_tables(worker_count);
   add_routes();
+  add_policies();
   for (unsigned id = 0; id < worker_count; ++id)
     workers.push_back(std::make_unique<worker::Worker>(shared, id, must(engine->make_queue())));
   baseline_ = buffers_in_use();
@@ -107,12 +108,14 @@ void Rig::create_tables(unsigned worker_count) {
   engine = must(crypto::make_engine(options.engine));
   sas = must(sa::SaStore::create({64, 64, worker_count}, *engine, port::dpdk_memory()));
   forwarding = must(forward::Forwarding::create(
-      {256, 256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
+      {256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
+  policies = must(policy::Classifier::create(256, worker_count, port::dpdk_memory(), {}));
   readers_memory_ = rte_zmalloc(nullptr, rte_rcu_qsbr_get_memsize(worker_count), RTE_CACHE_LINE_SIZE);
   shared.readers = static_cast<rte_rcu_qsbr*>(readers_memory_);
   rte_rcu_qsbr_init(shared.readers, worker_count);
   shared.sas = sas.get();
   shared.forwarding = forwarding.get();
+  shared.policies = policies.get();
   inbound = must(sas->reserve_inbound(options.inbound_spi));
   must(sas->install_inbound(inbound, parameters(true)));
   outbound = must(sas->install_outbound(parameters(false)));
@@ -132,11 +135,16 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.encapsulation = options.encapsulation;
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
-  result.selectors = {{*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix(options.remote_network4)},
-                      {*net::parse_prefix("2001:db8:1::/64"), *net::parse_prefix(options.remote_network6)}};
+  const auto between = [](const std::string& ours, const std::string& theirs) {
+    return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
+  };
+  result.selectors = options.selectors;
   if (options.mode == sa::Mode::transport)
-    result.selectors = {{{result.local, static_cast<std::uint8_t>(result.local.bits())},
-                         {result.remote, static_cast<std::uint8_t>(result.remote.bits())}}};
+    result.selectors = {net::between({result.local, static_cast<std::uint8_t>(result.local.bits())},
+                                     {result.remote, static_cast<std::uint8_t>(result.remote.bits())})};
+  if (result.selectors.empty())
+    result.selectors = {between("10.1.0.0/24", options.remote_network4),
+                        between("2001:db8:1::/64", options.remote_network6)};
   return result;
 }
 
@@ -176,18 +184,25 @@ void Rig::add_routes() {
   route("2001:db8:1::1/128", local_inside);
   route("10.1.0.0/24", special(forward::HopKind::glean, inside));
   route("203.0.113.0/24", special(forward::HopKind::blackhole, outside));
-  const auto policy = [&](const std::string& to, forward::Decision decision) {
-    must(forwarding->set_policy(*net::parse_prefix(to), decision));
+}
+
+void Rig::add_policies() {
+  std::uint64_t order = 1'000;
+  for (const auto& selector : parameters(false).selectors)
+    add_policy(selector, order++, policy::Decision::protect(outbound));
+  const auto to = [&](const char* network, policy::Decision decision) {
+    return add_policy(
+        {net::AddressRange::everything(net::Family::v4), *net::parse_range(network), {}, {}, {}}, order++,
+        decision);
   };
-  policy(options.remote_network4, forward::Decision::protect(outbound));
-  policy(options.remote_network6, forward::Decision::protect(outbound));
-  if (options.mode == sa::Mode::transport) {
-    policy("192.0.2.2/32", forward::Decision::protect(outbound));
-    policy("2001:db8:a::2/128", forward::Decision::protect(outbound));
-  }
-  policy("10.1.0.0/24", forward::Decision::bypass());
-  policy("198.51.100.0/24", forward::Decision::discard());
-  policy("10.3.0.0/16", forward::Decision::protect_without_sa());
+  bypass_to_inside = to("10.1.0.0/24", policy::Decision::bypass());
+  to("198.51.100.0/24", policy::Decision::discard());
+  to("10.3.0.0/16", policy::Decision::protect_without_sa());
+}
+
+std::uint32_t Rig::add_policy(const net::TrafficSelector& selector, std::uint64_t order,
+                              policy::Decision decision) {
+  return must(policies->add(selector, order, decision));
 }
 
 Rig::Output Rig::run(std::uint8_t port, std::span<const Bytes> frames, unsigned worker) {

@@ -5,6 +5,8 @@
 //   outside 192.0.2.1/24, 2001:db8:a::1/64: peers .2/::2 (resolved)
 //   inside  10.1.0.1/24,  2001:db8:1::1/64: hosts 10.1.0.9, 2001:db8:1::9 (resolved)
 //   behind the peers: 10.2.0.0/16, 2001:db8:2::/48
+//   policies: protect between inside and peers; bypass to 10.1.0.0/24; discard to 198.51.100.0/24;
+//             protect without an SA to 10.3.0.0/16
 #pragma once
 
 #include <cstdint>
@@ -38,6 +40,7 @@ struct SaOptions {
   std::string remote_network6 = "2001:db8:2::/48";
   bool track_peer = true;
   std::uint32_t inbound_spi = 0x1001;
+  std::vector<net::TrafficSelector> selectors{};  // of the SAs and their policies, instead of these networks
 };
 
 class Rig {
@@ -81,8 +84,10 @@ class Rig {
   std::unique_ptr<crypto::Engine> engine;
   std::unique_ptr<sa::SaStore> sas;
   std::unique_ptr<forward::Forwarding> forwarding;
+  std::unique_ptr<policy::Classifier> policies;
   std::uint32_t inbound = 0;  // SA indices
   std::uint32_t outbound = 0;
+  std::uint32_t bypass_to_inside = 0;  // rule
   SaOptions options;
 
   // An inner packet from behind the peer to the inside host, or the answer's direction.
@@ -97,10 +102,15 @@ class Rig {
   // Opens ESP that the gateway made; empty when it does not open.
   Bytes open(std::span<const std::uint8_t> frame, std::uint64_t* sequence = nullptr) const;
   sa::SaParameters parameters(bool inbound_direction) const;
+  // A policy of this order; the rig's own begin at 1000: its networks, then bypass to the inside, then
+  // others.
+  std::uint32_t add_policy(const net::TrafficSelector& selector, std::uint64_t order,
+                           policy::Decision decision);
 
  private:
   void create_tables(unsigned worker_count);
   void add_routes();
+  void add_policies();
   void collect(rte_ring* ring, std::vector<Bytes>& to);
   void collect_port(std::uint8_t port, std::vector<Bytes>& to);
   Output outputs();

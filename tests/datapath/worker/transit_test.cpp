@@ -29,7 +29,10 @@ void route_out(Rig& rig, bool bypass) {
   forward::HopIndex hop = 0;
   rig.forwarding->route4({&peer, 1}, &hop);
   must(rig.forwarding->set_route(prefix, hop));
-  if (bypass) must(rig.forwarding->set_policy(prefix, forward::Decision::bypass()));
+  if (bypass)
+    rig.add_policy(
+        {net::AddressRange::everything(net::Family::v4), net::AddressRange::of(prefix), {}, {}, {}}, 1,
+        policy::Decision::bypass());
 }
 
 }  // namespace

@@ -1,0 +1,15 @@
+#include "control/config/configuration.hpp"
+
+namespace espgate::config {
+
+std::vector<net::TrafficSelector> protected_by(const Connection& connection) {
+  std::vector<net::TrafficSelector> result;
+  for (const auto& ours : connection.local_networks)
+    for (const auto& theirs : connection.remote_networks)
+      if (ours.address.family == theirs.address.family) result.push_back(net::between(ours, theirs));
+  result.reserve(result.size() + connection.selectors.size());
+  for (const auto& selector : connection.selectors) result.push_back(selector);
+  return result;
+}
+
+}  // namespace espgate::config

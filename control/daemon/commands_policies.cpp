@@ -1,0 +1,142 @@
+// show policies, show policy-match.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "control/cli/values.hpp"
+#include "control/daemon/services.hpp"
+#include "datapath/net/flow.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+using nlohmann::json;
+
+// No packet has it (RFC 5237), so only policies for any protocol match.
+constexpr std::uint8_t reserved_protocol = 255;
+
+std::string_view action(policy::Decision decision) {
+  if (decision.demands_protection()) return "protect";
+  return decision == policy::Decision::bypass() ? "bypass" : "discard";
+}
+
+json policy_json(const Services& services, const sa::Policy& policy) {
+  const auto& selector = policy.key.selector;
+  const auto fields = narrowed_fields(selector);
+  json result{{"priority", policy.key.priority},
+              {"from", net::to_string(selector.local)},
+              {"to", net::to_string(selector.remote)},
+              {"protocol", fields.protocol},
+              {"from_ports", fields.local_ports},
+              {"to_ports", fields.remote_ports},
+              {"icmp_type", fields.icmp_type},
+              {"action", policy.rule ? action(policy.decision) : "none"},
+              {"connection", policy.key.owner.empty() ? json(nullptr) : json(policy.key.owner)},
+              {"spi", nullptr},
+              {"comment", policy.comment.empty() ? json(nullptr) : json(policy.comment)},
+              {"line", policy.line},
+              {"packets", nullptr}};
+  if (policy.rule && policy.decision.is_protect())
+    result["spi"] = cli::spi_text(services.gateway->sas().outbound(policy.decision.outbound_sa()).spi);
+  if (policy.rule) result["packets"] = services.gateway->policies().hits(*policy.rule);
+  return result;
+}
+
+std::optional<net::Address> address(const cli::Request& request, std::string_view name) {
+  const auto text = request.text(name);
+  return text ? net::parse_address(*text) : std::nullopt;
+}
+
+// They are described at once: by the time a slow client has read them, a reload may have changed them.
+Expected<void> show_policies(Services& services, const cli::Request& request, const cli::StreamPtr& stream) {
+  const auto from = address(request, "from");
+  const auto to = address(request, "to");
+  const auto connection = request.text("connection");
+  auto items = std::make_shared<std::vector<json>>();
+  for (const auto& [order, policy] : services.sas->policies().policies()) {
+    const auto& selector = policy.key.selector;
+    if ((from && !selector.local.contains(*from)) || (to && !selector.remote.contains(*to))) continue;
+    if (connection && policy.key.owner != *connection) continue;
+    items->push_back(policy_json(services, policy));
+  }
+  stream->pull(
+      [items, next = std::size_t{0}]() mutable -> std::optional<json> {
+        if (next == items->size()) return std::nullopt;
+        return std::move((*items)[next++]);
+      },
+      [total = items->size()] {
+        return json{{"total", total}};
+      });
+  return {};
+}
+
+net::Flow flow_of(const cli::Request& request, const net::Address& from, const net::Address& to) {
+  net::Flow flow{};
+  flow.set_addresses(from.family, from.bytes.data(), to.bytes.data());
+  const auto name = request.text("protocol");
+  const auto protocol = name ? *net::parse_protocol(*name) : reserved_protocol;
+  const auto first = request.number("from_port");
+  const auto second = request.number("to_port").value_or(0);
+  const bool judged_by_ports = net::has_ports(protocol) || net::is_icmp(protocol);
+  flow.ports_known = !judged_by_ports || first.has_value();
+  flow.set_upper(protocol, 0, 0);
+  if (first && net::has_ports(protocol))
+    flow.set_upper(protocol, static_cast<std::uint16_t>(*first), static_cast<std::uint16_t>(second));
+  if (first && net::is_icmp(protocol)) {
+    const auto type_and_code = static_cast<std::uint16_t>((*first & 0xff) << 8 | (second & 0xff));
+    flow.set_upper(protocol, type_and_code, type_and_code);
+  }
+  return flow;
+}
+
+std::string explanation(const Services& services, const policy::Match& match, const sa::Policy* policy) {
+  const auto decision = match.decision;
+  if (decision == policy::Decision::ports_unknown())
+    return "dropped: without ports it cannot be told whether a policy that goes by them is for it";
+  if (policy == nullptr)
+    return "no policy matches: dropped in transit; what the kernel sends itself leaves in clear";
+  if (decision == policy::Decision::bypass()) return "forwarded in clear";
+  if (decision == policy::Decision::discard()) return "discarded";
+  if (!decision.is_protect())
+    return fmt::format("dropped until connection {} has an outbound SA", policy->key.owner);
+  return fmt::format("protected by connection {}, SPI {}", policy->key.owner,
+                     cli::spi_text(services.gateway->sas().outbound(decision.outbound_sa()).spi));
+}
+
+Expected<json> show_policy_match(Services& services, const cli::Request& request) {
+  const auto from = *address(request, "from");
+  const auto to = *address(request, "to");
+  if (from.family != to.family)
+    return Error{"FROM and TO are of different families", "give two IPv4 or two IPv6 addresses"};
+  const auto flow = flow_of(request, from, to);
+  const std::uint8_t row = 0;
+  policy::Match match;
+  services.gateway->policies().look_up(&flow, {&row, 1}, &match);
+  const auto* policy = services.sas->policies().of_rule(match.rule);
+  return json{{"policy", policy == nullptr ? json(nullptr) : policy_json(services, *policy)},
+              {"explanation", explanation(services, match, policy)}};
+}
+
+}  // namespace
+
+NarrowedFields narrowed_fields(const net::TrafficSelector& selector) {
+  const bool icmp = selector.protocol && net::is_icmp(*selector.protocol);
+  const auto ports = [](const net::PortRange& range) {
+    return range.is_everything() ? json(nullptr) : json(net::port_text(range));
+  };
+  const auto& local = selector.local_ports;
+  return {selector.protocol ? json(net::protocol_name(*selector.protocol)) : json(nullptr),
+          icmp ? json(nullptr) : ports(local), ports(selector.remote_ports),
+          icmp && !local.is_everything() ? json(net::icmp_text(local)) : json(nullptr)};
+}
+
+void add_policy_commands(Services& services, cli::Handlers& handlers) {
+  handlers.stream(cli::CommandId::show_policies,
+                  [&services](const cli::Request& request, cli::StreamPtr stream) {
+                    return show_policies(services, request, stream);
+                  });
+  handlers.answer(cli::CommandId::show_policy_match,
+                  [&services](const cli::Request& request) { return show_policy_match(services, request); });
+}
+
+}  // namespace espgate::daemon

@@ -1,0 +1,249 @@
+// What policies make of packets: order, protocols and ports, packets without ports, and both directions.
+#include <catch2/catch.hpp>
+
+#include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/must.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+using policy::Decision;
+
+namespace {
+
+constexpr std::uint8_t tcp = 6, udp = 17;
+
+net::TrafficSelector selector(const char* local, const char* remote,
+                              std::optional<std::uint8_t> protocol = {}, net::PortRange local_ports = {},
+                              net::PortRange remote_ports = {}) {
+  return {*net::parse_range(local), *net::parse_range(remote), protocol, local_ports, remote_ports};
+}
+
+// From the inside host to the peer's, or the other way round, with these ports.
+Bytes ports(const Rig& rig, std::uint16_t source, std::uint16_t destination, bool from_peer = false,
+            std::uint8_t protocol = udp) {
+  auto packet = rig.inner(net::Family::v4, 32, from_peer);
+  packet[net::ipv4::protocol] = protocol;
+  net::store_be16(packet, 20, source);
+  net::store_be16(packet, 22, destination);
+  mend_checksum(packet);
+  return packet;
+}
+
+Bytes fragment(Bytes packet, std::uint16_t flags_and_offset) {
+  net::store_be16(packet, net::ipv4::fragment, flags_and_offset);
+  mend_checksum(packet);
+  return packet;
+}
+
+constexpr std::uint16_t more_fragments = 0x2000;
+
+// The IPv6 packet with a fragment header in front of its UDP header.
+Bytes fragment6(const Rig& rig, std::uint16_t offset_and_flags, std::uint8_t next_header = udp) {
+  auto packet = rig.inner(net::Family::v6, 32, false);
+  const Bytes header{next_header,
+                     0,
+                     static_cast<std::uint8_t>(offset_and_flags >> 8),
+                     static_cast<std::uint8_t>(offset_and_flags),
+                     0,
+                     0,
+                     0,
+                     1};
+  packet.insert(packet.begin() + 40, header.begin(), header.end());
+  packet[net::ipv6::next_header] = net::protocol_fragment;
+  net::store_be16(packet, net::ipv6::payload_length, static_cast<std::uint16_t>(packet.size() - 40));
+  return packet;
+}
+
+Rig::Output send(Rig& rig, const Bytes& packet, std::uint8_t port = Rig::inside) {
+  return rig.run(port, rig.frame_to(port, packet));
+}
+
+// In clear from the peer's network to the inside host, by the outside port.
+Bytes clear_from_peer(const Rig& rig) {
+  return rig.inner(net::Family::v4, 20, true);
+}
+
+Bytes to_us(Bytes packet) {
+  const std::uint8_t us[] = {192, 0, 2, 1};
+  std::copy_n(us, 4, packet.begin() + net::ipv4::destination);
+  mend_checksum(packet);
+  return packet;
+}
+
+}  // namespace
+
+TEST_CASE("the policy that comes first decides, and is counted") {
+  Rig rig;
+  const auto packet = rig.inner(net::Family::v4, 20, false);
+  const auto first = rig.add_policy(selector("10.1.0.9", "10.2.0.0/16"), 1, Decision::discard());
+  const auto later = rig.add_policy(selector("0.0.0.0/0", "0.0.0.0/0"), 5'000, Decision::bypass());
+  CHECK(send(rig, packet).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_DENY_DROP_SP=1");
+  rig.policies->set(first, Decision::bypass());
+  rig.verdicts();
+  send(rig, packet);
+  CHECK(rig.policies->hits(first) == 2);
+  CHECK(rig.policies->hits(later) == 0);
+  rig.policies->remove(first);
+  rig.verdicts();
+  CHECK(rig.open(send(rig, packet).outside.at(0)).size() == packet.size());
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("one port is protected, another passes in clear, a third is dropped") {
+  Rig rig({.selectors = {selector("10.1.0.0/24", "10.2.0.0/16", tcp, {}, {443, 443})}});
+  const auto peer = *net::parse_address("10.2.0.9");
+  const std::uint32_t gateway = 0xc0000202;
+  forward::HopIndex hop = 0;
+  rig.forwarding->route4({&gateway, 1}, &hop);
+  must(rig.forwarding->set_route({peer, 32}, hop));
+  rig.add_policy(selector("10.1.0.0/24", "10.2.0.0/16", tcp, {}, {8000, 8999}), 2'000, Decision::bypass());
+  CHECK_FALSE(rig.open(send(rig, ports(rig, 40'000, 443, false, tcp)).outside.at(0)).empty());
+  const auto clear = send(rig, ports(rig, 40'000, 8'080, false, tcp)).outside;
+  REQUIRE(clear.size() == 1);
+  CHECK(clear[0][14 + net::ipv4::protocol] == tcp);
+  send(rig, ports(rig, 40'000, 80, false, tcp));
+  send(rig, ports(rig, 40'000, 443, false, udp));
+  CHECK(rig.verdicts() == "FORWARDED=2 OUT_V4_POST_OUTPUT_POLICY_FAIL=2");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("fragments without ports do not slip around a policy that goes by them") {
+  const auto decision = GENERATE(Decision::discard().value, Decision::protect_without_sa().value);
+  Rig rig;
+  const auto rule = rig.add_policy(selector("10.1.0.0/24", "10.2.0.0/16", udp, {}, {9, 9}), 1, {decision});
+  rig.add_policy(selector("2001:db8:1::/64", "2001:db8:2::/48", udp, {}, {5, 50}), 1, {decision});
+  // The first fragment has ports: 1234 to 9.
+  send(rig, fragment(rig.inner(net::Family::v4, 32, false), more_fragments));
+  send(rig, fragment6(rig, 1));
+  CHECK(rig.verdicts() == (decision == Decision::discard().value
+                               ? "OUT_V4_PKT_HIT_DENY_DROP_SP=1 OUT_V6_PKT_HIT_DENY_DROP_SP=1"
+                               : "OUT_V4_PKT_HIT_IKE_START_SP=1 OUT_V6_PKT_HIT_IKE_START_SP=1"));
+  const auto later = fragment(rig.inner(net::Family::v4, 32, false), 5);
+  CHECK(send(rig, later).outside.empty());
+  CHECK(send(rig, fragment(rig.inner(net::Family::v4, 32, false), more_fragments | 5)).outside.empty());
+  CHECK(send(rig, fragment6(rig, 8 * 5)).outside.empty());
+  CHECK(send(rig, fragment6(rig, 8 * 5, net::protocol_destination_options)).outside.empty());
+  // Too short for ports is no better.
+  auto runt = rig.inner(net::Family::v4, 0, false);
+  runt.resize(23);
+  net::store_be16(runt, net::ipv4::total_length, 23);
+  mend_checksum(runt);
+  CHECK(send(rig, runt).outside.empty());
+  CHECK(rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, later)).outside.empty());
+  CHECK(rig.verdicts() == "SELECTOR_FIELDS_OPAQUE=6");
+  // Without that policy they are protected like the rest.
+  rig.policies->remove(rule);
+  CHECK_FALSE(rig.open(send(rig, later).outside.at(0)).empty());
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what comes in clear is judged by the policy of its answers") {
+  Rig rig;
+  SECTION("protected") {
+    CHECK(send(rig, clear_from_peer(rig), Rig::outside).inside.empty());
+    CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
+  }
+  SECTION("discarded, in transit and to us") {
+    rig.add_policy(selector("0.0.0.0/0", "10.2.0.9", udp, {}, {1234, 1234}), 1, Decision::discard());
+    CHECK(send(rig, clear_from_peer(rig), Rig::outside).inside.empty());
+    CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
+    CHECK(send(rig, to_us(clear_from_peer(rig)), Rig::outside).host.empty());
+    CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=1");
+    // From another port it is not what the policy is about, and our own address is no inside network.
+    CHECK(send(rig, to_us(ports(rig, 99, 9, true)), Rig::outside).host.size() == 1);
+  }
+  SECTION("bypassed: it needs no policy for its way on") {
+    const auto rule =
+        rig.add_policy(selector("10.1.0.9", "10.2.0.9", udp, {9, 9}, {1234, 1234}), 1, Decision::bypass());
+    rig.policies->remove(rig.bypass_to_inside);
+    CHECK(send(rig, clear_from_peer(rig), Rig::outside).inside.size() == 1);
+    CHECK(rig.verdicts() == "FORWARDED=1");
+    CHECK(send(rig, ports(rig, 99, 9, true), Rig::outside).inside.empty());
+    CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
+    CHECK(rig.policies->hits(rule) == 1);
+  }
+  SECTION("unknown for want of ports") {
+    rig.add_policy(selector("10.1.0.9", "10.2.0.9", udp, {}, {1234, 1234}), 1, Decision::bypass());
+    CHECK(send(rig, fragment(clear_from_peer(rig), 5), Rig::outside).inside.empty());
+    CHECK(rig.verdicts() == "SELECTOR_FIELDS_OPAQUE=1");
+  }
+  SECTION("on the inside nothing is judged so") {
+    auto packet = rig.inner(net::Family::v4, 20, true);
+    CHECK(send(rig, packet, Rig::inside).inside.size() == 1);
+    CHECK(rig.verdicts() == "FORWARDED=1");
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("an SA carries what its selectors name by protocol and ports, and nothing else") {
+  Rig rig({.selectors = {selector("10.1.0.0/24", "10.2.0.0/16", tcp, {443, 443}),
+                         selector("10.1.0.9", "10.2.0.5-10.2.0.9", udp, {}, {1000, 2000}),
+                         selector("2001:db8:1::/64", "2001:db8:2::/48")}});
+  std::uint64_t sequence = 0;
+  const auto arrives = [&](const Bytes& inner, std::uint8_t next_header = 4) {
+    return rig.run(Rig::outside, rig.esp_frame(++sequence, inner, next_header)).inside.size() == 1;
+  };
+  CHECK(arrives(ports(rig, 40'000, 443, true, tcp)));
+  CHECK(arrives(ports(rig, 1'234, 9, true, udp)));
+  CHECK(arrives(rig.inner(net::Family::v6, 20, true), 41));
+  CHECK(rig.verdicts() == "FORWARDED=3");
+  CHECK_FALSE(arrives(ports(rig, 40'000, 444, true, tcp)));
+  CHECK_FALSE(arrives(ports(rig, 999, 9, true, udp)));
+  CHECK_FALSE(arrives(ports(rig, 443, 443, true, 47)));
+  auto stranger = ports(rig, 1'234, 9, true, udp);
+  stranger[net::ipv4::source + 3] = 10;
+  mend_checksum(stranger);
+  CHECK_FALSE(arrives(stranger));
+  CHECK(rig.verdicts() == "IN_V4_POST_INPUT_POLICY_FAIL=4");
+  CHECK_FALSE(arrives(fragment(ports(rig, 40'000, 443, true, tcp), 5)));
+  CHECK(arrives(fragment(ports(rig, 40'000, 443, true, tcp), more_fragments)));
+  CHECK(rig.verdicts() == "FORWARDED=1 SELECTOR_FIELDS_OPAQUE=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a decrypted packet leaves by an outside port in clear only where a policy says so") {
+  Rig rig({.selectors = {selector("0.0.0.0/0", "10.2.0.0/16")}});
+  auto inner = rig.inner(net::Family::v4, 20, true);
+  const std::uint8_t elsewhere[] = {192, 0, 2, 2};
+  std::copy_n(elsewhere, 4, inner.begin() + net::ipv4::destination);
+  mend_checksum(inner);
+  CHECK(rig.run(Rig::outside, rig.esp_frame(1, inner, 4)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  rig.add_policy(selector("10.2.0.0/16", "192.0.2.0/24"), 1, Decision::bypass());
+  CHECK(rig.run(Rig::outside, rig.esp_frame(2, inner, 4)).outside.size() == 1);
+  CHECK(rig.verdicts() == "FORWARDED=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("spokes reach each other through the hub where policies cover both") {
+  Rig rig({.selectors = {selector("0.0.0.0/0", "10.2.0.0/16")}});
+  auto inner = rig.inner(net::Family::v4, 20, true);
+  inner[net::ipv4::destination + 1] = 3;  // 10.3.0.9, behind another peer
+  mend_checksum(inner);
+  CHECK(rig.run(Rig::outside, rig.esp_frame(1, inner, 4)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_IKE_START_SP=1");
+  auto other = rig.parameters(false);
+  other.spi = 0x2002;
+  other.remote = *net::parse_address("192.0.2.3");
+  const auto sa = must(rig.sas->install_outbound(other));
+  rig.add_policy(selector("10.2.0.0/16", "10.3.0.0/16"), 1, Decision::protect(sa));
+  rig.run(Rig::outside, rig.esp_frame(2, inner, 4));
+  CHECK(rig.verdicts() == "OUT_V4_TX_PKT_ADJ_FAIL=1");  // encrypted for a peer that the rig has no route to
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("neighbour discovery needs no policy, even where all addresses are protected") {
+  Rig rig({.selectors = {selector("::/0", "::/0")}});
+  auto packet = rig.inner(net::Family::v6, 16, true);
+  packet[net::ipv6::next_header] = net::protocol_icmpv6;
+  const auto us = *net::parse_address("2001:db8:a::1");
+  std::copy(us.bytes.begin(), us.bytes.end(), packet.begin() + net::ipv6::destination);
+  packet[net::ipv6::hop_limit] = 255;
+  packet[40] = 135;
+  CHECK(send(rig, packet, Rig::outside).link.size() == 1);
+  packet[40] = 128;
+  CHECK(send(rig, packet, Rig::outside).host.empty());
+  CHECK(rig.verdicts() == "TO_HOST=1 IN_US_CL_V6_PKT_FAILED_POLICY=1");
+}
