@@ -52,7 +52,8 @@ std::string render_policies(const json& result, bool color) {
 std::string render_policy_match(const json& result, bool color) {
   auto text = fmt::format("{}\n", text_at(result, "explanation"));
   const auto found = result.find("policy");
-  if (found != result.end() && found->is_object()) text += fmt::format("\n{}", policy_table(json::array({*found}), color));
+  if (found != result.end() && found->is_object())
+    text += fmt::format("\n{}", policy_table(json::array({*found}), color));
   return text;
 }
 

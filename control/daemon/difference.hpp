@@ -3,11 +3,10 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
-
-#include "control/sa/policy_book.hpp"
 
 namespace espgate::daemon {
 
@@ -28,15 +27,16 @@ struct Difference {
   }
 };
 
-// Routes and policies are known by their destination `to`, which is unique in a list; `same(a, b)` says
-// whether two for one destination are equal altogether.
-template <typename Item, typename Same>
-Difference<Item> difference(const std::vector<Item>& before, const std::vector<Item>& after, Same same) {
+// `key(item)` is a text that names one item of a list; `same(a, b)` says whether two of one name are equal
+// altogether.
+template <typename Item, typename Key, typename Same>
+Difference<Item> difference(const std::vector<Item>& before, const std::vector<Item>& after, Key key,
+                            Same same) {
   Difference<Item> result;
-  std::unordered_map<net::Prefix, const Item*, sa::PrefixHash> left;
-  for (const auto& item : before) left.emplace(item.to, &item);
+  std::unordered_map<std::string, const Item*> left;
+  for (const auto& item : before) left.emplace(key(item), &item);
   for (const auto& item : after) {
-    const auto old = left.find(item.to);
+    const auto old = left.find(key(item));
     if (old == left.end()) {
       result.added.push_back(&item);
       continue;
@@ -48,7 +48,7 @@ Difference<Item> difference(const std::vector<Item>& before, const std::vector<I
     left.erase(old);
   }
   for (const auto& item : before)
-    if (left.contains(item.to)) result.removed.push_back(&item);
+    if (left.contains(key(item))) result.removed.push_back(&item);
   return result;
 }
 

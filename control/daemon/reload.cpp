@@ -84,6 +84,12 @@ class RouteSteps {
   std::vector<config::Route> in_force_;
 };
 
+std::string destination(const config::Route& route) {
+  return net::to_string(route.to);
+}
+std::string traffic(const config::Policy& policy) {
+  return net::to_string(policy.selector);
+}
 bool same_route(const config::Route& a, const config::Route& b) {
   return a.via == b.via;
 }
@@ -104,8 +110,8 @@ json connection_changes(const sa::ConfigureResult& applied) {
 Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now) {
   Reloaded result;
   auto& current = parts.current;
-  const auto routes = difference(current.routes, wanted.routes, same_route);
-  const auto policies = difference(current.policies, wanted.policies, same_policy);
+  const auto routes = difference(current.routes, wanted.routes, destination, same_route);
+  const auto policies = difference(current.policies, wanted.policies, traffic, same_policy);
   RouteSteps steps(parts, wanted, result.problems);
   steps.carry_out(routes);
   const auto applied = parts.sas.configure(wanted, now);

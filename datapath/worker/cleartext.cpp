@@ -23,7 +23,10 @@ void Worker::read_flows(const Lanes& lanes) {
 }
 
 void Worker::look_up_policies(const Lanes& lanes) {
-  shared_.policies->look_up(flow_.data(), {lanes.row.data(), lanes.count}, match_.data());
+  const auto& policies = *shared_.policies;
+  policies.look_up(flow_.data(), {lanes.row.data(), lanes.count}, match_.data());
+  for (const auto row : lanes)
+    if (match_[row].rule != policy::no_rule) policies.will_count(id_, match_[row].rule);
 }
 
 // On a port with ipsec, what comes in clear is judged by the policy of its answers (RFC 4301 5.2 step 3b).

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <catch2/catch.hpp>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -172,6 +173,23 @@ struct Surroundings {
   SaManager manager;
   config::Configuration configuration;
   Moment now{std::chrono::hours(1), std::chrono::system_clock::time_point(std::chrono::hours(480'000))};
+};
+
+inline const auto network1 = prefix("20.0.1.0/24");
+inline const auto network2 = prefix("20.0.2.0/24");
+
+// Three connections, each with a network of its own, and two policies.
+struct Started : Surroundings {
+  Started() {
+    configuration.connections = {connection(1), connection(2), connection(3)};
+    configuration.policies = {policy_to(prefix("10.1.0.0/16"), config::PolicyAction::bypass, 7),
+                              policy_to(prefix("10.9.0.0/16"), config::PolicyAction::discard, 8)};
+    const auto result = configure();
+    REQUIRE(result.problems.empty());
+    REQUIRE(result.added == 3);
+    REQUIRE(result.changed + result.unchanged + result.removed + result.deferred == 0);
+  }
+  config::Connection& c(unsigned number) { return configuration.connections.at(number - 1); }
 };
 
 }  // namespace espgate::sa::test

@@ -91,7 +91,7 @@ TEST_CASE("a worker sees a database from before or after a change, never another
   while (std::chrono::steady_clock::now() < until) {
     const auto site = static_cast<unsigned>(random() % sites);
     auto& rules = present[site];
-    order += random() % 2 == 0 ? 1U : -1U;
+    order = random() % 2 == 0 ? order + 1 : order - 1;
     if (const auto rule = table->add(shape(site), order % 999'999, Decision::protect(site)))
       rules.push_back(*rule);
     if (site == 0) table->settle();
