@@ -5,7 +5,7 @@ import dataclasses
 from .guest import Guest
 from .image import Contents
 
-_LOADED = ("virtio_pci", "virtio_net", "af_packet", "xfrm_user", "esp4", "esp6", "gcm", "ctr", "ghash_generic",
+_LOADED = ("virtio_net", "af_packet", "xfrm_user", "esp4", "esp6", "gcm", "ctr", "ghash_generic",
            "aesni_intel", "seqiv", "echainiv")
 _ON_DEMAND = ("xfrm_algo", "authenc", "ccm", "cbc", "hmac", "sha256_generic", "aes_generic", "cryptomgr",
               "crypto_null", "drbg", "jitterentropy_rng", "chacha20poly1305", "tun", "xfrm_interface")
