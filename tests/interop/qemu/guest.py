@@ -44,7 +44,8 @@ class Guest:
             EMULATOR, "-accel", "tcg,thread=multi", "-cpu", "max", "-m", memory_mb, "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot", "-kernel", vmlinuz,
             "-initrd", image.initramfs(workdir / "initramfs", contents), "-append", " ".join(commands),
-            "-serial", f"file:{self.console}", "-serial", f"unix:{workdir / 'guest.sock'}",
+            "-serial", f"file:{self.console}", "-device", "virtio-serial-pci",
+            "-chardev", f"socket,id=shell,path={workdir / 'guest.sock'}", "-device", "virtserialport,chardev=shell",
             "-qmp", f"unix:{workdir / 'monitor.sock'}", *hardware,
             stdout=self._messages.open("wb"), stderr=subprocess.STDOUT)
         cleanup.later(self.stop)
@@ -102,7 +103,7 @@ class Guest:
         raise GuestError("QEMU's monitor is gone")
 
     def _read_until(self, nonce, timeout_s):
-        mark = re.compile(rb"^=" + nonce.encode() + rb" (\d+)\r?\n", re.MULTILINE)
+        mark = re.compile(rb"^=" + nonce.encode() + rb" (\d+)\n", re.MULTILINE)
         deadline = time.monotonic() + timeout_s
         while not (found := mark.search(self._buffer)):
             left_s = deadline - time.monotonic()
@@ -113,7 +114,7 @@ class Guest:
                 raise GuestError("the guest is gone")
             self._buffer += data
         output, self._buffer = self._buffer[:found.start()], self._buffer[found.end():]
-        return int(found.group(1)), output.decode(errors="replace").replace("\r\n", "\n")
+        return int(found.group(1)), output.decode(errors="replace")
 
     def _last_words(self):
         return "".join(file.read_text(errors="replace")[-2000:] for file in (self._messages, self.console)

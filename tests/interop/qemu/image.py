@@ -12,6 +12,8 @@ import tempfile
 
 from lib.shell import run
 
+# For the shell on a socket; a serial port would now and then lose a byte on a busy machine.
+_SHELL_MODULES = ("virtio_pci", "virtio_console")
 _HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -54,12 +56,12 @@ def initramfs(target, contents):
         (root / "bin/sh").symlink_to("/bin/busybox")
         _place(root, "/init", _HERE / "init")
         (root / "init").chmod(0o755)
-        (root / "etc/modules").write_text("".join(f"{module}\n" for module in contents.loaded))
+        (root / "etc/modules").write_text("".join(f"{module}\n" for module in (*_SHELL_MODULES, *contents.loaded)))
         for path, source in {"/sbin/ip": os.path.realpath(shutil.which("ip")), **contents.files}.items():
             _place(root, path, source)
             for library in _libraries(source):
                 _place(root, library, library)
-        _add_modules(root, release, contents.modules)
+        _add_modules(root, release, (*_SHELL_MODULES, *contents.modules))
         _, names, _ = run("find", root, "-mindepth", "1", "-printf", "%P\\n")
         run("sh", "-c", f"cd '{root}' && cpio -o -H newc --quiet -R 0:0 > '{target}'", stdin=names)
     return target

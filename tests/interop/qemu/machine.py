@@ -16,7 +16,7 @@ from . import guest, image
 
 _PLUGINS = ("bus_pci", "bus_vdev", "mempool_ring", "net_e1000", "net_vmxnet3", "net_virtio")
 _LOADED = ("vfio-pci", "vfio_iommu_type1", "tun")
-_ON_DEMAND = ("uio_pci_generic", "vmxnet3", "virtio_pci", "virtio_net")
+_ON_DEMAND = ("uio_pci_generic", "vmxnet3", "virtio_net")
 _HUGEPAGES = 200
 _STOP_TIMEOUT_S = 30
 

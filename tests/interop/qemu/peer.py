@@ -6,7 +6,7 @@ from lib.suites import SUITES
 from .guest import Guest
 from .image import Contents
 
-_LOADED = ("virtio_pci", "virtio_net", "af_packet", "xfrm_user", "esp4", "esp6", "gcm", "ctr", "ghash_generic",
+_LOADED = ("virtio_net", "af_packet", "xfrm_user", "esp4", "esp6", "gcm", "ctr", "ghash_generic",
            "aesni_intel", "seqiv", "echainiv")
 _ON_DEMAND = ("xfrm_algo", "authenc", "authencesn", "ccm", "cbc", "hmac", "sha1_generic", "sha256_generic",
               "sha512_generic", "chacha_generic", "poly1305_generic", "aes_generic", "cryptomgr",
