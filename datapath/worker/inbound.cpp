@@ -213,7 +213,7 @@ void Worker::accept() {
     auto& usage = shared_.sas->inbound_usage(id_, burst_.sa[row]);
     add(usage.packets, 1);
     add(usage.bytes, mbuf->pkt_len);
-    burst_.origin[row] = Origin::decrypted;
+    burst_.origin[row] = Origin::admitted;
     decrypted_.add(row);
   }
   clock_.end_stage(Stage::accept, crypto_rows_.count);
