@@ -29,7 +29,7 @@ struct Lanes {
 // How a packet that is to be sent came to be, which decides what its egress failures are called.
 enum class Origin : std::uint8_t {
   transit,    // cleartext from a port
-  decrypted,  // inner packet of an inbound SA
+  admitted,   // let in from the outside: decrypted, or bypassed by a policy; none is for its way on
   encrypted,  // ESP that we made
   host,       // from the kernel
   control,    // an outer packet of the control core's own

@@ -102,9 +102,11 @@ void Worker::decide_transit() {
   for (const auto row : transit_) {
     const auto family = burst_.family[row];
     auto match = match_[row];
-    // What may come in clear from the outside may go on to where it is going, unless policy knows better.
-    if (match.rule == policy::no_rule && arrival_[row].decision == policy::Decision::bypass())
+    // What may come in clear from the outside may go on to the inside, unless policy knows better.
+    if (match.rule == policy::no_rule && arrival_[row].decision == policy::Decision::bypass()) {
       match = arrival_[row];
+      burst_.origin[row] = Origin::admitted;
+    }
     const auto decision = match.decision;
     if (const auto fault = address_fault(burst_.l3[row], family); fault != Verdict::undecided) {
       finish(row, fault);

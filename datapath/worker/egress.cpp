@@ -80,14 +80,14 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
     finish(row, Verdict::PORT_DOWN);
     return;
   }
-  // What was decrypted here may go on to the inside; to leave by a port where traffic needs a policy it needs
-  // one like any other.
-  if (origin == Origin::decrypted && port.ipsec) {
+  // What was let in may go on to the inside; to leave by a port where traffic needs a policy it needs one
+  // like any other.
+  if (origin == Origin::admitted && port.ipsec) {
     finish(row, by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
                           Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
     return;
   }
-  if (origin == Origin::transit || origin == Origin::decrypted) {
+  if (origin == Origin::transit || origin == Origin::admitted) {
     if (!make_exclusive(row)) {
       finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
       return;

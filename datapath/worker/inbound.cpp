@@ -200,7 +200,7 @@ void Worker::accept() {
     add(usage.bytes, mbuf->pkt_len);
     if (sa.track_peer) [[unlikely]]
       note_peer(row, sa, sa.mode == sa::Mode::tunnel ? outer : burst_.l3[row]);
-    burst_.origin[row] = Origin::decrypted;
+    burst_.origin[row] = Origin::admitted;
     (sa.mode == sa::Mode::tunnel ? decrypted_ : unrouted_).add(row);
   }
   clock_.end_stage(Stage::accept, crypto_rows_.count);

@@ -96,7 +96,7 @@ class Policies(drop_case.EspDropCase):
                     packets.echo(INSIDE.host[4], OUTSIDE.host[4], 1, 1, reply=True))
 
     @fires("SELECTOR_FIELDS_OPAQUE")
-    def test_215(self):
+    def test_216(self):
         """Later fragments go nowhere where ports decide; the first has them. (The kernel below the port's driver
         puts IPv4 fragments together before it hands them on, so these are IPv6.)"""
         inside, web = INSIDE.host[6], "2001:db8:2:1::9"

@@ -163,6 +163,14 @@ TEST_CASE("what comes in clear is judged by the policy of its answers") {
     CHECK(send(rig, ports(rig, 99, 9, true), Rig::outside).inside.empty());
     CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
     CHECK(rig.policies->hits(rule) == 1);
+    // But not out again: that is another crossing.
+    rig.add_policy(selector("0.0.0.0/0", "10.2.0.0/16"), 2, Decision::bypass());
+    auto reflected = clear_from_peer(rig);
+    const std::uint8_t peer[] = {192, 0, 2, 2};
+    std::copy_n(peer, 4, reflected.begin() + net::ipv4::destination);
+    mend_checksum(reflected);
+    CHECK(send(rig, reflected, Rig::outside).outside.empty());
+    CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
   }
   SECTION("unknown for want of ports") {
     rig.add_policy(selector("10.1.0.9", "10.2.0.9", udp, {}, {1234, 1234}), 1, Decision::bypass());
