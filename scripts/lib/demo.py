@@ -20,11 +20,13 @@ from lib.encapsulation import outer_of  # noqa: E402
 from lib.gateway import Gateway, program  # noqa: E402
 from lib.scapy_esp import ScapySa  # noqa: E402
 from lib.shell import run  # noqa: E402
+from lib.suites import SUITES  # noqa: E402
 from lib.wire import Wire  # noqa: E402
 
 STATE = pathlib.Path("/run/espgate-demo.json")
 PEER, OUTSIDE, INSIDE, HOST, BRANCH = "192.0.2.2", "192.0.2.1", "10.1.0.1", "10.1.0.10", "10.2.0.7"
 INBOUND_SPI, OUTBOUND_SPI = 0x1001, 0x2001
+SUITE = SUITES["aes128-gcm16"]  # what the gateway takes unless told otherwise
 ECHO_PORT = 7
 
 PICTURE = """
@@ -60,8 +62,8 @@ class Peer:
         self.wire = Wire(namespace, "eth0")
         self.sequence = sequence
         self._gateway_mac = gateway_mac
-        self._outbound = ScapySa(INBOUND_SPI, keys["inbound"], PEER, OUTSIDE)
-        self._inbound = ScapySa(OUTBOUND_SPI, keys["outbound"], OUTSIDE, PEER)
+        self._outbound = ScapySa(INBOUND_SPI, keys["inbound"], SUITE, PEER, OUTSIDE)
+        self._inbound = ScapySa(OUTBOUND_SPI, keys["outbound"], SUITE, OUTSIDE, PEER)
 
     def send(self, outer):
         self.wire.send(packets.ethernet(self._gateway_mac, self.wire.mac, outer))
@@ -138,7 +140,7 @@ def good_traffic(peer):
 def bad_traffic(peer):
     inner = packets.echo(BRANCH, HOST, 43, 1, b"bad")
     for spi in (0xDEADBEEF, 0xDEADBEEF, 0xCAFE0001):
-        peer.send(ScapySa(spi, secrets.token_bytes(20), PEER, OUTSIDE).build(inner, 1))
+        peer.send(ScapySa(spi, secrets.token_bytes(20), SUITE, PEER, OUTSIDE).build(inner, 1))
     told("3 packets with SPIs that nobody issued")
     for _ in range(2):
         forged = bytearray(peer.seal(inner))

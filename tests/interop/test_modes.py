@@ -1,6 +1,7 @@
 """Transport mode, outer header fields, and peers behind NATs, by real frames."""
 
 from lib import case, configuration, packets
+from lib.coverage import fires
 from lib.encapsulation import wrap
 from lib.esp import GcmSa, keymat
 from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, standard_ports
@@ -66,6 +67,14 @@ class Modes(case.GatewayCase):
         before = self.settled()
         self.testbed.send("outside", packets.udp_packet(TRANSPORT_PEER[4], OUTSIDE.gateway[4], 5, 6, b"clear"))
         self.assertEqual(self.settled().since(before).drops, {"IN_US_CL_V4_PKT_FAILED_POLICY": 1})
+
+    @fires("OUT_TRANSPORT_FRAGMENT")
+    def test_215(self):
+        """The kernel fragments what does not fit its link; transport mode takes whole packets only."""
+        before = self.settled()
+        self.testbed.namespace.exec("ping", "-c", "1", "-W", "1", "-s", "3000", "-M", "dont", TRANSPORT_PEER[4],
+                                    check=False)
+        self.assertEqual(self.settled().since(before).drops, {"OUT_TRANSPORT_FRAGMENT": 3})
 
     def outer_of(self, number, size=20, **fields):
         """The outer packet that the gateway makes of a packet from inside."""

@@ -78,7 +78,7 @@ TEST_CASE("A device that cannot be ours is told with what to do") {
   const auto no_interface = port::check_device("net_af_packet0,iface=nosuch0");
   REQUIRE(!no_interface);
   CHECK_THAT(no_interface.error().what, Contains("no network interface nosuch0"));
-  const auto no_device = port::check_device("ff:1f.7");
+  const auto no_device = port::check_device("0000:ff:1f.7");
   REQUIRE(!no_device);
   CHECK_THAT(no_device.error().what, Contains("no PCI device 0000:ff:1f.7"));
   CHECK(!no_device.error().remedy.empty());
