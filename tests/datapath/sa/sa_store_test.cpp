@@ -123,6 +123,15 @@ TEST_CASE("an inbound SA goes from larval through active and retired to nothing"
   f.store->release_inbound(*index);
 }
 
+TEST_CASE("more inbound SAs than the table can number are refused") {
+  FakeEngine engine;
+  CountingMemory memory;
+  const auto store = SaStore::create({SaTable::most_entries + 1, 1, 1}, engine, memory);
+  REQUIRE_FALSE(store);
+  CHECK(store.error().text().find("8388609 inbound SAs") != std::string::npos);
+  CHECK(memory.out_bytes == 0);
+}
+
 TEST_CASE("reserved, used and too many SPIs are refused") {
   Fixture f({2, 1, 1});
   CHECK_FALSE(f.store->reserve_inbound(0));
