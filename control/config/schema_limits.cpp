@@ -21,7 +21,7 @@ constexpr std::array limit_keys{
     limit("outbound-sas", "SAs", 1, 4'000'000, "10000", "Outbound SAs."),
     limit("routes", "routes", 16, 4'000'000, "16384",
           "Routes, those of this file and those learned from the kernel together."),
-    limit("policies", "policies", 16, 4'000'000, "16384",
+    limit("policies", "policies", 16, 2'000'000, "16384",
           "One for each entry of policies (two if it is for IPv4 and IPv6), and of connections one for each "
           "pair of a local and a remote network and each selector."),
     limit("neighbours", "neighbours", 16, 1'000'000, "4096",

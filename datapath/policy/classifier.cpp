@@ -12,6 +12,7 @@ namespace {
 constexpr net::PortRange no_ports{1, 0};
 
 // Rules, their markers, and some that were removed and wait for the readers.
+// A rule may need a marker; some of both wait until no worker can be looking at them any more.
 std::uint32_t slots_for(std::uint32_t rules) {
   return 2 * rules + rules / 8 + 64;
 }
@@ -59,6 +60,8 @@ Classifier::Classifier(std::uint32_t rules, unsigned workers, std::pmr::memory_r
 Expected<std::unique_ptr<Classifier>> Classifier::create(std::uint32_t rules, unsigned workers,
                                                          std::pmr::memory_resource& memory,
                                                          forward::ReaderBarrier barrier) {
+  if (rules > most_rules)
+    return Error{"a table for " + std::to_string(rules) + " policies", "lower limits.policies"};
   try {
     return std::unique_ptr<Classifier>(new Classifier(rules, workers, memory, barrier));
   } catch (const std::bad_alloc&) {

@@ -43,11 +43,13 @@ struct Match {
 class Classifier {
  public:
   static constexpr std::size_t most_in_burst = 64;
+  static constexpr std::uint32_t most_rules = sa::SaTable::most_entries / 3;
   static constexpr std::uint16_t most_tuples = 2'048;  // shapes of rules, of each family
   // Rules that only differ in ranges are compared one by one.
   static constexpr unsigned most_in_chain = 256;
 
-  // `rules`: at most that many. Takes all memory at once from `memory`, which outlives the classifier.
+  // `rules`: at most that many, and most_rules. Takes all memory at once from `memory`, which outlives the
+  // classifier.
   static Expected<std::unique_ptr<Classifier>> create(std::uint32_t rules, unsigned workers,
                                                       std::pmr::memory_resource& memory,
                                                       forward::ReaderBarrier barrier);

@@ -91,6 +91,10 @@ std::uint64_t unix_seconds() {
 Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto::Engine& engine,
                                                    std::pmr::memory_resource& memory) {
   if (limits.workers == 0) return Error{"an SA store for no worker", "name at least one worker CPU"};
+  if (limits.inbound > SaTable::most_entries)
+    return Error{"an SA table for " + std::to_string(limits.inbound) + " inbound SAs",
+                 "keep limits.inbound-sas and limits.tombstones together below " +
+                     std::to_string(SaTable::most_entries)};
   try {
     return std::unique_ptr<SaStore>(new SaStore(limits, engine, memory));
   } catch (const std::bad_alloc&) {

@@ -1,7 +1,6 @@
 #include "datapath/sa/sa_table.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cassert>
 #include <new>
@@ -12,11 +11,9 @@ namespace espgate::sa {
 namespace {
 
 using detail::Bucket;
-using detail::empty_word;
 using detail::index_of;
 using detail::slots_a_bucket;
 using detail::spi_of;
-using Slot = std::atomic<std::uint64_t>;
 
 // With few buckets, chance alone can crowd two of them; a small table gets room to spare instead.
 constexpr std::size_t least_buckets = 64;
@@ -44,18 +41,16 @@ std::uint32_t find_in(const Bucket& bucket, std::uint32_t spi) {
 }
 
 std::uint32_t find_once(const Bucket* buckets, std::uint32_t mask, std::uint32_t spi) {
-  const auto [first, second] = detail::buckets_of(spi, mask);
-  const std::uint32_t index = find_in(buckets[first], spi);
-  return index != no_sa ? index : find_in(buckets[second], spi);
+  const auto places = detail::places_of(spi, mask);
+  const std::uint32_t index = find_in(buckets[places.first], spi);
+  if (index != no_sa || !detail::may_lodge(buckets, places)) return index;
+  return find_in(buckets[places.second], spi);
 }
 
 bool find_scalar(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis, std::size_t count,
                  std::uint32_t* out) {
-  for (std::size_t i = 0; i < count; ++i) {
-    const auto [first, second] = detail::buckets_of(spis[i], mask);
-    __builtin_prefetch(&buckets[first]);
-    __builtin_prefetch(&buckets[second]);
-  }
+  for (std::size_t i = 0; i < count; ++i)
+    __builtin_prefetch(&buckets[detail::places_of(spis[i], mask).first]);
   bool missed = false;
   for (std::size_t i = 0; i < count; ++i) {
     out[i] = find_once(buckets, mask, spis[i]);
@@ -77,13 +72,17 @@ const Lookup chosen_lookup = best_lookup();
 
 }  // namespace
 
-SaTable::SaTable(std::size_t capacity, std::pmr::memory_resource& memory) : memory_(&memory) {
-  const std::size_t count = bucket_count(capacity);
+SaTable::SaTable(std::size_t capacity, std::pmr::memory_resource& memory)
+    : memory_(&memory),
+      first_lodger_(bucket_count(capacity), detail::no_slot),
+      next_lodger_(first_lodger_.size() * slots_a_bucket, detail::no_slot) {
+  assert(capacity <= most_entries);
+  const std::size_t count = first_lodger_.size();
   mask_ = static_cast<std::uint32_t>(count - 1);
   buckets_ = static_cast<Bucket*>(memory.allocate(count * sizeof(Bucket), alignof(Bucket)));
   for (std::size_t i = 0; i < count; ++i) {
     auto* bucket = new (&buckets_[i]) Bucket;
-    for (auto& slot : bucket->slots) slot.store(empty_word, std::memory_order_relaxed);
+    for (auto& slot : bucket->slots) slot.store(detail::empty_entry, std::memory_order_relaxed);
   }
 }
 
@@ -122,11 +121,12 @@ bool SaTable::supports(Lookup lookup) {
   if (lookup == Lookup::scalar) return true;
   if (!sees_vector_loads) return false;
   __builtin_cpu_init();  // also called before main, when nobody else may have
+  const bool has_bmi = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
   switch (lookup) {
     case Lookup::avx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("bmi");
+      return __builtin_cpu_supports("avx512f") && has_bmi;
     case Lookup::avx2:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+      return __builtin_cpu_supports("avx2") && has_bmi;
     case Lookup::sse42:
     case Lookup::scalar:
       break;
@@ -137,90 +137,6 @@ bool SaTable::supports(Lookup lookup) {
 std::string_view SaTable::implementation() {
   constexpr std::string_view names[] = {"scalar", "sse4.2", "avx2", "avx512"};
   return names[static_cast<std::size_t>(chosen_lookup)];
-}
-
-Slot* SaTable::slot_of(std::uint32_t spi) {
-  const auto [first, second] = detail::buckets_of(spi, mask_);
-  __builtin_prefetch(&buckets_[second]);
-  for (auto* bucket : {&buckets_[first], &buckets_[second]})
-    for (auto& slot : bucket->slots)
-      if (spi_of(slot.load(std::memory_order_relaxed)) == spi) return &slot;
-  return nullptr;
-}
-
-Slot* SaTable::free_slot(std::uint32_t bucket) {
-  for (auto& slot : buckets_[bucket].slots)
-    if (slot.load(std::memory_order_relaxed) == empty_word) return &slot;
-  return nullptr;
-}
-
-// A free slot in one of two full buckets, made by moving a chain of entries each to its other bucket.
-// Breadth first, so the chain is the shortest there is and no bucket is on it twice: the second visit
-// would have led nowhere that the first did not lead to earlier.
-Slot* SaTable::make_room(std::uint32_t first, std::uint32_t second) {
-  struct Step {
-    std::uint32_t bucket;
-    std::uint16_t parent;  // the step whose bucket the entry leaves ...
-    std::uint16_t slot;    // ... and from which slot
-  };
-  constexpr std::uint16_t no_parent = 0xffff;
-  std::array<Step, 2048> steps;
-  steps[0] = {first, no_parent, 0};
-  steps[1] = {second, no_parent, 0};
-  std::size_t count = 2;
-
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t bucket = steps[i].bucket;
-    if (Slot* to = free_slot(bucket)) {
-      // From the far end, so that every entry is in at least one of its buckets all the time.
-      for (Step step = steps[i]; step.parent != no_parent; step = steps[step.parent]) {
-        Slot* from = &buckets_[steps[step.parent].bucket].slots[step.slot];
-        to->store(from->load(std::memory_order_relaxed), std::memory_order_release);
-        moves_.store(moves_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
-        to = from;
-      }
-      return to;
-    }
-    for (std::uint16_t slot = 0; slot < slots_a_bucket && count < steps.size(); ++slot) {
-      const std::uint32_t spi = spi_of(buckets_[bucket].slots[slot].load(std::memory_order_relaxed));
-      const auto [a, b] = detail::buckets_of(spi, mask_);
-      if (a == b) continue;
-      const std::uint32_t other = a == bucket ? b : a;
-      __builtin_prefetch(&buckets_[other]);
-      steps[count++] = {other, static_cast<std::uint16_t>(i), slot};
-    }
-  }
-  return nullptr;
-}
-
-// The slot that make_room returns still holds the original of the last entry moved; writing the new
-// entry over it is what removes that original, and comes after its bump.
-SaTable::Insert SaTable::insert(std::uint32_t spi, std::uint32_t index) {
-  assert(spi != 0 && index != no_sa);
-  if (slot_of(spi)) return Insert::exists;
-  const auto [first, second] = detail::buckets_of(spi, mask_);
-  Slot* slot = free_slot(first);
-  if (!slot) slot = free_slot(second);
-  if (!slot) slot = make_room(first, second);
-  if (!slot) return Insert::full;
-  slot->store(detail::word(spi, index), std::memory_order_release);
-  ++size_;
-  return Insert::inserted;
-}
-
-bool SaTable::erase(std::uint32_t spi) {
-  Slot* slot = spi == 0 ? nullptr : slot_of(spi);
-  if (!slot) return false;
-  slot->store(empty_word, std::memory_order_release);
-  --size_;
-  return true;
-}
-
-bool SaTable::replace(std::uint32_t spi, std::uint32_t index) {
-  Slot* slot = spi == 0 ? nullptr : slot_of(spi);
-  if (!slot) return false;
-  slot->store(detail::word(spi, index), std::memory_order_release);
-  return true;
 }
 
 }  // namespace espgate::sa

@@ -140,6 +140,15 @@ TEST_CASE("the salt lies behind the cipher key and before the integrity key, and
   CHECK(salt_with(0x1003, crypto::SuiteId::aes_cbc_128_sha1) == std::vector{0, 0, 0, 0});
 }
 
+TEST_CASE("more inbound SAs than the table can number are refused") {
+  FakeEngine engine;
+  CountingMemory memory;
+  const auto store = SaStore::create({SaTable::most_entries + 1, 1, 1}, engine, memory);
+  REQUIRE_FALSE(store);
+  CHECK(store.error().text().find("8388609 inbound SAs") != std::string::npos);
+  CHECK(memory.out_bytes == 0);
+}
+
 TEST_CASE("reserved, used and too many SPIs are refused") {
   Fixture f({2, 1, 1});
   CHECK_FALSE(f.store->reserve_inbound(0));

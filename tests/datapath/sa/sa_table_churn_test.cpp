@@ -22,7 +22,7 @@ std::uint32_t spi_of(Kind kind, std::uint32_t number) {
   return number * 0x9e37'79b1u << 2 | kind;
 }
 std::uint32_t index_of(std::uint32_t spi) {
-  return (spi ^ 0x5a5a'5a5a) >> 1;
+  return (spi ^ 0x5a5a'5a5a) >> 9;
 }
 
 struct Findings {
