@@ -250,9 +250,15 @@ const Case connections[] = {
     {ONE("mode = \"transport\"; " INBOUND("0x1001", KEY_A)), 2, "connections[0].local-networks",
      "a connection in transport mode has no networks", "remove them, or set mode"},
     {"connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; mode = "
-     "\"transport\"; " INBOUND("0x1001", KEY_A) "},\n" OUTER("b", "192.0.2.3", "192.0.2.2/32")
-         INBOUND("0x1002", KEY_B) "} );",
-     4, "connections[1].remote-networks[0]", "already belongs to connection \"a\"", "keep it in one place"},
+     "\"transport\"; " INBOUND("0x1001", KEY_A) "},\n{ name = \"b\"; local = \"192.0.2.1\"; remote = "
+                                                "\"192.0.2.2\"; mode = \"transport\";\n" INBOUND(
+                                                    "0x1002", KEY_B) "} );",
+     4, "connections[1].remote", "already belongs to connection \"a\"", "keep it in one place"},
+    {"connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; mode = \"transport\";\n"
+     "selectors = ( { local = \"192.0.2.1\"; remote = \"192.0.2.0/24\"; protocol = \"tcp\"; } );\n" INBOUND(
+         "0x1001", KEY_A) "} );",
+     3, "connections[0].selectors[0].remote",
+     "192.0.2.0/24 is not the connection's remote address, 192.0.2.2", "remote = \"192.0.2.2\""},
     {ONE("df = \"keep\"; " INBOUND("0x1001", KEY_A)), 3, "connections[0].df", "\"keep\" is not", ""},
     {ONE("dscp = 64; " INBOUND("0x1001", KEY_A)), 3, "connections[0].dscp", "64 is not within 0 to 63",
      "63 or less"},
