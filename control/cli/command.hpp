@@ -19,6 +19,7 @@ enum class CommandId : std::uint8_t {
   show_ports,
   show_workers,
   show_routes,
+  show_tunnels,
   show_policies,
   show_policy_match,
   show_status,
@@ -35,7 +36,7 @@ enum class CommandId : std::uint8_t {
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 23;
+inline constexpr std::size_t command_count = 24;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {

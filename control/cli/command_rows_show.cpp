@@ -213,17 +213,36 @@ constexpr Command rows[] = {
                                                 "consumed": 0, "drops": 0, "holds": true}},
                    "tsc_hz": 2100000000})"},
 
-    // state: "connected", "resolved", "unresolved", "local", "blackhole". source: "kernel", "built-in".
+    // port: or the tunnel. state: "connected", "resolved", "unresolved", "local", "tunnel", "blackhole".
+    // source: "kernel", "built-in".
     {.id = CommandId::show_routes,
      .path = "show routes",
      .where = Where::answer,
      .summary = "Routes with their next hops",
-     .help =
-         "Routes and neighbours mirror the kernel's: use `ip route` and `ip neigh` on the port's twins to\n"
-         "change them.",
+     .help = "Routes and neighbours mirror the kernel's: use `ip route` and `ip neigh` on the ports' twins "
+             "and the\n"
+             "tunnels' links to change them.",
      .example = "show routes",
      .result = R"({"routes": [{"prefix": "10.9.0.0/16", "via": "10.1.0.254", "port": "inside",
                                "state": "resolved", "mac": "02:00:00:00:00:fe", "source": "kernel"}]})"},
+
+    // state: up, down, gone; reason: why not up, else null. rx, tx: inner packets of the connections, since
+    // the
+    // start. drops: what the tunnel could not take, or what came out of it broken.
+    {.id = CommandId::show_tunnels,
+     .path = "show tunnels",
+     .where = Where::answer,
+     .summary = "Tunnel interfaces: connections, state and what passed through them",
+     .help = "A tunnel is up while its connection has SAs in both directions; its link in the kernel has "
+             "carrier\n"
+             "then. Routes lead into it: `ip route add PREFIX dev NAME`.",
+     .example = "show tunnels",
+     .result = R"({"tunnels": [{"name": "tun0", "kind": "vti",
+                                "peers": [{"connection": "branch"}],
+                                "state": "down", "reason": "connection branch has no outbound SA",
+                                "mtu": 1446, "addresses": ["10.255.0.1/30"],
+                                "rx": {"packets": 812, "bytes": 97440},
+                                "tx": {"packets": 790, "bytes": 94800}, "drops": 3}]})"},
 
     // One item a policy, in the order they are searched. protocol, ports and icmp_type are null where the
     // policy does not narrow them. action: protect, bypass, discard; connection is null unless protect, spi
@@ -276,7 +295,8 @@ constexpr Command rows[] = {
                    "inbound_sas": {"active": 1, "larval": 0, "retired": 0, "limit": 10000},
                    "outbound_sas": {"active": 1, "larval": 0, "retired": 0, "limit": 10000},
                    "buffers": {"in_use": 300, "limit": 16384}, "routes": {"in_use": 4, "limit": 16384},
-                   "policies": {"in_use": 1, "limit": 16384}, "neighbours": {"in_use": 2, "limit": 4096}})"},
+                   "policies": {"in_use": 1, "limit": 16384}, "tunnels": {"in_use": 1, "limit": 256},
+                   "neighbours": {"in_use": 2, "limit": 4096}})"},
 
     {.id = CommandId::show_version,
      .path = "show version",

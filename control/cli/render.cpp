@@ -61,6 +61,8 @@ std::string render(const Command& command, const json& arguments, const json& re
       return render_workers(result, color);
     case CommandId::show_routes:
       return render_routes(result, color);
+    case CommandId::show_tunnels:
+      return render_tunnels(result, color);
     case CommandId::show_policies:
       return render_policies(result, color);
     case CommandId::show_policy_match:

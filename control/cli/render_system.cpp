@@ -171,7 +171,7 @@ std::string render_status(const json& result, bool) {
   text += detail_line("ports up", part_of(result, "ports.up", "ports.total"));
   text += detail_line("inbound SAs", sa_use(result, "inbound_sas"));
   text += detail_line("outbound SAs", sa_use(result, "outbound_sas"));
-  for (const std::string limit : {"buffers", "routes", "policies", "neighbours"}) {
+  for (const std::string limit : {"buffers", "routes", "policies", "tunnels", "neighbours"}) {
     text += detail_line(limit, part_of(result, limit + ".in_use", limit + ".limit"));
   }
   return text;

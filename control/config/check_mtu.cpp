@@ -75,6 +75,13 @@ std::optional<Narrowest> narrowest_connection(const Configuration& configuration
 
 }  // namespace
 
+std::optional<unsigned> largest_inner_packet(const Configuration& configuration,
+                                             const Connection& connection) {
+  const auto* port = way_out(configuration, connection);
+  if (port == nullptr) return std::nullopt;
+  return largest_inner_bytes(sizes_of(connection), port->mtu);
+}
+
 void check_mtus(const GroupReader& top, const Configuration& configuration, const Checks& checks) {
   const auto narrowest = narrowest_connection(configuration);
   if (!narrowest) return;

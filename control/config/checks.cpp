@@ -144,6 +144,40 @@ std::optional<net::Prefix> prefix_of(const GroupReader& group, const TextElement
   return parse(element.text, element.row, element.path.text(), group.report());
 }
 
+std::optional<net::InterfaceAddress> interface_address_of(const GroupReader& group,
+                                                          const TextElement& element, Checks& checks) {
+  const auto complain = [&](std::string message, std::string remedy) {
+    group.report().error(element.row, element.path.text(), std::move(message), std::move(remedy));
+    return std::nullopt;
+  };
+  const auto parsed = net::parse_interface_address(element.text);
+  if (!parsed)
+    return complain(fmt::format("{} is not an address with prefix length", shown(element.text)),
+                    "write it such as \"192.0.2.1/24\" or \"2001:db8::1/64\"");
+  const auto& [address, length] = *parsed;
+  if (const auto why = not_a_host(address); !why.empty())
+    return complain(fmt::format("{} is {}", element.text, why), "write the address of this host");
+  if (address.family == net::Family::v4 && length < 31) {
+    const std::uint32_t host_bits = length == 0 ? 0xffff'ffff : (std::uint32_t{1} << (32 - length)) - 1;
+    const auto host = address.v4_value() & host_bits;
+    if (host == 0 || host == host_bits)
+      return complain(fmt::format("{} is the {} address of its network", element.text,
+                                  host == 0 ? "first (network)" : "last (broadcast)"),
+                      "write the address of this host, with the length of its network");
+  }
+  if (const auto* first = checks.port_addresses.claim(address, element.row, element.path))
+    return complain(fmt::format("{} is already {}", net::to_string(address),
+                                described(*first, group.report(), element.row)),
+                    "give each address to one interface");
+  if (element.text.find('/') == std::string::npos)
+    group.report().warning(
+        element.row, element.path.text(),
+        fmt::format("{} has no prefix length, so no network is reached through it", element.text),
+        fmt::format("write \"{}/{}\" if that is meant, else the length of the network", element.text,
+                    address.bits()));
+  return *parsed;
+}
+
 std::vector<net::TrafficSelector> selectors_of(const GroupReader& group, const SelectorKeys& keys) {
   std::vector<net::TrafficSelector> result;
   const auto local = range_of(group, keys.local);

@@ -62,6 +62,7 @@ struct Checks {
   Claims<net::TrafficSelector> policies;
   Claims<net::TrafficSelector> protected_traffic;  // of connections
   Claims<std::string> connection_names;
+  Claims<std::string> tunnel_connections;  // by the tunnels that name them
   Claims<std::uint32_t> inbound_spis;
   Claims<std::pair<std::uint32_t, net::Address>> outbound_spis;  // with the peer's address
   Claims<std::string_view> cipher_keys;  // views of the secrets in the Configuration, no copies
@@ -69,7 +70,13 @@ struct Checks {
   std::unordered_map<std::string_view, unsigned> limit_rows;  // of limits that were read without error
   std::vector<std::string> names_of_connections;              // by index in the file's list
   std::vector<unsigned> mtu_rows;                             // by port
-  std::vector<Claim> places_of_policies;                      // by index in the Configuration
+  struct TunnelPlace {
+    Path path;
+    unsigned connection_row;
+    unsigned mtu_row;
+  };
+  std::vector<TunnelPlace> places_of_tunnels;  // by index in the Configuration
+  std::vector<Claim> places_of_policies;       // by index in the Configuration
   std::vector<Claim> places_of_connections;
   std::size_t manual_sas = 0;
   unsigned first_key_row = 0;
@@ -82,6 +89,10 @@ std::string described(const Claim& claim, const Report& report, unsigned row);
 std::optional<net::Address> address_of(const GroupReader& group, std::string_view key);
 std::optional<net::Prefix> prefix_of(const GroupReader& group, std::string_view key);
 std::optional<net::Prefix> prefix_of(const GroupReader& group, const TextElement& element);
+
+// An address of ours with its prefix length, which no other interface of the file has.
+std::optional<net::InterfaceAddress> interface_address_of(const GroupReader& group,
+                                                          const TextElement& element, Checks& checks);
 
 // The keys of a selector under their names in a group. An empty `local` or `remote` is everything, of the
 // other one's family or of both: the result is one selector or two, none when something is wrong (reported).

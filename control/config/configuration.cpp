@@ -12,4 +12,8 @@ std::vector<net::TrafficSelector> protected_by(const Connection& connection) {
   return result;
 }
 
+std::vector<net::TrafficSelector> policies_of(const Connection& connection) {
+  return connection.by_route ? std::vector<net::TrafficSelector>() : protected_by(connection);
+}
+
 }  // namespace espgate::config

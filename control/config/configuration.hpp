@@ -87,6 +87,7 @@ struct Connection {
   std::vector<net::Prefix> local_networks;      // inner networks on our side; transport mode: local
   std::vector<net::Prefix> remote_networks;     // and behind the peer; transport mode: remote
   std::vector<net::TrafficSelector> selectors;  // parts of the traffic between other networks
+  bool by_route = false;                        // a tunnel's: routes decide what it protects, and no policy
   std::uint16_t priority = connection_priority;
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
   bool extended_sequence = false;
@@ -97,8 +98,20 @@ struct Connection {
   unsigned file = 0;
 };
 
-// All that the connection protects: each pair of networks that one packet can lie in, then its selectors.
+// An interface that routes lead into, and the connection that protects what they send there.
+struct Tunnel {
+  std::string name;  // also the name of its link in the kernel
+  std::string connection;
+  std::uint16_t mtu = 0;  // largest inner packet; as loaded never 0
+  std::vector<net::InterfaceAddress> addresses;
+  unsigned line = 0;
+  unsigned file = 0;
+};
+
+// All that the connection may carry: each pair of networks that one packet can lie in, then its selectors.
 std::vector<net::TrafficSelector> protected_by(const Connection& connection);
+// As far as policies protect it: nothing where routes decide.
+std::vector<net::TrafficSelector> policies_of(const Connection& connection);
 
 struct Limits {
   std::uint32_t inbound_sas = 10'000;
@@ -106,6 +119,7 @@ struct Limits {
   std::uint32_t routes = 16'384;
   std::uint32_t policies = 16'384;
   std::uint32_t neighbours = 4'096;
+  std::uint32_t tunnels = 256;
   std::uint32_t buffers = 16'384;        // packet buffers (mbufs)
   std::uint32_t punt_ring = 1'024;       // entries, each class
   std::uint32_t punt_host_pps = 20'000;  // each worker
@@ -136,6 +150,7 @@ struct Configuration {
   std::vector<Route> routes;
   std::vector<Policy> policies;
   std::vector<Connection> connections;
+  std::vector<Tunnel> tunnels;
 };
 
 }  // namespace espgate::config

@@ -81,7 +81,9 @@ void read_tree(const libconfig::Setting& root, const ScannedText& scanned, Confi
   read_ports(top, configuration, checks);
   read_routes(top, configuration, checks);
   read_policies(top, configuration, checks);
+  read_tunnels(top, configuration, checks);
   read_connections(top, configuration, checks);
+  check_tunnels(report, configuration, checks);
   check_whole(top, configuration, checks);
   check_mtus(top, configuration, checks);
 }

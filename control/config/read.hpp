@@ -2,6 +2,8 @@
 // more than one key. Errors go to the group's report.
 #pragma once
 
+#include <optional>
+
 #include "control/config/checks.hpp"
 #include "control/config/configuration.hpp"
 #include "control/config/group_reader.hpp"
@@ -12,10 +14,20 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
 void read_ports(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_routes(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_policies(const GroupReader& top, Configuration& configuration, Checks& checks);
+// Before connections, which are read otherwise if a tunnel names them; what needs both comes in
+// check_tunnels.
+void read_tunnels(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_connections(const GroupReader& top, Configuration& configuration, Checks& checks);
 
 // What can be judged only when all has been read: limits, and advice for the whole file.
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);
+
+// The rest of each tunnel, from its connection: its MTU if the file gives none.
+void check_tunnels(Report& report, Configuration& configuration, const Checks& checks);
+
+// The largest inner packet that fits the connection's way out, or nothing if the file does not tell that.
+std::optional<unsigned> largest_inner_packet(const Configuration& configuration,
+                                             const Connection& connection);
 
 // Warns of inside ports whose packets do not fit their way out.
 void check_mtus(const GroupReader& top, const Configuration& configuration, const Checks& checks);

@@ -112,6 +112,7 @@ std::vector<net::Prefix> read_prefixes(const GroupReader& group, std::string_vie
 void claim_traffic(const GroupReader& group, const Connection& connection,
                    const std::vector<net::TrafficSelector>& selectors, std::string_view what, unsigned row,
                    const Path& path, Checks& checks) {
+  if (connection.by_route) return;
   const Claim* earlier = nullptr;
   for (const auto& selector : selectors)
     if (const auto* first = checks.protected_traffic.claim(selector, row, path); first && !earlier)
@@ -125,6 +126,12 @@ void claim_traffic(const GroupReader& group, const Connection& connection,
 }
 
 void read_networks(const GroupReader& group, Connection& connection, Checks& checks) {
+  if (connection.by_route && !group.given("local-networks") && !group.given("remote-networks") &&
+      !group.given("selectors")) {
+    const net::Prefix everything4{{{}, net::Family::v4}, 0}, everything6{{{}, net::Family::v6}, 0};
+    connection.local_networks = connection.remote_networks = {everything4, everything6};
+    return;
+  }
   bool complete = true;
   std::vector<TextElement> local_places, remote_places;
   connection.local_networks = read_prefixes(group, "local-networks", local_places, complete);
@@ -304,6 +311,8 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   checks.names_of_connections.back() = connection.name;
   read_outer(group, connection);
   read_mode(group, connection);
+  connection.by_route =
+      connection.mode == Mode::tunnel && checks.tunnel_connections.find(connection.name) != nullptr;
   read_outer_fields(group, connection.outer);
   group.boolean("follow-peer", connection.follow_peer);
   group.integer("nat-keepalive", connection.nat_keepalive_s);

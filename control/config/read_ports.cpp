@@ -46,38 +46,6 @@ void read_device(const GroupReader& group, Port& port, Checks& checks) {
                        "use another interface, or remove one of the ports");
 }
 
-void read_address(const GroupReader& group, const TextElement& element, Port& port, Checks& checks) {
-  const auto complain = [&](std::string message, std::string remedy) {
-    group.report().error(element.row, element.path.text(), std::move(message), std::move(remedy));
-  };
-  const auto parsed = net::parse_interface_address(element.text);
-  if (!parsed)
-    return complain(fmt::format("{} is not an address with prefix length", shown(element.text)),
-                    "write it such as \"192.0.2.1/24\" or \"2001:db8::1/64\"");
-  const auto& [address, length] = *parsed;
-  if (const auto why = not_a_host(address); !why.empty())
-    return complain(fmt::format("{} is {}", element.text, why), "write the address of this host");
-  if (address.family == net::Family::v4 && length < 31) {
-    const std::uint32_t host_bits = length == 0 ? 0xffff'ffff : (std::uint32_t{1} << (32 - length)) - 1;
-    const auto host = address.v4_value() & host_bits;
-    if (host == 0 || host == host_bits)
-      return complain(fmt::format("{} is the {} address of its network", element.text,
-                                  host == 0 ? "first (network)" : "last (broadcast)"),
-                      "write the address of this host, with the length of its network");
-  }
-  if (const auto* first = checks.port_addresses.claim(address, element.row, element.path))
-    return complain(fmt::format("{} is already {}", net::to_string(address),
-                                described(*first, group.report(), element.row)),
-                    "give each address to one port");
-  if (element.text.find('/') == std::string::npos)
-    group.report().warning(
-        element.row, element.path.text(),
-        fmt::format("{} has no prefix length, so no network is reached through it", element.text),
-        fmt::format("write \"{}/{}\" if that is meant, else the length of the network", element.text,
-                    address.bits()));
-  port.addresses.push_back(*parsed);
-}
-
 Port read_port(const GroupReader& group, Checks& checks) {
   Port port;
   const auto& place = group.report().places().of(group.row());
@@ -88,7 +56,8 @@ Port read_port(const GroupReader& group, Checks& checks) {
   group.boolean("ipsec", port.ipsec);
   const bool mtu_is_good = group.integer("mtu", port.mtu);
   group.integer("vlan", port.vlan);
-  for (const auto& element : group.texts("addresses")) read_address(group, element, port, checks);
+  for (const auto& element : group.texts("addresses"))
+    if (const auto address = interface_address_of(group, element, checks)) port.addresses.push_back(*address);
 
   const bool has_v6 = std::ranges::any_of(
       port.addresses, [](const auto& entry) { return entry.address.family == net::Family::v6; });

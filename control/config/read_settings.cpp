@@ -15,6 +15,7 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("routes", limits.routes);
   read("policies", limits.policies);
   read("neighbours", limits.neighbours);
+  read("tunnels", limits.tunnels);
   read("buffers", limits.buffers);
   read("punt-ring", limits.punt_ring);
   read("punt-host-pps", limits.punt_host_pps);
@@ -63,7 +64,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
   std::size_t outbound = 0;
   std::size_t policies = configuration.policies.size();
   for (const auto& connection : configuration.connections) {
-    policies += protected_by(connection).size();
+    policies += policies_of(connection).size();
     inbound += connection.inbound.has_value();
     outbound += connection.outbound.has_value();
   }
@@ -72,6 +73,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
   check_limit(top, checks, "outbound-sas", "outbound SAs", outbound, limits.outbound_sas);
   check_limit(top, checks, "routes", "routes", configuration.routes.size(), limits.routes);
   check_limit(top, checks, "policies", "policies, those of connections included", policies, limits.policies);
+  check_limit(top, checks, "tunnels", "tunnels", configuration.tunnels.size(), limits.tunnels);
   warn_of_shadows(top.report(), configuration, checks);
 
   if (checks.manual_sas > 0)

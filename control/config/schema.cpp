@@ -185,7 +185,7 @@ constexpr std::array connection_keys{
         .most = any_length,
         .fewest_elements = 1,
         .meaning = "Inner networks on our side. A decrypted packet must be going to one of them, or match "
-                   "a selector."},
+                   "a selector. A tunnel's connection may do without: everything."},
     Key{.name = "remote-networks",
         .kind = Kind::texts,
         .most = any_length,
@@ -310,12 +310,16 @@ constexpr std::array top_keys{
         .kind = Kind::groups,
         .group = &connection_group,
         .meaning = "Tunnels to peers."},
+    Key{.name = "tunnels",
+        .kind = Kind::groups,
+        .group = &tunnel_group,
+        .meaning = "Interfaces through which routes lead into connections."},
 };
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
-constexpr std::array<const Group*, 9> all_groups{&top_group,      &limits_group,  &port_group,
-                                                 &route_group,    &policy_group,  &connection_group,
-                                                 &selector_group, &inbound_group, &outbound_group};
+constexpr std::array<const Group*, 10> all_groups{
+    &top_group,        &limits_group,   &port_group,    &route_group,    &policy_group,
+    &connection_group, &selector_group, &inbound_group, &outbound_group, &tunnel_group};
 
 }  // namespace
 

@@ -26,6 +26,7 @@ constexpr std::array limit_keys{
           "pair of a local and a remote network and each selector."),
     limit("neighbours", "neighbours", 16, 1'000'000, "4096",
           "Next hops with a known or awaited MAC address."),
+    limit("tunnels", "tunnels", 1, 60'000, "256", "Tunnel interfaces."),
     limit("buffers", "buffers", 1'024, 16'000'000, "16384",
           "Packet buffers, shared by all ports and workers, beside those that the queues of cards hold."),
     limit("punt-ring", "packets", 64, 1'048'576, "1024",

@@ -59,7 +59,7 @@ net::TrafficSelector cut(const net::TrafficSelector& selector, const Shape& shap
 std::vector<Searched> in_order(const Configuration& configuration, const Checks& checks) {
   std::vector<Searched> all;
   for (std::size_t i = 0; i < configuration.connections.size(); ++i)
-    for (const auto& selector : protected_by(configuration.connections[i]))
+    for (const auto& selector : policies_of(configuration.connections[i]))
       all.push_back({selector, configuration.connections[i].priority, &checks.places_of_connections[i]});
   for (std::size_t i = 0; i < configuration.policies.size(); ++i)
     all.push_back({configuration.policies[i].selector, configuration.policies[i].priority,

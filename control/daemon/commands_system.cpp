@@ -130,6 +130,8 @@ std::string_view hop_state(forward::HopKind kind) {
       return "unresolved";
     case forward::HopKind::glean:
       return "connected";
+    case forward::HopKind::tunnel:
+      return "tunnel";
     case forward::HopKind::no_route:
     case forward::HopKind::blackhole:
       break;
@@ -185,6 +187,7 @@ json show_status(const Services& services) {
           {"outbound_sas", sa_use(services, sa::Direction::outbound, limits.outbound_sas)},
           {"buffers", use(services.gateway->buffers_in_use(), services.gateway->buffers_total())},
           {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},
+          {"tunnels", use(services.gateway->tunnels().size(), limits.tunnels)},
           {"policies", use(services.gateway->policies().size(), limits.policies)},
           {"neighbours", use(services.host_sync->statistics().hops, limits.neighbours)}};
 }
@@ -227,6 +230,7 @@ cli::Handlers make_handlers(Services& services) {
   add_policy_commands(services, handlers);
   add_system_commands(services, handlers);
   add_packet_commands(services, handlers);
+  add_tunnel_commands(services, handlers);
   return handlers;
 }
 

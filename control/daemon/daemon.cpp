@@ -57,6 +57,7 @@ class Daemon {
   Expected<void> start_twins();
   Expected<void> start_host_sync();
   Expected<void> apply_host_configuration();
+  void tunnels_changed();
   Expected<void> start_sas();
   Expected<void> watch();
   Expected<void> start_workers();
@@ -82,6 +83,7 @@ class Daemon {
   std::optional<host::KernelCommands> kernel_;
   std::unique_ptr<host::ForwardingRoutes> routes_;
   std::unique_ptr<host::HostSync> host_sync_;
+  std::unique_ptr<Tunnels> tunnels_;
   std::unique_ptr<PolicyTable> policies_;
   std::unique_ptr<sa::SaManager> sas_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
@@ -163,7 +165,9 @@ Expected<void> Daemon::start_datapath() {
   if (!gateway) return gateway.error();
   gateway_ = std::move(*gateway);
   services_.gateway = gateway_.get();
-  trace_ = std::make_unique<TraceService>(gateway_->shared());
+  trace_ = std::make_unique<TraceService>(gateway_->shared(), [this](tunnel::Index index) {
+    return tunnels_ ? tunnels_->name_of(index) : std::string();
+  });
   capture_ = std::make_unique<CaptureService>(gateway_->shared());
   services_.trace = trace_.get();
   services_.capture = capture_.get();
@@ -208,6 +212,10 @@ Expected<void> Daemon::start_host_sync() {
   routes_ = std::make_unique<host::ForwardingRoutes>(gateway_->forwarding());
   host_sync_ = std::make_unique<host::HostSync>(*routes_, mirror_->view(), std::move(options));
   services_.host_sync = host_sync_.get();
+  services_.kernel = &mirror_->view();
+  tunnels_ = std::make_unique<Tunnels>(
+      Tunnels::Parts{gateway_->tunnels(), *kernel_, *host_path_, loop_, [this] { tunnels_changed(); }});
+  services_.tunnels = tunnels_.get();
   if (auto done = apply_host_configuration(); !done) return done;
   if (auto started = mirror_->start([this](const host::Event& event) { host_sync_->on_event(event); });
       !started)
@@ -222,12 +230,21 @@ Expected<void> Daemon::apply_host_configuration() {
   for (std::size_t i = 0; i < taps_.size(); ++i)
     for (const auto& address : configuration_.ports[i].addresses)
       if (auto added = kernel_->add_address(taps_[i].ifindex(), address); !added) return added;
+  if (const auto tunnels = tunnels_->configure(configuration_); !tunnels.problems.empty())
+    return Error{tunnels.problems.front(), ""};
   for (const auto& route : configuration_.routes)
     if (auto added = kernel_->add_route({route.to, route.via, 0, 0}); !added) {
       added.error().what = fmt::format("{}:{}: {}", configuration_.file, route.line, added.error().what);
       return added;
     }
   return {};
+}
+
+void Daemon::tunnels_changed() {
+  host_sync_->set_tunnels(tunnels_->links());
+  while (!host_sync_->settle(host::HostSync::Clock::now())) {
+  }
+  if (sas_) sas_->set_tunnels(tunnels_->by_connection());
 }
 
 Expected<void> Daemon::start_sas() {
@@ -237,18 +254,22 @@ Expected<void> Daemon::start_sas() {
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
-      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line},
+      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
+                           &gateway_->tunnels()},
       options);
+  sas_->set_tunnels(tunnels_->by_connection());
   const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
+  tunnels_->follow(*sas_);
   recovery::InvalidSpiHandler::Options spi_options;
   spi_options.flows = configuration_.limits.invalid_spi_flows;
   invalid_spi_ =
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
-  reloader_ = std::make_unique<Reloader>(loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view()},
-                                         [this] { mirror_->on_readable(); });
+  reloader_ = std::make_unique<Reloader>(
+      loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get()},
+      [this] { mirror_->on_readable(); });
   services_.reloader = reloader_.get();
   return {};
 }
@@ -270,6 +291,7 @@ Expected<void> Daemon::watch() {
     const auto time = host::HostSync::Clock::now();
     mirror_->tick(time);
     host_sync_->tick(time);
+    tunnels_->follow(*sas_);
   });
   loop_.every(1s, [this] {
     invalid_spi_->tick(now());
@@ -368,6 +390,7 @@ Daemon::~Daemon() {
   capture_.reset();
   trace_.reset();
   server_.reset();
+  tunnels_.reset();
   sas_.reset();
   host_sync_.reset();
   mirror_.reset();

@@ -63,8 +63,10 @@ std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
   const std::uint64_t buffers = (std::uint64_t{buffer_count(configuration)} + capture_buffer_count) *
                                 (buffer_bytes(configuration) + mbuf_overhead_bytes);
   const std::uint64_t sas = sa::SaStore::memory_bytes(sa::store_limits(limits, workers));
-  const std::uint64_t tables = forward::Forwarding::memory_bytes({limits.routes, limits.neighbours}) +
-                               policy::Classifier::memory_bytes(limits.policies, workers);
+  const std::uint64_t tables =
+      forward::Forwarding::memory_bytes({limits.routes, limits.neighbours}) +
+      policy::Classifier::memory_bytes(limits.policies, workers) +
+      tunnel::TunnelTable::memory_bytes(limits.tunnels, sa::store_limits(limits, workers).inbound);
   // An eighth more: the heap's own headers and what alignment loses.
   return static_cast<std::uint32_t>((base + buffers + sas + tables) / megabyte * 9 / 8);
 }
@@ -129,6 +131,11 @@ Expected<void> Gateway::create_tables(const config::Configuration& configuration
   if (!policies) return policies.error();
   policies_ = std::move(*policies);
   shared_.policies = policies_.get();
+  auto tunnels = tunnel::TunnelTable::create(configuration.limits.tunnels, sas_->limits().inbound,
+                                             port::dpdk_memory(), {wait, readers_.get()});
+  if (!tunnels) return tunnels.error();
+  tunnels_ = std::move(*tunnels);
+  shared_.tunnels = tunnels_.get();
   return {};
 }
 
@@ -168,6 +175,7 @@ Gateway::~Gateway() {
   sas_.reset();
   forwarding_.reset();
   policies_.reset();
+  tunnels_.reset();
   readers_.reset();
   rte_mempool_free(capture_buffers_);
   rte_mempool_free(buffers_);

@@ -30,6 +30,7 @@ class Gateway {
   sa::SaStore& sas() { return *sas_; }
   forward::Forwarding& forwarding() { return *forwarding_; }
   policy::Classifier& policies() { return *policies_; }
+  tunnel::TunnelTable& tunnels() { return *tunnels_; }
   Readers& readers() { return *readers_; }
   crypto::Engine& engine() { return *engine_; }
   const std::vector<std::unique_ptr<port::OpenPort>>& ports() const { return ports_; }
@@ -53,6 +54,7 @@ class Gateway {
   std::unique_ptr<sa::SaStore> sas_;
   std::unique_ptr<forward::Forwarding> forwarding_;
   std::unique_ptr<policy::Classifier> policies_;
+  std::unique_ptr<tunnel::TunnelTable> tunnels_;
   std::vector<std::unique_ptr<port::OpenPort>> ports_;
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   bool running_ = false;

@@ -52,25 +52,33 @@ bool HostPath::send(std::span<const std::uint8_t> ip_packet) {
   return false;
 }
 
-bool HostPath::write(std::size_t port, std::span<const std::uint8_t> frame) {
-  return port < taps_.size() && !gone_[port] && taps_[port].write(frame).has_value();
-}
-
-Expected<std::size_t> HostPath::read(std::size_t port, std::span<std::uint8_t> buffer) {
-  if (gone_[port]) return std::size_t{0};
-  auto bytes = taps_[port].read(buffer);
-  if (!bytes) gone_[port] = true;
-  return bytes;
+bool HostPath::write(std::uint16_t twin, std::span<const std::uint8_t> frame) {
+  if (twin >= worker::first_tunnel_link) {
+    const auto tunnel = tunnels_.find(static_cast<tunnel::Index>(twin - worker::first_tunnel_link));
+    return tunnel != tunnels_.end() && tunnel->second->write(frame).has_value();
+  }
+  return twin < taps_.size() && !gone_[twin] && taps_[twin].write(frame).has_value();
 }
 
 Expected<void> HostPath::take(std::size_t port) {
+  if (gone_[port]) return {};
+  auto taken = take_from(taps_[port], static_cast<std::uint16_t>(port));
+  if (!taken) gone_[port] = true;
+  return taken;
+}
+
+Expected<void> HostPath::take_from_tunnel(tunnel::Index index) {
+  return take_from(*tunnels_.at(index), static_cast<std::uint16_t>(worker::first_tunnel_link + index));
+}
+
+Expected<void> HostPath::take_from(host::Tap& tap, std::uint16_t twin) {
   for (unsigned i = 0; i < packets_a_round; ++i) {
     auto* packet = rte_pktmbuf_alloc(buffers_);
     // Without a buffer the frame must leave the twin all the same, or its descriptor stays readable for ever.
     const auto room = packet == nullptr
                           ? std::span(scratch_)
                           : std::span(rte_pktmbuf_mtod(packet, std::uint8_t*), rte_pktmbuf_tailroom(packet));
-    const auto bytes = read(port, room);
+    const auto bytes = tap.read(room);
     if (!bytes || *bytes == 0) {
       rte_pktmbuf_free(packet);
       if (!bytes) return bytes.error();
@@ -82,7 +90,7 @@ Expected<void> HostPath::take(std::size_t port) {
       continue;
     }
     rte_pktmbuf_append(packet, static_cast<std::uint16_t>(*bytes));
-    packet->port = static_cast<std::uint16_t>(port);
+    packet->port = twin;
     const bool taken = rte_ring_sp_enqueue(rings_.inject, packet) == 0;
     counters_.count(taken ? Verdict::FORWARDED : Verdict::HOST_INJECT_FULL);
     if (!taken) rte_pktmbuf_free(packet);

@@ -1,9 +1,10 @@
-// The control core's half of the host path: packets that workers punted go into the TAP twins, frames
-// that the kernel sends go to a worker. What cannot be delivered is counted by name.
+// The control core's half of the host path: packets that workers punted go into the TAP twins and tunnel
+// links, what the kernel sends goes to a worker. What cannot be delivered is counted by name.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "datapath/verdict/counters.hpp"
@@ -28,6 +29,12 @@ class HostPath {
   // once, and the descriptor is not to be watched any longer.
   Expected<void> take(std::size_t port);
 
+  // Packets to and from the tunnel of this index go by `link`, which stays the caller's, until it is removed.
+  void add_tunnel(tunnel::Index index, host::Tap& link) { tunnels_[index] = &link; }
+  void remove_tunnel(tunnel::Index index) { tunnels_.erase(index); }
+  // As `take`, from a tunnel that was added.
+  Expected<void> take_from_tunnel(tunnel::Index index);
+
   // Somebody removed the twin of this port from the kernel. Packets for it are counted as HOST_TAP_FULL.
   bool twin_gone(std::size_t port) const { return gone_[port]; }
 
@@ -42,15 +49,16 @@ class HostPath {
 
  private:
   unsigned deliver_ring(rte_ring* ring);
-  bool write(std::size_t port, std::span<const std::uint8_t> frame);
-  // The frame's bytes, 0 when none waits.
-  Expected<std::size_t> read(std::size_t port, std::span<std::uint8_t> buffer);
+  // `twin` is as in mbuf->port.
+  bool write(std::uint16_t twin, std::span<const std::uint8_t> frame);
+  Expected<void> take_from(host::Tap& tap, std::uint16_t twin);
 
   std::vector<host::Tap>& taps_;
   const worker::PuntRings& rings_;
   rte_mempool* buffers_;
   PacketCounters counters_;
-  std::vector<bool> gone_;             // by port
+  std::vector<bool> gone_;  // by port
+  std::unordered_map<tunnel::Index, host::Tap*> tunnels_;
   std::vector<std::uint8_t> scratch_;  // a packet in several segments, made one frame
 };
 

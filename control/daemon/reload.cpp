@@ -105,6 +105,14 @@ json connection_changes(const sa::ConfigureResult& applied) {
           {"kept", applied.unchanged}};
 }
 
+json tunnel_changes(const Tunnels::Change& change) {
+  return {{"what", "tunnels"},
+          {"added", change.added},
+          {"removed", change.removed},
+          {"changed", change.changed},
+          {"kept", change.kept}};
+}
+
 }  // namespace
 
 Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now) {
@@ -112,18 +120,24 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   auto& current = parts.current;
   const auto routes = difference(current.routes, wanted.routes, destination, same_route);
   const auto policies = difference(current.policies, wanted.policies, traffic, same_policy);
+  // Before the routes that lead into them, and before connections that come with them.
+  Tunnels::Change tunnels;
+  if (parts.tunnels != nullptr) tunnels = parts.tunnels->configure(wanted);
+  result.problems = tunnels.problems;
   RouteSteps steps(parts, wanted, result.problems);
   steps.carry_out(routes);
   const auto applied = parts.sas.configure(wanted, now);
   for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
-  result.changes = {
-      {"configuration", current.file},
-      {"changes", {connection_changes(applied), routes.json("routes"), policies.json("policies")}},
-      {"restart_needed", restart_needed(current, wanted)}};
+  result.changes = {{"configuration", current.file},
+                    {"changes",
+                     {connection_changes(applied), routes.json("routes"), policies.json("policies"),
+                      tunnel_changes(tunnels)}},
+                    {"restart_needed", restart_needed(current, wanted)}};
   current.routes = steps.in_force();
   current.policies = std::move(wanted.policies);
   current.connections = std::move(wanted.connections);
+  current.tunnels = std::move(wanted.tunnels);
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control/config/configuration.hpp"
+#include "control/daemon/tunnels.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/base/expected.hpp"
 #include "drivers/host/kernel_commands.hpp"
@@ -20,6 +21,7 @@ struct Reloadable {
   sa::SaManager& sas;
   host::KernelCommands& kernel;
   const host::KernelView& view;  // up to date
+  Tunnels* tunnels = nullptr;    // nullptr: none come or go
 };
 
 struct Reloaded {
@@ -27,9 +29,9 @@ struct Reloaded {
   std::vector<std::string> problems;  // what could not be done; everything else was
 };
 
-// Connections, policies and routes follow `wanted`; what can only change at a start is listed. A step that
-// fails keeps no other from being done. A route that the kernel already has by the same gateway, or no
-// longer has, is as wanted; one that somebody else added stays when it leaves the file.
+// Connections, policies, tunnels and routes follow `wanted`; what can only change at a start is listed. A
+// step that fails keeps no other from being done. A route that the kernel already has by the same gateway, or
+// no longer has, is as wanted; one that somebody else added stays when it leaves the file.
 Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now);
 
 // For the client: the changes, or all problems in one error.

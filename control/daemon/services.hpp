@@ -13,6 +13,7 @@
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/trace_service.hpp"
+#include "control/daemon/tunnels.hpp"
 #include "control/host/host_sync.hpp"
 #include "control/recovery/invalid_spi_handler.hpp"
 #include "control/sa/sa_manager.hpp"
@@ -30,6 +31,8 @@ struct Services {
   host::HostSync* host_sync = nullptr;
   sa::SaManager* sas = nullptr;
   recovery::InvalidSpiHandler* invalid_spi = nullptr;
+  Tunnels* tunnels = nullptr;
+  const host::KernelView* kernel = nullptr;
   TraceService* trace = nullptr;
   CaptureService* capture = nullptr;
   std::chrono::system_clock::time_point started;
@@ -53,5 +56,6 @@ void add_sa_commands(Services& services, cli::Handlers& handlers);
 void add_policy_commands(Services& services, cli::Handlers& handlers);
 void add_system_commands(Services& services, cli::Handlers& handlers);
 void add_packet_commands(Services& services, cli::Handlers& handlers);
+void add_tunnel_commands(Services& services, cli::Handlers& handlers);
 
 }  // namespace espgate::daemon

@@ -85,7 +85,7 @@ std::string_view stage_name(const worker::TraceRecord& record) {
   return verdict == Verdict::undecided ? worker::stage_names[record.stage] : end_name(row(verdict).outcome);
 }
 
-std::string stage_text(const worker::TraceRecord& record) {
+std::string stage_text(const worker::TraceRecord& record, const std::string& tunnel) {
   const auto verdict = static_cast<Verdict>(record.verdict);
   if (verdict != Verdict::undecided) return fmt::format("{}: {}", row(verdict).name, row(verdict).meaning);
   const bool has_sa = record.sa != sa::no_sa;
@@ -97,12 +97,14 @@ std::string stage_text(const worker::TraceRecord& record) {
     case worker::Stage::prepare:
       return fmt::format("addresses, lengths and sequence number {} pass", record.sequence);
     case worker::Stage::accept:
-      return fmt::format("ICV good; inner {}, {} B", addresses(record), record.bytes);
+      return fmt::format("ICV good; {}inner {}, {} B", tunnel.empty() ? "" : "tunnel " + tunnel + ", ",
+                         addresses(record), record.bytes);
     case worker::Stage::policy:
       return has_sa ? fmt::format("protect with outbound SA entry {}", record.sa)
                     : std::string("pass or drop");
     case worker::Stage::encapsulate:
-      return fmt::format("ESP sequence {}, outer {}, {} B", record.sequence, addresses(record), record.bytes);
+      return fmt::format("{}ESP sequence {}, outer {}, {} B", tunnel.empty() ? "" : "tunnel " + tunnel + ", ",
+                         record.sequence, addresses(record), record.bytes);
     case worker::Stage::encrypt:
       return fmt::format("sealed, {} B", record.bytes);
     case worker::Stage::forward:
@@ -162,23 +164,28 @@ void TraceService::take(const worker::TraceRecord& record) {
 }
 
 nlohmann::json TraceService::describe(const Packet& packet) const {
+  const auto tunnel_of = [this](const worker::TraceRecord& record) {
+    return record.tunnel == tunnel::no_tunnel ? std::string() : tunnel_name_(record.tunnel);
+  };
   const auto& first = packet.records.front();
   const auto& last = packet.records.back();
   auto stages = nlohmann::json::array();
   std::uint64_t before = first.tsc;
   for (const auto& record : packet.records) {
-    stages.push_back(
-        {{"stage", stage_name(record)}, {"cycles", record.tsc - before}, {"text", stage_text(record)}});
+    stages.push_back({{"stage", stage_name(record)},
+                      {"cycles", record.tsc - before},
+                      {"text", stage_text(record, tunnel_of(record))}});
     before = record.tsc;
   }
   const auto verdict = static_cast<Verdict>(last.verdict);
-  nlohmann::json result{{"number", packet.number},
-                        {"time", cli::time_text(wall_time(first.tsc, shared_.tsc_hz), 6)},
-                        {"port", shared_.ports[first.port]->name},
-                        {"worker", first.worker},
-                        {"length_bytes", first.bytes},
-                        {"verdict", nullptr},
-                        {"stages", std::move(stages)}};
+  nlohmann::json result{
+      {"number", packet.number},
+      {"time", cli::time_text(wall_time(first.tsc, shared_.tsc_hz), 6)},
+      {"port", first.tunnel == tunnel::no_tunnel ? shared_.ports[first.port]->name : tunnel_of(first)},
+      {"worker", first.worker},
+      {"length_bytes", first.bytes},
+      {"verdict", nullptr},
+      {"stages", std::move(stages)}};
   if (verdict != Verdict::undecided) result["verdict"] = row(verdict).name;
   return result;
 }

@@ -15,7 +15,9 @@ namespace espgate::daemon {
 
 class TraceService {
  public:
-  explicit TraceService(worker::Shared& shared) : shared_(shared) {}
+  // `tunnel_name` says what the tunnel of an index is called.
+  TraceService(worker::Shared& shared, std::function<std::string(tunnel::Index)> tunnel_name)
+      : shared_(shared), tunnel_name_(std::move(tunnel_name)) {}
 
   // Traces the next `count` packets more, of one port or of any. Returns how many are armed now.
   std::int64_t add(std::uint64_t count, std::uint8_t port);
@@ -37,6 +39,7 @@ class TraceService {
   nlohmann::json describe(const Packet& packet) const;
 
   worker::Shared& shared_;
+  std::function<std::string(tunnel::Index)> tunnel_name_;
   std::deque<Packet> packets_;  // by number, the oldest first
   std::vector<cli::StreamPtr> followers_;
 };

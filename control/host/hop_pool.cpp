@@ -52,6 +52,7 @@ forward::Hop HopPool::build(const HopPlan& plan) const {
   forward::Hop hop;
   hop.kind = plan.kind;
   hop.port = plan.port;
+  hop.tunnel = plan.tunnel;
   hop.mtu = plan.mtu;
   if (plan.gateway) hop.gateway = *plan.gateway;
   if (plan.kind != forward::HopKind::resolved) return hop;

@@ -26,13 +26,23 @@ struct PortTwin {
   std::uint16_t vlan = 0;  // 0: untagged
 };
 
+// A tunnel's link in the kernel, that routes can lead into.
+struct TunnelLink {
+  std::uint16_t index = 0;  // in the datapath
+  int ifindex = 0;
+  std::string name;
+  std::uint16_t mtu = 1500;
+  bool operator==(const TunnelLink&) const = default;
+};
+
 // What a hop is. Two routes with the same plan share a hop.
 struct HopPlan {
   forward::HopKind kind = forward::HopKind::no_route;
   std::uint8_t port = 0;                // resolved, unresolved, glean; local: whose twin gets the packet
-  std::uint16_t mtu = 0;                // resolved, unresolved, glean
-  std::optional<net::Address> gateway;  // resolved, unresolved
+  std::uint16_t mtu = 0;                // resolved, unresolved, glean, tunnel
+  std::optional<net::Address> gateway;  // resolved, unresolved, tunnel where the route names one
   Mac mac{};                            // resolved: the next hop's
+  std::uint16_t tunnel = 0;             // tunnel
   auto operator<=>(const HopPlan&) const = default;
 };
 

@@ -20,13 +20,18 @@ void for_each_inside(const Map& map, const net::Prefix& prefix, const Visit& vis
     visit(at->first);
 }
 
+// A tunnel's far end has no MAC address.
+bool asks_for_neighbour(const HopPlan& plan) {
+  return plan.gateway && plan.kind != HopKind::tunnel;
+}
+
 }  // namespace
 
 HostSync::HostSync(RouteSink& sink, const KernelView& view, Options options)
     : sink_(sink),
       view_(view),
       ports_(std::move(options.ports)),
-      chooser_(view_, ports_),
+      chooser_(view_, ports_, tunnels_),
       hops_(sink_, ports_),
       requests_(std::move(options.ask_neighbour)),
       trouble_(std::move(options.log)) {
@@ -38,6 +43,12 @@ HostSync::~HostSync() {
   while (!installed_.empty()) uninstall(net::Prefix(installed_.begin()->first));
   while (!hops_.reap(hops_reaped_per_turn)) {
   }
+}
+
+void HostSync::set_tunnels(std::vector<TunnelLink> tunnels) {
+  for (const auto& tunnel : tunnels_) mark_link_changed(tunnel.ifindex);
+  tunnels_ = std::move(tunnels);
+  for (const auto& tunnel : tunnels_) mark_link_changed(tunnel.ifindex);
 }
 
 void HostSync::on_event(const Event& event) {
@@ -135,7 +146,7 @@ void HostSync::install(const net::Prefix& prefix, Choice choice, Clock::time_poi
   const auto current = installed_.find(prefix);
   if (current != installed_.end()) take_out(prefix, current->second.hop);
   installed_.insert_or_assign(prefix, choice);
-  if (!choice.hop.gateway) return;
+  if (!asks_for_neighbour(choice.hop)) return;
   dependents_[{choice.hop.port, *choice.hop.gateway}].insert(prefix);
   const PortTwin* port = port_with_index(choice.hop.port);
   if (choice.hop.kind == HopKind::unresolved && port != nullptr)
@@ -153,7 +164,7 @@ void HostSync::uninstall(const net::Prefix& prefix) {
 // The prefix no longer uses this hop.
 void HostSync::take_out(const net::Prefix& prefix, const HopPlan& plan) {
   hops_.release(plan);
-  if (!plan.gateway) return;
+  if (!asks_for_neighbour(plan)) return;
   const auto through = dependents_.find({plan.port, *plan.gateway});
   if (through == dependents_.end()) return;
   through->second.erase(prefix);
@@ -233,7 +244,11 @@ std::vector<HostSync::RouteEntry> HostSync::routes() const {
     const bool on_port =
         hop.kind == HopKind::resolved || hop.kind == HopKind::unresolved || hop.kind == HopKind::glean;
     const PortTwin* port = on_port ? port_with_index(hop.port) : nullptr;
-    result.push_back({prefix, choice.origin, hop.kind, hop.gateway, port == nullptr ? "" : port->name,
+    const auto tunnel = hop.kind == HopKind::tunnel
+                            ? std::ranges::find(tunnels_, hop.tunnel, &TunnelLink::index)
+                            : tunnels_.end();
+    const auto by = port != nullptr ? port->name : tunnel != tunnels_.end() ? tunnel->name : std::string();
+    result.push_back({prefix, choice.origin, hop.kind, hop.gateway, by,
                       hop.kind == HopKind::resolved ? std::optional(hop.mac) : std::nullopt, hop.mtu});
   }
   return result;

@@ -46,6 +46,9 @@ class HostSync {
 
   static constexpr std::size_t prefixes_per_turn = 128;
 
+  // The links of all tunnels there are. Once `settle` says yes, no route leads into one that is not there.
+  void set_tunnels(std::vector<TunnelLink> tunnels);
+
   // Call it for each event of the mirror. Only takes note.
   void on_event(const Event& event);
   // Works on at most `budget` prefixes. True when the datapath holds what the view says.
@@ -63,7 +66,7 @@ class HostSync {
     RouteOrigin origin;
     forward::HopKind kind;
     std::optional<net::Address> via;
-    std::string port;        // empty where there is none
+    std::string port;        // or tunnel; empty where there is none
     std::optional<Mac> mac;  // resolved
     std::uint16_t mtu;       // 0 where there is none
   };
@@ -104,6 +107,7 @@ class HostSync {
   RouteSink& sink_;
   const KernelView& view_;
   std::vector<PortTwin> ports_;
+  std::vector<TunnelLink> tunnels_;
   RouteChooser chooser_;
   HopPool hops_;
   NeighbourRequests requests_;

@@ -77,6 +77,11 @@ const PortTwin* RouteChooser::port_of(int ifindex) const {
   return port == ports_.end() ? nullptr : &*port;
 }
 
+const TunnelLink* RouteChooser::tunnel_of(int ifindex) const {
+  const auto tunnel = std::ranges::find(tunnels_, ifindex, &TunnelLink::ifindex);
+  return tunnel == tunnels_.end() ? nullptr : &*tunnel;
+}
+
 // What the local table says of just this prefix.
 std::optional<HopPlan> RouteChooser::local_plan(const net::Prefix& destination) const {
   std::optional<HopPlan> result;
@@ -137,6 +142,7 @@ std::optional<HopPlan> RouteChooser::through(const Route& route) const {
   }
   const NextHop* chosen = live_next_hop(route);
   if (chosen == nullptr) return std::nullopt;
+  if (const TunnelLink* tunnel = tunnel_of(chosen->ifindex)) return into(*tunnel, *chosen, route.mtu);
   const PortTwin* port = port_of(chosen->ifindex);
   if (port == nullptr) return plain(HopKind::no_route);
   if (chosen->gateway) return towards(*port, *chosen->gateway, route.mtu);
@@ -144,7 +150,7 @@ std::optional<HopPlan> RouteChooser::through(const Route& route) const {
   if (destination.length == destination.address.bits()) return towards(*port, destination.address, route.mtu);
   HopPlan glean = plain(HopKind::glean);
   glean.port = port->index;
-  glean.mtu = mtu_of(*port, route.mtu);
+  glean.mtu = mtu_of(port->mtu, port->ifindex, route.mtu);
   return glean;
 }
 
@@ -152,7 +158,8 @@ std::optional<HopPlan> RouteChooser::through(const Route& route) const {
 HopPlan RouteChooser::local_delivery(int ifindex) const {
   const PortTwin* port = port_of(ifindex);
   const Link* link = view_.link(ifindex);
-  if (port == nullptr && (link == nullptr || !link->loopback)) return plain(HopKind::no_route);
+  if (port == nullptr && tunnel_of(ifindex) == nullptr && (link == nullptr || !link->loopback))
+    return plain(HopKind::no_route);
   HopPlan local = plain(HopKind::local);
   if (port != nullptr) local.port = port->index;
   return local;
@@ -174,16 +181,24 @@ HopPlan RouteChooser::towards(const PortTwin& port, const net::Address& gateway,
   const Neighbour* neighbour = view_.neighbour({gateway, port.ifindex});
   HopPlan plan = plain(neighbour == nullptr ? HopKind::unresolved : HopKind::resolved);
   plan.port = port.index;
-  plan.mtu = mtu_of(port, route_mtu);
+  plan.mtu = mtu_of(port.mtu, port.ifindex, route_mtu);
   plan.gateway = gateway;
   if (neighbour != nullptr) plan.mac = neighbour->mac;
   return plan;
 }
 
-// The smallest of the port's, the twin's and the route's.
-std::uint16_t RouteChooser::mtu_of(const PortTwin& port, std::uint32_t route_mtu) const {
-  std::uint32_t mtu = port.mtu;
-  if (const Link* link = view_.link(port.ifindex); link != nullptr && link->mtu != 0)
+HopPlan RouteChooser::into(const TunnelLink& tunnel, const NextHop& next, std::uint32_t route_mtu) const {
+  HopPlan plan = plain(HopKind::tunnel);
+  plan.tunnel = tunnel.index;
+  plan.mtu = mtu_of(tunnel.mtu, tunnel.ifindex, route_mtu);
+  plan.gateway = next.gateway;
+  return plan;
+}
+
+// The smallest of the port's or tunnel's own, its link's in the kernel and the route's.
+std::uint16_t RouteChooser::mtu_of(std::uint16_t own_mtu, int ifindex, std::uint32_t route_mtu) const {
+  std::uint32_t mtu = own_mtu;
+  if (const Link* link = view_.link(ifindex); link != nullptr && link->mtu != 0)
     mtu = std::min(mtu, link->mtu);
   if (route_mtu != 0) mtu = std::min(mtu, route_mtu);
   return static_cast<std::uint16_t>(mtu);

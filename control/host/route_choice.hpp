@@ -7,10 +7,11 @@
 // - Of several next hops the first wins whose interface has carrier; if none has, the first that is up.
 //   Flows are not spread over equal paths.
 // - A gateway that does not answer does not disqualify its route, as in a kernel that forwards.
-// - What the kernel reaches through an interface that is no port has no route here: the packet is dropped
+// - What the kernel reaches through a tunnel's link goes into the tunnel.
+// - What the kernel reaches through an interface that is neither has no route here: the packet is dropped
 //   and counted rather than sent where the kernel would not send it.
 // - A packet to one of our own addresses goes to the twin that has the address; to the first port's if none
-//   has, as with an address of loopback or a multicast group.
+//   has, as with an address of loopback or of a tunnel's link, or a multicast group.
 // - Multicast and broadcast are the kernel's. IPv6 link-local destinations are never forwarded
 //   (RFC 4291, 2.5.6), loopback addresses never leave a host (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3).
 #pragma once
@@ -38,10 +39,12 @@ struct FixedRoute {
 };
 const std::vector<FixedRoute>& fixed_routes();
 
-// Pure: keeps references to both, changes nothing.
+// Pure: keeps references to all three, changes nothing.
 class RouteChooser {
  public:
-  RouteChooser(const KernelView& view, const std::vector<PortTwin>& ports) : view_(view), ports_(ports) {}
+  RouteChooser(const KernelView& view, const std::vector<PortTwin>& ports,
+               const std::vector<TunnelLink>& tunnels)
+      : view_(view), ports_(ports), tunnels_(tunnels) {}
 
   // The route that just this prefix should have, or nothing if it should have none of its own.
   std::optional<Choice> choose(const net::Prefix& destination) const;
@@ -49,6 +52,7 @@ class RouteChooser {
   // The port whose link reaches the address directly, or nullptr.
   const PortTwin* on_link_port(const net::Address& address) const;
   const PortTwin* port_of(int ifindex) const;
+  const TunnelLink* tunnel_of(int ifindex) const;
 
  private:
   HopPlan local_delivery(int ifindex) const;
@@ -59,10 +63,12 @@ class RouteChooser {
   std::optional<HopPlan> through(const Route& route) const;
   const NextHop* live_next_hop(const Route& route) const;
   HopPlan towards(const PortTwin& port, const net::Address& gateway, std::uint32_t route_mtu) const;
-  std::uint16_t mtu_of(const PortTwin& port, std::uint32_t route_mtu) const;
+  HopPlan into(const TunnelLink& tunnel, const NextHop& next, std::uint32_t route_mtu) const;
+  std::uint16_t mtu_of(std::uint16_t own_mtu, int ifindex, std::uint32_t route_mtu) const;
 
   const KernelView& view_;
   const std::vector<PortTwin>& ports_;
+  const std::vector<TunnelLink>& tunnels_;
 };
 
 }  // namespace espgate::host

@@ -33,7 +33,7 @@ SaManager::SaManager(Parts parts, const Options& options)
       inbound_(parts_.store, reaper_, stories_, {options.tombstones, options.tombstone, options.linger}),
       outbound_(parts_.store, reaper_),
       book_(parts_.policies, parts_.store.limits().outbound,
-            [this](std::uint32_t index) { outbound_.unlink(index); }) {}
+            [this](std::uint32_t index) { unlink_unnamed(index); }) {}
 
 Expected<std::uint32_t> SaManager::allocate_spi() {
   for (int i = 0; i < allocation_attempts; ++i) {
@@ -46,7 +46,7 @@ Expected<std::uint32_t> SaManager::allocate_spi() {
 Expected<void> SaManager::reserve(const std::string& name, std::uint32_t spi, Moment now) {
   const auto owner = connection(name);
   if (!owner) return owner.error();
-  const auto record = inbound_.reserve(spi, *owner, now);
+  const auto record = reserve_inbound(spi, *owner, now);
   if (!record) return record.error();
   return {};
 }
@@ -76,7 +76,7 @@ Expected<void> SaManager::replace(const std::string& name, const SaParameters& i
   if (!owner) return owner.error();
   auto* record = inbound_.find(inbound.spi);
   if (!record || record->phase != Phase::larval || record->connection != *owner) {
-    const auto reserved = inbound_.reserve(inbound.spi, *owner, now);
+    const auto reserved = reserve_inbound(inbound.spi, *owner, now);
     if (!reserved) return reserved.error();
     record = *reserved;
   }
@@ -117,7 +117,7 @@ Expected<void> SaManager::retire_outbound(const std::string& name, Reason reason
     const auto index = std::exchange(connection.outbound, no_sa);
     connection.outbound_mark = {};
     outbound_.retire(index, reason, now);
-    if (book_.references(index) == 0) outbound_.unlink(index);
+    unlink_unnamed(index);
   }
   return {};
 }
@@ -142,12 +142,13 @@ Expected<ConnectionHandle> SaManager::connection(const std::string& name) const 
 
 // Each policy of the connection's gets its decision. A connection without an outbound SA still demands
 // protection, so that its traffic never leaves in clear.
-Expected<void> SaManager::point_policies(const Connection& connection) {
+Expected<void> SaManager::point_policies(Connection& connection) {
   const auto decision = connection.outbound == no_sa ? policy::Decision::protect_without_sa()
                                                      : policy::Decision::protect(connection.outbound);
   Expected<void> result;
   for (auto* policy : connection.policies)
     if (auto done = book_.set(*policy, decision); !done && result) result = done;
+  point_tunnel(connection, decision);
   return result;
 }
 
@@ -176,7 +177,7 @@ Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, co
   const auto loser = pointed ? before : *index;
   if (loser == no_sa) return pointed;
   outbound_.retire(loser, Reason::rekeyed, now);
-  if (book_.references(loser) == 0) outbound_.unlink(loser);
+  unlink_unnamed(loser);
   return pointed;
 }
 
@@ -189,7 +190,7 @@ void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now)
   // A policy that the sink refuses was never in force.
   if (auto pointed = point_policies(connection); !pointed)
     parts_.log(Severity::warning, fmt::format("connection {}: {}", connection.name, pointed.error().text()));
-  if (book_.references(index) == 0) outbound_.unlink(index);
+  unlink_unnamed(index);
 }
 
 void SaManager::make_current(InboundRecord& record, Moment now) {

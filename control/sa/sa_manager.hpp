@@ -92,6 +92,7 @@ class SaManager final : public SpiKnowledge {
     ReaderGrace& grace;
     RandomSource random;
     Log log;
+    tunnel::TunnelTable* tunnels = nullptr;  // nullptr: connections have none
   };
   struct Options {
     std::size_t tombstones = 10'000;
@@ -104,6 +105,10 @@ class SaManager final : public SpiKnowledge {
   // every few hundred connections; once it says yes the work is left as it is, for somebody about to leave.
   ConfigureResult configure(const config::Configuration& configuration, Moment now,
                             const std::function<bool()>& stop = {});
+
+  // Which tunnel of the table each connection has, by its name; those not named have none. To be called
+  // before the `configure` that brings a tunnel's connection, and before a tunnel leaves the table.
+  void set_tunnels(std::unordered_map<std::string, tunnel::Index> by_connection);
 
   // An SPI that no inbound SA has, nor had as far as is known: 256 or above. The only place where SPIs are
   // chosen. Errors: the random source is broken.
@@ -141,6 +146,12 @@ class SaManager final : public SpiKnowledge {
   void visit(const std::function<void(const SaReport&)>& visitor) const;
   std::vector<ConnectionReport> connections() const;  // sorted by name
   SpiReport report(std::uint32_t spi) const;
+  // Which SAs a connection has now; none when there is no such connection.
+  struct CurrentSas {
+    bool inbound = false;
+    bool outbound = false;
+  };
+  CurrentSas current_sas(const std::string& connection) const;
   const PolicyBook& policies() const { return book_; }
   std::size_t stories() const { return stories_.size(); }
   std::size_t waiting_for_readers() const { return reaper_.waiting(); }
@@ -151,7 +162,11 @@ class SaManager final : public SpiKnowledge {
   enum class Again : std::uint8_t;
 
   Expected<ConnectionHandle> connection(const std::string& name) const;
-  Expected<void> point_policies(const Connection& connection);
+  Expected<void> point_policies(Connection& connection);
+  void point_tunnel(Connection& connection, policy::Decision decision);
+  // Frees a retired outbound SA once neither a policy nor a tunnel names it.
+  void unlink_unnamed(std::uint32_t outbound_sa);
+  Expected<InboundRecord*> reserve_inbound(std::uint32_t spi, const ConnectionHandle& owner, Moment now);
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
                                  Moment now, bool continue_sequence);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
@@ -184,6 +199,7 @@ class SaManager final : public SpiKnowledge {
   std::unordered_map<std::string, ConnectionHandle> connections_;
   ConnectionHandle unowned_ = std::make_shared<Connection>();  // of SPIs reserved for no connection
   std::unordered_map<net::Address, ConnectionHandle> peers_;   // by remote address
+  std::unordered_map<std::string, tunnel::Index> tunnels_;     // by connection
   std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full
   std::string file_;                         // of the last configuration
 };

@@ -116,12 +116,14 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration,
     const bool added = !connection;
     if (added) connection = std::make_shared<Connection>();
     connection->name = wanted.name;
+    if (const auto tunnel = tunnels_.find(wanted.name); tunnel != tunnels_.end())
+      connection->tunnel = tunnel->second;
     connection->line = wanted.line;
     connection->nat_keepalive_s =
         wanted.encapsulation == config::Encapsulation::udp ? wanted.nat_keepalive_s : 0;
     plan.work.push_back({connection, &wanted, added, false});
     first_policies.push_back(wanted_policies.size());
-    for (const auto& selector : config::protected_by(wanted)) {
+    for (const auto& selector : config::policies_of(wanted)) {
       const auto [owner, free] = owners.try_emplace(selector, &wanted);
       if (free)
         wanted_policies.push_back({{wanted.name, wanted.priority, selector}, wanted.line, ""});
@@ -269,7 +271,7 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
 
 Expected<void> SaManager::install_in_place(const ConnectionHandle& connection, const SaParameters& parameters,
                                            Moment now) {
-  const auto record = inbound_.reserve(parameters.spi, connection, now);
+  const auto record = reserve_inbound(parameters.spi, connection, now);
   if (!record) return record.error();
   if (auto done = inbound_.install(**record, parameters, now); !done) {
     inbound_.unpublish(**record, Happening::withdrawn, now);

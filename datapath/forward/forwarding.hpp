@@ -20,6 +20,7 @@ enum class HopKind : std::uint8_t {
   unresolved,  // the next hop's MAC address is not known; ask for `gateway`
   glean,       // directly connected network: ask for the packet's own destination
   blackhole,
+  tunnel,  // into the tunnel of that number, whatever it is (tunnel::TunnelTable)
 };
 
 // One cache line; a worker reads it whole. Control replaces a hop's content by publishing another hop
@@ -30,6 +31,7 @@ struct alignas(64) Hop {
   std::uint8_t frame_bytes = 0;  // 14, or 18 with a VLAN tag
   std::uint8_t unused = 0;
   std::uint16_t mtu = 0;        // largest IP packet
+  std::uint16_t tunnel = 0;     // of kind tunnel
   std::uint8_t frame[18] = {};  // destination, source, [VLAN tag,] type to be filled in (last two bytes)
   net::Address gateway{};       // unresolved: whom to ask for
 };

@@ -48,8 +48,9 @@ struct Burst {
   std::array<std::uint8_t*, burst_max> l3;  // the IP header, as it stands
   std::array<parse::FrameInfo, burst_max> info;
   std::array<Verdict, burst_max> verdict;
-  std::array<std::uint32_t, burst_max> sa;  // inbound, later outbound SA index
-  std::array<sa::State, burst_max> state;   // of the inbound SA, as it was when first looked at
+  std::array<std::uint32_t, burst_max> sa;      // inbound, later outbound SA index
+  std::array<sa::State, burst_max> state;       // of the inbound SA, as it was when first looked at
+  std::array<std::uint16_t, burst_max> tunnel;  // that the packet came out of, or goes into; 0: none
   std::array<std::uint64_t, burst_max> sequence;
   std::array<Origin, burst_max> origin;
   std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped

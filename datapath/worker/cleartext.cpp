@@ -38,6 +38,7 @@ void Worker::judge_arrival() {
   std::array<net::Flow, burst_max> turned;
   for (const auto row : clear_) turned[row] = flow_[row].turned();
   shared_.policies->look_up(turned.data(), {clear_.row.data(), clear_.count}, arrival_.data());
+  if (has_tunnels()) judge_sources();
 }
 
 // Undecided: it may have come in clear. As long as protection is without an SA it does not count for packets
@@ -110,18 +111,22 @@ void Worker::decide_transit() {
     const auto decision = match.decision;
     if (const auto fault = address_fault(burst_.l3[row], family); fault != Verdict::undecided) {
       finish(row, fault);
-    } else if (decision == policy::Decision::none()) {
+    } else if (decision == policy::Decision::none() && !leads_into_tunnel(row)) {
       const bool esp = burst_.info[row].protocol == net::protocol_esp;
       finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,
                                   Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
                       : by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
                                   Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
-    } else if (decision.is_protect() && in_port().ipsec && came_from_elsewhere(row)) {
+    } else if ((decision.is_protect() || leads_into_tunnel(row)) && in_port().ipsec &&
+               came_from_elsewhere(row)) {
       finish(row, by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
                             Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
     } else {
       strip_frame(row);
-      apply_match(row, match, routed_);
+      if (decision == policy::Decision::none())
+        routed_.add(row);  // into a tunnel
+      else
+        apply_match(row, match, routed_);
     }
   }
   clock_.end_stage(Stage::policy, transit_.count);
@@ -132,18 +137,22 @@ void Worker::decide_transit() {
 // an inside source into cleartext, and we would vouch for it.
 bool Worker::came_from_elsewhere(unsigned row) const {
   const auto family = burst_.family[row];
+  const auto& back = hop_to(source_of(burst_.l3[row], family), family);
+  return back.kind == forward::HopKind::no_route || back.kind == forward::HopKind::local ||
+         back.kind == forward::HopKind::tunnel || back.port != burst_.port;
+}
+
+const forward::Hop& Worker::hop_to(const std::uint8_t* address, net::Family family) const {
   forward::HopIndex hop = forward::no_route_hop;
   if (family == net::Family::v4) {
-    const std::uint32_t source = load_v4(source_of(burst_.l3[row], family));
-    shared_.forwarding->route4({&source, 1}, &hop);
+    const std::uint32_t value = load_v4(address);
+    shared_.forwarding->route4({&value, 1}, &hop);
   } else {
-    std::uint8_t source[1][16];
-    std::memcpy(source[0], source_of(burst_.l3[row], family), sizeof source[0]);
-    shared_.forwarding->route6(source, &hop);
+    std::uint8_t value[1][16];
+    std::memcpy(value[0], address, sizeof value[0]);
+    shared_.forwarding->route6(value, &hop);
   }
-  const auto& back = shared_.forwarding->hop(hop);
-  return back.kind == forward::HopKind::no_route || back.kind == forward::HopKind::local ||
-         back.port != burst_.port;
+  return shared_.forwarding->hop(hop);
 }
 
 // Whether policy would send a decrypted packet back to the peer it came from, as it does where the peer's
@@ -166,7 +175,7 @@ void Worker::decide_decrypted() {
   for (const auto row : decrypted_) {
     const auto& match = match_[row];
     if (const auto fault = address_fault(burst_.l3[row], burst_.family[row]); fault != Verdict::undecided) {
-      finish(row, fault);
+      is_for_this_end(row, fault) ? deliver_from_tunnel(row) : finish(row, fault);
     } else if (match.decision == policy::Decision::none() || leads_back(row, match.decision)) {
       unrouted_.add(row);
     } else {

@@ -26,6 +26,7 @@ void Worker::route() {
     rte_prefetch0(&tables.hop(hop));
     routed_.add(row);
   });
+  unrouted_.clear();
 }
 
 void Worker::forward() {
@@ -40,7 +41,11 @@ void Worker::forward() {
         send_to_hop(row, hop);
         break;
       case forward::HopKind::local:
-        deliver_locally(row, hop.port);
+        !outer&& burst_.tunnel[row] != tunnel::no_tunnel ? deliver_from_tunnel(row)
+                                                         : deliver_locally(row, hop.port);
+        break;
+      case forward::HopKind::tunnel:  // of what we made ourselves: a tunnel does not go through another
+        finish(row, no_adjacency);
         break;
       case forward::HopKind::no_route:
         finish(row, outer ? no_adjacency : by_family(family, Verdict::NO_ROUTE_V4, Verdict::NO_ROUTE_V6));

@@ -11,7 +11,9 @@
 #include "datapath/base/expected.hpp"
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/address.hpp"
+#include "datapath/port/port.hpp"
 #include "datapath/sa/spi_miss.hpp"
+#include "datapath/tunnel/tunnel_table.hpp"
 #include "datapath/verdict/counters.hpp"
 
 namespace espgate::worker {
@@ -58,9 +60,14 @@ static_assert(sizeof(PeerMoved) == 24);
 // is.
 inline constexpr std::uint16_t from_control = 0xffff;
 
+// mbuf->port of a whole IP packet for the kernel's link of a tunnel, or from there: this and the tunnel's
+// index.
+inline constexpr std::uint16_t first_tunnel_link = port::ports_max;
+static_assert(first_tunnel_link + tunnel::most_tunnels < from_control);
+
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way. A punted
 // packet is an mbuf with an untagged Ethernet frame; mbuf->port is the index of the port whose twin gets it
-// or gave it. Ownership passes with the ring.
+// or gave it, or names a tunnel's link. Ownership passes with the ring.
 struct PuntRings {
   rte_ring* link = nullptr;       // rte_mbuf*: ARP, ND, LLDP, OSPF, …, without which nothing else works
   rte_ring* host = nullptr;       // rte_mbuf*: what is sent to our addresses

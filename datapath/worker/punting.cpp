@@ -52,13 +52,13 @@ void Worker::deliver_locally(unsigned row, std::uint8_t port) {
        {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
 }
 
-void Worker::punt(unsigned row, std::uint8_t port, rte_ring* ring, RateLimit& limit,
+void Worker::punt(unsigned row, std::uint16_t twin, rte_ring* ring, RateLimit& limit,
                   const PuntVerdicts& verdicts) {
   if (!limit.take(burst_.tsc)) {
     finish(row, verdicts.limited);
     return;
   }
-  burst_.mbuf[row]->port = port;
+  burst_.mbuf[row]->port = twin;
   if (rte_ring_mp_enqueue(ring, burst_.mbuf[row]) != 0) {
     finish(row, verdicts.full);
     return;

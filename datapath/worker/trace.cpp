@@ -31,6 +31,7 @@ TraceRecord Tracer::describe(const Burst& burst, std::uint8_t row) const {
   record.sequence = burst.sequence[row];
   record.spi = burst.info[row].spi;
   record.sa = burst.sa[row];
+  record.tunnel = burst.tunnel[row];
   record.worker = worker_;
   record.port = burst.port;
   record.verdict = static_cast<std::uint8_t>(burst.verdict[row]);

@@ -26,8 +26,10 @@ struct TraceRecord {
   std::uint8_t kind;     // parse::FrameKind
   std::uint8_t from_host;
   std::uint8_t head[40];  // first bytes of the IP packet as it stood
+  std::uint16_t tunnel;   // that it came out of or goes into, or tunnel::no_tunnel
+  std::uint8_t unused[6];
 };
-static_assert(sizeof(TraceRecord) == 80);
+static_assert(sizeof(TraceRecord) == 88);
 
 inline constexpr std::uint8_t any_port = 0xff;
 

@@ -121,6 +121,7 @@ void Worker::process() {
   if (clear_.count != 0) admit_cleartext();
   if (transit_.count != 0) decide_transit();
   if (decrypted_.count != 0) decide_decrypted();
+  if (has_tunnels()) enter_tunnels();
   if (protect_.count != 0) {
     encapsulate();
     encrypt();
@@ -144,7 +145,9 @@ void Worker::process_from_host() {
     while (next < total && all[next]->port == all[first]->port) ++next;
     burst_.count = next - first;
     const bool control = all[first]->port == from_control;
-    burst_.port = control ? std::uint8_t{0} : static_cast<std::uint8_t>(all[first]->port);
+    const bool tunnel = !control && all[first]->port >= first_tunnel_link;
+    const auto link = static_cast<tunnel::Index>(all[first]->port - first_tunnel_link);
+    burst_.port = control || tunnel ? std::uint8_t{0} : static_cast<std::uint8_t>(all[first]->port);
     std::memcpy(burst_.mbuf.data(), &all[first], burst_.count * sizeof all[0]);
     first = next;
     clock_.end_stage(Stage::receive, burst_.count);
@@ -153,10 +156,14 @@ void Worker::process_from_host() {
       continue;
     }
     if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
-    parse();
-    tracer_.begin(burst_);
-    clock_.end_stage(Stage::parse, burst_.count);
-    decide_from_host();
+    if (tunnel) {
+      decide_from_tunnel(link);
+    } else {
+      parse();
+      tracer_.begin(burst_);
+      clock_.end_stage(Stage::parse, burst_.count);
+      decide_from_host();
+    }
     if (protect_.count != 0) {
       encapsulate();
       encrypt();
@@ -195,6 +202,7 @@ void Worker::begin_row(unsigned row, std::uint8_t* l3, net::Family family) {
   burst_.family[row] = family;
   burst_.verdict[row] = Verdict::undecided;
   burst_.sa[row] = sa::no_sa;
+  burst_.tunnel[row] = tunnel::no_tunnel;
   burst_.sequence[row] = 0;
   burst_.dont_fragment[row] = false;
 }

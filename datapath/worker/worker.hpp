@@ -24,6 +24,7 @@
 #include "datapath/policy/classifier.hpp"
 #include "datapath/port/port.hpp"
 #include "datapath/sa/sa_store.hpp"
+#include "datapath/tunnel/tunnel_table.hpp"
 #include "datapath/verdict/counters.hpp"
 #include "datapath/worker/burst.hpp"
 #include "datapath/worker/capture.hpp"
@@ -41,6 +42,7 @@ struct Shared {
   sa::SaStore* sas = nullptr;
   forward::Forwarding* forwarding = nullptr;
   policy::Classifier* policies = nullptr;
+  tunnel::TunnelTable* tunnels = nullptr;  // nullptr: there will be none
   std::array<port::Port*, port::ports_max> ports{};
   unsigned port_count = 0;
   unsigned worker_count = 1;
@@ -114,12 +116,25 @@ class Worker {
   Verdict arrival_fault(unsigned row, bool local) const;
   void look_up_policies(const Lanes& lanes);
   void decide_transit();
+  const forward::Hop& hop_to(const std::uint8_t* address, net::Family family) const;
   bool came_from_elsewhere(unsigned row) const;
   void decide_decrypted();  // decrypted_ -> protect_, unrouted_
   bool leads_back(unsigned row, policy::Decision decision) const;
   void decide_from_host();  // all rows -> protect_, raw_
   void apply_match(unsigned row, const policy::Match& match, Lanes& bypassed);
   void strip_frame(unsigned row);
+
+  bool has_tunnels() const { return shared_.tunnels != nullptr && shared_.tunnels->in_use(); }
+  void note_tunnels();  // tunnel.cpp: of decrypted packets
+  void judge_sources();
+  bool leads_into_tunnel(unsigned row) const {
+    return shared_.forwarding->hop(hop_[row]).kind == forward::HopKind::tunnel;
+  }
+  void enter_tunnels();  // unrouted_, routed_ -> routed_, protect_
+  void enter_tunnel(unsigned row, tunnel::Index index);
+  void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
+  bool is_for_this_end(unsigned row, Verdict fault) const;
+  void deliver_from_tunnel(unsigned row);
 
   void encapsulate();  // outbound.cpp: protect_ -> unrouted_
   void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
@@ -148,7 +163,7 @@ class Worker {
   void punt_link(unsigned row);
   void punt_ike(unsigned row);
   void deliver_locally(unsigned row, std::uint8_t port);
-  void punt(unsigned row, std::uint8_t port, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
+  void punt(unsigned row, std::uint16_t twin, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
   void untag(unsigned row);
   void ask_for_neighbour(unsigned row);
 

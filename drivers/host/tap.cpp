@@ -43,17 +43,19 @@ Expected<Descriptor> open_tun() {
   return error_of(doing, code, "load the driver with `modprobe tun`; in a container, pass the device in");
 }
 
-Expected<void> attach(const Descriptor& fd, const std::string& name) {
+Expected<void> attach(const Descriptor& fd, const std::string& name, short layer) {
   ifreq request = request_for(name);
   // TUN_EXCL: never take over somebody else's interface.
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | IFF_TUN_EXCL);
+  request.ifr_flags = static_cast<short>(layer | IFF_NO_PI | IFF_TUN_EXCL);
   if (::ioctl(fd.get(), TUNSETIFF, &request) == 0) return {};
   const int code = errno;
-  const std::string doing = "cannot create the TAP interface " + name;
+  const std::string doing =
+      "cannot create the " + std::string(layer == IFF_TAP ? "TAP" : "tunnel") + " interface " + name;
   if (code == EPERM || code == EACCES) return error_of(doing, code, "run as root or give CAP_NET_ADMIN");
   if (code == EBUSY || code == EEXIST || (code == EINVAL && ::if_nametoindex(name.c_str()) != 0))
-    return Error{doing + ": an interface of that name exists",
-                 "another espgated runs, or remove it with `ip link del " + name + "`, or rename the port"};
+    return Error{
+        doing + ": an interface of that name exists",
+        "another espgated runs, or remove it with `ip link del " + name + "`, or rename the port or tunnel"};
   return error_of(doing, code, "");
 }
 
@@ -64,14 +66,6 @@ Expected<void> set_mac(int control, const std::string& name, const Mac& mac) {
   if (::ioctl(control, SIOCSIFHWADDR, &request) == 0) return {};
   return error_of("cannot give " + name + " the MAC address " + to_string(mac), errno,
                   "the port must have a unicast MAC address");
-}
-
-Expected<void> set_mtu(int control, const std::string& name, std::uint16_t mtu) {
-  ifreq request = request_for(name);
-  request.ifr_mtu = mtu;
-  if (::ioctl(control, SIOCSIFMTU, &request) == 0) return {};
-  return error_of("cannot give " + name + " the MTU " + std::to_string(mtu), errno,
-                  "set the port's mtu between 576 and 9000");
 }
 
 Expected<void> bring_up(int control, const std::string& name) {
@@ -104,18 +98,28 @@ Expected<Tap> Tap::create(const Options& options) {
                  "use 1 to 15 printable characters without '/', ':' or '%'"};
   auto fd = open_tun();
   if (!fd) return fd.error();
-  if (auto done = attach(*fd, options.name); !done) return done.error();
+  if (auto done = attach(*fd, options.name, options.tunnel ? IFF_TUN : IFF_TAP); !done) return done.error();
   Tap tap(std::move(fd).value(), options.name);
 
   const Descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!control.is_open()) return error_of("cannot open a control socket", errno, "");
-  if (auto done = set_mac(control.get(), tap.name_, options.mac); !done) return done.error();
-  if (auto done = set_mtu(control.get(), tap.name_, options.mtu); !done) return done.error();
+  if (!options.tunnel)
+    if (auto done = set_mac(control.get(), tap.name_, options.mac); !done) return done.error();
+  if (auto done = tap.set_mtu(options.mtu); !done) return done.error();
   set_ipv6_defaults(tap.name_);
   if (auto done = tap.set_carrier(false); !done) return done.error();
   if (auto done = bring_up(control.get(), tap.name_); !done) return done.error();
   tap.ifindex_ = static_cast<int>(::if_nametoindex(tap.name_.c_str()));
   return tap;
+}
+
+Expected<void> Tap::set_mtu(std::uint16_t mtu) {
+  const Descriptor control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request = request_for(name_);
+  request.ifr_mtu = mtu;
+  if (::ioctl(control.get(), SIOCSIFMTU, &request) == 0) return {};
+  return error_of("cannot give " + name_ + " the MTU " + std::to_string(mtu), errno,
+                  "set the port's or tunnel's mtu between 576 and 9000");
 }
 
 Expected<void> Tap::set_carrier(bool up) {

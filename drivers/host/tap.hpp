@@ -1,6 +1,8 @@
 // The TAP twin of a port: a kernel interface with the port's MAC address. Frames for the kernel are
 // written into it; frames that the kernel sends come out of it and belong on the wire.
 //
+// Or the link of a tunnel (IFF_TUN): what goes in and out are whole IP packets.
+//
 // Purpose: the kernel keeps ARP, neighbour discovery, ICMP, routing daemons and ssh.
 // Non-goals: no VLAN tag (the port adds and strips it), no offloads (frames carry finished checksums),
 // no counters (whoever moves a frame gives it its verdict).
@@ -25,6 +27,7 @@ class Tap {
     std::string name;          // 1 to 15 characters, as `ip link` shows it
     Mac mac{};                 // the port's
     std::uint16_t mtu = 1500;  // largest IP packet, bytes
+    bool tunnel = false;       // a tunnel's link, without a MAC address
   };
 
   // Makes the interface and brings it up, without carrier until `set_carrier(true)`. Errors: a name
@@ -37,6 +40,8 @@ class Tap {
   // The next frame that the kernel sends, from its destination address on, without FCS. Returns its
   // bytes, 0 if none waits. A frame longer than `buffer` is cut: give MTU + 18 bytes or more.
   Expected<std::size_t> read(std::span<std::uint8_t> buffer);
+
+  Expected<void> set_mtu(std::uint16_t mtu);
 
   // Hands the kernel one frame as if it had arrived from the wire.
   Expected<void> write(std::span<const std::uint8_t> frame);

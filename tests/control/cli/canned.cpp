@@ -119,6 +119,19 @@ json routes() {
   return document;
 }
 
+json tunnels() {
+  json document = json::parse(cli::command(CommandId::show_tunnels).result);
+  auto second = document["tunnels"][0];
+  second["name"] = "dc";
+  second["peers"][0]["connection"] = "data-centre";
+  second["state"] = "up";
+  second["reason"] = nullptr;
+  second["addresses"] = {"169.254.9.2/30", "2001:db8:f::2/64"};
+  second["drops"] = 0;
+  document["tunnels"].push_back(second);
+  return document;
+}
+
 json policies() {
   json document = json::parse(cli::command(CommandId::show_policies).result);
   auto& first = document["policies"][0];
@@ -234,6 +247,8 @@ json canned(CommandId id) {
       return workers();
     case CommandId::show_routes:
       return routes();
+    case CommandId::show_tunnels:
+      return tunnels();
     case CommandId::show_policies:
       return policies();
     case CommandId::show_policy_match:

@@ -105,7 +105,7 @@ const Case ports[] = {
      "ports[0].addresses[0]", "a multicast address", "address of this host"},
     {"ports = ( { name = \"p\"; device = \"net_null0\"; addresses = [ \"192.0.2.1/24\" ]; },\n"
      "{ name = \"q\"; device = \"net_null1\"; addresses = [ \"192.0.2.1/25\" ]; } );",
-     3, "ports[1].addresses[0]", "192.0.2.1 is already ports[0].addresses[0] in line 2", "one port"},
+     3, "ports[1].addresses[0]", "192.0.2.1 is already ports[0].addresses[0] in line 2", "one interface"},
 };
 
 const Case forwarding[] = {

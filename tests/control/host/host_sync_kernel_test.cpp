@@ -117,6 +117,7 @@ std::string datapath_says(const FakeSink& sink, const std::string& destination) 
   switch (hop.kind) {
     case HopKind::no_route:
     case HopKind::blackhole:
+    case HopKind::tunnel:  // there is none here
       return "drop";
     case HopKind::local:
       return "local";

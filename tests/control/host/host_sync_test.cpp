@@ -279,5 +279,30 @@ TEST_CASE("The routes are listed with port, gateway and MAC address") {
   CHECK(found->mtu == 1500);
 }
 
+TEST_CASE("Routes into a tunnel come with the tunnel and go with it") {
+  constexpr int tun0 = 9;
+  Gateway gateway;
+  gateway.view.links[tun0] = {"tun0", {}, 1400, true, true, false};
+  gateway.add("10.8.0.0/16", tun0);
+  gateway.add("10.9.0.0/16", tun0, "10.255.0.2");
+  gateway.settle();
+  const auto hop_of = [&](const char* destination) { return gateway.sink.at(destination); };
+  CHECK(hop_of("10.8.0.0/16")->kind == HopKind::no_route);
+  gateway.sync->set_tunnels({{7, tun0, "tun0", 1400}});
+  gateway.settle();
+  REQUIRE(hop_of("10.8.0.0/16")->kind == HopKind::tunnel);
+  CHECK(hop_of("10.8.0.0/16")->tunnel == 7);
+  CHECK(hop_of("10.9.0.0/16")->tunnel == 7);
+  CHECK(gateway.asked.empty());  // its far end has no MAC address
+  const auto routes = gateway.sync->routes();
+  const auto found = std::ranges::find(routes, prefix("10.9.0.0/16"), &HostSync::RouteEntry::destination);
+  REQUIRE(found != routes.end());
+  CHECK(found->port == "tun0");
+  CHECK(found->via == address("10.255.0.2"));
+  gateway.sync->set_tunnels({});
+  gateway.settle();
+  for (const auto& [index, hop] : gateway.sink.hops) CHECK(hop.kind != HopKind::tunnel);
+}
+
 }  // namespace
 }  // namespace espgate::test

@@ -12,7 +12,7 @@ using host::RouteOrigin;
 using host::RouteTable;
 using host::RouteType;
 
-constexpr int lo = 1, outside = 2, inside = 3, foreign = 4;
+constexpr int lo = 1, outside = 2, inside = 3, foreign = 4, tun0 = 5;
 
 net::Address address(const char* text) {
   return *net::parse_address(text);
@@ -21,17 +21,19 @@ net::Prefix prefix(const char* text) {
   return *net::parse_prefix(text);
 }
 
-// Two ports, loopback and an interface that is no port, all up.
+// Two ports, a tunnel, loopback and an interface that is none of these, all up.
 struct Network {
   KernelView view{1000};
   std::vector<host::PortTwin> ports = {{0, outside, "outside", {2, 0, 0, 0, 0, 1}, 1500, 0},
                                        {1, inside, "inside", {2, 0, 0, 0, 0, 2}, 1500, 0}};
-  host::RouteChooser chooser{view, ports};
+  std::vector<host::TunnelLink> tunnels = {{7, tun0, "tun0", 1400}};
+  host::RouteChooser chooser{view, ports, tunnels};
 
   Network() {
     view.links[lo] = {"lo", {}, 65536, true, true, true};
     view.links[outside] = {"outside", {}, 1500, true, true, false};
     view.links[inside] = {"inside", {}, 1500, true, true, false};
+    view.links[tun0] = {"tun0", {}, 1400, true, true, false};
     view.links[foreign] = {"eth0", {}, 1500, true, true, false};
   }
 
@@ -103,6 +105,28 @@ TEST_CASE("A gateway is resolved or asked for") {
   CHECK(network.kind("10.9.0.0/16") == HopKind::unresolved);
   network.resolve("10.0.0.2", outside, 9);
   CHECK(network.kind("10.9.0.0/16") == HopKind::resolved);
+}
+
+TEST_CASE("What the kernel reaches by a tunnel's link leads into the tunnel") {
+  Network network;
+  network.add("10.8.0.0/16", tun0);
+  network.add("10.9.0.0/16", tun0, "10.255.0.2");
+  network.add_local("10.255.0.1", tun0);
+  const auto direct = network.choose("10.8.0.0/16");
+  REQUIRE(direct);
+  CHECK(direct->hop.kind == HopKind::tunnel);
+  CHECK(direct->hop.tunnel == 7);
+  CHECK(direct->hop.mtu == 1400);
+  CHECK_FALSE(direct->hop.gateway);
+  CHECK(network.choose("10.9.0.0/16")->hop.gateway == address("10.255.0.2"));
+  CHECK(network.kind("10.255.0.1") == HopKind::local);
+  // Without carrier it drops what it cannot protect, but down it is no way.
+  network.view.links[tun0].running = false;
+  CHECK(network.kind("10.8.0.0/16") == HopKind::tunnel);
+  network.view.links[tun0].up = false;
+  CHECK_FALSE(network.choose("10.8.0.0/16"));
+  network.tunnels.clear();
+  CHECK(network.kind("10.255.0.1") == HopKind::no_route);
 }
 
 TEST_CASE("An IPv4 route may have an IPv6 gateway") {

@@ -110,12 +110,14 @@ void Rig::create_tables(unsigned worker_count) {
   forwarding = must(forward::Forwarding::create(
       {256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
   policies = must(policy::Classifier::create(256, worker_count, port::dpdk_memory(), {}));
+  tunnels = must(tunnel::TunnelTable::create(8, 64, port::dpdk_memory(), {}));
   readers_memory_ = rte_zmalloc(nullptr, rte_rcu_qsbr_get_memsize(worker_count), RTE_CACHE_LINE_SIZE);
   shared.readers = static_cast<rte_rcu_qsbr*>(readers_memory_);
   rte_rcu_qsbr_init(shared.readers, worker_count);
   shared.sas = sas.get();
   shared.forwarding = forwarding.get();
   shared.policies = policies.get();
+  shared.tunnels = tunnels.get();
   inbound = must(sas->reserve_inbound(options.inbound_spi));
   must(sas->install_inbound(inbound, parameters(true)));
   outbound = must(sas->install_outbound(parameters(false)));
@@ -220,7 +222,7 @@ Rig::Output Rig::run(std::uint8_t port, std::span<const Bytes> frames, unsigned 
   return outputs();
 }
 
-Rig::Output Rig::run_from_host(std::uint8_t port, const Bytes& frame) {
+Rig::Output Rig::run_from_host(std::uint16_t port, const Bytes& frame) {
   auto* mbuf = rte_pktmbuf_alloc(shared_buffers);
   std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size())), frame.data(), frame.size());
   mbuf->port = port;
@@ -231,12 +233,13 @@ Rig::Output Rig::run_from_host(std::uint8_t port, const Bytes& frame) {
   return outputs();
 }
 
-void Rig::collect(rte_ring* ring, std::vector<Bytes>& to) {
+void Rig::collect(rte_ring* ring, std::vector<Bytes>& to, std::vector<std::uint16_t>* ports) {
   void* packet = nullptr;
   while (rte_ring_dequeue(ring, &packet) == 0) {
     auto* mbuf = static_cast<rte_mbuf*>(packet);
     const auto* data = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
     to.emplace_back(data, data + mbuf->data_len);
+    if (ports != nullptr) ports->push_back(mbuf->port);
     rte_pktmbuf_free(mbuf);
   }
 }
@@ -260,7 +263,7 @@ Rig::Output Rig::outputs() {
   collect_port(outside, output.outside);
   collect_port(inside, output.inside);
   collect(shared.rings.link, output.link);
-  collect(shared.rings.host, output.host);
+  collect(shared.rings.host, output.host, &host_ports);
   collect(shared.rings.ike, output.control);
   return output;
 }

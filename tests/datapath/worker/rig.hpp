@@ -64,7 +64,7 @@ class Rig {
   Output run(std::uint8_t port, std::span<const Bytes> frames, unsigned worker = 0);
   Output run(std::uint8_t port, const Bytes& frame) { return run(port, std::span(&frame, 1)); }
   // As if the kernel had sent it out of the port's twin.
-  Output run_from_host(std::uint8_t port, const Bytes& frame);
+  Output run_from_host(std::uint16_t port, const Bytes& frame);  // or a tunnel's link, an IP packet
 
   // How often a verdict was given since the last call for any verdict; by all workers.
   std::uint64_t taken(Verdict verdict);
@@ -79,13 +79,15 @@ class Rig {
   // "packet stage" of each trace record, by stage name or the verdict's: "1 parse", "1 FORWARDED".
   std::vector<std::string> traced();
 
+  std::vector<std::uint16_t> host_ports;  // mbuf->port of all that went to the host
   worker::Shared shared;
   std::vector<std::unique_ptr<worker::Worker>> workers;
   std::unique_ptr<crypto::Engine> engine;
   std::unique_ptr<sa::SaStore> sas;
   std::unique_ptr<forward::Forwarding> forwarding;
   std::unique_ptr<policy::Classifier> policies;
-  std::uint32_t inbound = 0;  // SA indices
+  std::unique_ptr<tunnel::TunnelTable> tunnels;  // empty
+  std::uint32_t inbound = 0;                     // SA indices
   std::uint32_t outbound = 0;
   std::uint32_t bypass_to_inside = 0;  // rule
   SaOptions options;
@@ -111,7 +113,7 @@ class Rig {
   void create_tables(unsigned worker_count);
   void add_routes();
   void add_policies();
-  void collect(rte_ring* ring, std::vector<Bytes>& to);
+  void collect(rte_ring* ring, std::vector<Bytes>& to, std::vector<std::uint16_t>* ports = nullptr);
   void collect_port(std::uint8_t port, std::vector<Bytes>& to);
   Output outputs();
 

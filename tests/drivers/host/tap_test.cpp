@@ -106,4 +106,30 @@ TEST_CASE("IPv6 needs no duplicate address detection on the twin") {
   CHECK(wait_for(has_link_local, std::chrono::milliseconds(300)));
 }
 
+TEST_CASE("A tunnel's link has no MAC address, and takes and gives whole IP packets") {
+  auto made = Tap::create({"tun7", {}, 1400, true});
+  REQUIRE(made);
+  auto& tun = *made;
+  REQUIRE(tun.set_carrier(true));
+  const auto shown = output_of("ip link show dev tun7");
+  CHECK(shown.find("link/none") != std::string::npos);
+  CHECK(shown.find("mtu 1400") != std::string::npos);
+  REQUIRE(tun.set_mtu(1300));
+  CHECK(output_of("ip link show dev tun7").find("mtu 1300") != std::string::npos);
+  auto commands = host::KernelCommands::create();
+  REQUIRE(commands);
+  REQUIRE(commands->add_address(tun.ifindex(), interface_address("10.0.0.1/30")));
+  // An echo request from the far end; the kernel's reply is the next IPv4 packet.
+  const Frame request{0x45, 0, 0,  28, 0, 1, 0, 0, 64,   1,    0x66, 0xde, 10, 0,
+                      0,    2, 10, 0,  0, 1, 8, 0, 0xf7, 0xfd, 0,    1,    0,  1};
+  Frame reply;
+  CHECK(wait_for([&] {
+    REQUIRE(tun.write(request));
+    reply = next_frame(
+        tun, [](const Frame& packet) { return packet[0] == 0x45 && packet.size() == 28 && packet[20] == 0; },
+        std::chrono::milliseconds(50));
+    return !reply.empty();
+  }));
+}
+
 }  // namespace espgate::test

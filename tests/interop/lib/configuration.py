@@ -39,7 +39,7 @@ def _value(value, indent):
     return "[ " + ", ".join(_value(item, deeper) for item in value) + " ]"
 
 
-def gateway(ports, *, connections=(), policies=(), routes=(), workers=1, **settings):
+def gateway(ports, *, connections=(), tunnels=(), policies=(), routes=(), workers=1, **settings):
     """A complete file for a test: one worker that sleeps when idle, so a shared machine stays usable."""
     complete = {
         "control_cpu": 0,
@@ -50,7 +50,8 @@ def gateway(ports, *, connections=(), policies=(), routes=(), workers=1, **setti
     }
     complete.update(settings)
     complete["ports"] = list(ports)
-    for name, items in (("routes", routes), ("policies", policies), ("connections", connections)):
+    for name, items in (("routes", routes), ("policies", policies), ("connections", connections),
+                        ("tunnels", tunnels)):
         if items:
             complete[name] = list(items)
     return complete
@@ -60,6 +61,8 @@ def connection(name, local, remote, local_networks, remote_networks, *, inbound=
     """inbound, outbound: (SPI, keymat) or None."""
     group = {"name": name, "local": local, "remote": remote, "local_networks": list(local_networks),
              "remote_networks": list(remote_networks)}
+    if not local_networks and not remote_networks:
+        del group["local_networks"], group["remote_networks"]
     group.update(settings)
     for direction, keys in (("inbound", inbound), ("outbound", outbound)):
         if keys is not None:

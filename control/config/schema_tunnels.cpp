@@ -1,0 +1,52 @@
+#include <array>
+
+#include "control/config/schema_groups.hpp"
+
+namespace espgate::config {
+namespace {
+
+constexpr std::array tunnel_keys{
+    Key{.name = "name",
+        .kind = Kind::text,
+        .unit = "characters",
+        .least = 1,
+        .most = 15,
+        .required = true,
+        .meaning = "Name of the tunnel and of its interface in the kernel."},
+    Key{.name = "connection",
+        .kind = Kind::text,
+        .most = any_length,
+        .required = true,
+        .meaning = "The connection, in tunnel mode, that protects what goes into the tunnel. It needs no "
+                   "networks and has no policies: routes decide."},
+    Key{.name = "mtu",
+        .kind = Kind::integer,
+        .unit = "bytes",
+        .least = 576,
+        .most = 9'000,
+        .meaning =
+            "Largest inner packet. Without it, what the outside port takes less what ESP adds. IPv6 needs "
+            "1280 at least."},
+    Key{.name = "addresses",
+        .kind = Kind::texts,
+        .most = any_length,
+        .meaning = "Addresses with prefix length that the interface gets, besides those that `ip address` "
+                   "gives it."},
+};
+
+}  // namespace
+
+const Group tunnel_group{
+    "tunnels[]",
+    "A tunnel as an interface of the kernel, for routes to point at: those of routes, of ip route and of "
+    "routing "
+    "daemons. Policies are searched first: what they discard is dropped, and what they protect goes where "
+    "they "
+    "say. What they bypass, or do not know, is encrypted if its route leads into a tunnel, and dropped while "
+    "the "
+    "tunnel has no SA. What the connection decrypts comes in by the tunnel; its selectors alone judge where "
+    "it "
+    "may come from. The interface has carrier while the connection has SAs in both directions.",
+    tunnel_keys};
+
+}  // namespace espgate::config

@@ -1,0 +1,58 @@
+#include "datapath/tunnel/tunnel_table.hpp"
+
+#include <algorithm>
+#include <new>
+#include <string>
+
+namespace espgate::tunnel {
+
+Expected<std::unique_ptr<TunnelTable>> TunnelTable::create(std::uint32_t tunnels, std::uint32_t inbound_sas,
+                                                           std::pmr::memory_resource& memory,
+                                                           forward::ReaderBarrier barrier) {
+  try {
+    return std::unique_ptr<TunnelTable>(
+        new TunnelTable(std::min(tunnels, most_tunnels), inbound_sas, memory, barrier));
+  } catch (const std::bad_alloc&) {
+    return Error{"not enough memory for " + std::to_string(tunnels) + " tunnels",
+                 "provide more huge pages or lower limits.tunnels"};
+  }
+}
+
+std::size_t TunnelTable::memory_bytes(std::uint32_t tunnels, std::uint32_t inbound_sas) {
+  return (std::min(tunnels, most_tunnels) + std::size_t{1}) * sizeof(Tunnel) + inbound_sas * sizeof(Index);
+}
+
+TunnelTable::TunnelTable(std::uint32_t tunnels, std::uint32_t inbound_sas, std::pmr::memory_resource& memory,
+                         forward::ReaderBarrier barrier)
+    : tunnels_(memory, tunnels + std::size_t{1}),
+      by_inbound_(memory, std::max(inbound_sas, 1u)),
+      pool_(1, tunnels, barrier),
+      limit_(tunnels) {}
+
+Expected<Index> TunnelTable::add() {
+  const auto taken = pool_.take();
+  if (!taken)
+    return Error{"all " + std::to_string(limit_) + " tunnels are in use",
+                 "raise limits.tunnels and restart espgate"};
+  const auto index = static_cast<Index>(*taken);
+  tunnels_.reset(index);
+  set(index, policy::Decision::protect_without_sa());
+  size_.fetch_add(1, std::memory_order_relaxed);
+  return index;
+}
+
+void TunnelTable::remove(Index index) {
+  set(index, policy::Decision::protect_without_sa());
+  pool_.retire(index);
+  size_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void TunnelTable::set(Index index, policy::Decision decision) {
+  tunnels_[index].decision.store(decision.value, std::memory_order_release);
+}
+
+void TunnelTable::bind_inbound(std::uint32_t sa, Index tunnel) {
+  by_inbound_[sa].store(tunnel, std::memory_order_relaxed);
+}
+
+}  // namespace espgate::tunnel

@@ -1,0 +1,70 @@
+// Tunnels as workers see them: what a route that leads into one means for a packet, and which tunnel an SA's
+// packets come out of.
+//
+//   route ─► hop ─► tunnel ─► policy::Decision ─► outbound SA          inbound SA ─► tunnel
+//
+// One writer, the control thread; workers read without a lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <memory_resource>
+
+#include "datapath/base/expected.hpp"
+#include "datapath/forward/index_pool.hpp"
+#include "datapath/policy/decision.hpp"
+#include "datapath/sa/slab.hpp"
+
+namespace espgate::tunnel {
+
+using Index = std::uint16_t;
+inline constexpr Index no_tunnel = 0;
+inline constexpr std::uint32_t most_tunnels = 0xff00;
+
+struct alignas(64) Tunnel {
+  std::atomic<std::uint32_t> decision;  // of policy::Decision: protect or protect_without_sa
+  std::atomic<std::uint64_t> drops;  // packets that the tunnel could not take, or that came out of it broken
+
+  policy::Decision current() const { return {decision.load(std::memory_order_acquire)}; }
+};
+static_assert(sizeof(Tunnel) == 64);
+
+class TunnelTable {
+ public:
+  // `tunnels`: at most that many, and most_tunnels. Takes all memory at once from `memory`, which outlives
+  // the table.
+  static Expected<std::unique_ptr<TunnelTable>> create(std::uint32_t tunnels, std::uint32_t inbound_sas,
+                                                       std::pmr::memory_resource& memory,
+                                                       forward::ReaderBarrier barrier);
+  static std::size_t memory_bytes(std::uint32_t tunnels, std::uint32_t inbound_sas);
+
+  // -- control thread --
+  // Without an SA. Errors: the limit.
+  Expected<Index> add();
+  // No route and no inbound SA may name it any more.
+  void remove(Index index);
+  // Packets see the old SA or the new one.
+  void set(Index index, policy::Decision decision);
+  // What an inbound SA, by its index in the store, decrypts has come out of that tunnel; no_tunnel: of none.
+  void bind_inbound(std::uint32_t sa, Index tunnel);
+  std::uint32_t size() const { return size_.load(std::memory_order_relaxed); }
+
+  // -- any thread --
+  // False as long as there is none, so that gateways without tunnels need not ask further.
+  bool in_use() const { return size_.load(std::memory_order_relaxed) != 0; }
+  Tunnel& at(Index index) const { return tunnels_[index]; }
+  Index of_inbound(std::uint32_t sa) const { return by_inbound_[sa].load(std::memory_order_relaxed); }
+
+ private:
+  TunnelTable(std::uint32_t tunnels, std::uint32_t inbound_sas, std::pmr::memory_resource& memory,
+              forward::ReaderBarrier barrier);
+
+  sa::FixedArray<Tunnel> tunnels_;
+  sa::FixedArray<std::atomic<Index>> by_inbound_;
+  forward::IndexPool pool_;
+  std::uint32_t limit_;
+  std::atomic<std::uint32_t> size_{0};
+};
+
+}  // namespace espgate::tunnel

@@ -1,0 +1,212 @@
+// Routes that lead into a tunnel: what goes in, what comes out, and what policy has to say before.
+#include <catch2/catch.hpp>
+
+#include "datapath/net/headers.hpp"
+#include "drivers/port/eal.hpp"
+#include "tests/datapath/worker/must.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+using policy::Decision;
+
+namespace {
+
+constexpr const char* everything[] = {"0.0.0.0/0", "::/0"};
+
+// The rig's SAs behind a tunnel that 10.2.0.0/16 and 2001:db8:2::/48 lead into, and no policy for them.
+struct TunnelRig : Rig {
+  tunnel::Index tunnel = tunnel::no_tunnel;
+
+  explicit TunnelRig(SaOptions sa_options = {}) : Rig(with_everything(std::move(sa_options))) {
+    policies = must(policy::Classifier::create(256, 1, port::dpdk_memory(), {}));
+    shared.policies = policies.get();
+    tunnel = must(tunnels->add());
+    tunnels->set(tunnel, Decision::protect(outbound));
+    tunnels->bind_inbound(inbound, tunnel);
+    forward::Hop hop;
+    hop.kind = forward::HopKind::tunnel;
+    hop.tunnel = tunnel;
+    hop.mtu = 1'400;
+    const auto index = must(forwarding->add_hop(hop));
+    for (const char* network : {"10.2.0.0/16", "2001:db8:2::/48"})
+      must(forwarding->set_route(*net::parse_prefix(network), index));
+  }
+  static SaOptions with_everything(SaOptions sa_options) {
+    if (sa_options.selectors.empty())
+      for (const char* prefix : everything)
+        sa_options.selectors.push_back(net::between(*net::parse_prefix(prefix), *net::parse_prefix(prefix)));
+    return sa_options;
+  }
+  Output from_inside(const Bytes& packet) { return run(inside, frame_to(inside, packet)); }
+  Output from_peer(const Bytes& packet, std::uint64_t sequence = 1) {
+    const bool v4 = packet[0] >> 4 == 4;
+    return run(outside, esp_frame(sequence, packet, v4 ? net::protocol_ipv4 : net::protocol_ipv6));
+  }
+  std::uint64_t drops() const { return tunnels->at(tunnel).drops.load(); }
+  void policy_for_all(std::uint64_t order, Decision decision) {
+    for (const char* prefix : everything)
+      add_policy(net::between(*net::parse_prefix(prefix), *net::parse_prefix(prefix)), order, decision);
+  }
+};
+
+Bytes redirected(Bytes packet, const char* destination) {
+  const auto address = *net::parse_address(destination);
+  const bool v4 = address.family == net::Family::v4;
+  std::copy_n(address.bytes.begin(), v4 ? 4 : 16, packet.begin() + (v4 ? 16 : 24));
+  if (v4) mend_checksum(packet);
+  return packet;
+}
+
+}  // namespace
+
+TEST_CASE("a route into a tunnel encrypts, without a policy or with one that bypasses") {
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
+  const bool bypass = GENERATE(false, true);
+  TunnelRig rig;
+  if (bypass) rig.policy_for_all(1, Decision::bypass());
+  const auto packet = rig.inner(family, 100, false);
+  const auto out = rig.from_inside(packet);
+  REQUIRE(out.outside.size() == 1);
+  auto opened = rig.open(out.outside[0]);
+  REQUIRE(opened.size() == packet.size());
+  const std::size_t ttl = family == net::Family::v4 ? net::ipv4::ttl : net::ipv6::hop_limit;
+  CHECK(opened[ttl] == packet[ttl] - 1);
+  CHECK(rig.verdicts() == "FORWARDED=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what policy discards does not enter a tunnel, nor what it gives to no SA") {
+  TunnelRig rig;
+  const auto packet = rig.inner(net::Family::v4, 100, false);
+  rig.policy_for_all(2, Decision::protect_without_sa());
+  CHECK(rig.from_inside(packet).outside.empty());
+  rig.policy_for_all(1, Decision::discard());
+  CHECK(rig.from_inside(packet).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_IKE_START_SP=1 OUT_V4_PKT_HIT_DENY_DROP_SP=1");
+  CHECK(rig.drops() == 0);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a tunnel without an SA drops, and so does one whose SA is retired") {
+  TunnelRig rig;
+  rig.policy_for_all(1, Decision::bypass());
+  rig.tunnels->set(rig.tunnel, Decision::protect_without_sa());
+  for (const auto family : {net::Family::v4, net::Family::v6})
+    CHECK(rig.from_inside(rig.inner(family, 100, false)).outside.empty());
+  CHECK(rig.drops() == 2);
+  rig.tunnels->set(rig.tunnel, Decision::protect(rig.outbound));
+  rig.sas->retire_outbound(rig.outbound);
+  CHECK(rig.from_inside(rig.inner(net::Family::v4, 100, false)).outside.empty());
+  CHECK(rig.verdicts() ==
+        "OUT_V4_PKT_HIT_INVALID_SA=1 OUT_V4_PKT_HIT_IKE_START_SP=1 OUT_V6_PKT_HIT_IKE_START_SP=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what comes out of a tunnel goes on to the inside, without a policy") {
+  TunnelRig rig;
+  CHECK(rig.from_peer(rig.inner(net::Family::v4, 64, true)).inside.size() == 1);
+  // The SA's selectors alone judge the source, and it takes all.
+  auto odd = rig.inner(net::Family::v4, 64, true);
+  odd[12] = 11;
+  mend_checksum(odd);
+  CHECK(rig.from_peer(odd, 2).inside.size() == 1);
+  CHECK(rig.verdicts() == "FORWARDED=2");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what comes out of a tunnel for this host goes up the tunnel's link, as it is") {
+  TunnelRig rig;
+  const auto ring_port = static_cast<std::uint16_t>(worker::first_tunnel_link + rig.tunnel);
+  SECTION("to an address of the host") {
+    const auto packet = redirected(rig.inner(net::Family::v4, 64, true), "10.1.0.1");
+    const auto out = rig.from_peer(packet);
+    REQUIRE(out.host.size() == 1);
+    CHECK(out.host[0] == packet);
+    CHECK(rig.host_ports == std::vector<std::uint16_t>{ring_port});
+  }
+  SECTION("a routing protocol's hello") {
+    for (const char* group : {"224.0.0.5", "ff02::5"}) {
+      const auto family = group[0] == 'f' ? net::Family::v6 : net::Family::v4;
+      CHECK(rig.from_peer(redirected(rig.inner(family, 64, true), group), family == net::Family::v4 ? 1 : 2)
+                .host.size() == 1);
+    }
+    CHECK(rig.host_ports == std::vector<std::uint16_t>{ring_port, ring_port});
+  }
+  SECTION("but not multicast that routers forward, nor what is link-local elsewhere") {
+    CHECK(rig.from_peer(redirected(rig.inner(net::Family::v4, 64, true), "239.1.1.1")).host.empty());
+    CHECK(rig.from_peer(redirected(rig.inner(net::Family::v4, 64, true), "169.254.7.7"), 2).host.empty());
+    CHECK(rig.verdicts() == "MULTICAST_NOT_FORWARDED=1 LINK_LOCAL_NOT_FORWARDED=1");
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("from one tunnel into another: hub and spoke") {
+  TunnelRig rig;
+  // 10.3.0.0/16 lies behind a second tunnel, which uses the same SA here.
+  forward::Hop hop;
+  hop.kind = forward::HopKind::tunnel;
+  hop.tunnel = must(rig.tunnels->add());
+  rig.tunnels->set(hop.tunnel, Decision::protect(rig.outbound));
+  must(rig.forwarding->set_route(*net::parse_prefix("10.3.0.0/16"), must(rig.forwarding->add_hop(hop))));
+  const auto packet = redirected(rig.inner(net::Family::v4, 64, true), "10.3.0.9");
+  const auto out = rig.from_peer(packet);
+  REQUIRE(out.outside.size() == 1);
+  CHECK(rig.open(out.outside[0]).size() == packet.size());
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what the host sends into a tunnel's link is encrypted, with its TTL as it is") {
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
+  TunnelRig rig;
+  const auto link = static_cast<std::uint16_t>(worker::first_tunnel_link + rig.tunnel);
+  const auto packet = rig.inner(family, 64, false);
+  auto out = rig.run_from_host(link, packet);
+  REQUIRE(out.outside.size() == 1);
+  CHECK(rig.open(out.outside[0]) == packet);
+  // Also where no route leads, such as a routing protocol's hello.
+  out = rig.run_from_host(link, redirected(packet, family == net::Family::v4 ? "224.0.0.5" : "ff02::5"));
+  CHECK(out.outside.size() == 1);
+  rig.policy_for_all(1, Decision::discard());
+  CHECK(rig.run_from_host(link, packet).outside.empty());
+  CHECK(rig.run_from_host(link, Bytes{0x45, 0}).outside.empty());
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a source behind a tunnel is refused where it comes in clear") {
+  TunnelRig rig;
+  const auto spoofed = rig.inner(net::Family::v4, 64, true);
+  const auto to_us = redirected(spoofed, "192.0.2.1");
+  rig.run(Rig::outside, rig.frame_to(Rig::outside, spoofed));
+  rig.run(Rig::outside, rig.frame_to(Rig::outside, to_us));
+  CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1 IN_US_CL_V4_PKT_FAILED_POLICY=1");
+  // Nor does cleartext from outside get into the tunnel.
+  rig.run(Rig::outside,
+          rig.frame_to(Rig::outside, redirected(rig.inner(net::Family::v4, 64, false), "10.2.0.9")));
+  CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
+  // While the tunnel has no SA this host stays reachable.
+  rig.tunnels->set(rig.tunnel, Decision::protect_without_sa());
+  CHECK(rig.run(Rig::outside, rig.frame_to(Rig::outside, to_us)).host.size() == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a tunnel does not lead through a tunnel") {
+  TunnelRig rig;
+  forward::Hop hop;
+  hop.kind = forward::HopKind::tunnel;
+  hop.tunnel = rig.tunnel;
+  must(rig.forwarding->set_route(*net::parse_prefix("192.0.2.2/32"), must(rig.forwarding->add_hop(hop))));
+  CHECK(rig.from_inside(rig.inner(net::Family::v4, 64, false)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_TX_PKT_ADJ_FAIL=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("selectors narrower than everything judge what comes out of a tunnel") {
+  TunnelRig rig(
+      {.selectors = {net::between(*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.2.0.0/24"))}});
+  auto odd = rig.inner(net::Family::v4, 64, true);
+  odd[13] = 9;
+  mend_checksum(odd);
+  CHECK(rig.from_peer(odd).inside.empty());
+  CHECK(rig.verdicts() == "IN_V4_POST_INPUT_POLICY_FAIL=1");
+}
