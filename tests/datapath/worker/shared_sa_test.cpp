@@ -9,7 +9,7 @@
 #include "datapath/net/headers.hpp"
 #include "tests/datapath/sa/from_environment.hpp"
 #include "tests/datapath/sa/pace.hpp"
-#include "tests/datapath/worker/on_threads.hpp"
+#include "tests/datapath/worker/worker_lane.hpp"
 
 using namespace espgate;
 using namespace espgate::test;

@@ -33,16 +33,15 @@ class WorkerLane {
 
   // A burst in by `port`; returns what left by the other one.
   std::vector<Bytes> run(std::uint8_t port, std::span<const Bytes> frames) {
-    std::array<rte_mbuf*, worker::burst_max> burst;
-    unsigned count = 0;
-    for (const auto& frame : frames) {
-      burst[count] = rte_pktmbuf_alloc(buffers_);
-      if (burst[count] == nullptr) fail("out of buffers");
-      std::memcpy(rte_pktmbuf_append(burst[count++], static_cast<std::uint16_t>(frame.size())), frame.data(),
-                  frame.size());
-    }
-    rig_.workers[worker_]->process_frames(burst.data(), count, port);
+    std::vector<rte_mbuf*> burst;
+    for (const auto& frame : frames) burst.push_back(buffer(frame));
+    return run(port, burst);
+  }
+  // The same of buffers that the caller made; they are the worker's from here.
+  std::vector<Bytes> run(std::uint8_t port, std::span<rte_mbuf* const> frames) {
+    rig_.workers[worker_]->process_frames(frames.data(), static_cast<unsigned>(frames.size()), port);
     std::vector<Bytes> left;
+    std::array<rte_mbuf*, worker::burst_max> burst;
     const auto queue = static_cast<std::uint16_t>(worker_);
     while (const auto sent = rte_eth_rx_burst(1 - port, queue, burst.data(), worker::burst_max))
       for (unsigned i = 0; i < sent; ++i) {
@@ -51,6 +50,13 @@ class WorkerLane {
         rte_pktmbuf_free(burst[i]);
       }
     return left;
+  }
+  rte_mbuf* buffer(std::span<const std::uint8_t> bytes) {
+    auto* mbuf = rte_pktmbuf_alloc(buffers_);
+    if (mbuf == nullptr) fail("out of buffers");
+    std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())), bytes.data(),
+                bytes.size());
+    return mbuf;
   }
   unsigned worker() const { return worker_; }
   bool all_buffers_are_back() const { return rte_mempool_in_use_count(buffers_) == 0; }
