@@ -51,6 +51,7 @@ struct Burst {
   std::array<std::uint32_t, burst_max> sa;  // inbound, later outbound SA index
   std::array<sa::State, burst_max> state;   // of the inbound SA, as it was when first looked at
   std::array<std::uint64_t, burst_max> sequence;
+  std::array<sa::Replay, burst_max> replay;  // of a packet with a good ICV, once committed
   std::array<Origin, burst_max> origin;
   std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped
   std::array<std::uint16_t, burst_max> inner_bytes;  // of a packet we encapsulated

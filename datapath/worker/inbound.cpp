@@ -170,7 +170,37 @@ void Worker::decrypt() {
   clock_.end_stage(Stage::decrypt, crypto_rows_.count);
 }
 
+// Step 5 where several workers share the windows: of packets that follow each other with numbers of one
+// block, as nearly all of one SA do, the first pays the locked instructions for all.
+void Worker::commit_burst() {
+  for (unsigned first = 0; first < crypto_rows_.count;) {
+    const auto index = burst_.sa[crypto_rows_.row[first]];
+    const auto block = burst_.sequence[crypto_rows_.row[first]] / 32;
+    std::uint32_t bits = 0;
+    unsigned next = first;
+    for (; next < crypto_rows_.count; ++next) {
+      const auto row = crypto_rows_.row[next];
+      if (burst_.sa[row] != index || burst_.sequence[row] / 32 != block) break;
+      if (burst_.operations[next].status != crypto::Status::ok) continue;
+      const std::uint32_t bit = std::uint32_t{1} << (burst_.sequence[row] % 32);
+      if ((bits & bit) != 0) break;  // the same number again: a run of its own, to be told apart
+      bits |= bit;
+    }
+    auto& sa = shared_.sas->inbound(index);
+    if (sa.window_packets != 0) {
+      const auto committed =
+          sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).commit_block(block, bits);
+      for (unsigned i = first; i < next; ++i) {
+        const auto row = crypto_rows_.row[i];
+        burst_.replay[row] = committed.of(burst_.sequence[row]);
+      }
+    }
+    first = next;
+  }
+}
+
 void Worker::accept() {
+  if (!exclusive_) commit_burst();
   unsigned k = 0;
   for (const auto row : crypto_rows_) {
     const auto& operation = burst_.operations[k++];
@@ -207,7 +237,7 @@ void Worker::accept() {
   tracer_.stage(burst_, Stage::accept, decrypted_);
 }
 
-// Step 5. Undecided: the number is new and now taken.
+// Step 5, or its outcome if commit_burst did it. Undecided: the number is new and now taken.
 Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
   const auto sequence = burst_.sequence[row];
   if (sa.window_packets == 0) {
@@ -215,9 +245,11 @@ Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
     if (sa.extended_sequence) sa::ReplayWindow::raise_top(sa.top, sequence);
     return Verdict::undecided;
   }
+  if (exclusive_)
+    burst_.replay[row] =
+        sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).commit_exclusive(sequence);
   auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
-  sa::ReplayWindow window(sa.top, sa.cells, sa.window_packets, sa.cell_mask);
-  switch (exclusive_ ? window.commit_exclusive(sequence) : window.commit(sequence)) {
+  switch (burst_.replay[row]) {
     case sa::Replay::duplicate:
       bump(faults.replay);
       return Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL;

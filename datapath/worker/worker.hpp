@@ -98,6 +98,7 @@ class Worker {
   bool prepare_packet(unsigned row, sa::InboundSa& sa);
   void decrypt();
   void accept();
+  void commit_burst();
   Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
   Verdict accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer);
   Verdict unwrap_packet(unsigned row, std::uint8_t next_header, const std::uint8_t* outer);
