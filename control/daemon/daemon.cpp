@@ -14,6 +14,7 @@
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/signals.hpp"
+#include "control/daemon/size_service.hpp"
 #include "control/host/forwarding_routes.hpp"
 #include "control/sa/nat_keepalive.hpp"
 #include "drivers/host/kernel_commands.hpp"
@@ -68,6 +69,7 @@ class Daemon {
   unsigned take_neighbour_questions();
   unsigned take_peer_moves();
   std::vector<std::string> addresses(const std::string& port) const;
+  std::optional<net::Address> address(std::size_t port, net::Family family) const;
 
   config::Configuration configuration_;
   EventLoop loop_;
@@ -85,6 +87,7 @@ class Daemon {
   std::unique_ptr<PolicyTable> policies_;
   std::unique_ptr<sa::SaManager> sas_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
+  std::unique_ptr<SizeService> size_service_;
   std::unique_ptr<TraceService> trace_;
   std::unique_ptr<CaptureService> capture_;
   std::unique_ptr<Reloader> reloader_;
@@ -245,6 +248,10 @@ Expected<void> Daemon::start_sas() {
   spi_options.flows = configuration_.limits.invalid_spi_flows;
   invalid_spi_ =
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
+  sizes::PathMtus::Options sizes_options;
+  sizes_options.learn = configuration_.path_mtu_discovery;
+  const auto address_of = [this](std::size_t port, net::Family family) { return address(port, family); };
+  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, address_of, sizes_options);
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view()},
@@ -263,9 +270,13 @@ Expected<void> Daemon::watch() {
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
   loop_.poll([this] { return take_peer_moves(); });
+  loop_.poll([this] { return size_service_->tell_senders(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
-  loop_.every(10ms, [this] { sas_->tick(now()); });
+  loop_.every(10ms, [this] {
+    sas_->tick(now());
+    size_service_->refresh();
+  });
   loop_.every(100ms, [this] {
     const auto time = host::HostSync::Clock::now();
     mirror_->tick(time);
@@ -330,6 +341,15 @@ std::vector<std::string> Daemon::addresses(const std::string& port) const {
   return texts;
 }
 
+// Not a link-local one: it says nothing beyond its link.
+std::optional<net::Address> Daemon::address(std::size_t port, net::Family family) const {
+  for (const auto& [ifindex, address] : mirror_->view().addresses)
+    if (ifindex == taps_[port].ifindex() && address.address.family == family &&
+        !(family == net::Family::v6 && address.address.bytes[0] == 0xfe))
+      return address.address;
+  return std::nullopt;
+}
+
 unsigned Daemon::take_spi_misses() {
   std::array<sa::SpiMiss, records_a_round> misses;
   const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.spi, misses.data(),
@@ -368,6 +388,7 @@ Daemon::~Daemon() {
   capture_.reset();
   trace_.reset();
   server_.reset();
+  size_service_.reset();
   sas_.reset();
   host_sync_.reset();
   mirror_.reset();
