@@ -69,7 +69,7 @@ void check_mtus(const GroupReader& top, const Configuration& configuration, cons
     top.report().warning(
         checks.mtu_rows[i], fmt::format("ports[{}].mtu", i),
         fmt::format("a packet of {} bytes becomes one of {} in connection \"{}\", and port \"{}\" takes {}: "
-                    "larger ones than {} bytes are fragmented, or dropped if they must not be",
+                    "packets above {} bytes are fragmented, or dropped if that is forbidden",
                     port.mtu, sizes.outer_bytes(port.mtu), connection->name, outside->name, outside->mtu,
                     inner),
         fmt::format(

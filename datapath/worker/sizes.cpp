@@ -166,8 +166,7 @@ void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
                         : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
   else
     // Through a tunnel the address of the network that it is for is the one that belongs there.
-    tell_sender(row, Verdict::MTU_EXCEEDED, limit,
-                in_port().ipsec ? hop.port : burst_.port);
+    tell_sender(row, Verdict::MTU_EXCEEDED, limit, in_port().ipsec ? hop.port : burst_.port);
 }
 
 void Worker::set_aside(unsigned row, unsigned limit, bool protect) {
