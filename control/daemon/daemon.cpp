@@ -69,7 +69,6 @@ class Daemon {
   unsigned take_neighbour_questions();
   unsigned take_peer_moves();
   std::vector<std::string> addresses(const std::string& port) const;
-  std::optional<net::Address> address(std::size_t port, net::Family family) const;
 
   config::Configuration configuration_;
   EventLoop loop_;
@@ -248,10 +247,8 @@ Expected<void> Daemon::start_sas() {
   spi_options.flows = configuration_.limits.invalid_spi_flows;
   invalid_spi_ =
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
-  sizes::PathMtus::Options sizes_options;
-  sizes_options.learn = configuration_.path_mtu_discovery;
-  const auto address_of = [this](std::size_t port, net::Family family) { return address(port, family); };
-  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, address_of, sizes_options);
+  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
+                                                configuration_.path_mtu_discovery);
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view()},
@@ -266,17 +263,14 @@ Expected<void> Daemon::watch() {
   loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
   for (std::size_t i = 0; i < taps_.size(); ++i)
     loop_.watch(taps_[i].fd(), [this, i] { on_frames_from_host(i); });
-  loop_.poll([this] { return host_path_->deliver(); });
+  loop_.poll([this] { return host_path_->deliver() + size_service_->tell_senders(); });
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
   loop_.poll([this] { return take_peer_moves(); });
-  loop_.poll([this] { return size_service_->tell_senders(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
-  loop_.every(10ms, [this] {
-    sas_->tick(now());
-    size_service_->refresh();
-  });
+  loop_.every(10ms, [this] { sas_->tick(now()); });
+  loop_.every(10ms, [this] { size_service_->refresh(); });
   loop_.every(100ms, [this] {
     const auto time = host::HostSync::Clock::now();
     mirror_->tick(time);
@@ -307,8 +301,7 @@ void Daemon::on_frames_from_host(std::size_t port) {
   loop_.unwatch(taps_[port].fd());
   spdlog::error(
       "port {}: {}; until then its packets to the kernel are dropped as HOST_TAP_FULL, and it has no "
-      "addresses "
-      "or routes; everything else goes on",
+      "addresses or routes; everything else goes on",
       taps_[port].name(), taken.error().text());
 }
 
@@ -339,15 +332,6 @@ std::vector<std::string> Daemon::addresses(const std::string& port) const {
       if (tap.name() == port && ifindex == tap.ifindex())
         texts.push_back(fmt::format("{}/{}", net::to_string(address.address), address.prefix_length));
   return texts;
-}
-
-// Not a link-local one: it says nothing beyond its link.
-std::optional<net::Address> Daemon::address(std::size_t port, net::Family family) const {
-  for (const auto& [ifindex, address] : mirror_->view().addresses)
-    if (ifindex == taps_[port].ifindex() && address.address.family == family &&
-        !(family == net::Family::v6 && address.address.bytes[0] == 0xfe))
-      return address.address;
-  return std::nullopt;
 }
 
 unsigned Daemon::take_spi_misses() {

@@ -23,12 +23,13 @@ sizes::PathMtus::Time steady_now() {
 
 }  // namespace
 
-SizeService::SizeService(Gateway& gateway, HostPath& path, AddressOf address_of,
-                         const sizes::PathMtus::Options& options)
+SizeService::SizeService(Gateway& gateway, HostPath& path, const std::vector<host::Tap>& twins,
+                         const host::KernelView& view, bool learn)
     : gateway_(gateway),
       path_(path),
-      address_of_(std::move(address_of)),
-      path_mtus_(gateway.sas(), gateway.forwarding(), options) {
+      twins_(twins),
+      view_(view),
+      path_mtus_(gateway.sas(), gateway.forwarding(), {.learn = learn}) {
   path_.listen([this](std::span<const std::uint8_t> packet) { listen(packet); });
 }
 
@@ -64,14 +65,23 @@ void SizeService::tell_sender(std::span<const std::uint8_t> refused, std::uint16
   if (message) (void)path_.send(*message, own ? worker::from_control : worker::clear_from_control);
 }
 
+// Not a link-local one: it says nothing beyond its link.
+std::optional<net::Address> SizeService::address_of(std::size_t port, net::Family family) const {
+  for (const auto& [ifindex, address] : view_.addresses)
+    if (ifindex == twins_[port].ifindex() && address.address.family == family &&
+        !(family == net::Family::v6 && address.address.bytes[0] == 0xfe))
+      return address.address;
+  return std::nullopt;
+}
+
 // On a port with ipsec the address of an inside port, if there is one: it is what policies let through.
 std::optional<net::Address> SizeService::speaker(std::size_t port, net::Family family) const {
   const auto& ports = gateway_.ports();
-  const auto own = port < ports.size() ? address_of_(port, family) : std::nullopt;
+  const auto own = port < ports.size() ? address_of(port, family) : std::nullopt;
   if (own && !ports[port]->port().ipsec) return own;
   for (std::size_t other = 0; other < ports.size(); ++other)
     if (!ports[other]->port().ipsec)
-      if (const auto address = address_of_(other, family)) return address;
+      if (const auto address = address_of(other, family)) return address;
   return own;
 }
 

@@ -2,23 +2,24 @@
 // SAs' path MTUs.
 #pragma once
 
-#include <functional>
 #include <optional>
+#include <vector>
 
 #include "control/daemon/gateway.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/sizes/path_mtus.hpp"
+#include "drivers/host/kernel_view.hpp"
+#include "drivers/host/tap.hpp"
 
 namespace espgate::daemon {
 
 // Control thread only.
 class SizeService {
  public:
-  // An address of the port's twin, of that family, to speak with.
-  using AddressOf = std::function<std::optional<net::Address>(std::size_t port, net::Family family)>;
-  // All outlive this; `path` must not deliver after.
-  SizeService(Gateway& gateway, HostPath& path, AddressOf address_of,
-              const sizes::PathMtus::Options& options);
+  // All outlive this; `path` must not deliver after. `twins` are those of the gateway's ports, and have their
+  // addresses in `view`.
+  SizeService(Gateway& gateway, HostPath& path, const std::vector<host::Tap>& twins,
+              const host::KernelView& view, bool learn);
 
   // Tells the senders of a bounded number of refused packets. Returns how many there were.
   unsigned tell_senders();
@@ -27,12 +28,14 @@ class SizeService {
 
  private:
   void tell_sender(std::span<const std::uint8_t> refused, std::uint16_t largest, std::uint16_t port);
+  std::optional<net::Address> address_of(std::size_t port, net::Family family) const;
   std::optional<net::Address> speaker(std::size_t port, net::Family family) const;
   void listen(std::span<const std::uint8_t> packet);
 
   Gateway& gateway_;
   HostPath& path_;
-  AddressOf address_of_;
+  const std::vector<host::Tap>& twins_;
+  const host::KernelView& view_;
   sizes::PathMtus path_mtus_;
 };
 

@@ -19,10 +19,14 @@ ROUTER = {4: "192.0.2.2", 6: "2001:db8:f::2"}
 ESP_AROUND = {4: 20 + 8 + 8 + 16, 6: 40 + 8 + 8 + 16}
 
 
-def outside_port():
-    made = port("outside", "", OUTSIDE, ipsec=True)
-    made["device"] = "net_pcap0,rx_iface_in=veth-out,tx_iface=veth-out"
+def pcap_port(name, number, device, side, **settings):
+    made = port(name, "", side, **settings)
+    made["device"] = f"net_pcap{number},rx_iface_in={device},tx_iface={device}"
     return made
+
+
+def outside_port():
+    return pcap_port("outside", 0, "veth-out", OUTSIDE, ipsec=True)
 
 
 def largest_inner(number, mtu):
