@@ -124,7 +124,7 @@ constexpr Command rows[] = {
      .result = R"({"sas": [{"connection": "branch", "direction": "in", "spi": "0x00001001", "state": "active",
                             "suite": "aes128-gcm16", "local": "192.0.2.1", "remote": "192.0.2.2",
                             "encapsulation": "udp", "local_port": 4500, "remote_port": 4500, "esn": false,
-                            "window_packets": 1024, "sequence": 812,
+                            "window_packets": 1024, "path_mtu": 1500, "sequence": 812,
                             "selectors": [{"source": "10.2.0.0/24", "destination": "10.1.0.0/24", "protocol": "tcp",
                                            "source_ports": "443", "destination_ports": "1024-65535",
                                            "icmp_type": "8"}],
@@ -193,7 +193,9 @@ constexpr Command rows[] = {
                               "offloads": ["rx-ipv4-checksum"]}]})"},
 
     // packets: taken in. idle_share: 0..1, part of the cycles without packets. cycles_per_packet: in stage
-    // order. burst_histogram: polls that returned from..to packets. conservation: received + from_host =
+    // order. burst_histogram: polls that returned from..to packets. reassembling: packets whose fragments
+    // wait for others.
+    // conservation: received + from_host + made =
     // tx + host + control + consumed + drops, read at a loop boundary; `control` is the control core's own.
     {.id = CommandId::show_workers,
      .path = "show workers",
@@ -206,10 +208,11 @@ constexpr Command rows[] = {
      .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "idle_share": 0.97,
                                 "cycles_per_packet": [{"stage": "parse", "cycles": 21.5}],
                                 "burst_histogram": [{"from": 1, "to": 1, "bursts": 12}],
-                                "conservation": {"received": 1600, "from_host": 2, "tx": 1590, "host": 4,
+                                "reassembling": 1,
+                                "conservation": {"received": 1600, "from_host": 2, "made": 0, "tx": 1590, "host": 4,
                                                  "control": 0, "consumed": 1, "drops": 7, "holds": true}}],
                    "control": {"cpu": 0,
-                               "conservation": {"received": 0, "from_host": 2, "tx": 0, "host": 0, "control": 0,
+                               "conservation": {"received": 0, "from_host": 2, "made": 0, "tx": 0, "host": 0, "control": 0,
                                                 "consumed": 0, "drops": 0, "holds": true}},
                    "tsc_hz": 2100000000})"},
 

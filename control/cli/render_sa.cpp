@@ -51,6 +51,7 @@ std::string sa_detail(const json& sa, bool color) {
   text += detail_line("encapsulation", text_at(sa, "encapsulation"));
   text += detail_line("esn", text_at(sa, "esn"));
   text += detail_line("replay window", text_at(sa, "window_packets"));
+  if (text_at(sa, "direction") == "out") text += detail_line("path MTU", text_at(sa, "path_mtu"));
   text += detail_line("sequence number", text_at(sa, "sequence"));
   for (const auto& selector : array_at(sa, "selectors")) {
     text += detail_line("selector", selector_text(selector));

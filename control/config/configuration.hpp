@@ -111,6 +111,9 @@ struct Limits {
   std::uint32_t punt_host_pps = 20'000;  // each worker
   std::uint32_t punt_ike_pps = 10'000;
   std::uint32_t punt_spi_pps = 10'000;
+  std::uint32_t too_big_pps = 1'000;
+  std::uint32_t reassembly_flows = 256;  // each worker
+  std::uint32_t reassembly_ms = 1'000;
   std::uint32_t tombstones = 10'000;  // retired inbound SAs kept to explain late packets
   std::uint32_t tombstone_s = 300;
   std::uint32_t linger_s = 30;  // an inbound SA after its rekey
@@ -131,6 +134,7 @@ struct Configuration {
   std::uint32_t memory_mb = 0;  // 0: what the limits need
   Idle idle = Idle::sleep;
   std::uint32_t idle_sleep_us = 50;
+  bool path_mtu_discovery = true;  // whether routers are listened to
   Limits limits;
   std::vector<Port> ports;
   std::vector<Route> routes;

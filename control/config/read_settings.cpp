@@ -20,6 +20,9 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("punt-host-pps", limits.punt_host_pps);
   read("punt-ike-pps", limits.punt_ike_pps);
   read("punt-spi-pps", limits.punt_spi_pps);
+  read("too-big-pps", limits.too_big_pps);
+  read("reassembly-flows", limits.reassembly_flows);
+  read("reassembly-ms", limits.reassembly_ms);
   read("tombstones", limits.tombstones);
   read("tombstone-seconds", limits.tombstone_s);
   read("linger-seconds", limits.linger_s);
@@ -47,6 +50,7 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
   }
   top.choice("idle", configuration.idle);
   top.integer("idle-sleep-us", configuration.idle_sleep_us);
+  top.boolean("path-mtu-discovery", configuration.path_mtu_discovery);
   top.boolean("hugepages", configuration.hugepages);
   top.integer("memory-mb", configuration.memory_mb);
   top.text("crypto-engine", configuration.crypto_engine);

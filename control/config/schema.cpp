@@ -262,6 +262,12 @@ constexpr std::array top_keys{
         .most = 10'000,
         .preset = "50",
         .meaning = "How long an idle worker sleeps."},
+    Key{.name = "path-mtu-discovery",
+        .kind = Kind::boolean,
+        .preset = "true",
+        .meaning =
+            "Whether routers are believed, for ten minutes, that say how large ESP packets to a peer may "
+            "be. Their messages are not authenticated; they count if they quote a packet that was sent."},
     Key{.name = "hugepages",
         .kind = Kind::boolean,
         .preset = "true",

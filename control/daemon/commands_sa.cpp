@@ -70,6 +70,7 @@ json common_json(const sa::SaReport& report, bool inbound) {
           {"remote_port", nullptr},
           {"esn", nullptr},
           {"window_packets", nullptr},
+          {"path_mtu", nullptr},
           {"sequence", nullptr},
           {"selectors", json::array()}};
 }
@@ -107,6 +108,8 @@ json outbound_json(const sa::SaReport& report, const sa::OutboundSa& entry) {
   }
   result["esn"] = entry.extended_sequence;
   result["sequence"] = entry.sequence.load(std::memory_order_relaxed);
+  const auto path_mtu = entry.path_mtu.load(std::memory_order_relaxed);
+  if (path_mtu != sa::path_mtu_unknown) result["path_mtu"] = path_mtu;
   return result;
 }
 

@@ -14,6 +14,7 @@
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/signals.hpp"
+#include "control/daemon/size_service.hpp"
 #include "control/host/forwarding_routes.hpp"
 #include "control/sa/nat_keepalive.hpp"
 #include "drivers/host/kernel_commands.hpp"
@@ -85,6 +86,7 @@ class Daemon {
   std::unique_ptr<PolicyTable> policies_;
   std::unique_ptr<sa::SaManager> sas_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
+  std::unique_ptr<SizeService> size_service_;
   std::unique_ptr<TraceService> trace_;
   std::unique_ptr<CaptureService> capture_;
   std::unique_ptr<Reloader> reloader_;
@@ -245,6 +247,8 @@ Expected<void> Daemon::start_sas() {
   spi_options.flows = configuration_.limits.invalid_spi_flows;
   invalid_spi_ =
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
+  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
+                                                configuration_.path_mtu_discovery);
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view()},
@@ -259,13 +263,14 @@ Expected<void> Daemon::watch() {
   loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
   for (std::size_t i = 0; i < taps_.size(); ++i)
     loop_.watch(taps_[i].fd(), [this, i] { on_frames_from_host(i); });
-  loop_.poll([this] { return host_path_->deliver(); });
+  loop_.poll([this] { return host_path_->deliver() + size_service_->tell_senders(); });
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
   loop_.poll([this] { return take_peer_moves(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
   loop_.every(10ms, [this] { sas_->tick(now()); });
+  loop_.every(10ms, [this] { size_service_->refresh(); });
   loop_.every(100ms, [this] {
     const auto time = host::HostSync::Clock::now();
     mirror_->tick(time);
@@ -296,8 +301,7 @@ void Daemon::on_frames_from_host(std::size_t port) {
   loop_.unwatch(taps_[port].fd());
   spdlog::error(
       "port {}: {}; until then its packets to the kernel are dropped as HOST_TAP_FULL, and it has no "
-      "addresses "
-      "or routes; everything else goes on",
+      "addresses or routes; everything else goes on",
       taps_[port].name(), taken.error().text());
 }
 
@@ -368,6 +372,7 @@ Daemon::~Daemon() {
   capture_.reset();
   trace_.reset();
   server_.reset();
+  size_service_.reset();
   sas_.reset();
   host_sync_.reset();
   mirror_.reset();

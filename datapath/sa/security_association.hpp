@@ -60,6 +60,9 @@ struct OuterChoice {
 };
 static_assert(sizeof(OuterChoice) == 1);
 
+// What path_mtu says until control knows better: anything an IP packet can be.
+inline constexpr std::uint16_t path_mtu_unknown = 0xffff;
+
 // Line 0: counters and key; line 1: the outer headers to prepend.
 struct alignas(64) OutboundSa {
   std::atomic<std::uint64_t> sequence;  // last one claimed; the next packet takes sequence + 1
@@ -77,8 +80,9 @@ struct alignas(64) OutboundSa {
   std::uint8_t traffic_class_mask;  // bits of DSCP and ECN that are copied from the inner packet
   OuterChoice outer;
   Mode mode;
-  bool track_peer;  // as inbound: control may change the destination in `headers`
-  std::uint8_t unused[14];
+  bool track_peer;                      // as inbound: control may change the destination in `headers`
+  std::atomic<std::uint16_t> path_mtu;  // of the outer packet, IP header included; control writes
+  std::uint8_t unused[12];
 
   std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };

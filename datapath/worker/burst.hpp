@@ -56,6 +56,7 @@ struct Burst {
   std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped
   std::array<std::uint16_t, burst_max> inner_bytes;  // of a packet we encapsulated
   std::array<bool, burst_max> dont_fragment;         // inner DF of a packet we encapsulated, or IPv6
+  std::array<bool, burst_max> fragment_outer;        // to be encapsulated whole, and the outer packet cut
   std::array<crypto::Operation, burst_max> operations;
 };
 

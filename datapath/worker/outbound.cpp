@@ -47,7 +47,7 @@ std::uint32_t flow_label(const sa::OutboundSa& sa, const std::uint8_t* inner, ne
 
 // Fills in what differs from packet to packet in the outer IP and UDP headers.
 void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, std::uint16_t packet_bytes,
-                      const std::uint8_t* inner, net::Family family, bool dont_fragment,
+                      const std::uint8_t* inner, net::Family family, bool dont_fragment, bool cut_later,
                       std::uint64_t sequence) {
   const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
   std::size_t ip_bytes = net::ipv4_header_bytes;
@@ -55,6 +55,7 @@ void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, s
     outer[net::ipv4::tos] |= copied;
     net::store_be16(outer, net::ipv4::total_length, packet_bytes);
     if (sa.outer.copy_df && dont_fragment) outer[net::ipv4::fragment] = 0x40;
+    if (cut_later) outer[net::ipv4::fragment] = 0;
     // With DF set a packet is atomic and needs no identification (RFC 6864 4.1).
     if (outer[net::ipv4::fragment] == 0)
       net::store_be16(outer, net::ipv4::identification, static_cast<std::uint16_t>(sequence));
@@ -107,13 +108,18 @@ void Worker::encapsulate() {
     rte_prefetch0(sa);
     rte_prefetch0(sa->headers);
   }
+  unsigned kept = 0;
   for (const auto row : protect_) {
     const auto& sa = shared_.sas->outbound(burst_.sa[row]);
-    if (sa.state.load(std::memory_order_acquire) != sa::State::active) continue;
+    const bool active = sa.state.load(std::memory_order_acquire) == sa::State::active;
+    if (active && !fits_path(row, sa)) continue;
+    protect_.row[kept++] = row;
+    if (!active) continue;
     for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)])
       rte_prefetch0(sa.key + offset);
     rte_prefetch0(&shared_.sas->outbound_usage(id_, burst_.sa[row]));
   }
+  protect_.count = kept;
   for (unsigned first = 0; first < protect_.count;) {
     const auto index = burst_.sa[protect_.row[first]];
     unsigned next = first + 1;
@@ -188,7 +194,8 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::u
   }
   auto* mbuf = burst_.mbuf[row];
   auto* inner = burst_.l3[row];
-  burst_.dont_fragment[row] = family == net::Family::v6 || (inner[net::ipv4::fragment] & 0x40) != 0;
+  burst_.dont_fragment[row] =
+      !burst_.fragment_outer[row] && (family == net::Family::v6 || (inner[net::ipv4::fragment] & 0x40) != 0);
   const auto front_bytes = static_cast<std::uint16_t>(sa.headers_bytes + crypto::suite(sa.suite).iv_bytes);
   const std::uint8_t protocol = family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6;
   auto* outer = add_trailer(row, sa, mbuf->pkt_len, protocol)
@@ -204,7 +211,7 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::u
   else
     copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
   complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), inner, family,
-                   burst_.dont_fragment[row], sequence);
+                   burst_.dont_fragment[row], burst_.fragment_outer[row], sequence);
   burst_.l3[row] = outer;
   return outer + sa.headers_bytes - net::esp_header_bytes;
 }

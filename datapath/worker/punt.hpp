@@ -2,6 +2,7 @@
 // that a flood of one kind neither grows memory nor starves the others. What does not fit is counted.
 #pragma once
 
+#include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
@@ -54,9 +55,19 @@ struct PeerMoved {
 };
 static_assert(sizeof(PeerMoved) == 24);
 
-// mbuf->port in `inject` of a whole IP packet without Ethernet header that control made, to be routed as it
-// is.
+// mbuf->port in `inject` of a whole IP packet without Ethernet header that control made: an outer packet, to
+// be routed as it is, or a cleartext one, which meets policy like any other.
 inline constexpr std::uint16_t from_control = 0xffff;
+inline constexpr std::uint16_t clear_from_control = 0xfffe;
+
+// What a packet in `too_big` says beside itself. It begins with its IP header and may have been cut at the
+// end. mbuf->port is the port whose address is to speak, or one of the two marks above if the kernel sent it.
+inline void set_largest_packet(rte_mbuf& refused, std::uint16_t bytes) {
+  refused.hash.usr = bytes;
+}
+inline std::uint16_t largest_packet(const rte_mbuf& refused) {
+  return static_cast<std::uint16_t>(refused.hash.usr);
+}
 
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way. A punted
 // packet is an mbuf with an untagged Ethernet frame; mbuf->port is the index of the port whose twin gets it
@@ -68,6 +79,7 @@ struct PuntRings {
   rte_ring* spi = nullptr;        // sa::SpiMiss by value
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
   rte_ring* peer = nullptr;       // PeerMoved by value
+  rte_ring* too_big = nullptr;    // rte_mbuf*: refused for their size, for their senders to be told
   rte_ring* capture = nullptr;    // rte_mbuf*, see capture.hpp
   rte_ring* trace = nullptr;      // TraceRecord by value, see trace.hpp
   rte_ring* inject = nullptr;     // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
@@ -79,7 +91,7 @@ struct PuntRings {
   void destroy();
 
  private:
-  std::array<rte_ring**, 5> of_packets() { return {&link, &host, &ike, &capture, &inject}; }
+  std::array<rte_ring**, 6> of_packets() { return {&link, &host, &ike, &too_big, &capture, &inject}; }
   std::array<rte_ring**, 4> of_records() { return {&spi, &neighbour, &peer, &trace}; }
 };
 
@@ -87,6 +99,7 @@ struct PuntRates {
   std::uint32_t host_pps = 20'000;
   std::uint32_t ike_pps = 10'000;
   std::uint32_t spi_pps = 10'000;
+  std::uint32_t too_big_pps = 1'000;
 };
 
 }  // namespace espgate::worker

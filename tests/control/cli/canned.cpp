@@ -37,6 +37,7 @@ json sa(const char* direction, const char* spi, bool udp, int integrity_faults) 
           {"remote_port", udp ? json(61'000) : json()},
           {"esn", udp},
           {"window_packets", inbound ? json(1024) : json()},
+          {"path_mtu", 1500},
           {"sequence", 812},
           {"selectors", json::array({{{"source", "10.2.0.0/24"},
                                       {"destination", "10.1.0.0/24"},
@@ -79,8 +80,15 @@ json flow(const char* spi, bool udp) {
 }
 
 json conservation(int received, int tx) {
-  return {{"received", received}, {"from_host", 2}, {"tx", tx},   {"host", 4},
-          {"control", 0},         {"consumed", 1},  {"drops", 7}, {"holds", received + 2 == tx + 12}};
+  return {{"received", received},
+          {"from_host", 2},
+          {"made", 0},
+          {"tx", tx},
+          {"host", 4},
+          {"control", 0},
+          {"consumed", 1},
+          {"drops", 7},
+          {"holds", received + 2 == tx + 12}};
 }
 
 json ports() {
