@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "control/config/schema_lifetime.hpp"
 #include "control/config/schema_limits.hpp"
 #include "datapath/crypto/suite.hpp"
 
@@ -298,6 +299,10 @@ constexpr std::array connection_keys{
         .most = 65'536,
         .preset = "1024",
         .meaning = "Anti-replay window: 64 to 65536, or 0 for none."},
+    Key{.name = "lifetime",
+        .kind = Kind::group,
+        .group = &lifetime_group,
+        .meaning = "How long each of the two SAs may be used; without it, for ever."},
     Key{.name = "inbound",
         .kind = Kind::group,
         .group = &inbound_group,
@@ -391,9 +396,9 @@ constexpr std::array top_keys{
 };
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
-constexpr std::array<const Group*, 9> all_groups{&top_group,      &limits_group,  &port_group,
-                                                 &route_group,    &policy_group,  &connection_group,
-                                                 &selector_group, &inbound_group, &outbound_group};
+constexpr std::array<const Group*, 10> all_groups{
+    &top_group,        &limits_group,   &port_group,     &route_group,   &policy_group,
+    &connection_group, &selector_group, &lifetime_group, &inbound_group, &outbound_group};
 
 }  // namespace
 
