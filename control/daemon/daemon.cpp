@@ -67,6 +67,9 @@ class Daemon {
   unsigned take_spi_misses();
   unsigned take_neighbour_questions();
   unsigned take_peer_moves();
+  unsigned take_lifetimes();
+  void on_lifetime(const sa::LifetimeNews& news);
+  void sample_counters();
   std::vector<std::string> addresses(const std::string& port) const;
 
   config::Configuration configuration_;
@@ -88,12 +91,18 @@ class Daemon {
   std::unique_ptr<TraceService> trace_;
   std::unique_ptr<CaptureService> capture_;
   std::unique_ptr<Reloader> reloader_;
+  History history_;
+  Journal journal_;
+  Thresholds thresholds_{configuration_.thresholds};
 };
 
 // The socket comes first: it is how a second espgated with the same socket is found out.
 Expected<bool> Daemon::start() {
   services_.started = std::chrono::system_clock::now();
   services_.configuration = &configuration_;
+  services_.history = &history_;
+  services_.journal = &journal_;
+  services_.thresholds = &thresholds_;
   if (auto opened = signals_.open(); !opened) return opened.error();
   for (const auto step :
        {&Daemon::start_server, &Daemon::start_datapath, &Daemon::start_twins, &Daemon::start_host_sync,
@@ -237,7 +246,8 @@ Expected<void> Daemon::start_sas() {
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
-      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line},
+      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
+                           [this](const sa::LifetimeNews& news) { on_lifetime(news); }},
       options);
   const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
@@ -263,6 +273,7 @@ Expected<void> Daemon::watch() {
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
   loop_.poll([this] { return take_peer_moves(); });
+  loop_.poll([this] { return take_lifetimes(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
   loop_.every(10ms, [this] { sas_->tick(now()); });
@@ -277,6 +288,7 @@ Expected<void> Daemon::watch() {
       (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
     });
     on_link_changes();
+    sample_counters();
   });
   return {};
 }
@@ -310,10 +322,14 @@ void Daemon::on_link_changes() {
     if (!present) {
       gateway_->readers().wait();  // no worker is in the port any more, or will be
       open.release();
+      journal_.add(EventKind::port_gone, port.name, fmt::format("device {} is gone", port.device), now());
       spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted",
                     port.name, port.device);
     } else {
-      spdlog::warn("port {}: link {}", port.name, open.link().up ? "up" : "down");
+      const bool up = open.link().up;
+      journal_.add(up ? EventKind::port_up : EventKind::port_down, port.name,
+                   fmt::format("link {}", up ? "up" : "down"), now());
+      spdlog::warn("port {}: link {}", port.name, up ? "up" : "down");
     }
     if (host_path_->twin_gone(i)) continue;
     if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier)
@@ -359,6 +375,47 @@ unsigned Daemon::take_peer_moves() {
     sas_->peer_moved(moves[i].spi, net::Address::from_bytes(moves[i].family, moves[i].address), moves[i].port,
                      now());
   return count;
+}
+
+unsigned Daemon::take_lifetimes() {
+  std::array<sa::LifetimeReached, records_a_round> reached;
+  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.lifetime, reached.data(),
+                                                        sizeof reached[0], records_a_round, nullptr);
+  for (unsigned i = 0; i < count; ++i) sas_->lifetime_reached(reached[i], now());
+  return count;
+}
+
+void Daemon::on_lifetime(const sa::LifetimeNews& news) {
+  const bool hard = news.stage == sa::LifetimeStage::hard;
+  journal_.add(hard ? EventKind::hard_expiry : EventKind::soft_expiry, std::string(news.connection),
+               fmt::format("{} SA {} {}", news.direction == sa::Direction::inbound ? "inbound" : "outbound",
+                           cli::spi_text(news.spi),
+                           hard ? "is past its hard lifetime and drops" : "is past its soft lifetime"),
+               now());
+}
+
+void Daemon::sample_counters() {
+  CounterSample sample;
+  sample.verdicts = sample_verdicts(services_);
+  for (const auto& open : gateway_->ports()) {
+    const auto port = open->statistics();
+    sample.ports.rx_packets += port.rx_packets;
+    sample.ports.rx_bytes += port.rx_bytes;
+    sample.ports.tx_packets += port.tx_packets;
+    sample.ports.tx_bytes += port.tx_bytes;
+  }
+  const auto time = now();
+  history_.add(time.steady, sample);
+  thresholds_.check(
+      history_, time, [&](const config::Threshold& threshold, bool crossed, std::uint64_t packets) {
+        const auto text = crossed ? fmt::format("{} packets in the last minute, the threshold is {}", packets,
+                                                threshold.per_minute)
+                                  : fmt::format("down to {} packets in the last minute", packets);
+        spdlog::log(crossed ? spdlog::level::warn : spdlog::level::info, "drops as {}: {}", threshold.name,
+                    text);
+        journal_.add(crossed ? EventKind::threshold_crossed : EventKind::threshold_cleared, threshold.name,
+                     text, time);
+      });
 }
 
 Daemon::~Daemon() {

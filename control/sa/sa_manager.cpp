@@ -17,10 +17,10 @@ constexpr std::uint64_t sequence_leap = std::uint64_t{1} << 20;
 
 }  // namespace
 
-Limits store_limits(const config::Limits& limits, unsigned workers) {
+Limits store_limits(const config::Limits& limits, unsigned workers, std::uint64_t tsc_hz) {
   constexpr std::uint32_t spare = 64;
   return {limits.inbound_sas + limits.tombstones + spare,
-          limits.outbound_sas + limits.outbound_sas / 8 + spare, workers};
+          limits.outbound_sas + limits.outbound_sas / 8 + spare, workers, tsc_hz};
 }
 
 SaManager::SaManager(Parts parts, const Options& options)

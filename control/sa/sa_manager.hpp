@@ -41,7 +41,7 @@ namespace espgate::sa {
 // The store for these limits: tombstones and lingering SAs have room beside the SAs that carry traffic,
 // and a rekey has a spare outbound entry. A reload that rekeys more than there is room for goes on in
 // steps as the readers' grace passes.
-Limits store_limits(const config::Limits& limits, unsigned workers);
+Limits store_limits(const config::Limits& limits, unsigned workers, std::uint64_t tsc_hz = 0);
 
 struct ConfigureProblem {
   std::string connection;  // empty: not one connection's
