@@ -258,7 +258,7 @@ Expected<void> Daemon::start_sas() {
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view()},
-                                         [this] { mirror_->on_readable(); });
+                                         journal_, [this] { mirror_->on_readable(); });
   services_.reloader = reloader_.get();
   return {};
 }
@@ -290,6 +290,7 @@ Expected<void> Daemon::watch() {
     on_link_changes();
     sample_counters();
   });
+  sample_counters();  // what comes in the first second counts too
   return {};
 }
 

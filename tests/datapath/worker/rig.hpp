@@ -40,6 +40,7 @@ struct SaOptions {
   std::string remote_network6 = "2001:db8:2::/48";
   bool track_peer = true;
   std::uint32_t inbound_spi = 0x1001;
+  sa::Lifetime lifetime{};
   std::vector<net::TrafficSelector> selectors{};  // of the SAs and their policies, instead of these networks
 };
 
