@@ -31,8 +31,8 @@ class Lifetimes(case.GatewayCase):
     def inbound(self, number, sequences):
         sa = GcmSa(0x1000 + number, keymat(0x1000 + number))
         inner = packets.udp_packet(drop_case.host(number, 4), INSIDE.host[4], 5, 6, bytes(72))
-        return [wrap(sa.seal(inner, packets.IPV4, sequence), OUTSIDE.host[4], OUTSIDE.gateway[4], udp_encapsulated=False)
-                for sequence in sequences]
+        return [wrap(sa.seal(inner, packets.IPV4, sequence), OUTSIDE.host[4], OUTSIDE.gateway[4],
+                     udp_encapsulated=False) for sequence in sequences]
 
     def outbound(self, number, count):
         return [packets.udp_packet(INSIDE.host[4], drop_case.host(number, 4), 6, 5, bytes(72))] * count

@@ -50,8 +50,8 @@ class Thresholds(drop_case.EspDropCase):
         self.assertGreater(totals["rx_bytes"]["last_1_min"], totals["rx_packets"]["last_1_min"])
 
     def test_events_can_be_followed(self):
-        follower = subprocess.Popen([program("espgatectl"), "--socket", self.gateway.socket, "show", "events", "--follow"],
-                                    stdout=subprocess.PIPE, text=True)
+        command = [program("espgatectl"), "--socket", self.gateway.socket, "show", "events", "--follow"]
+        follower = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             self.gateway.ask("reload")
             line = ""
