@@ -6,6 +6,7 @@
 #include <charconv>
 #include <limits>
 #include <optional>
+#include <ranges>
 
 #include "control/config/literals.hpp"
 #include "control/config/words.hpp"
@@ -78,21 +79,16 @@ std::string range(const Key& key) {
                      key.unit);
 }
 
-std::string multiples(const Key& key) {
-  std::vector<std::string_view> names;
-  for (const auto& multiple : key.multiples) names.push_back(multiple.name);
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
 std::string wanted(const Key& key, Kind kind) {
   switch (kind) {
     case Kind::boolean:
       return "true or false";
     case Kind::integer:
-      return key.least == key.most   ? range(key)
-             : key.multiples.empty() ? "a whole number from " + range(key)
-                                     : fmt::format("a number of {}, or one in quotes with {} behind it",
-                                                   key.unit, multiples(key));
+      return key.least == key.most ? range(key)
+             : key.multiples.empty()
+                 ? "a whole number from " + range(key)
+                 : fmt::format("a number of {}, or one in quotes with {} behind it", key.unit,
+                               fmt::join(key.multiples | std::views::transform(&Multiple::name), ", "));
     case Kind::text:
       return "text in double quotes";
     case Kind::choice:

@@ -1,6 +1,6 @@
-#include "control/config/schema_lifetime.hpp"
-
 #include <array>
+
+#include "control/config/schema_groups.hpp"
 
 namespace espgate::config {
 namespace {

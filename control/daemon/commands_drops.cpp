@@ -80,7 +80,7 @@ json history_json(const History& history, bool nonzero) {
 
 json thresholds_json(const Services& services) {
   json result{{"thresholds", json::array()}};
-  for (const auto& state : services.thresholds->states(*services.history))
+  for (const auto& state : services.counters->thresholds())
     result["thresholds"].push_back(
         {{"name", state.threshold->name},
          {"number", state.threshold->number ? json(*state.threshold->number) : json(nullptr)},
@@ -94,19 +94,6 @@ json thresholds_json(const Services& services) {
 
 }  // namespace
 
-// Summed over the workers and control's half of the host path. What control merely passed on is a
-// worker's to count, so of control only drops are added.
-std::array<std::uint64_t, verdict_count> sample_verdicts(const Services& services) {
-  Counts counts{};
-  for (std::size_t i = 0; i < verdict_count; ++i) {
-    for (const auto& worker : services.gateway->workers())
-      counts[i] += worker->counters().verdicts[i].value();
-    if (verdict_rows()[i].outcome == Outcome::drop)
-      counts[i] += services.host_path->counters().verdicts[i].value();
-  }
-  return counts;
-}
-
 void add_drop_commands(Services& services, cli::Handlers& handlers) {
   const auto baseline = std::make_shared<Baseline>();
   const auto since = [&services, baseline] {
@@ -119,7 +106,7 @@ void add_drop_commands(Services& services, cli::Handlers& handlers) {
     return cli::drops_by_reason(counts_since(services, *baseline), request.arguments, since());
   });
   handlers.answer(cli::CommandId::show_drops_history, [&services](const cli::Request& request) {
-    return history_json(*services.history, request.flag("nonzero"));
+    return history_json(services.counters->history(), request.flag("nonzero"));
   });
   handlers.answer(cli::CommandId::show_thresholds,
                   [&services](const cli::Request&) { return thresholds_json(services); });

@@ -1,7 +1,6 @@
 #include "control/daemon/daemon.hpp"
 
 #include <fmt/format.h>
-#include <rte_ring_elem.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
@@ -11,6 +10,7 @@
 #include "control/cli/values.hpp"
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/policy_table.hpp"
+#include "control/daemon/punted_records.hpp"
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/signals.hpp"
@@ -23,7 +23,6 @@
 namespace espgate::daemon {
 namespace {
 
-constexpr unsigned records_a_round = 256;
 using namespace std::chrono_literals;
 
 void log_line(sa::Severity severity, std::string_view line) {
@@ -68,8 +67,6 @@ class Daemon {
   unsigned take_neighbour_questions();
   unsigned take_peer_moves();
   unsigned take_lifetimes();
-  void on_lifetime(const sa::LifetimeNews& news);
-  void sample_counters();
   std::vector<std::string> addresses(const std::string& port) const;
 
   config::Configuration configuration_;
@@ -91,18 +88,16 @@ class Daemon {
   std::unique_ptr<TraceService> trace_;
   std::unique_ptr<CaptureService> capture_;
   std::unique_ptr<Reloader> reloader_;
-  History history_;
   Journal journal_;
-  Thresholds thresholds_{configuration_.thresholds};
+  CounterWatch counters_{services_, configuration_.thresholds, journal_};
 };
 
 // The socket comes first: it is how a second espgated with the same socket is found out.
 Expected<bool> Daemon::start() {
   services_.started = std::chrono::system_clock::now();
   services_.configuration = &configuration_;
-  services_.history = &history_;
+  services_.counters = &counters_;
   services_.journal = &journal_;
-  services_.thresholds = &thresholds_;
   if (auto opened = signals_.open(); !opened) return opened.error();
   for (const auto step :
        {&Daemon::start_server, &Daemon::start_datapath, &Daemon::start_twins, &Daemon::start_host_sync,
@@ -247,7 +242,7 @@ Expected<void> Daemon::start_sas() {
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
       sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
-                           [this](const sa::LifetimeNews& news) { on_lifetime(news); }},
+                           [this](const sa::LifetimeNews& news) { journal_.add(news, now()); }},
       options);
   const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
@@ -288,9 +283,9 @@ Expected<void> Daemon::watch() {
       (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
     });
     on_link_changes();
-    sample_counters();
+    counters_.sample(now());
   });
-  sample_counters();  // what comes in the first second counts too
+  counters_.sample(now());  // what comes in the first second counts too
   return {};
 }
 
@@ -348,75 +343,26 @@ std::vector<std::string> Daemon::addresses(const std::string& port) const {
 }
 
 unsigned Daemon::take_spi_misses() {
-  std::array<sa::SpiMiss, records_a_round> misses;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.spi, misses.data(),
-                                                        sizeof misses[0], records_a_round, nullptr);
-  if (count == 0) return 0;
-  const auto time = now();
-  for (unsigned i = 0; i < count; ++i)
-    invalid_spi_->handle(misses[i], gateway_->ports()[misses[i].port]->port().name, time);
-  return count;
+  return take<sa::SpiMiss>(gateway_->shared().rings.spi, [this](const sa::SpiMiss& miss) {
+    invalid_spi_->handle(miss, gateway_->ports()[miss.port]->port().name, now());
+  });
 }
 
 unsigned Daemon::take_neighbour_questions() {
-  std::array<worker::NeighbourWanted, records_a_round> wanted;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.neighbour, wanted.data(),
-                                                        sizeof wanted[0], records_a_round, nullptr);
-  const auto time = host::HostSync::Clock::now();
-  for (unsigned i = 0; i < count; ++i)
-    host_sync_->neighbour_wanted(wanted[i].hop, wanted[i].destination, time);
-  return count;
+  return take<worker::NeighbourWanted>(gateway_->shared().rings.neighbour, [this](const auto& wanted) {
+    host_sync_->neighbour_wanted(wanted.hop, wanted.destination, host::HostSync::Clock::now());
+  });
 }
 
 unsigned Daemon::take_peer_moves() {
-  std::array<worker::PeerMoved, records_a_round> moves;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.peer, moves.data(),
-                                                        sizeof moves[0], records_a_round, nullptr);
-  for (unsigned i = 0; i < count; ++i)
-    sas_->peer_moved(moves[i].spi, net::Address::from_bytes(moves[i].family, moves[i].address), moves[i].port,
-                     now());
-  return count;
+  return take<worker::PeerMoved>(gateway_->shared().rings.peer, [this](const worker::PeerMoved& move) {
+    sas_->peer_moved(move.spi, net::Address::from_bytes(move.family, move.address), move.port, now());
+  });
 }
 
 unsigned Daemon::take_lifetimes() {
-  std::array<sa::LifetimeReached, records_a_round> reached;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.lifetime, reached.data(),
-                                                        sizeof reached[0], records_a_round, nullptr);
-  for (unsigned i = 0; i < count; ++i) sas_->lifetime_reached(reached[i], now());
-  return count;
-}
-
-void Daemon::on_lifetime(const sa::LifetimeNews& news) {
-  const bool hard = news.stage == sa::LifetimeStage::hard;
-  journal_.add(hard ? EventKind::hard_expiry : EventKind::soft_expiry, std::string(news.connection),
-               fmt::format("{} SA {} {}", news.direction == sa::Direction::inbound ? "inbound" : "outbound",
-                           cli::spi_text(news.spi),
-                           hard ? "is past its hard lifetime and drops" : "is past its soft lifetime"),
-               now());
-}
-
-void Daemon::sample_counters() {
-  CounterSample sample;
-  sample.verdicts = sample_verdicts(services_);
-  for (const auto& open : gateway_->ports()) {
-    const auto port = open->statistics();
-    sample.ports.rx_packets += port.rx_packets;
-    sample.ports.rx_bytes += port.rx_bytes;
-    sample.ports.tx_packets += port.tx_packets;
-    sample.ports.tx_bytes += port.tx_bytes;
-  }
-  const auto time = now();
-  history_.add(time.steady, sample);
-  thresholds_.check(
-      history_, time, [&](const config::Threshold& threshold, bool crossed, std::uint64_t packets) {
-        const auto text = crossed ? fmt::format("{} packets in the last minute, the threshold is {}", packets,
-                                                threshold.per_minute)
-                                  : fmt::format("down to {} packets in the last minute", packets);
-        spdlog::log(crossed ? spdlog::level::warn : spdlog::level::info, "drops as {}: {}", threshold.name,
-                    text);
-        journal_.add(crossed ? EventKind::threshold_crossed : EventKind::threshold_cleared, threshold.name,
-                     text, time);
-      });
+  return take<sa::LifetimeReached>(gateway_->shared().rings.lifetime,
+                                   [this](const auto& reached) { sas_->lifetime_reached(reached, now()); });
 }
 
 Daemon::~Daemon() {

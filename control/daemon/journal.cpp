@@ -1,5 +1,7 @@
 #include "control/daemon/journal.hpp"
 
+#include <fmt/format.h>
+
 #include "control/cli/values.hpp"
 
 namespace espgate::daemon {
@@ -35,6 +37,15 @@ void Journal::add(EventKind kind, std::string subject, std::string text, Moment 
   if (followers_.empty()) return;
   const auto item = describe(events_.back());
   for (const auto& follower : followers_) follower->push(item);
+}
+
+void Journal::add(const sa::LifetimeNews& news, Moment now) {
+  const bool hard = news.stage == sa::LifetimeStage::hard;
+  add(hard ? EventKind::hard_expiry : EventKind::soft_expiry, std::string(news.connection),
+      fmt::format("{} SA {} {}", news.direction == sa::Direction::inbound ? "inbound" : "outbound",
+                  cli::spi_text(news.spi),
+                  hard ? "is past its hard lifetime and drops" : "is past its soft lifetime"),
+      now);
 }
 
 void Journal::show(bool follow, cli::StreamPtr stream) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/cli/stream.hpp"
+#include "control/sa/lifetimes.hpp"
 #include "control/sa/moment.hpp"
 
 namespace espgate::daemon {
@@ -33,6 +34,7 @@ class Journal {
 
   // `subject`: a connection, a drop reason, a port, a file. `text`: a sentence on it.
   void add(EventKind kind, std::string subject, std::string text, Moment now);
+  void add(const sa::LifetimeNews& news, Moment now);
   // Sends the events at hand, oldest first; with `follow` also those to come, until the client goes.
   void show(bool follow, cli::StreamPtr stream);
   std::uint64_t forgotten() const { return added_ - events_.size(); }

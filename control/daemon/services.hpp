@@ -9,12 +9,10 @@
 #include "control/cli/server.hpp"
 #include "control/config/configuration.hpp"
 #include "control/daemon/capture_service.hpp"
+#include "control/daemon/counter_watch.hpp"
 #include "control/daemon/gateway.hpp"
-#include "control/daemon/history.hpp"
 #include "control/daemon/host_path.hpp"
-#include "control/daemon/journal.hpp"
 #include "control/daemon/reloader.hpp"
-#include "control/daemon/thresholds.hpp"
 #include "control/daemon/trace_service.hpp"
 #include "control/host/host_sync.hpp"
 #include "control/recovery/invalid_spi_handler.hpp"
@@ -38,13 +36,9 @@ struct Services {
   std::chrono::system_clock::time_point started;
   std::function<std::vector<std::string>(const std::string& port)> addresses;  // on the port's twin
   Reloader* reloader = nullptr;
-  const History* history = nullptr;
-  const Thresholds* thresholds = nullptr;
+  const CounterWatch* counters = nullptr;
   Journal* journal = nullptr;
 };
-
-// Each verdict's packets since the start, by all threads.
-std::array<std::uint64_t, verdict_count> sample_verdicts(const Services& services);
 
 // Handlers of all commands, for cli::Server. `services` is read when a command comes, so it may still be
 // empty now.
