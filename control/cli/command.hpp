@@ -13,7 +13,11 @@ namespace espgate::cli {
 enum class CommandId : std::uint8_t {
   show_drops,
   show_drops_ipsec,
+  show_drops_history,
+  show_thresholds,
+  show_events,
   show_sa,
+  show_connections,
   show_spi,
   show_invalid_spi,
   show_ports,
@@ -35,7 +39,7 @@ enum class CommandId : std::uint8_t {
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 23;
+inline constexpr std::size_t command_count = 27;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {

@@ -10,6 +10,7 @@
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/traffic_selector.hpp"
 #include "datapath/sa/sa_parameters.hpp"
+#include "datapath/verdict/verdict.hpp"
 
 namespace espgate::config {
 
@@ -90,6 +91,7 @@ struct Connection {
   std::uint16_t priority = connection_priority;
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
   bool extended_sequence = false;
+  sa::Lifetime lifetime;                       // of each direction's SA
   std::uint32_t replay_window_packets = 1024;  // 0: off, else 64..65536
   std::optional<ManualSa> inbound;             // absent: none (outbound-only or inbound-only are legal)
   std::optional<ManualSa> outbound;
@@ -99,6 +101,16 @@ struct Connection {
 
 // All that the connection protects: each pair of networks that one packet can lie in, then its selectors.
 std::vector<net::TrafficSelector> protected_by(const Connection& connection);
+
+// More drops a minute than an operator wants to be without knowing.
+struct Threshold {
+  std::string name;                     // of the reason or the group, as the drop table has it
+  std::optional<std::uint16_t> number;  // of a reason
+  std::vector<Verdict> reasons;         // one, or the group's
+  std::uint64_t per_minute = 0;
+  unsigned line = 0;
+  unsigned file = 0;
+};
 
 struct Limits {
   std::uint32_t inbound_sas = 10'000;
@@ -140,6 +152,7 @@ struct Configuration {
   std::vector<Route> routes;
   std::vector<Policy> policies;
   std::vector<Connection> connections;
+  std::vector<Threshold> thresholds;
 };
 
 }  // namespace espgate::config

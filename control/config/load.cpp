@@ -82,6 +82,7 @@ void read_tree(const libconfig::Setting& root, const ScannedText& scanned, Confi
   read_routes(top, configuration, checks);
   read_policies(top, configuration, checks);
   read_connections(top, configuration, checks);
+  read_thresholds(top, configuration);
   check_whole(top, configuration, checks);
   check_mtus(top, configuration, checks);
 }

@@ -13,6 +13,7 @@ void read_ports(const GroupReader& top, Configuration& configuration, Checks& ch
 void read_routes(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_policies(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_connections(const GroupReader& top, Configuration& configuration, Checks& checks);
+void read_thresholds(const GroupReader& top, Configuration& configuration);
 
 // What can be judged only when all has been read: limits, and advice for the whole file.
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);

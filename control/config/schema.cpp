@@ -220,6 +220,10 @@ constexpr std::array connection_keys{
         .most = 65'536,
         .preset = "1024",
         .meaning = "Anti-replay window: 64 to 65536, or 0 for none."},
+    Key{.name = "lifetime",
+        .kind = Kind::group,
+        .group = &lifetime_group,
+        .meaning = "How long each of the two SAs may be used; without it, for ever."},
     Key{.name = "inbound",
         .kind = Kind::group,
         .group = &inbound_group,
@@ -232,6 +236,27 @@ constexpr std::array connection_keys{
 constexpr Group connection_group{
     "connections[]", "A tunnel to a peer with manual keys. At least one of inbound and outbound is there.",
     connection_keys};
+
+constexpr std::array threshold_keys{
+    Key{.name = "reason",
+        .kind = Kind::text,
+        .least = 1,
+        .most = any_length,
+        .required = true,
+        .meaning = "A drop reason by its number (\"62\") or name, or a group such as \"IpsecInput\"."},
+    Key{.name = "per-minute",
+        .kind = Kind::integer,
+        .unit = "packets",
+        .least = 1,
+        .most = 1'000'000'000'000,
+        .required = true,
+        .meaning = "So many in the last minute are worth a warning."},
+};
+constexpr Group threshold_group{
+    "thresholds[]",
+    "A warning, in the log and in `espgatectl show events`, when packets are dropped for a reason more often "
+    "than this. It comes once, and again only after the last minute's drops have been below half of it.",
+    threshold_keys};
 
 constexpr std::array top_keys{
     Key{.name = "control-cpu",
@@ -316,12 +341,16 @@ constexpr std::array top_keys{
         .kind = Kind::groups,
         .group = &connection_group,
         .meaning = "Tunnels to peers."},
+    Key{.name = "thresholds",
+        .kind = Kind::groups,
+        .group = &threshold_group,
+        .meaning = "Drops that are worth a warning."},
 };
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
-constexpr std::array<const Group*, 9> all_groups{&top_group,      &limits_group,  &port_group,
-                                                 &route_group,    &policy_group,  &connection_group,
-                                                 &selector_group, &inbound_group, &outbound_group};
+constexpr std::array<const Group*, 11> all_groups{
+    &top_group,      &limits_group,   &port_group,    &route_group,    &policy_group,   &connection_group,
+    &selector_group, &lifetime_group, &inbound_group, &outbound_group, &threshold_group};
 
 }  // namespace
 

@@ -160,7 +160,7 @@ json sa_use(const Services& services, sa::Direction direction, std::uint32_t lim
   });
   return {{"active", states["active"] + states["lingering"]},
           {"larval", states["larval"]},
-          {"retired", states["retired"]},
+          {"retired", states["retired"] + states["expired"]},
           {"limit", limit}};
 }
 

@@ -1,7 +1,6 @@
 #include "control/daemon/daemon.hpp"
 
 #include <fmt/format.h>
-#include <rte_ring_elem.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
@@ -11,6 +10,7 @@
 #include "control/cli/values.hpp"
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/policy_table.hpp"
+#include "control/daemon/punted_records.hpp"
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/signals.hpp"
@@ -24,7 +24,6 @@
 namespace espgate::daemon {
 namespace {
 
-constexpr unsigned records_a_round = 256;
 using namespace std::chrono_literals;
 
 void log_line(sa::Severity severity, std::string_view line) {
@@ -68,6 +67,7 @@ class Daemon {
   unsigned take_spi_misses();
   unsigned take_neighbour_questions();
   unsigned take_peer_moves();
+  unsigned take_lifetimes();
   std::vector<std::string> addresses(const std::string& port) const;
 
   config::Configuration configuration_;
@@ -90,12 +90,16 @@ class Daemon {
   std::unique_ptr<TraceService> trace_;
   std::unique_ptr<CaptureService> capture_;
   std::unique_ptr<Reloader> reloader_;
+  Journal journal_;
+  CounterWatch counters_{services_, configuration_.thresholds, journal_};
 };
 
 // The socket comes first: it is how a second espgated with the same socket is found out.
 Expected<bool> Daemon::start() {
   services_.started = std::chrono::system_clock::now();
   services_.configuration = &configuration_;
+  services_.counters = &counters_;
+  services_.journal = &journal_;
   if (auto opened = signals_.open(); !opened) return opened.error();
   for (const auto step :
        {&Daemon::start_server, &Daemon::start_datapath, &Daemon::start_twins, &Daemon::start_host_sync,
@@ -239,7 +243,8 @@ Expected<void> Daemon::start_sas() {
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
-      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line},
+      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
+                           [this](const sa::LifetimeNews& news) { journal_.add(news, now()); }},
       options);
   const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
@@ -252,7 +257,7 @@ Expected<void> Daemon::start_sas() {
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view()},
-                                         [this] { mirror_->on_readable(); });
+                                         journal_, [this] { mirror_->on_readable(); });
   services_.reloader = reloader_.get();
   return {};
 }
@@ -267,6 +272,7 @@ Expected<void> Daemon::watch() {
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
   loop_.poll([this] { return take_peer_moves(); });
+  loop_.poll([this] { return take_lifetimes(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
   loop_.every(10ms, [this] { sas_->tick(now()); });
@@ -282,7 +288,9 @@ Expected<void> Daemon::watch() {
       (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
     });
     on_link_changes();
+    counters_.sample(now());
   });
+  counters_.sample(now());  // what comes in the first second counts too
   return {};
 }
 
@@ -314,10 +322,14 @@ void Daemon::on_link_changes() {
     if (!present) {
       gateway_->readers().wait();  // no worker is in the port any more, or will be
       open.release();
+      journal_.add(EventKind::port_gone, port.name, fmt::format("device {} is gone", port.device), now());
       spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted",
                     port.name, port.device);
     } else {
-      spdlog::warn("port {}: link {}", port.name, open.link().up ? "up" : "down");
+      const bool up = open.link().up;
+      journal_.add(up ? EventKind::port_up : EventKind::port_down, port.name,
+                   fmt::format("link {}", up ? "up" : "down"), now());
+      spdlog::warn("port {}: link {}", port.name, up ? "up" : "down");
     }
     if (host_path_->twin_gone(i)) continue;
     if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier)
@@ -335,34 +347,26 @@ std::vector<std::string> Daemon::addresses(const std::string& port) const {
 }
 
 unsigned Daemon::take_spi_misses() {
-  std::array<sa::SpiMiss, records_a_round> misses;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.spi, misses.data(),
-                                                        sizeof misses[0], records_a_round, nullptr);
-  if (count == 0) return 0;
-  const auto time = now();
-  for (unsigned i = 0; i < count; ++i)
-    invalid_spi_->handle(misses[i], gateway_->ports()[misses[i].port]->port().name, time);
-  return count;
+  return take<sa::SpiMiss>(gateway_->shared().rings.spi, [this](const sa::SpiMiss& miss) {
+    invalid_spi_->handle(miss, gateway_->ports()[miss.port]->port().name, now());
+  });
 }
 
 unsigned Daemon::take_neighbour_questions() {
-  std::array<worker::NeighbourWanted, records_a_round> wanted;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.neighbour, wanted.data(),
-                                                        sizeof wanted[0], records_a_round, nullptr);
-  const auto time = host::HostSync::Clock::now();
-  for (unsigned i = 0; i < count; ++i)
-    host_sync_->neighbour_wanted(wanted[i].hop, wanted[i].destination, time);
-  return count;
+  return take<worker::NeighbourWanted>(gateway_->shared().rings.neighbour, [this](const auto& wanted) {
+    host_sync_->neighbour_wanted(wanted.hop, wanted.destination, host::HostSync::Clock::now());
+  });
 }
 
 unsigned Daemon::take_peer_moves() {
-  std::array<worker::PeerMoved, records_a_round> moves;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.peer, moves.data(),
-                                                        sizeof moves[0], records_a_round, nullptr);
-  for (unsigned i = 0; i < count; ++i)
-    sas_->peer_moved(moves[i].spi, net::Address::from_bytes(moves[i].family, moves[i].address), moves[i].port,
-                     now());
-  return count;
+  return take<worker::PeerMoved>(gateway_->shared().rings.peer, [this](const worker::PeerMoved& move) {
+    sas_->peer_moved(move.spi, net::Address::from_bytes(move.family, move.address), move.port, now());
+  });
+}
+
+unsigned Daemon::take_lifetimes() {
+  return take<sa::LifetimeReached>(gateway_->shared().rings.lifetime,
+                                   [this](const auto& reached) { sas_->lifetime_reached(reached, now()); });
 }
 
 Daemon::~Daemon() {

@@ -127,8 +127,8 @@ Expected<void> Gateway::create_tables(const config::Configuration& configuration
   engine_ = std::move(*engine);
   readers_ = std::make_unique<Readers>(shared_.worker_count);
   shared_.readers = readers_->rcu();
-  auto sas = sa::SaStore::create(sa::store_limits(configuration.limits, shared_.worker_count), *engine_,
-                                 port::dpdk_memory());
+  auto sas = sa::SaStore::create(sa::store_limits(configuration.limits, shared_.worker_count, shared_.tsc_hz),
+                                 *engine_, port::dpdk_memory());
   if (!sas) return sas.error();
   sas_ = std::move(*sas);
   shared_.sas = sas_.get();

@@ -87,6 +87,12 @@ class RouteSteps {
 std::string destination(const config::Route& route) {
   return net::to_string(route.to);
 }
+std::string threshold_name(const config::Threshold& threshold) {
+  return threshold.name;
+}
+bool same_threshold(const config::Threshold& a, const config::Threshold& b) {
+  return a.per_minute == b.per_minute;
+}
 std::string traffic(const config::Policy& policy) {
   return net::to_string(policy.selector);
 }
@@ -112,18 +118,21 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   auto& current = parts.current;
   const auto routes = difference(current.routes, wanted.routes, destination, same_route);
   const auto policies = difference(current.policies, wanted.policies, traffic, same_policy);
+  const auto thresholds = difference(current.thresholds, wanted.thresholds, threshold_name, same_threshold);
   RouteSteps steps(parts, wanted, result.problems);
   steps.carry_out(routes);
   const auto applied = parts.sas.configure(wanted, now);
   for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
-  result.changes = {
-      {"configuration", current.file},
-      {"changes", {connection_changes(applied), routes.json("routes"), policies.json("policies")}},
-      {"restart_needed", restart_needed(current, wanted)}};
+  result.changes = {{"configuration", current.file},
+                    {"changes",
+                     {connection_changes(applied), routes.json("routes"), policies.json("policies"),
+                      thresholds.json("thresholds")}},
+                    {"restart_needed", restart_needed(current, wanted)}};
   current.routes = steps.in_force();
   current.policies = std::move(wanted.policies);
   current.connections = std::move(wanted.connections);
+  current.thresholds = std::move(wanted.thresholds);
   return result;
 }
 

@@ -9,6 +9,7 @@
 #include "control/cli/server.hpp"
 #include "control/config/configuration.hpp"
 #include "control/daemon/capture_service.hpp"
+#include "control/daemon/counter_watch.hpp"
 #include "control/daemon/gateway.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/reloader.hpp"
@@ -35,6 +36,8 @@ struct Services {
   std::chrono::system_clock::time_point started;
   std::function<std::vector<std::string>(const std::string& port)> addresses;  // on the port's twin
   Reloader* reloader = nullptr;
+  const CounterWatch* counters = nullptr;
+  Journal* journal = nullptr;
 };
 
 // Handlers of all commands, for cli::Server. `services` is read when a command comes, so it may still be

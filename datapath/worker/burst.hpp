@@ -49,6 +49,7 @@ struct Burst {
   std::array<parse::FrameInfo, burst_max> info;
   std::array<Verdict, burst_max> verdict;
   std::array<std::uint32_t, burst_max> sa;  // inbound, later outbound SA index
+  std::array<bool, burst_max> protect;      // it is an outbound one
   std::array<sa::State, burst_max> state;   // of the inbound SA, as it was when first looked at
   std::array<std::uint64_t, burst_max> sequence;
   std::array<sa::Replay, burst_max> replay;  // of a packet with a good ICV, once committed

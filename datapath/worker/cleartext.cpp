@@ -225,6 +225,7 @@ void Worker::apply_match(unsigned row, const policy::Match& match, Lanes& bypass
   if (match.rule != policy::no_rule) shared_.policies->count(id_, match.rule);
   if (decision.is_protect()) {
     burst_.sa[row] = decision.outbound_sa();
+    burst_.protect[row] = true;
     protect_.add(row);
   } else if (decision == policy::Decision::bypass()) {
     bypassed.add(row);

@@ -6,6 +6,7 @@
 //      (RFC 4301 5.1.2, RFC 6040, RFC 6438); transport mode: ESP behind the IP header (transport.cpp)
 //   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1); for CBC the
 //      engine makes an unpredictable one of it (RFC 3602 3)
+//   6. the SA's lifetime has room for the packet (RFC 4301 4.4.2.1)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
@@ -99,6 +100,20 @@ Claim claim_sequence(sa::OutboundSa& sa, unsigned wanted, bool exclusive) {
   }
 }
 
+// Why nothing can be sent under an SA in this state.
+Verdict not_active(sa::State state, net::Family family) {
+  switch (state) {
+    case sa::State::larval:
+      return by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP);
+    case sa::State::expired:
+      return Verdict::OUT_CD_SW_IPSEC_HARD_EXPIRY;
+    case sa::State::active:
+    case sa::State::retired:
+      break;
+  }
+  return by_family(family, Verdict::OUT_V4_PKT_HIT_INVALID_SA, Verdict::OUT_V6_PKT_HIT_INVALID_SA);
+}
+
 }  // namespace
 
 void Worker::encapsulate() {
@@ -139,15 +154,10 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
   std::uint64_t sequence = claim.first;
   for (unsigned i = first; i < next; ++i) {
     const auto row = protect_.row[i];
-    const auto family = burst_.family[row];
     if (state != sa::State::active) {
-      const bool starting = state == sa::State::larval;
-      finish(row, starting ? by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
-                                       Verdict::OUT_V6_PKT_HIT_IKE_START_SP)
-                           : by_family(family, Verdict::OUT_V4_PKT_HIT_INVALID_SA,
-                                       Verdict::OUT_V6_PKT_HIT_INVALID_SA));
+      if (state == sa::State::expired) tell_lifetime(row, sa::LifetimeStage::hard);
+      finish(row, not_active(state, burst_.family[row]));
     } else if (i - first >= claim.count) {
-      shared_.sas->outbound_faults(index).exhausted.fetch_add(1, std::memory_order_relaxed);
       finish(row, Verdict::OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW);
     } else if (encapsulate_packet(row, sa, sequence++)) {
       crypto_rows_.add(row);
@@ -241,10 +251,12 @@ void Worker::encrypt() {
       finish(row, Verdict::CRYPTO_DEVICE_IPSEC_STOP);
       continue;
     }
+    if (shared_.sas->outbound(burst_.sa[row]).limited && !within_lifetime(row, burst_.inner_bytes[row])) {
+      finish(row, Verdict::OUT_CD_SW_IPSEC_HARD_EXPIRY);
+      continue;
+    }
     if (burst_.family[row] == net::Family::v6) finish_udp6(row, operation.text);
-    auto& usage = shared_.sas->outbound_usage(id_, burst_.sa[row]);
-    add(usage.packets, 1);
-    add(usage.bytes, burst_.inner_bytes[row]);
+    count_use(shared_.sas->outbound_usage(id_, burst_.sa[row]), burst_.inner_bytes[row], burst_.tsc);
     burst_.origin[row] = Origin::encrypted;
     unrouted_.add(row);
   }

@@ -38,6 +38,7 @@ Expected<void> PuntRings::create(unsigned entries, unsigned capture_entries) {
   spi = records("spi", sizeof(sa::SpiMiss), entries);
   neighbour = records("neighbour", sizeof(NeighbourWanted), entries);
   peer = records("peer", sizeof(PeerMoved), entries);
+  lifetime = records("lifetime", sizeof(sa::LifetimeReached), entries);
   trace = records("trace", sizeof(TraceRecord), trace_entries);
   const auto missing = [](rte_ring* const* ring) { return *ring == nullptr; };
   if (std::ranges::none_of(of_packets(), missing) && std::ranges::none_of(of_records(), missing)) return {};

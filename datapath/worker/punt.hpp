@@ -12,6 +12,7 @@
 #include "datapath/base/expected.hpp"
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/address.hpp"
+#include "datapath/sa/lifetime.hpp"
 #include "datapath/sa/spi_miss.hpp"
 #include "datapath/verdict/counters.hpp"
 
@@ -80,6 +81,7 @@ struct PuntRings {
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
   rte_ring* peer = nullptr;       // PeerMoved by value
   rte_ring* too_big = nullptr;    // rte_mbuf*: refused for their size, for their senders to be told
+  rte_ring* lifetime = nullptr;   // sa::LifetimeReached by value
   rte_ring* capture = nullptr;    // rte_mbuf*, see capture.hpp
   rte_ring* trace = nullptr;      // TraceRecord by value, see trace.hpp
   rte_ring* inject = nullptr;     // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
@@ -92,7 +94,7 @@ struct PuntRings {
 
  private:
   std::array<rte_ring**, 6> of_packets() { return {&link, &host, &ike, &too_big, &capture, &inject}; }
-  std::array<rte_ring**, 4> of_records() { return {&spi, &neighbour, &peer, &trace}; }
+  std::array<rte_ring**, 5> of_records() { return {&spi, &neighbour, &peer, &lifetime, &trace}; }
 };
 
 struct PuntRates {

@@ -215,6 +215,7 @@ void Worker::begin_row(unsigned row, std::uint8_t* l3, net::Family family) {
   burst_.family[row] = family;
   burst_.verdict[row] = Verdict::undecided;
   burst_.sa[row] = sa::no_sa;
+  burst_.protect[row] = false;
   burst_.sequence[row] = 0;
   burst_.dont_fragment[row] = false;
   burst_.fragment_outer[row] = false;
@@ -306,6 +307,7 @@ void Worker::settle(unsigned row, Verdict verdict) {
 }
 
 void Worker::finish(unsigned row, Verdict verdict) {
+  if (burst_.sa[row] != sa::no_sa) pin(row, verdict);
   settle(row, verdict);
   done_.add(row);
 }

@@ -140,6 +140,10 @@ class Worker {
   void encrypt();
   void finish_udp6(unsigned row, std::uint8_t* text);
 
+  bool within_lifetime(unsigned row, std::uint64_t bytes);  // lifetime.cpp
+  void tell_lifetime(unsigned row, sa::LifetimeStage stage);
+  void pin(unsigned row, Verdict verdict);
+
   std::uint8_t* insert_esp(unsigned row, const sa::OutboundSa& sa);  // transport.cpp
   void rejoin_header(unsigned row, const sa::InboundSa& sa, const std::uint8_t* header,
                      std::size_t header_bytes, std::uint8_t protocol);

@@ -47,13 +47,24 @@ json sa(const char* direction, const char* spi, bool udp, int integrity_faults) 
                                       {"icmp_type", nullptr}}})},
           {"packets", 800},
           {"bytes", 67'200},
+          {"last", udp ? json() : json("2025-03-01T12:30:00Z")},
           {"faults",
-           {{"replay", 0},
-            {"out_of_window", 0},
-            {"integrity", integrity_faults},
-            {"malformed", 0},
-            {"policy", 0},
-            {"exhausted", 0}}},
+           integrity_faults == 0
+               ? json::array()
+               : json::array({{{"number", 19}, {"name", "IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL"}, {"packets", 1}},
+                              {{"number", 62},
+                               {"name", "IN_CD_SW_IPSEC_MAC_EXCEPTION"},
+                               {"packets", integrity_faults}}})},
+          {"lifetime", udp ? json()
+                           : json{{"packets", 800},
+                                  {"bytes", 67'200},
+                                  {"seconds", 1'800},
+                                  {"soft_packets", nullptr},
+                                  {"hard_packets", 1'000},
+                                  {"soft_bytes", nullptr},
+                                  {"hard_bytes", nullptr},
+                                  {"soft_seconds", 3'000},
+                                  {"hard_seconds", 3'600}}},
           {"since", since}};
 }
 
@@ -198,6 +209,18 @@ Expected<void> answer_policies(const cli::Request&, const cli::StreamPtr& stream
   return {};
 }
 
+// Sends the items of an answer and the rest of it at the end.
+void pull_all(const cli::StreamPtr& stream, json document, const std::string& items) {
+  auto rows = document[items];
+  document.erase(items);
+  stream->pull(
+      [rows, next = std::size_t{0}]() mutable -> std::optional<json> {
+        if (next == rows.size()) return {};
+        return rows[next++];
+      },
+      [document] { return document; });
+}
+
 Expected<void> answer_trace(const cli::Request& request, const cli::StreamPtr& stream) {
   stream->push(traced(1, "FORWARDED"));
   stream->push(traced(2, "TTL_EXPIRED"));
@@ -229,6 +252,27 @@ json canned(CommandId id) {
       return cli::drops_by_group(all, json::object(), since);
     case CommandId::show_drops_ipsec:
       return cli::drops_by_reason(all, {{"nonzero", true}}, since);
+    case CommandId::show_drops_history: {
+      json document = json::parse(cli::command(id).result);
+      document["reasons"].push_back({{"number", 322},
+                                     {"name", "TTL_EXPIRED"},
+                                     {"group", "Forward"},
+                                     {"last_1_min", 0},
+                                     {"last_5_min", 0},
+                                     {"last_30_min", 1}});
+      return document;
+    }
+    case CommandId::show_thresholds: {
+      json document = json::parse(cli::command(id).result);
+      document["thresholds"].push_back({{"name", "IpsecInput"},
+                                        {"number", nullptr},
+                                        {"per_minute", 1'000},
+                                        {"last_minute", 140},
+                                        {"crossed", false},
+                                        {"since", nullptr},
+                                        {"line", 21}});
+      return document;
+    }
     case CommandId::show_sa:
       return sas();
     case CommandId::show_invalid_spi:
@@ -264,6 +308,11 @@ cli::Handlers canned_handlers() {
   }
   handlers.stream(CommandId::show_sa, answer_sas);
   handlers.stream(CommandId::show_policies, answer_policies);
+  for (const auto id : {CommandId::show_connections, CommandId::show_events})
+    handlers.stream(id, [id](const cli::Request&, const cli::StreamPtr& stream) -> Expected<void> {
+      pull_all(stream, canned(id), std::string(cli::command(id).items));
+      return {};
+    });
   handlers.stream(CommandId::trace_show, answer_trace);
   handlers.stream(CommandId::capture, answer_capture);
   return handlers;

@@ -112,7 +112,7 @@ Rig::~Rig() {
 
 void Rig::create_tables(unsigned worker_count) {
   engine = must(crypto::make_engine(options.engine));
-  sas = must(sa::SaStore::create({64, 64, worker_count}, *engine, port::dpdk_memory()));
+  sas = must(sa::SaStore::create({64, 64, worker_count, shared.tsc_hz}, *engine, port::dpdk_memory()));
   forwarding = must(forward::Forwarding::create(
       {256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
   policies = must(policy::Classifier::create(256, worker_count, port::dpdk_memory(), {}));
@@ -141,6 +141,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.encapsulation = options.encapsulation;
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
+  result.lifetime = options.lifetime;
   const auto between = [](const std::string& ours, const std::string& theirs) {
     return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
   };

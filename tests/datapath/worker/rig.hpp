@@ -41,6 +41,7 @@ struct SaOptions {
   bool track_peer = true;
   std::uint32_t inbound_spi = 0x1001;
   std::uint32_t reassembly_flows = 8;
+  sa::Lifetime lifetime{};
   std::vector<net::TrafficSelector> selectors{};  // of the SAs and their policies, instead of these networks
 };
 
