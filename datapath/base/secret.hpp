@@ -1,4 +1,4 @@
-// Key bytes that leave no trace in memory when they go. One owner, any thread.
+// Key bytes, and how they are compared. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,16 @@
 
 namespace espgate {
 
+// Takes the same time wherever the bytes differ.
+inline bool equal_secrets(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
+  if (a.size() != b.size()) return false;
+  volatile std::uint8_t difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference = static_cast<std::uint8_t>(difference | (a[i] ^ b[i]));
+  return difference == 0;
+}
+
+// Bytes that leave no trace in memory when they go.
 class Secret {
  public:
   Secret() = default;
@@ -40,15 +50,7 @@ class Secret {
   std::size_t size() const { return bytes_.size(); }
   bool empty() const { return bytes_.empty(); }
 
-  // Takes the same time wherever the bytes differ.
-  bool operator==(const Secret& other) const { return equals(other.bytes_); }
-  bool equals(std::span<const std::uint8_t> other) const {
-    if (bytes_.size() != other.size()) return false;
-    volatile std::uint8_t difference = 0;
-    for (std::size_t i = 0; i < other.size(); ++i)
-      difference = static_cast<std::uint8_t>(difference | (bytes_[i] ^ other[i]));
-    return difference == 0;
-  }
+  bool operator==(const Secret& other) const { return equal_secrets(bytes_, other.bytes_); }
 
  private:
   void cleanse() {
