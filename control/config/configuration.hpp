@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/traffic_selector.hpp"
 #include "datapath/sa/sa_parameters.hpp"
@@ -19,23 +20,7 @@ enum class Mode : std::uint8_t { tunnel, transport };
 enum class Encapsulation : std::uint8_t { none, udp };
 enum class PolicyAction : std::uint8_t { bypass, discard };
 
-// Key bytes that leave no trace in memory when they go.
-class Secret {
- public:
-  Secret() = default;
-  explicit Secret(std::vector<std::uint8_t> bytes) : bytes_(std::move(bytes)) {}
-  Secret(const Secret&) = default;
-  Secret(Secret&&) noexcept = default;
-  Secret& operator=(const Secret& other);
-  Secret& operator=(Secret&& other) noexcept;
-  ~Secret();
-  const std::vector<std::uint8_t>& bytes() const { return bytes_; }
-  // Takes the same time wherever the bytes differ.
-  bool operator==(const Secret& other) const;
-
- private:
-  std::vector<std::uint8_t> bytes_;
-};
+using espgate::Secret;
 
 struct Port {
   std::string name;          // also the name of its TAP twin in the kernel: at most 15 characters
