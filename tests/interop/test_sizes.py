@@ -136,6 +136,14 @@ class Sizes(SizesCase):
             self.assertEqual((told.source, told.destination), (INSIDE.gateway[version], HOSTS[number][version]))
             self.assertEqual(struct.unpack_from("!H", told.payload, 6), (1500,))
 
+    def test_the_gateway_s_own_kernel_is_told(self):
+        for version, network in NETWORKS[OVER4].items():
+            self.testbed.namespace.ip("route", "replace", network, "via", OUTSIDE.host[version], "dev", "outside",
+                                      "src", INSIDE.gateway[version])
+            _, text, errors = self.testbed.namespace.exec(
+                "ping", "-c", 2, "-i", "0.3", "-W", 1, "-M", "do", "-s", 1420, HOSTS[OVER4][version], check=False)
+            self.assertIn(str(largest_inner(OVER4, 1500)), text + errors)
+
     def test_missing_parts_give_the_packet_up(self):
         for number, reason in ((OVER4, "IN_V4_PKT_FRAG_ERR"), (OVER6, "IN_V6_PKT_FRAG_ERR")):
             before = self.settled()
