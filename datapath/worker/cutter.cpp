@@ -84,8 +84,8 @@ void Cutter::write_header(std::span<std::uint8_t> out, std::size_t payload_bytes
     std::memcpy(out.data(), first ? packet_ : later_header_.data(), out.size());
     // What is cut may be a fragment itself.
     const auto own = net::load_be16({packet_, first_header_bytes_}, net::ipv4::fragment);
-    const auto more = last ? own & more_fragments : more_fragments;
-    const auto place = ((own & offset_mask) + offset / 8) & offset_mask;
+    const unsigned more = last ? own & more_fragments : more_fragments;
+    const std::size_t place = ((own & offset_mask) + offset / 8) & offset_mask;
     net::store_be16(out, net::ipv4::fragment, static_cast<std::uint16_t>(more | place));
     net::store_be16(out, net::ipv4::total_length, static_cast<std::uint16_t>(out.size() + payload_bytes));
     net::store_be16(out, net::ipv4::checksum, 0);

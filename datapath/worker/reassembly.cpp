@@ -111,7 +111,7 @@ Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo
   if (result.verdict != Verdict::REASSEMBLY_PART) {
     // Its key stays, so that what comes later of the datagram is not taken for the beginning of another.
     rte_pktmbuf_free(std::exchange(flow->buffer, nullptr));
-    --held_;
+    count_held(-1);
     return {refused};
   }
   return result;
@@ -139,7 +139,7 @@ Reassembly::Flow* Reassembly::begin(const Key& key, std::uint64_t now_tsc) {
   auto& flow = flows_[static_cast<std::size_t>(free - marks_.begin())];
   flow = Flow{.key = key, .buffer = buffer, .taken = true, .started_tsc = now_tsc};
   *free = mark_of(key.addresses, key.identification);
-  ++held_;
+  count_held(1);
   if (taken_++ == 0) next_expiry_ = now_tsc + timeout_tsc_;
   return &flow;
 }
@@ -219,7 +219,7 @@ rte_mbuf* Reassembly::finish(Flow& flow) {
   if (family == net::Family::v4) net::store_be16(packet, net::ipv4::fragment, 0);
   const std::size_t protocol_at = net::next_header_field(packet.first(header_bytes), family, header_bytes);
   net::rewrite_header(packet, family, header_bytes, protocol_at, ip[protocol_at]);
-  --held_;
+  count_held(-1);
   release(flow);
   return buffer;
 }
@@ -228,7 +228,7 @@ void Reassembly::give_up(Flow& flow) {
   if (flow.buffer != nullptr) {
     ++given_up_[flow.key.family == net::Family::v4 ? 0 : 1];
     rte_pktmbuf_free(flow.buffer);
-    --held_;
+    count_held(-1);
   }
   release(flow);
 }

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <cstdint>
 #include <vector>
@@ -50,7 +51,9 @@ class Reassembly {
   }
   // Datagrams given up unfinished since the last call.
   unsigned take_given_up(net::Family family);
-  unsigned held() const { return held_; }  // datagrams that have a buffer
+  unsigned held() const {
+    return held_.load(std::memory_order_relaxed);
+  }  // datagrams that have a buffer; any thread
 
  private:
   // The payload begins here in a buffer, whatever the headers' length, which only the first fragment tells.
@@ -87,14 +90,17 @@ class Reassembly {
   rte_mbuf* finish(Flow& flow);
   void give_up(Flow& flow);
   void release(Flow& flow);
+  void count_held(int change) {
+    held_.store(held() + static_cast<unsigned>(change), std::memory_order_relaxed);
+  }
   void expire_now(std::uint64_t now_tsc);
 
   std::uint64_t timeout_tsc_;
   rte_mempool* large_buffers_;
   std::vector<std::uint32_t> marks_;  // of each flow's key, 0: free; what a search goes through
   std::vector<Flow> flows_;
-  unsigned held_ = 0;   // flows with a buffer
-  unsigned taken_ = 0;  // and those that remember an overlap
+  std::atomic<unsigned> held_{0};  // flows with a buffer; written here alone
+  unsigned taken_ = 0;             // and those that remember an overlap
   std::uint64_t next_expiry_ = 0;
   std::array<unsigned, 2> given_up_{};
 };

@@ -15,6 +15,7 @@ from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, port
 OVER4, OVER6 = 4, 6
 NETWORKS = {number: {4: f"10.2.{number}.0/24", 6: f"2001:db8:2:{number}::/64"} for number in (OVER4, OVER6)}
 HOSTS = {number: {4: f"10.2.{number}.9", 6: f"2001:db8:2:{number}::9"} for number in (OVER4, OVER6)}
+JUMBO_MTU = 9000
 ROUTER = {4: "192.0.2.2", 6: "2001:db8:f::2"}
 ESP_AROUND = {4: 20 + 8 + 8 + 16, 6: 40 + 8 + 8 + 16}
 
@@ -135,6 +136,14 @@ class Sizes(SizesCase):
             self.assertEqual((told.source, told.destination), (INSIDE.gateway[version], HOSTS[number][version]))
             self.assertEqual(struct.unpack_from("!H", told.payload, 6), (1500,))
 
+    def test_the_gateway_s_own_kernel_is_told(self):
+        for version, network in NETWORKS[OVER4].items():
+            self.testbed.namespace.ip("route", "replace", network, "via", OUTSIDE.host[version], "dev", "outside",
+                                      "src", INSIDE.gateway[version])
+            _, text, errors = self.testbed.namespace.exec(
+                "ping", "-c", 2, "-i", "0.3", "-W", 1, "-M", "do", "-s", 1420, HOSTS[OVER4][version], check=False)
+            self.assertIn(str(largest_inner(OVER4, 1500)), text + errors)
+
     def test_missing_parts_give_the_packet_up(self):
         for number, reason in ((OVER4, "IN_V4_PKT_FRAG_ERR"), (OVER6, "IN_V6_PKT_FRAG_ERR")):
             before = self.settled()
@@ -178,3 +187,41 @@ class Paths(SizesCase):
         self.testbed.namespace.ip("route", "replace", "192.0.2.2/32", "dev", "outside", "mtu", 900)
         self.testbed.until(lambda: self.path_mtu(OVER4) == 900)
         self.testbed.namespace.ip("route", "del", "192.0.2.2/32", "dev", "outside")
+
+
+class Jumbo(SizesCase):
+    """Ports with an MTU of 9000 on both sides."""
+
+    @classmethod
+    def settings(cls):
+        settings = super().settings()
+        settings["ports"] = [pcap_port("outside", 0, "veth-out", OUTSIDE, ipsec=True, mtu=JUMBO_MTU),
+                             pcap_port("inside", 1, "veth-in", INSIDE, mtu=JUMBO_MTU)]
+        return settings
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for side, wire in (("out", cls.testbed.outside), ("in", cls.testbed.inside)):
+            cls.testbed.namespace.ip("link", "set", f"veth-{side}", "mtu", JUMBO_MTU)
+            wire.namespace.ip("link", "set", "wire", "mtu", JUMBO_MTU)
+
+    def test_packets_of_9000_bytes_pass_both_ways(self):
+        for number in (OVER4, OVER6):
+            for version in (4, 6):
+                header = {4: 28, 6: 48}[version]
+                size = largest_inner(number, JUMBO_MTU) - header
+                inner = self.from_peer(number, version, size)
+                self.testbed.send("outside", self.outer(number, inner))
+                arrived, = self.taken(self.testbed.inside, 1, _is_udp)
+                self.assertEqual(arrived.payload, packets.parse_ip(inner).payload)
+                inner = self.from_inside(number, version, size)
+                self.testbed.send("inside", inner)
+                esp, = self.esp_frames(1)
+                self.assertGreater(len(esp.whole), JUMBO_MTU - 4)
+                self.assertEqual(packets.parse_ip(self.open(number, esp)).payload, packets.parse_ip(inner).payload)
+
+    def test_what_is_larger_is_cut(self):
+        inner = self.from_inside(OVER4, 4, largest_inner(OVER4, JUMBO_MTU) - 28 + 1, fragment=0)
+        self.testbed.send("inside", inner)
+        self.assertEqual(packets.joined([self.open(OVER4, packet) for packet in self.esp_frames(2)])[20:], inner[20:])
