@@ -6,7 +6,6 @@
 #include <charconv>
 #include <limits>
 #include <optional>
-#include <ranges>
 
 #include "control/config/literals.hpp"
 #include "control/config/words.hpp"
@@ -84,11 +83,10 @@ std::string wanted(const Key& key, Kind kind) {
     case Kind::boolean:
       return "true or false";
     case Kind::integer:
-      return key.least == key.most ? range(key)
-             : key.multiples.empty()
-                 ? "a whole number from " + range(key)
-                 : fmt::format("a number of {}, or one in quotes with {} behind it", key.unit,
-                               fmt::join(key.multiples | std::views::transform(&Multiple::name), ", "));
+      return key.least == key.most   ? range(key)
+             : key.multiples.empty() ? "a whole number from " + range(key)
+                                     : fmt::format("a number of {}, or one in quotes with {} behind it",
+                                                   key.unit, names_of_multiples(key));
     case Kind::text:
       return "text in double quotes";
     case Kind::choice:

@@ -359,6 +359,15 @@ std::size_t choice_of(const Key& key, std::string_view value) {
   return static_cast<std::size_t>(std::ranges::find(key.choices, value) - key.choices.begin());
 }
 
+std::string names_of_multiples(const Key& key) {
+  std::string names;
+  for (const auto& multiple : key.multiples) {
+    if (!names.empty()) names += ", ";
+    names += multiple.name;
+  }
+  return names;
+}
+
 const Key* Group::find(std::string_view name) const {
   const auto key = std::ranges::find(keys, name, &Key::name);
   return key == keys.end() ? nullptr : &*key;

@@ -58,6 +58,9 @@ struct Group {
 // The index of the choice that `value` is, or another form of; choices.size() if there is none.
 std::size_t choice_of(const Key& key, std::string_view value);
 
+// "s, min, h, d"
+std::string names_of_multiples(const Key& key);
+
 const Group& top_level();
 // All groups in the order of the manual, the top level first.
 std::span<const Group* const> groups();

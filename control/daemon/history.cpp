@@ -1,7 +1,6 @@
 #include "control/daemon/history.hpp"
 
 #include <algorithm>
-#include <ranges>
 
 namespace espgate::daemon {
 
@@ -18,8 +17,14 @@ History::Growth History::growth(std::chrono::nanoseconds window) const {
   // Timers are a little late at times: half a second does not matter, and a sample more would.
   constexpr std::chrono::milliseconds tolerance(500);
   const auto too_young = [&](std::size_t steps) { return last.when - back(steps).when < window - tolerance; };
-  const auto steps = std::views::iota(std::size_t{0}, count_);
-  const auto found = static_cast<std::size_t>(std::ranges::partition_point(steps, too_young) - steps.begin());
+  std::size_t found = 0;  // by halves: the samples are in the order of time
+  for (std::size_t end = count_; found < end;) {
+    const auto middle = found + (end - found) / 2;
+    if (too_young(middle))
+      found = middle + 1;
+    else
+      end = middle;
+  }
   const auto& first = back(std::min(found, count_ - 1));
   result.covered = last.when - first.when;
   for (std::size_t i = 0; i < verdict_count; ++i)
