@@ -2,7 +2,7 @@
 // rte_ipsec_sad, each by its bulk lookup of 64 SPIs in random order, hit and miss; and what a change costs.
 //
 // All tables take their memory from DPDK's heap, so pages are of the same kind. Without arguments that
-// is --no-huge; give EAL arguments after "--" for huge pages: sa_table_bench -- --no-pci -m 256
+// is huge pages, as in operation; EAL arguments come after "--": sa_table_bench -- --no-pci --no-huge -m 1024
 #include <benchmark/benchmark.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -222,7 +222,7 @@ BENCHMARK(sa_table_change)->ArgName("sas")->Arg(50'000)->Arg(1'000'000)->MinTime
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::vector<std::string> eal = {argv[0], "--no-huge", "-m", "1024", "--no-pci", "--log-level=error"};
+  std::vector<std::string> eal = {argv[0], "--in-memory", "-m", "1024", "--no-pci", "--log-level=error"};
   const auto separator = std::find(argv, argv + argc, std::string_view("--"));
   if (separator != argv + argc) {
     eal = {argv[0], "--log-level=error"};

@@ -82,10 +82,10 @@ struct Connection {
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;
   std::uint16_t remote_port = 4500;
-  bool follow_peer = true;                   // udp: the peer's address and port may change
-  std::uint32_t nat_keepalive_s = 20;        // udp; 0: none
-  std::vector<net::Prefix> local_networks;   // inner networks on our side; transport mode: local
-  std::vector<net::Prefix> remote_networks;  // and behind the peer; transport mode: remote
+  bool follow_peer = true;                      // udp: the peer's address and port may change
+  std::uint32_t nat_keepalive_s = 20;           // udp; 0: none
+  std::vector<net::Prefix> local_networks;      // inner networks on our side; transport mode: local
+  std::vector<net::Prefix> remote_networks;     // and behind the peer; transport mode: remote
   std::vector<net::TrafficSelector> selectors;  // parts of the traffic between other networks
   std::uint16_t priority = connection_priority;
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;

@@ -151,11 +151,28 @@ void read_networks(const GroupReader& group, Connection& connection, Checks& che
                 "name networks of the same family on both sides");
 }
 
+// Transport mode has no addresses but the gateways' own.
+void check_ends(const GroupReader& entry, const Connection& connection,
+                const net::TrafficSelector& selector) {
+  const auto check = [&](std::string_view key, const net::AddressRange& range, const net::Address& end) {
+    if (range == net::AddressRange{end, end}) return;
+    entry.error(
+        key,
+        fmt::format("{} is not the connection's {} address, {}, and in transport mode there are no others",
+                    net::to_string(range), key, net::to_string(end)),
+        fmt::format("write {} = \"{}\";, or set mode = \"tunnel\"", key, net::to_string(end)));
+  };
+  check("local", selector.local, connection.local);
+  check("remote", selector.remote, connection.remote);
+}
+
 void read_selectors(const GroupReader& group, Connection& connection, Checks& checks) {
   group.visit("selectors", [&](const GroupReader& entry) {
     const auto selectors = selectors_of(entry, {"local", "remote", "local-port", "remote-port"});
     // Both sides are required, so there is one selector or a reported error.
     if (selectors.empty() || !entry.given("local") || !entry.given("remote")) return;
+    if (connection.mode == Mode::transport && group.given("local") && group.given("remote"))
+      check_ends(entry, connection, selectors[0]);
     connection.selectors.push_back(selectors[0]);
     claim_traffic(entry, connection, selectors, net::to_string(selectors[0]), entry.row(), entry.path(),
                   checks);

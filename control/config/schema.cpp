@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "control/config/schema_limits.hpp"
+#include "control/config/schema_groups.hpp"
 #include "datapath/crypto/suite.hpp"
 
 namespace espgate::config {
@@ -11,7 +11,6 @@ namespace {
 
 constexpr long long most_uint16 = 65'535;
 constexpr long long most_uint32 = 4'294'967'295;
-constexpr long long any_length = 4'096;
 
 // Choices that become enumerators stand in their order.
 constexpr std::array<std::string_view, 2> idles{"spin", "sleep"};
@@ -21,7 +20,6 @@ constexpr std::array<std::string_view, 6> log_levels{"trace",   "debug", "info",
 constexpr std::array<std::string_view, 2> encapsulations{"none", "udp"};
 constexpr std::array<std::string_view, 2> modes{"tunnel", "transport"};
 constexpr std::array<std::string_view, 3> df_policies{"copy", "set", "clear"};
-constexpr std::array<std::string_view, 2> actions{"bypass", "discard"};
 constexpr auto suite_names = [] {
   std::array<std::string_view, crypto::suite_count> names;
   std::ranges::transform(crypto::suite_table, names.begin(), &crypto::Suite::name);
@@ -74,82 +72,6 @@ constexpr std::array port_keys{
 };
 constexpr Group port_group{
     "ports[]", "A port: a network device that espgate drives, and its twin in the kernel.", port_keys};
-
-constexpr std::array route_keys{
-    Key{.name = "to",
-        .kind = Kind::text,
-        .most = any_length,
-        .required = true,
-        .meaning = "Destination prefix."},
-    Key{.name = "via",
-        .kind = Kind::text,
-        .most = any_length,
-        .required = true,
-        .meaning = "Address of the next hop, of the same family as to."},
-};
-constexpr Group route_group{"routes[]", "A static route, besides those of the kernel's twins.", route_keys};
-
-constexpr long long most_priority = 65'000;
-
-constexpr Key selector_text(std::string_view name, std::string_view meaning, bool required = false) {
-  return {.name = name, .kind = Kind::text, .most = any_length, .required = required, .meaning = meaning};
-}
-constexpr Key priority(std::string_view preset, std::string_view meaning) {
-  return {.name = "priority",
-          .kind = Kind::integer,
-          .least = 0,
-          .most = most_priority,
-          .preset = preset,
-          .meaning = meaning};
-}
-constexpr auto protocol_key = selector_text(
-    "protocol", "A name such as tcp, udp, icmp, icmpv6, gre, or a number from 0 to 255. Without it, any.");
-constexpr auto icmp_key = selector_text(
-    "icmp-type",
-    "With ICMP: a type \"8\", types \"3-5\", a type's code \"3/4\" or codes \"3/0-4\". Without it, all.");
-
-constexpr std::array policy_keys{
-    selector_text("from",
-                  "Addresses on our side, where packets come from: a prefix, or a range such as "
-                  "10.1.0.5-10.1.0.20. Without it, all."),
-    selector_text("to", "Addresses on the other side, in the same forms. Without it, all."),
-    protocol_key,
-    selector_text("from-port",
-                  "With tcp, udp, udp-lite, sctp or dccp: a port \"443\" or ports "
-                  "\"1024-65535\" on our side."),
-    selector_text("to-port", "The same on the other side."),
-    icmp_key,
-    Key{.name = "action",
-        .kind = Kind::choice,
-        .required = true,
-        .choices = actions,
-        .meaning = "bypass forwards in the clear, discard drops and counts."},
-    priority("2000", "Lower ones are searched first; of equal ones, in the order of this file."),
-    selector_text("comment", "Shown by espgatectl show policies."),
-};
-constexpr Group policy_group{
-    "policies[]",
-    "What happens to cleartext that no connection protects. Connections and policies together are searched "
-    "by their priority, lower ones first, and the first that matches decides; what none matches is dropped. "
-    "On ports with ipsec = true, what comes in clear is judged as well, with source and destination swapped: "
-    "what its answer would be protected for, or discarded, is dropped.",
-    policy_keys};
-
-constexpr std::array selector_keys{
-    selector_text("local", "Addresses on our side: a prefix, or a range such as 10.1.0.5-10.1.0.20.", true),
-    selector_text("remote", "Addresses behind the peer, in the same forms and of the same family.", true),
-    protocol_key,
-    selector_text("local-port",
-                  "With tcp, udp, udp-lite, sctp or dccp: a port \"443\" or ports "
-                  "\"1024-65535\" on our side."),
-    selector_text("remote-port", "The same behind the peer."),
-    icmp_key,
-};
-constexpr Group selector_group{
-    "connections[].selectors[]",
-    "A part of the traffic between two networks that the connection protects. Fragments that do not begin "
-    "a packet have no ports: where ports are named, they are dropped.",
-    selector_keys};
 
 constexpr std::array sa_keys{
     Key{.name = "spi",
@@ -276,9 +198,9 @@ constexpr std::array connection_keys{
         .group = &selector_group,
         .meaning =
             "Traffic by protocol, ports or ranges of addresses, besides the networks or instead of them."},
-    priority("1000",
-             "When the connection's selectors are searched among others: lower ones first; of equal "
-             "ones, in the order of this file and before policies."),
+    priority_key("1000",
+                 "When the connection's selectors are searched among others: lower ones first; of equal "
+                 "ones, in the order of this file and before policies."),
     Key{.name = "suite",
         .kind = Kind::choice,
         .preset = "aes128-gcm16",

@@ -1,6 +1,6 @@
-#include "control/config/schema_limits.hpp"
-
 #include <array>
+
+#include "control/config/schema_groups.hpp"
 
 namespace espgate::config {
 namespace {
@@ -47,6 +47,7 @@ constexpr std::array limit_keys{
     limit("invalid-spi-flows", "flows", 16, 1'000'000, "4096",
           "Senders of unknown SPIs that are told apart in reports."),
 };
+
 }  // namespace
 
 const Group limits_group{

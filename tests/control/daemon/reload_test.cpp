@@ -134,8 +134,7 @@ TEST_CASE("One reload at a time; with an error in the file nothing changes") {
   Running running;
   const config::test::Folder folder;
   running.current.file = folder.write("espgate.conf", config::test::minimal);
-  running.current.policies.emplace_back().selector =
-      net::between(prefix("0.0.0.0/0"), prefix("10.1.0.0/16"));
+  running.current.policies.emplace_back().selector = net::between(prefix("0.0.0.0/0"), prefix("10.1.0.0/16"));
   daemon::EventLoop loop;
   int caught_up = 0;
   daemon::Reloader reloader(loop, running.parts(), [&] { ++caught_up; });

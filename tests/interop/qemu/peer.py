@@ -1,7 +1,9 @@
 """The guest as an IPsec peer with static keys: addresses, routes and the kernel's own `ip xfrm`."""
 
 import dataclasses
+import pathlib
 
+from lib.shell import run
 from lib.suites import SUITES
 from .guest import Guest
 from .image import Contents
@@ -28,7 +30,9 @@ def boot(namespace, tap, workdir, mac):
     features = ",".join(f"{name}=off" for name in (
         "csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "host_tso4",
         "host_tso6", "host_ecn", "host_ufo", "mrg_rxbuf"))
-    return Guest(namespace, workdir, Contents(_LOADED + _ON_DEMAND, _LOADED), (
+    encap = pathlib.Path(workdir) / "encap"
+    run("gcc", "-o", encap, pathlib.Path(__file__).with_name("encap.c"))
+    return Guest(namespace, workdir, Contents(_LOADED + _ON_DEMAND, _LOADED, {"/sbin/encap": encap}), (
         "-netdev", f"tap,id=wire,ifname={tap},script=no,downscript=no",
         "-device", f"virtio-net-pci,netdev=wire,mac={mac},romfile=,{features}"))
 
@@ -51,26 +55,32 @@ def add_neighbour(guest, address, mac):
     guest.run(f"ip neigh replace {address} lladdr {mac} dev eth0 nud permanent")
 
 
-def add_tunnel(guest, local, remote, inbound, outbound, networks, *, esn=False, window_packets=64, number=0):
-    """States and policies of one tunnel.
+def add_tunnel(guest, local, remote, inbound, outbound, networks, *, esn=False, window_packets=64, number=0,
+               mode="tunnel", encap=""):
+    """States and policies of one tunnel, or of transport mode between the two.
 
     inbound, outbound: Keys as the guest sees them. networks: (local, remote) pairs of inner networks.
     Both inner families share one pair of SAs: the states match any family inside (af-unspec).
-    number: of several tunnels to one peer, which is told apart from the others by it.
+    number: of several tunnels to one peer, which is told apart from the others by it. encap: "encap espinudp ...".
     """
     reqid = f"reqid {number}" if number else ""
     commands = []
     for source, destination, keys in ((remote, local, inbound), (local, remote, outbound)):
-        flags = "flag af-unspec" + (" esn" if esn else "")
-        commands.append(f"ip xfrm state add src {source} dst {destination} proto esp spi {keys.spi:#x} {reqid} mode tunnel "
-                        f"replay-window {window_packets} {flags} {keys.suite.xfrm(keys.keymat)}")
+        flags = " ".join((["af-unspec"] if mode == "tunnel" else []) + (["esn"] if esn else []))
+        commands.append(f"ip xfrm state add src {source} dst {destination} proto esp spi {keys.spi:#x} {reqid} mode {mode} "
+                        f"replay-window {window_packets} {flags and 'flag ' + flags} {encap} {keys.suite.xfrm(keys.keymat)}")
     for inside, beyond in networks:
         for direction, source, destination, outer_source, outer_destination in (
                 ("out", inside, beyond, local, remote),
                 ("in", beyond, inside, remote, local)):
             commands.append(f"ip xfrm policy add src {source} dst {destination} dir {direction} tmpl src {outer_source} "
-                            f"dst {outer_destination} proto esp {reqid} mode tunnel")
+                            f"dst {outer_destination} proto esp {reqid} mode {mode}")
     guest.run(" && ".join(commands))
+
+
+def take_udp_encapsulated(guest, address):
+    """ESP in UDP that comes to port 4500 of the address is ESP from now on."""
+    guest.run(f"encap {address} 4500 >/dev/null 2>&1 &")
 
 
 def remove_tunnels(guest):
