@@ -124,6 +124,7 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   current.routes = steps.in_force();
   current.policies = std::move(wanted.policies);
   current.connections = std::move(wanted.connections);
+  current.debug_keys_export = wanted.debug_keys_export;
   return result;
 }
 
