@@ -32,6 +32,7 @@ enum class CommandId : std::uint8_t {
   trace_show,
   trace_clear,
   capture,
+  export_wireshark,
   sa_reserve,
   sa_delete,
   reload,
@@ -39,7 +40,7 @@ enum class CommandId : std::uint8_t {
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 27;
+inline constexpr std::size_t command_count = 28;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {

@@ -85,6 +85,8 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::trace_show:
     case CommandId::capture:
       return render_items(command, result, color);
+    case CommandId::export_wireshark:
+      return "";  // the keys go into a file, never onto a terminal
     case CommandId::trace_clear:
       return fmt::format("{} traced packets forgotten\n", text_at(result, "forgotten"));
     case CommandId::sa_reserve:

@@ -125,6 +125,7 @@ struct Configuration {
   std::string socket = "/run/espgate/espgate.sock";
   std::string crypto_engine = "ipsec-mb";  // or "openssl", the slow reference
   std::string log_level = "info";
+  bool debug_keys_export = false;  // `export wireshark` may hand out the keys
   unsigned control_cpu = 0;
   std::vector<unsigned> worker_cpus{1};  // one worker each; a CPU may be named twice, or be the control's
   bool hugepages = true;

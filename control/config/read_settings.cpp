@@ -56,6 +56,7 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
   top.text("crypto-engine", configuration.crypto_engine);
   top.text("socket", configuration.socket);
   top.text("log-level", configuration.log_level);
+  top.boolean("debug-keys-export", configuration.debug_keys_export);
   top.visit("limits", [&](const GroupReader& group) { read_limits(group, configuration.limits, checks); });
   if (!configuration.socket.starts_with('/'))
     top.error("socket", fmt::format("{} is not an absolute path", shown(configuration.socket)),
@@ -88,6 +89,9 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
         "espgate starts each run with IVs of its own, but the keys stay the same until you change them: "
         "change them "
         "often, never copy a key to another box, and use IKE once it is available");
+  if (configuration.debug_keys_export)
+    top.warning("debug-keys-export", "root can have all keys written to a file",
+                "set debug-keys-export = false when the debugging is over");
   if (!configuration.hugepages)
     top.warning("hugepages", "espgate runs without huge pages, which is for trying out only",
                 "set hugepages = true where speed matters");

@@ -321,6 +321,11 @@ constexpr std::array top_keys{
         .preset = "info",
         .choices = log_levels,
         .meaning = "Least severe messages that are logged."},
+    Key{.name = "debug-keys-export",
+        .kind = Kind::boolean,
+        .preset = "false",
+        .meaning = "Whether root may have the keys of all SAs written out for Wireshark, by espgatectl "
+                   "export wireshark. Turn it on and off by a reload, for debugging only."},
     Key{.name = "limits",
         .kind = Kind::group,
         .group = &limits_group,

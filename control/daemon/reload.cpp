@@ -133,6 +133,7 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   current.policies = std::move(wanted.policies);
   current.connections = std::move(wanted.connections);
   current.thresholds = std::move(wanted.thresholds);
+  current.debug_keys_export = wanted.debug_keys_export;
   return result;
 }
 

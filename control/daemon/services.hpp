@@ -55,6 +55,7 @@ void add_drop_commands(Services& services, cli::Handlers& handlers);
 void add_sa_commands(Services& services, cli::Handlers& handlers);
 void add_policy_commands(Services& services, cli::Handlers& handlers);
 void add_system_commands(Services& services, cli::Handlers& handlers);
+void add_export_commands(Services& services, cli::Handlers& handlers);
 void add_packet_commands(Services& services, cli::Handlers& handlers);
 
 }  // namespace espgate::daemon

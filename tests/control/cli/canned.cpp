@@ -243,6 +243,13 @@ Expected<void> answer_capture(const cli::Request& request, const cli::StreamPtr&
   return {};
 }
 
+Expected<void> answer_export(const cli::Request&, const cli::StreamPtr& stream) {
+  const auto document = canned(CommandId::export_wireshark);
+  for (const auto& sa : document["sas"]) stream->push(sa);
+  stream->finish({{"total", 2}});
+  return {};
+}
+
 }  // namespace
 
 json canned(CommandId id) {
@@ -294,6 +301,14 @@ json canned(CommandId id) {
       return {{"packets", {traced(1, "FORWARDED"), traced(2, "TTL_EXPIRED")}}, {"armed", 8}};
     case CommandId::capture:
       return {{"frames", {frame(0), frame(1)}}, {"lost", 0}};
+    case CommandId::export_wireshark: {
+      auto document = json::parse(cli::command(id).result);
+      document["sas"][0]["line"] = R"("IPv4","192.0.2.2","192.0.2.1","0x00001001","NULL","","NULL","")";
+      document["sas"].push_back(document["sas"][0]);
+      document["sas"][1].update({{"suite", "chacha20-poly1305"}, {"line", nullptr}});
+      document["total"] = 2;
+      return document;
+    }
     default:
       return json::parse(cli::command(id).result);
   }
@@ -315,6 +330,7 @@ cli::Handlers canned_handlers() {
     });
   handlers.stream(CommandId::trace_show, answer_trace);
   handlers.stream(CommandId::capture, answer_capture);
+  handlers.stream(CommandId::export_wireshark, answer_export);
   return handlers;
 }
 
