@@ -1,7 +1,6 @@
 #include "control/daemon/daemon.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
@@ -9,6 +8,7 @@
 
 #include "control/cli/values.hpp"
 #include "control/daemon/event_loop.hpp"
+#include "control/daemon/log.hpp"
 #include "control/daemon/policy_table.hpp"
 #include "control/daemon/punted_records.hpp"
 #include "control/daemon/reloader.hpp"
@@ -25,18 +25,6 @@ namespace espgate::daemon {
 namespace {
 
 using namespace std::chrono_literals;
-
-void log_line(sa::Severity severity, std::string_view line) {
-  spdlog::log(severity == sa::Severity::warning ? spdlog::level::warn : spdlog::level::info, "{}", line);
-}
-
-// To stderr; under systemd the journal has the time already.
-void start_log(const std::string& level) {
-  auto logger = spdlog::stderr_logger_st("espgated");
-  logger->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l: %v" : "%Y-%m-%dT%H:%M:%S.%e %l: %v");
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
 
 class Daemon {
  public:

@@ -79,7 +79,7 @@ TEST_CASE("two workers that both get every packet of an SA accept each once and 
   CHECK(rig.verdicts() == "FORWARDED=3000 IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL=3000");
   CHECK(sa.top == first + packet_count - 1);
   CHECK(rig.sas->inbound_total(rig.inbound).packets == packet_count);
-  CHECK(rig.sas->inbound_faults(rig.inbound).replay == packet_count);
+  CHECK(rig.sas->inbound_faults(rig.inbound).of(Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL) == packet_count);
   const sa::ReplayWindow window(sa.top, sa.cells, sa.window_packets, sa.cell_mask);
   for (std::uint64_t sequence = first; sequence < first + packet_count; ++sequence)
     if (window.check(sequence) != sa::Replay::duplicate) FAIL(sequence << " is forgotten");
@@ -146,7 +146,8 @@ TEST_CASE("two workers that use up one outbound SA stop at its last number and u
   CHECK(sa.sequence == last);
   CHECK(rig.verdicts() == "FORWARDED=60000 OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW=20000");
   CHECK(rig.sas->outbound_total(rig.outbound).packets == left);
-  CHECK(rig.sas->outbound_faults(rig.outbound).exhausted == 2 * wanted - left);
+  CHECK(rig.sas->outbound_faults(rig.outbound).of(Verdict::OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW) ==
+        2 * wanted - left);
   CHECK(rig.conserved());
 }
 
