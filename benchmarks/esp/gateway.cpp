@@ -17,7 +17,7 @@ constexpr std::uint16_t jumbo_mtu = 9'600;
 
 sa::Limits sa_limits(const Scene& scene) {
   const bool in = scene.direction == Direction::inbound;
-  return {in ? scene.sas : 1, in ? 1 : scene.sas, 1};
+  return {in ? scene.sas : 1, in ? 1 : scene.sas, scene.workers};
 }
 
 constexpr forward::Limits forward_limits{64, 64};
@@ -54,18 +54,18 @@ void note_keys(SaRef& ref, const Sa& sa) {
 
 std::size_t Gateway::memory_bytes(const Scene& scene) {
   return sa::SaStore::memory_bytes(sa_limits(scene)) + forward::Forwarding::memory_bytes(forward_limits) +
-         policy::Classifier::memory_bytes(policies(scene), 1);
+         policy::Classifier::memory_bytes(policies(scene), scene.workers);
 }
 
 Gateway::Gateway(const Scene& scene)
     : scene_(scene), engine_(must(crypto::make_engine("ipsec-mb"))), queue_(must(engine_->make_queue())) {
-  shared.worker_count = 1;
+  shared.worker_count = scene.workers;
   shared.tsc_hz = rte_get_tsc_hz();
   must(shared.rings.create(1'024, 1'024));
   store_ = must(sa::SaStore::create(sa_limits(scene), *engine_, port::dpdk_memory()));
   forwarding_ = must(forward::Forwarding::create(forward_limits, SOCKET_ID_ANY, nullptr, nullptr));
   shared.sas = store_.get();
-  policies_ = must(policy::Classifier::create(policies(scene), 1, port::dpdk_memory(), {}));
+  policies_ = must(policy::Classifier::create(policies(scene), scene.workers, port::dpdk_memory(), {}));
   shared.forwarding = forwarding_.get();
   shared.policies = policies_.get();
   install_sas();

@@ -35,7 +35,7 @@ std::vector<Scene> scenes_of(const Selection& selection, const std::vector<crypt
     for (const auto direction : {Direction::inbound, Direction::outbound}) {
       if (!chosen(selection.directions, direction)) continue;
       for (const auto sas : counts) {
-        Scene scene{direction, sas, suite, {}};
+        Scene scene{direction, sas, suite, {}, 1};
         if (chosen(selection.kinds, Kind::esp))
           for (const auto bytes : sizes)
             if (fits(bytes, sas)) scene.loads.push_back({Kind::esp, bytes});

@@ -45,6 +45,7 @@ struct Scene {
   std::uint32_t sas;
   crypto::SuiteId suite;
   std::vector<Load> loads;
+  unsigned workers = 1;
 };
 
 struct Selection {

@@ -13,7 +13,11 @@ namespace espgate::cli {
 enum class CommandId : std::uint8_t {
   show_drops,
   show_drops_ipsec,
+  show_drops_history,
+  show_thresholds,
+  show_events,
   show_sa,
+  show_connections,
   show_spi,
   show_invalid_spi,
   show_ports,
@@ -29,6 +33,7 @@ enum class CommandId : std::uint8_t {
   trace_show,
   trace_clear,
   capture,
+  export_wireshark,
   sa_reserve,
   sa_delete,
   reload,
@@ -36,7 +41,7 @@ enum class CommandId : std::uint8_t {
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 24;
+inline constexpr std::size_t command_count = 29;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {

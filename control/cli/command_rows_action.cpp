@@ -47,6 +47,14 @@ constexpr Parameter capture_options[] = {
      .local = true},
 };
 
+constexpr Parameter export_options[] = {
+    {.name = "write",
+     .kind = ValueKind::file,
+     .value_name = "FILE",
+     .help = "a new file for the keys, which only its owner can read",
+     .local = true},
+};
+
 constexpr Parameter sa_reserve_arguments[] = {
     {.name = "spi", .kind = ValueKind::spi, .value_name = "SPI", .help = "this SPI; without it any free one"},
 };
@@ -129,6 +137,32 @@ constexpr Command rows[] = {
      .items = "frames",
      .options = capture_options,
      .needs_exclusive = true,
+     .changes = true},
+
+    // One item an SA of the configuration. line: its row of Wireshark's table, with its keys in it; null
+    // where
+    // Wireshark has no word for the suite.
+    {.id = CommandId::export_wireshark,
+     .path = "export wireshark",
+     .where = Where::stream,
+     .summary = "Write the keys of all SAs to a file that Wireshark decrypts captures with",
+     .help =
+         "Only with debug-keys-export = true in the configuration, and only for root; the log tells who "
+         "asked.\n"
+         "FILE must not exist yet and is needed. Name it esp_sa in Wireshark's configuration folder, and set "
+         "the\n"
+         "preference esp.enable_encryption_decode, or read a capture by\n"
+         "\n"
+         "    WIRESHARK_CONFIG_DIR=FOLDER tshark -o esp.enable_encryption_decode:TRUE -r FILE\n"
+         "\n"
+         "Left out are suites that Wireshark 4.0 does not know: ChaCha20-Poly1305, AES-CCM and AES-GMAC.\n"
+         "Whoever has the file reads all that these keys protect: delete it afterwards.",
+     .example = "export wireshark --write esp_sa",
+     .result = R"({"sas": [{"connection": "branch", "direction": "in", "spi": "0x00001001",
+                            "suite": "aes128-gcm16", "line": ""}],
+                   "total": 1})",
+     .items = "sas",
+     .options = export_options,
      .changes = true},
 
     {.id = CommandId::sa_reserve,

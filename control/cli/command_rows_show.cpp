@@ -16,6 +16,14 @@ constexpr Parameter drops_ipsec_options[] = {
     {.name = "explain", .help = "say what each reason means and what to do about it", .local = true},
 };
 
+constexpr Parameter drops_history_options[] = {
+    {.name = "nonzero", .help = "only reasons that have dropped something in the last half hour"},
+};
+
+constexpr Parameter events_options[] = {
+    {.name = "follow", .help = "go on with events as they happen, until Ctrl-C"},
+};
+
 constexpr Parameter sa_options[] = {
     {.name = "spi",
      .kind = ValueKind::spi,
@@ -109,35 +117,113 @@ constexpr Command rows[] = {
                    "total": 3, "since": "2025-03-01T12:00:00Z"})",
      .options = drops_ipsec_options},
 
-    // One item an SA, inbound and outbound apart; state: larval, active, lingering, retired. Larval SAs and
-    // tombstones
-    // are listed too. Ports are null unless encapsulation is "udp"; window_packets is null outbound;
-    // sequence: highest accepted, or last sent. --spi or --connection that finds nothing is an error.
+    // reasons: every drop reason, in the order of their numbers. totals: what ports took and sent (bytes as
+    // the
+    // drivers count them), all drops. covered_s: how far each column reaches back, less soon after the start.
+    {.id = CommandId::show_drops_history,
+     .path = "show drops history",
+     .where = Where::answer,
+     .summary = "What was dropped, taken in and sent in the last 1, 5 and 30 minutes",
+     .help = "Sampled once a second. `clear drops` does not change it.",
+     .example = "show drops history --nonzero",
+     .result = R"({"reasons": [{"number": 62, "name": "IN_CD_SW_IPSEC_MAC_EXCEPTION", "group": "IpsecInput",
+                                "last_1_min": 3, "last_5_min": 3, "last_30_min": 40}],
+                   "totals": [{"name": "rx_packets", "last_1_min": 60000, "last_5_min": 300000,
+                               "last_30_min": 1800000}],
+                   "covered_s": {"last_1_min": 60, "last_5_min": 300, "last_30_min": 1800}})",
+     .options = drops_history_options},
+
+    // name: a drop reason, or a group of them (number is null). crossed since `since`, else that is null.
+    {
+        .id = CommandId::show_thresholds,
+        .path = "show thresholds",
+        .where = Where::answer,
+        .summary = "Warning thresholds for drops, and which are crossed",
+        .help = "They are set by `thresholds` in the configuration file. One that is crossed warns once; it "
+                "is over "
+                "when\nthe last minute has had less than half of it.",
+        .example = "show thresholds",
+        .result = R"({"thresholds": [{"name": "IN_CD_SW_IPSEC_MAC_EXCEPTION", "number": 62, "per_minute": 100,
+                                   "last_minute": 140, "crossed": true, "since": "2025-03-01T12:00:00Z",
+                                   "line": 20}]})",
+    },
+
+    // One item an event, oldest first; without "follow" the stream ends after those at hand. event: one of
+    // EventKind. forgotten: events that had to make room.
+    {.id = CommandId::show_events,
+     .path = "show events",
+     .where = Where::stream,
+     .summary = "What happened: lifetimes, thresholds, ports, reloads",
+     .help = "The last 1024 events are kept, until the daemon ends; the log has them too.",
+     .example = "show events --follow",
+     .result = R"({"events": [{"number": 1, "time": "2025-03-01T12:00:00.123Z", "event": "threshold-crossed",
+                               "subject": "IN_CD_SW_IPSEC_MAC_EXCEPTION",
+                               "text": "140 packets in the last minute, the threshold is 100"}],
+                   "forgotten": 0})",
+     .items = "events",
+     .options = events_options},
+
+    // One item an SA, inbound and outbound apart; state: larval, active, lingering, expired, retired. Larval
+    // SAs and tombstones are listed too. Ports are null unless encapsulation is "udp"; window_packets is null
+    // outbound;
+    // sequence: highest accepted, or last sent. faults: drop reasons, those above 0. last: when the last good
+    // packet passed. lifetime: null if the SA has none; its limits are null where there is none; packets,
+    // bytes
+    // and seconds are what is used. --spi or --connection that finds nothing is an error.
     {.id = CommandId::show_sa,
      .path = "show sa",
      .where = Where::stream,
      .summary = "Security associations, their state and what passed through them",
      .help =
          "Without options one line an SA; with --spi or --connection everything that is known of it:\n"
-         "selectors, sequence number, and its faults by kind. Naming an SA that does not exist is an error.",
+         "selectors, lifetime, and what was dropped by reason. Naming an SA that does not exist is an error.",
      .example = "show sa --connection branch",
      .result = R"({"sas": [{"connection": "branch", "direction": "in", "spi": "0x00001001", "state": "active",
                             "suite": "aes128-gcm16", "local": "192.0.2.1", "remote": "192.0.2.2",
                             "encapsulation": "udp", "local_port": 4500, "remote_port": 4500, "esn": false,
-                            "window_packets": 1024, "sequence": 812,
+                            "window_packets": 1024, "path_mtu": 1500, "sequence": 812,
                             "selectors": [{"source": "10.2.0.0/24", "destination": "10.1.0.0/24", "protocol": "tcp",
                                            "source_ports": "443", "destination_ports": "1024-65535",
                                            "icmp_type": "8"}],
                             "packets": 800, "bytes": 67200,
-                            "faults": {"replay": 2, "out_of_window": 0, "integrity": 1, "malformed": 0,
-                                       "policy": 0, "exhausted": 0},
+                            "last": "2025-03-01T12:30:00Z",
+                            "faults": [{"number": 62, "name": "IN_CD_SW_IPSEC_MAC_EXCEPTION", "packets": 1}],
+                            "lifetime": {"packets": 800, "bytes": 67200, "seconds": 1800,
+                                         "soft_packets": 90000, "hard_packets": 100000,
+                                         "soft_bytes": 60000000, "hard_bytes": 64000000,
+                                         "soft_seconds": 3000, "hard_seconds": 3600},
                             "since": "2025-03-01T12:00:00Z"}],
                    "total": 1})",
      .items = "sas",
      .options = sa_options},
 
-    // state: larval, active, retired, unknown. An SPI nobody has ever had is an answer, not an error.
-    // explanation: the state in a sentence. events: oldest first. replaced_by: the SPI a rekey put in place.
+    // One item a connection, by name. in, out: of all its SAs since the start, those that are gone included;
+    // SPIs
+    // are null where there is no SA now.
+    {.id = CommandId::show_connections,
+     .path = "show connections",
+     .where = Where::stream,
+     .summary = "Connections, and what passed and was dropped under all their SAs",
+     .help =
+         "The counts go on over every rekey and reload. `show sa --connection NAME` tells of its SAs one by "
+         "one.",
+     .example = "show connections",
+     .result = R"({"connections": [{"connection": "branch", "inbound_spi": "0x00001001",
+                                    "outbound_spi": "0x00002001", "line": 12,
+                                    "in": {"packets": 800, "bytes": 67200, "last": "2025-03-01T12:30:00Z",
+                                           "faults": [{"number": 62, "name": "IN_CD_SW_IPSEC_MAC_EXCEPTION",
+                                                       "packets": 1}]},
+                                    "out": {"packets": 750, "bytes": 61000, "last": "2025-03-01T12:30:00Z",
+                                            "faults": [{"number": 44, "name": "OUT_CD_SW_IPSEC_HARD_EXPIRY",
+                                                        "packets": 1}]}}],
+                   "total": 1})",
+     .items = "connections"},
+
+    // state: larval, active, expired, retired, unknown. An SPI nobody has ever had is an answer, not an
+    // error.
+    // explanation: the state in a sentence. packets to faults: of the SAs with this SPI that are still there,
+    // null
+    // without one. events: oldest first. replaced_by: the SPI a rekey put in place.
     {.id = CommandId::show_spi,
      .path = "show spi",
      .where = Where::answer,
@@ -149,6 +235,8 @@ constexpr Command rows[] = {
      .result = R"({"spi": "0x00001001", "state": "retired", "direction": "in", "connection": "branch",
                    "local": "192.0.2.1", "remote": "192.0.2.2", "replaced_by": "0x00001002",
                    "explanation": "replaced by a rekey 12 s ago", "invalid_packets": 4,
+                   "packets": 800, "bytes": 67200, "last": "2025-03-01T12:00:00Z",
+                   "faults": [{"number": 62, "name": "IN_CD_SW_IPSEC_MAC_EXCEPTION", "packets": 1}],
                    "events": [{"time": "2025-03-01T12:00:00Z", "event": "installed",
                                "detail": "from the configuration"}]})",
      .arguments = spi_arguments},
@@ -193,7 +281,9 @@ constexpr Command rows[] = {
                               "offloads": ["rx-ipv4-checksum"]}]})"},
 
     // packets: taken in. idle_share: 0..1, part of the cycles without packets. cycles_per_packet: in stage
-    // order. burst_histogram: polls that returned from..to packets. conservation: received + from_host =
+    // order. burst_histogram: polls that returned from..to packets. reassembling: packets whose fragments
+    // wait for others.
+    // conservation: received + from_host + made =
     // tx + host + control + consumed + drops, read at a loop boundary; `control` is the control core's own.
     {.id = CommandId::show_workers,
      .path = "show workers",
@@ -206,10 +296,11 @@ constexpr Command rows[] = {
      .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "idle_share": 0.97,
                                 "cycles_per_packet": [{"stage": "parse", "cycles": 21.5}],
                                 "burst_histogram": [{"from": 1, "to": 1, "bursts": 12}],
-                                "conservation": {"received": 1600, "from_host": 2, "tx": 1590, "host": 4,
+                                "reassembling": 1,
+                                "conservation": {"received": 1600, "from_host": 2, "made": 0, "tx": 1590, "host": 4,
                                                  "control": 0, "consumed": 1, "drops": 7, "holds": true}}],
                    "control": {"cpu": 0,
-                               "conservation": {"received": 0, "from_host": 2, "tx": 0, "host": 0, "control": 0,
+                               "conservation": {"received": 0, "from_host": 2, "made": 0, "tx": 0, "host": 0, "control": 0,
                                                 "consumed": 0, "drops": 0, "holds": true}},
                    "tsc_hz": 2100000000})"},
 

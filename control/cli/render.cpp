@@ -11,6 +11,7 @@ using nlohmann::json;
 
 std::string render_no_items(const Command& command, const json& result) {
   if (command.id == CommandId::capture) return "no frames captured\n";
+  if (command.id == CommandId::show_events) return "no events\n";
   if (count_at(result, "armed") == 0)
     return "no traced packets; `espgatectl trace add N` traces the next N\n";
   return fmt::format("no traced packets yet; waiting for {}\n", text_at(result, "armed"));
@@ -49,6 +50,12 @@ std::string render(const Command& command, const json& arguments, const json& re
       return render_drop_groups(result, color);
     case CommandId::show_drops_ipsec:
       return render_drop_reasons(arguments, result, color);
+    case CommandId::show_drops_history:
+      return render_drop_history(result, color);
+    case CommandId::show_thresholds:
+      return render_thresholds(result, color);
+    case CommandId::show_connections:
+      return render_connections(result, color);
     case CommandId::show_sa:
       return render_sas(arguments, result, color);
     case CommandId::show_spi:
@@ -76,9 +83,12 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::trace_add:
       return fmt::format("tracing the next {} packets of {}; `espgatectl trace show` displays them\n",
                          text_at(result, "armed"), traced_port(result));
+    case CommandId::show_events:
     case CommandId::trace_show:
     case CommandId::capture:
       return render_items(command, result, color);
+    case CommandId::export_wireshark:
+      return "";  // the keys go into a file, never onto a terminal
     case CommandId::trace_clear:
       return fmt::format("{} traced packets forgotten\n", text_at(result, "forgotten"));
     case CommandId::sa_reserve:
@@ -99,10 +109,12 @@ std::string render(const Command& command, const json& arguments, const json& re
 }
 
 bool shows_items(const Command& command) {
-  return command.id == CommandId::trace_show || command.id == CommandId::capture;
+  return command.id == CommandId::trace_show || command.id == CommandId::capture ||
+         command.id == CommandId::show_events;
 }
 
 std::string render_item(const Command& command, const json& item, bool color) {
+  if (command.id == CommandId::show_events) return render_event(item, color);
   return command.id == CommandId::capture ? render_frame(item, color) : render_traced_packet(item, color);
 }
 

@@ -41,4 +41,47 @@ std::string render_drop_reasons(const json& arguments, const json& result, bool 
   return text;
 }
 
+std::string render_drop_history(const json& result, bool color) {
+  TextTable table({{"Drop Type", Align::right},
+                   {"Name"},
+                   {"1 min", Align::right},
+                   {"5 min", Align::right},
+                   {"30 min", Align::right}});
+  const auto add = [&](std::string number, const json& row) {
+    table.add({std::move(number), text_at(row, "name"), text_at(row, "last_1_min"),
+               text_at(row, "last_5_min"), text_at(row, "last_30_min")});
+  };
+  for (const auto& reason : array_at(result, "reasons")) add(text_at(reason, "number"), reason);
+  for (const auto& total : array_at(result, "totals")) add("", total);
+  return table.text(color) + fmt::format("\nThe columns reach back {} s, {} s and {} s\n",
+                                         text_at(result, "covered_s.last_1_min"),
+                                         text_at(result, "covered_s.last_5_min"),
+                                         text_at(result, "covered_s.last_30_min"));
+}
+
+std::string render_thresholds(const json& result, bool color) {
+  TextTable table({{"Drop Type", Align::right},
+                   {"Name"},
+                   {"Per minute", Align::right},
+                   {"Last minute", Align::right},
+                   {"Crossed since (UTC)"},
+                   {"Line", Align::right}});
+  for (const auto& threshold : array_at(result, "thresholds")) {
+    const bool crossed = text_at(threshold, "crossed") == "yes";
+    table.add({text_at(threshold, "number"),
+               text_at(threshold, "name"),
+               text_at(threshold, "per_minute"),
+               {text_at(threshold, "last_minute"), crossed ? Mark::alarm : Mark::plain},
+               time_at(threshold, "since"),
+               text_at(threshold, "line")});
+  }
+  return table.empty() ? "no thresholds; `thresholds` in the configuration file sets them\n"
+                       : table.text(color);
+}
+
+std::string render_event(const json& item, bool) {
+  return fmt::format("{} {} {}: {}\n", time_at(item, "time"), text_at(item, "event"),
+                     text_at(item, "subject"), text_at(item, "text"));
+}
+
 }  // namespace espgate::cli

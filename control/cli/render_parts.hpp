@@ -26,6 +26,10 @@ std::string endpoint_at(const nlohmann::json& object, std::string_view address, 
 
 std::string render_drop_groups(const nlohmann::json& result, bool color);
 std::string render_drop_reasons(const nlohmann::json& arguments, const nlohmann::json& result, bool color);
+std::string render_drop_history(const nlohmann::json& result, bool color);
+std::string render_thresholds(const nlohmann::json& result, bool color);
+std::string render_event(const nlohmann::json& item, bool color);
+std::string render_connections(const nlohmann::json& result, bool color);
 std::string render_sas(const nlohmann::json& arguments, const nlohmann::json& result, bool color);
 std::string render_spi(const nlohmann::json& result, bool color);
 std::string render_invalid_spi(const nlohmann::json& result, bool color);

@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <array>
-
 #include "control/cli/render_parts.hpp"
 #include "control/cli/text_table.hpp"
 
@@ -10,22 +8,48 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 6> fault_kinds{"replay",    "out_of_window", "integrity",
-                                                      "malformed", "policy",        "exhausted"};
-
-std::uint64_t fault_sum(const json& sa) {
+std::uint64_t fault_sum(const json& counts) {
   std::uint64_t sum = 0;
-  for (const auto kind : fault_kinds) sum += count_at(sa, fmt::format("faults.{}", kind));
+  for (const auto& fault : array_at(counts, "faults")) sum += count_at(fault, "packets");
   return sum;
 }
 
-std::string fault_list(const json& sa) {
+// A line a reason, the number first as operators know them.
+std::string fault_lines(const json& counts, bool color) {
   std::string text;
-  for (const auto kind : fault_kinds) {
-    const auto count = count_at(sa, fmt::format("faults.{}", kind));
-    if (count > 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kind, count);
+  for (const auto& fault : array_at(counts, "faults")) {
+    const auto line =
+        fmt::format("{} {} {}", text_at(fault, "number"), text_at(fault, "name"), text_at(fault, "packets"));
+    text += detail_line(text.empty() ? "faults" : "", alarm(line, color));
   }
-  return text.empty() ? "none" : text;
+  return text.empty() ? detail_line("faults", "none") : text;
+}
+
+std::string last_packet(const json& counts) {
+  const auto time = time_at(counts, "last");
+  return detail_line("last packet", time == "-" ? time : time + " UTC");
+}
+
+// "800 of 90000 soft, 100000 hard"; "-" where nothing is limited.
+std::string lifetime_text(const json& sa, std::string_view unit) {
+  const auto limit = [&](std::string_view stage) {
+    return text_at(sa, fmt::format("lifetime.{}_{}", stage, unit));
+  };
+  const auto soft = limit("soft");
+  const auto hard = limit("hard");
+  if (soft == "-" && hard == "-") return "-";
+  auto text = text_at(sa, fmt::format("lifetime.{}", unit)) + " of";
+  if (soft != "-") text += fmt::format(" {} soft{}", soft, hard == "-" ? "" : ",");
+  if (hard != "-") text += fmt::format(" {} hard", hard);
+  return text;
+}
+
+std::string lifetime_lines(const json& sa) {
+  std::string text;
+  for (const auto* unit : {"packets", "bytes", "seconds"})
+    if (const auto line = lifetime_text(sa, unit); line != "-")
+      text += detail_line(text.empty() ? "lifetime" : "", fmt::format("{} {}", unit, line));
+  return text;
 }
 
 std::string selector_text(const json& selector) {
@@ -51,14 +75,15 @@ std::string sa_detail(const json& sa, bool color) {
   text += detail_line("encapsulation", text_at(sa, "encapsulation"));
   text += detail_line("esn", text_at(sa, "esn"));
   text += detail_line("replay window", text_at(sa, "window_packets"));
+  if (text_at(sa, "direction") == "out") text += detail_line("path MTU", text_at(sa, "path_mtu"));
   text += detail_line("sequence number", text_at(sa, "sequence"));
   for (const auto& selector : array_at(sa, "selectors")) {
     text += detail_line("selector", selector_text(selector));
   }
   text += detail_line("packets", text_at(sa, "packets"));
   text += detail_line("bytes", text_at(sa, "bytes"));
-  const std::string faults = fault_list(sa);
-  return text + detail_line("faults", fault_sum(sa) > 0 ? alarm(faults, color) : faults);
+  text += last_packet(sa);
+  return text + lifetime_lines(sa) + fault_lines(sa, color);
 }
 
 }  // namespace
@@ -103,7 +128,36 @@ std::string render_sas(const json& arguments, const json& result, bool color) {
   return table.text(color) + fmt::format("\n{} SAs\n", text_at(result, "total"));
 }
 
-std::string render_spi(const json& result, bool) {
+std::string render_connections(const json& result, bool color) {
+  TextTable table({{"Connection"},
+                   {"SPI in"},
+                   {"SPI out"},
+                   {"Packets in", Align::right},
+                   {"Bytes in", Align::right},
+                   {"Faults", Align::right},
+                   {"Last in (UTC)"},
+                   {"Packets out", Align::right},
+                   {"Bytes out", Align::right},
+                   {"Faults", Align::right},
+                   {"Last out (UTC)"}});
+  const auto faults = [](const json& counts) {
+    const auto sum = fault_sum(counts);
+    return Cell{std::to_string(sum), sum > 0 ? Mark::alarm : Mark::plain};
+  };
+  const json none = json::object();
+  for (const auto& connection : array_at(result, "connections")) {
+    const auto& in = connection.contains("in") ? connection["in"] : none;
+    const auto& out = connection.contains("out") ? connection["out"] : none;
+    table.add({text_at(connection, "connection"), text_at(connection, "inbound_spi"),
+               text_at(connection, "outbound_spi"), text_at(in, "packets"), text_at(in, "bytes"), faults(in),
+               time_at(in, "last"), text_at(out, "packets"), text_at(out, "bytes"), faults(out),
+               time_at(out, "last")});
+  }
+  if (table.empty()) return "no connections\n";
+  return table.text(color) + fmt::format("\n{} connections\n", text_at(result, "total"));
+}
+
+std::string render_spi(const json& result, bool color) {
   std::string text = fmt::format("SPI {} is {}: {}\n", text_at(result, "spi"), text_at(result, "state"),
                                  text_at(result, "explanation"));
   text += detail_line("connection", text_at(result, "connection"));
@@ -111,6 +165,10 @@ std::string render_spi(const json& result, bool) {
   text += detail_line("local", text_at(result, "local"));
   text += detail_line("remote", text_at(result, "remote"));
   text += detail_line("replaced by", text_at(result, "replaced_by"));
+  text += detail_line("packets", text_at(result, "packets"));
+  text += detail_line("bytes", text_at(result, "bytes"));
+  text += last_packet(result);
+  text += fault_lines(result, color);
   text += detail_line("invalid packets", text_at(result, "invalid_packets"));
   TextTable table({{"Time (UTC)"}, {"Event"}, {"Detail"}});
   for (const auto& event : array_at(result, "events")) {

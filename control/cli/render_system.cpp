@@ -16,11 +16,11 @@ std::string speed(const json& port) {
 
 std::string balance(const json& place, bool color) {
   const std::string text =
-      fmt::format("rx {} + from host {} = tx {} + host {} + control {} + consumed {} + drops {}",
+      fmt::format("rx {} + from host {} + made {} = tx {} + host {} + control {} + consumed {} + drops {}",
                   text_at(place, "conservation.received"), text_at(place, "conservation.from_host"),
-                  text_at(place, "conservation.tx"), text_at(place, "conservation.host"),
-                  text_at(place, "conservation.control"), text_at(place, "conservation.consumed"),
-                  text_at(place, "conservation.drops"));
+                  text_at(place, "conservation.made"), text_at(place, "conservation.tx"),
+                  text_at(place, "conservation.host"), text_at(place, "conservation.control"),
+                  text_at(place, "conservation.consumed"), text_at(place, "conservation.drops"));
   const bool holds = text_at(place, "conservation.holds") == "yes";
   return fmt::format("{}  {}", text, holds ? "(holds)" : alarm("(DOES NOT HOLD)", color));
 }

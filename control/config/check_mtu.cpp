@@ -1,5 +1,5 @@
-// Whether what comes in on an inside port still fits its way out once ESP has made it larger: espgate neither
-// fragments nor tells the sender, so the MTU of the inside has to.
+// Whether what comes in on an inside port still fits its way out once ESP has made it larger. What does not
+// is fragmented, or its sender told, which works and is slow: the MTU of the inside spares both.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 
 #include "control/config/read.hpp"
 #include "datapath/net/headers.hpp"
+#include "datapath/sa/esp_sizes.hpp"
 
 namespace espgate::config {
 namespace {
@@ -15,30 +16,13 @@ constexpr unsigned ipv4_bytes = net::ipv4_header_bytes;
 constexpr unsigned ipv6_bytes = net::ipv6_header_bytes;
 constexpr unsigned udp_bytes = net::udp_header_bytes;
 constexpr unsigned esp_bytes = net::esp_header_bytes;
-constexpr unsigned trailer_bytes = 2;  // pad length and next header (RFC 4303 2)
-constexpr unsigned tcp_bytes = 20;     // without options, as MSS counts (RFC 9293 3.7.1)
+constexpr unsigned tcp_bytes = 20;  // without options, as MSS counts (RFC 9293 3.7.1)
 
-struct Sizes {
-  unsigned around;  // outer IP, UDP, ESP header, IV and ICV
-  unsigned align;   // of inner packet, padding and trailer together
-};
-
-Sizes sizes_of(const Connection& connection) {
-  const auto& suite = crypto::suite(connection.suite);
+sa::EspSizes sizes_of(const Connection& connection) {
   const bool v4 = connection.local.family == net::Family::v4;
   const bool udp = connection.encapsulation == Encapsulation::udp;
-  return {
-      (v4 ? ipv4_bytes : ipv6_bytes) + (udp ? udp_bytes : 0) + esp_bytes + suite.iv_bytes + suite.icv_bytes,
-      suite.align_bytes};
-}
-
-unsigned outer_bytes(const Sizes& sizes, unsigned inner) {
-  const auto padded = inner + trailer_bytes + sizes.align - 1;
-  return sizes.around + padded / sizes.align * sizes.align;
-}
-
-unsigned largest_inner_bytes(const Sizes& sizes, unsigned outer) {
-  return (outer - sizes.around) / sizes.align * sizes.align - trailer_bytes;
+  return {(v4 ? ipv4_bytes : ipv6_bytes) + (udp ? udp_bytes : 0) + esp_bytes,
+          crypto::suite(connection.suite)};
 }
 
 // The port that a connection's packets leave by, as far as the file tells: the one that has its local
@@ -56,7 +40,7 @@ const Port* way_out(const Configuration& configuration, const Connection& connec
 struct Narrowest {
   const Connection* connection;
   const Port* port;
-  Sizes sizes;
+  sa::EspSizes sizes;
   unsigned inner;  // the largest inner packet
 };
 
@@ -67,7 +51,7 @@ std::optional<Narrowest> narrowest_connection(const Configuration& configuration
     const auto* port = way_out(configuration, connection);
     if (port == nullptr) continue;
     const auto sizes = sizes_of(connection);
-    const auto inner = largest_inner_bytes(sizes, port->mtu);
+    const auto inner = sizes.largest_payload(port->mtu);
     if (!result || inner < result->inner) result = {&connection, port, sizes, inner};
   }
   return result;
@@ -79,7 +63,7 @@ std::optional<unsigned> largest_inner_packet(const Configuration& configuration,
                                              const Connection& connection) {
   const auto* port = way_out(configuration, connection);
   if (port == nullptr) return std::nullopt;
-  return largest_inner_bytes(sizes_of(connection), port->mtu);
+  return sizes_of(connection).largest_payload(port->mtu);
 }
 
 void check_mtus(const GroupReader& top, const Configuration& configuration, const Checks& checks) {
@@ -92,14 +76,14 @@ void check_mtus(const GroupReader& top, const Configuration& configuration, cons
     top.report().warning(
         checks.mtu_rows[i], fmt::format("ports[{}].mtu", i),
         fmt::format("a packet of {} bytes becomes one of {} in connection \"{}\", and port \"{}\" takes {}: "
-                    "packets above {} bytes are dropped",
-                    port.mtu, outer_bytes(sizes, port.mtu), connection->name, outside->name, outside->mtu,
+                    "packets above {} bytes are fragmented, or dropped if that is forbidden",
+                    port.mtu, sizes.outer_bytes(port.mtu), connection->name, outside->name, outside->mtu,
                     inner),
         fmt::format(
             "set mtu = {0} here and on the hosts of that network (TCP MSS {1} for IPv4, {2} for IPv6), or "
             "raise the mtu of \"{3}\" to {4} if its network carries that",
             inner, inner - ipv4_bytes - tcp_bytes, inner - ipv6_bytes - tcp_bytes, outside->name,
-            outer_bytes(sizes, port.mtu)));
+            sizes.outer_bytes(port.mtu)));
   }
 }
 

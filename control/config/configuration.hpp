@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/traffic_selector.hpp"
 #include "datapath/sa/sa_parameters.hpp"
+#include "datapath/verdict/verdict.hpp"
 
 namespace espgate::config {
 
@@ -18,23 +20,7 @@ enum class Mode : std::uint8_t { tunnel, transport };
 enum class Encapsulation : std::uint8_t { none, udp };
 enum class PolicyAction : std::uint8_t { bypass, discard };
 
-// Key bytes that leave no trace in memory when they go.
-class Secret {
- public:
-  Secret() = default;
-  explicit Secret(std::vector<std::uint8_t> bytes) : bytes_(std::move(bytes)) {}
-  Secret(const Secret&) = default;
-  Secret(Secret&&) noexcept = default;
-  Secret& operator=(const Secret& other);
-  Secret& operator=(Secret&& other) noexcept;
-  ~Secret();
-  const std::vector<std::uint8_t>& bytes() const { return bytes_; }
-  // Takes the same time wherever the bytes differ.
-  bool operator==(const Secret& other) const;
-
- private:
-  std::vector<std::uint8_t> bytes_;
-};
+using espgate::Secret;
 
 struct Port {
   std::string name;          // also the name of its TAP twin in the kernel: at most 15 characters
@@ -91,6 +77,7 @@ struct Connection {
   std::uint16_t priority = connection_priority;
   crypto::SuiteId suite = crypto::SuiteId::aes_gcm_16_128;
   bool extended_sequence = false;
+  sa::Lifetime lifetime;                       // of each direction's SA
   std::uint32_t replay_window_packets = 1024;  // 0: off, else 64..65536
   std::optional<ManualSa> inbound;             // absent: none (outbound-only or inbound-only are legal)
   std::optional<ManualSa> outbound;
@@ -113,6 +100,16 @@ std::vector<net::TrafficSelector> protected_by(const Connection& connection);
 // As far as policies protect it: nothing where routes decide.
 std::vector<net::TrafficSelector> policies_of(const Connection& connection);
 
+// More drops a minute than an operator wants to be without knowing.
+struct Threshold {
+  std::string name;                     // of the reason or the group, as the drop table has it
+  std::optional<std::uint16_t> number;  // of a reason
+  std::vector<Verdict> reasons;         // one, or the group's
+  std::uint64_t per_minute = 0;
+  unsigned line = 0;
+  unsigned file = 0;
+};
+
 struct Limits {
   std::uint32_t inbound_sas = 10'000;
   std::uint32_t outbound_sas = 10'000;
@@ -125,6 +122,9 @@ struct Limits {
   std::uint32_t punt_host_pps = 20'000;  // each worker
   std::uint32_t punt_ike_pps = 10'000;
   std::uint32_t punt_spi_pps = 10'000;
+  std::uint32_t too_big_pps = 1'000;
+  std::uint32_t reassembly_flows = 256;  // each worker
+  std::uint32_t reassembly_ms = 1'000;
   std::uint32_t tombstones = 10'000;  // retired inbound SAs kept to explain late packets
   std::uint32_t tombstone_s = 300;
   std::uint32_t linger_s = 30;  // an inbound SA after its rekey
@@ -139,18 +139,21 @@ struct Configuration {
   std::string socket = "/run/espgate/espgate.sock";
   std::string crypto_engine = "ipsec-mb";  // or "openssl", the slow reference
   std::string log_level = "info";
+  bool debug_keys_export = false;  // `export wireshark` may hand out the keys
   unsigned control_cpu = 0;
   std::vector<unsigned> worker_cpus{1};  // one worker each; a CPU may be named twice, or be the control's
   bool hugepages = true;
   std::uint32_t memory_mb = 0;  // 0: what the limits need
   Idle idle = Idle::sleep;
   std::uint32_t idle_sleep_us = 50;
+  bool path_mtu_discovery = true;  // whether routers are listened to
   Limits limits;
   std::vector<Port> ports;
   std::vector<Route> routes;
   std::vector<Policy> policies;
   std::vector<Connection> connections;
   std::vector<Tunnel> tunnels;
+  std::vector<Threshold> thresholds;
 };
 
 }  // namespace espgate::config

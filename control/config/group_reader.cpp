@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "control/config/literals.hpp"
 #include "control/config/words.hpp"
 
 namespace espgate::config {
@@ -16,7 +17,9 @@ constexpr std::size_t most_shown_choices = 8;
 
 using libconfig::Setting;
 
-long long value_of(const Setting& setting) {
+// Zero for text that is no number: has_kind() has seen that it is one.
+long long value_of(const Key& row, const Setting& setting) {
+  if (setting.getType() == Setting::TypeString) return quantity(setting.c_str(), row.multiples).value_or(0);
   return setting.getType() == Setting::TypeInt64 ? static_cast<long long>(setting)
                                                  : static_cast<int>(setting);
 }
@@ -31,7 +34,8 @@ bool is_list(const Setting& setting) {
 }
 
 std::string shown_number(const Setting& setting) {
-  const auto value = value_of(setting);
+  if (setting.getType() == Setting::TypeString) return shown(setting.c_str());
+  const auto value = value_of({}, setting);
   constexpr auto most = std::numeric_limits<long long>::max();
   if (value == most || value == -most) return "a number of more than 64 bits";
   return setting.getFormat() == Setting::FormatHex ? fmt::format("{:#x}", value) : std::to_string(value);
@@ -79,7 +83,10 @@ std::string wanted(const Key& key, Kind kind) {
     case Kind::boolean:
       return "true or false";
     case Kind::integer:
-      return key.least == key.most ? range(key) : "a whole number from " + range(key);
+      return key.least == key.most   ? range(key)
+             : key.multiples.empty() ? "a whole number from " + range(key)
+                                     : fmt::format("a number of {}, or one in quotes with {} behind it",
+                                                   key.unit, names_of_multiples(key));
     case Kind::text:
       return "text in double quotes";
     case Kind::choice:
@@ -100,6 +107,8 @@ std::string wanted(const Key& key, Kind kind) {
 
 std::string correct_form(const Key& key, Kind kind, const Setting& setting) {
   const bool wants_number = kind == Kind::integer;
+  if (wants_number && !key.multiples.empty())
+    return fmt::format("write it like {} = \"10 {}\";", key.name, key.multiples.back().name);
   const bool wants_text = kind == Kind::text || kind == Kind::secret;
   if (setting.getType() == Setting::TypeString && (wants_number || kind == Kind::boolean))
     return "write it without quotes";
@@ -115,12 +124,13 @@ std::string correct_form(const Key& key, Kind kind, const Setting& setting) {
   return fmt::format("write {}", wanted(key, kind));
 }
 
-bool has_kind(const Setting& setting, Kind kind) {
+bool has_kind(const Key& row, const Setting& setting, Kind kind) {
   switch (kind) {
     case Kind::boolean:
       return setting.getType() == Setting::TypeBoolean;
     case Kind::integer:
-      return is_integer(setting);
+      return is_integer(setting) || (!row.multiples.empty() && setting.getType() == Setting::TypeString &&
+                                     quantity(setting.c_str(), row.multiples));
     case Kind::text:
     case Kind::choice:
     case Kind::secret:
@@ -240,12 +250,12 @@ bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
                   std::move(remedy));
     return false;
   };
-  if (!has_kind(setting, kind)) {
+  if (!has_kind(row, setting, kind)) {
     const auto what = row.kind == Kind::secret ? "the value" : found(setting);
     return complain(fmt::format("{} is not {}", what, wanted(row, kind)), correct_form(row, kind, setting));
   }
   if (kind == Kind::integer) {
-    const auto value = value_of(setting);
+    const auto value = value_of(row, setting);
     if (value >= row.least && value <= row.most) return true;
     if (row.least == row.most)
       return complain(fmt::format("{} is not {}: {}", shown_number(setting), range(row), row.reason),
@@ -303,7 +313,7 @@ void GroupReader::warning(std::string_view name, std::string message, std::strin
 bool GroupReader::number(std::string_view name, long long& out) const {
   const auto& [setting, usable] = slot(name);
   if (setting != nullptr) {
-    if (usable) out = value_of(*setting);
+    if (usable) out = value_of(key(name), *setting);
     return usable;
   }
   const auto preset = key(name).preset;
@@ -363,7 +373,7 @@ std::vector<long long> GroupReader::integers(std::string_view name) const {
   for (int i = 0; i < setting->getLength(); ++i) {
     const Setting& element = (*setting)[i];
     if (check_value(row, Kind::integer, element, path_.child(row.name, i), true))
-      result.push_back(value_of(element));
+      result.push_back(value_of(row, element));
   }
   return result;
 }

@@ -46,6 +46,19 @@ std::optional<std::string> integer_literal(std::string_view word) {
   return base == 16 ? fmt::format("{:#x}L", value) : fmt::format("{}{}L", negative ? "-" : "", value);
 }
 
+std::optional<long long> quantity(std::string_view text, std::span<const Multiple> multiples) {
+  constexpr auto greatest = std::numeric_limits<long long>::max();
+  long long number = 0;
+  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (failure == std::errc::invalid_argument || !is_digit(text[0])) return std::nullopt;
+  auto name = text.substr(static_cast<std::size_t>(end - text.data()));
+  if (name.starts_with(' ')) name.remove_prefix(1);
+  const auto multiple = std::ranges::find(multiples, name, &Multiple::name);
+  if (multiple == multiples.end() && end != text.data() + text.size()) return std::nullopt;
+  const long long of = multiple == multiples.end() ? 1 : multiple->of;
+  return failure == std::errc::result_out_of_range || number > greatest / of ? greatest : number * of;
+}
+
 bool is_float_literal(std::string_view word) {
   if (word.starts_with('-') || word.starts_with('+')) word.remove_prefix(1);
   if (word.empty() || !(is_digit(word[0]) || word[0] == '.')) return false;

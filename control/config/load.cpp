@@ -84,6 +84,7 @@ void read_tree(const libconfig::Setting& root, const ScannedText& scanned, Confi
   read_tunnels(top, configuration, checks);
   read_connections(top, configuration, checks);
   check_tunnels(report, configuration, checks);
+  read_thresholds(top, configuration);
   check_whole(top, configuration, checks);
   check_mtus(top, configuration, checks);
 }

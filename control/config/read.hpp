@@ -18,6 +18,7 @@ void read_policies(const GroupReader& top, Configuration& configuration, Checks&
 // check_tunnels.
 void read_tunnels(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_connections(const GroupReader& top, Configuration& configuration, Checks& checks);
+void read_thresholds(const GroupReader& top, Configuration& configuration);
 
 // What can be judged only when all has been read: limits, and advice for the whole file.
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);

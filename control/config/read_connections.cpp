@@ -302,6 +302,20 @@ void read_window(const GroupReader& group, Connection& connection) {
                 fmt::format("choose {} to 65536, or 0 for no anti-replay", least_window_packets));
 }
 
+void read_lifetime(const GroupReader& group, sa::Lifetime& lifetime) {
+  const auto pair = [&](std::string_view soft_key, std::string_view hard_key, std::uint64_t& soft,
+                        std::uint64_t& hard) {
+    group.integer(soft_key, soft);
+    group.integer(hard_key, hard);
+    if (soft == 0 || hard == 0 || soft < hard) return;
+    group.error(soft_key, fmt::format("{} is not less than {} = {}", soft, hard_key, hard),
+                "leave some way between the two, to replace the SA in");
+  };
+  pair("soft-packets", "hard-packets", lifetime.soft_packets, lifetime.hard_packets);
+  pair("soft-bytes", "hard-bytes", lifetime.soft_bytes, lifetime.hard_bytes);
+  pair("soft-seconds", "hard-seconds", lifetime.soft_seconds, lifetime.hard_seconds);
+}
+
 void read_connection(const GroupReader& group, Connection& connection, Checks& checks) {
   const auto& place = group.report().places().of(group.row());
   connection.line = place.line;
@@ -326,6 +340,7 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   const bool suite_is_good = group.choice("suite", connection.suite);
   group.boolean("esn", connection.extended_sequence);
   read_window(group, connection);
+  group.visit("lifetime", [&](const GroupReader& lifetime) { read_lifetime(lifetime, connection.lifetime); });
   read_sas(group, connection, suite_is_good ? &crypto::suite(connection.suite) : nullptr, checks);
 }
 

@@ -21,6 +21,9 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("punt-host-pps", limits.punt_host_pps);
   read("punt-ike-pps", limits.punt_ike_pps);
   read("punt-spi-pps", limits.punt_spi_pps);
+  read("too-big-pps", limits.too_big_pps);
+  read("reassembly-flows", limits.reassembly_flows);
+  read("reassembly-ms", limits.reassembly_ms);
   read("tombstones", limits.tombstones);
   read("tombstone-seconds", limits.tombstone_s);
   read("linger-seconds", limits.linger_s);
@@ -48,11 +51,13 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
   }
   top.choice("idle", configuration.idle);
   top.integer("idle-sleep-us", configuration.idle_sleep_us);
+  top.boolean("path-mtu-discovery", configuration.path_mtu_discovery);
   top.boolean("hugepages", configuration.hugepages);
   top.integer("memory-mb", configuration.memory_mb);
   top.text("crypto-engine", configuration.crypto_engine);
   top.text("socket", configuration.socket);
   top.text("log-level", configuration.log_level);
+  top.boolean("debug-keys-export", configuration.debug_keys_export);
   top.visit("limits", [&](const GroupReader& group) { read_limits(group, configuration.limits, checks); });
   if (!configuration.socket.starts_with('/'))
     top.error("socket", fmt::format("{} is not an absolute path", shown(configuration.socket)),
@@ -86,6 +91,9 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
         "espgate starts each run with IVs of its own, but the keys stay the same until you change them: "
         "change them "
         "often, never copy a key to another box, and use IKE once it is available");
+  if (configuration.debug_keys_export)
+    top.warning("debug-keys-export", "root can have all keys written to a file",
+                "set debug-keys-export = false when the debugging is over");
   if (!configuration.hugepages)
     top.warning("hugepages", "espgate runs without huge pages, which is for trying out only",
                 "set hugepages = true where speed matters");

@@ -220,6 +220,10 @@ constexpr std::array connection_keys{
         .most = 65'536,
         .preset = "1024",
         .meaning = "Anti-replay window: 64 to 65536, or 0 for none."},
+    Key{.name = "lifetime",
+        .kind = Kind::group,
+        .group = &lifetime_group,
+        .meaning = "How long each of the two SAs may be used; without it, for ever."},
     Key{.name = "inbound",
         .kind = Kind::group,
         .group = &inbound_group,
@@ -232,6 +236,27 @@ constexpr std::array connection_keys{
 constexpr Group connection_group{
     "connections[]", "A tunnel to a peer with manual keys. At least one of inbound and outbound is there.",
     connection_keys};
+
+constexpr std::array threshold_keys{
+    Key{.name = "reason",
+        .kind = Kind::text,
+        .least = 1,
+        .most = any_length,
+        .required = true,
+        .meaning = "A drop reason by its number (\"62\") or name, or a group such as \"IpsecInput\"."},
+    Key{.name = "per-minute",
+        .kind = Kind::integer,
+        .unit = "packets",
+        .least = 1,
+        .most = 1'000'000'000'000,
+        .required = true,
+        .meaning = "So many in the last minute are worth a warning."},
+};
+constexpr Group threshold_group{
+    "thresholds[]",
+    "A warning, in the log and in `espgatectl show events`, when packets are dropped for a reason more often "
+    "than this. It comes once, and again only after the last minute's drops have been below half of it.",
+    threshold_keys};
 
 constexpr std::array top_keys{
     Key{.name = "control-cpu",
@@ -262,6 +287,12 @@ constexpr std::array top_keys{
         .most = 10'000,
         .preset = "50",
         .meaning = "How long an idle worker sleeps."},
+    Key{.name = "path-mtu-discovery",
+        .kind = Kind::boolean,
+        .preset = "true",
+        .meaning =
+            "Whether routers are believed, for ten minutes, that say how large ESP packets to a peer may "
+            "be. Their messages are not authenticated; they count if they quote a packet that was sent."},
     Key{.name = "hugepages",
         .kind = Kind::boolean,
         .preset = "true",
@@ -290,6 +321,11 @@ constexpr std::array top_keys{
         .preset = "info",
         .choices = log_levels,
         .meaning = "Least severe messages that are logged."},
+    Key{.name = "debug-keys-export",
+        .kind = Kind::boolean,
+        .preset = "false",
+        .meaning = "Whether root may have the keys of all SAs written out for Wireshark, by espgatectl "
+                   "export wireshark. Turn it on and off by a reload, for debugging only."},
     Key{.name = "limits",
         .kind = Kind::group,
         .group = &limits_group,
@@ -314,18 +350,31 @@ constexpr std::array top_keys{
         .kind = Kind::groups,
         .group = &tunnel_group,
         .meaning = "Interfaces through which routes lead into connections."},
+    Key{.name = "thresholds",
+        .kind = Kind::groups,
+        .group = &threshold_group,
+        .meaning = "Drops that are worth a warning."},
 };
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
-constexpr std::array<const Group*, 10> all_groups{
-    &top_group,        &limits_group,   &port_group,    &route_group,    &policy_group,
-    &connection_group, &selector_group, &inbound_group, &outbound_group, &tunnel_group};
+constexpr std::array<const Group*, 12> all_groups{
+    &top_group,      &limits_group,   &port_group,    &route_group,    &policy_group, &connection_group,
+    &selector_group, &lifetime_group, &inbound_group, &outbound_group, &tunnel_group, &threshold_group};
 
 }  // namespace
 
 std::size_t choice_of(const Key& key, std::string_view value) {
   if (key.canonical != nullptr) value = key.canonical(value);
   return static_cast<std::size_t>(std::ranges::find(key.choices, value) - key.choices.begin());
+}
+
+std::string names_of_multiples(const Key& key) {
+  std::string names;
+  for (const auto& multiple : key.multiples) {
+    if (!names.empty()) names += ", ";
+    names += multiple.name;
+  }
+  return names;
 }
 
 const Key* Group::find(std::string_view name) const {

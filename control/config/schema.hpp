@@ -22,14 +22,21 @@ enum class Kind {
 
 struct Group;
 
+// A unit that may stand behind a number, in quotes: with {"h", 3600}, "2 h" is 7200.
+struct Multiple {
+  std::string_view name;
+  long long of;
+};
+
 struct Key {
   std::string_view name;
   Kind kind;
   std::string_view unit = "";  // "bytes", "packets/s"
   long long least = 0;         // integers: the value; texts: how many characters
   long long most = 0;
-  bool hexadecimal = false;      // show the range so
-  std::string_view preset = "";  // default as written in a file; empty: none
+  bool hexadecimal = false;                  // show the range so
+  std::span<const Multiple> multiples = {};  // integers
+  std::string_view preset = "";              // default as written in a file; empty: none
   bool required = false;
   std::size_t fewest_elements = 0;  // lists
   std::size_t most_elements = 0;    // lists; 0: any number
@@ -50,6 +57,9 @@ struct Group {
 
 // The index of the choice that `value` is, or another form of; choices.size() if there is none.
 std::size_t choice_of(const Key& key, std::string_view value);
+
+// "s, min, h, d"
+std::string names_of_multiples(const Key& key);
 
 const Group& top_level();
 // All groups in the order of the manual, the top level first.

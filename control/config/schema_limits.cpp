@@ -39,6 +39,16 @@ constexpr std::array limit_keys{
     limit("punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
           "Reports of packets with an unknown SPI that one worker sends each second; "
           "the packets beyond are dropped and counted all the same."),
+    limit(
+        "too-big-pps", "packets/s", 1, 1'000'000, "1000",
+        "Senders a second whom one worker has told that their packets are too big (ICMP); packets beyond are "
+        "dropped and counted all the same."),
+    limit("reassembly-flows", "packets", 1, 4'096, "256",
+          "Packets to us in fragments that one worker puts together at once; each takes 64 kB from its first "
+          "fragment on. When all places are taken the oldest packet is given up."),
+    limit("reassembly-ms", "milliseconds", 1, 60'000, "1000",
+          "How long the fragments of a packet are waited for. Short, since a tunnel's fragments travel "
+          "together."),
     limit("tombstones", "SAs", 0, 4'000'000, "10000",
           "Deleted inbound SAs that are remembered, to tell a late packet from a stray one."),
     limit("tombstone-seconds", "seconds", 1, 86'400, "300", "How long a deleted inbound SA is remembered."),

@@ -3,6 +3,7 @@
 #include "control/cli/client.hpp"
 #include "control/ctl/capture.hpp"
 #include "control/ctl/signals.hpp"
+#include "control/ctl/wireshark_file.hpp"
 
 namespace espgate::ctl {
 namespace {
@@ -26,7 +27,7 @@ json unknown_result(const cli::Command& command) {
   return result;
 }
 
-// Output: ItemOutput or CaptureOutput.
+// Output: ItemOutput, CaptureOutput or WiresharkOutput.
 template <typename Items>
 int run_stream(cli::Client& client, const cli::Invocation& invocation, Items& output) {
   const bool open = open_ended(invocation);
@@ -58,6 +59,10 @@ int run_on_daemon(const std::string& socket, const cli::Invocation& invocation, 
     const auto result = cli::ask(socket, command, invocation.arguments, patience);
     return result ? output.result(command, invocation.arguments, *result) : output.error(result.error());
   }
+  const bool keys = command.id == cli::CommandId::export_wireshark;
+  if (keys && !invocation.arguments.contains("write"))
+    return output.error(
+        {"`export wireshark` needs --write", "write --write FILE; keys are not for a terminal"}, wrong_usage);
   auto client = cli::Client::connect(socket);
   if (!client) return output.error(client.error());
   if (!invocation.arguments.contains("write")) {
@@ -65,6 +70,12 @@ int run_on_daemon(const std::string& socket, const cli::Invocation& invocation, 
     return run_stream(*client, invocation, items);
   }
   const auto path = invocation.arguments["write"].get<std::string>();
+  if (keys) {
+    auto file = WiresharkFile::create(path);
+    if (!file) return output.error(file.error());
+    WiresharkOutput sas(output, std::move(*file));
+    return run_stream(*client, invocation, sas);
+  }
   auto file = PcapFile::open(path);
   if (!file) return output.error(file.error());
   CaptureOutput capture(output, std::move(*file), path);

@@ -1,8 +1,9 @@
-// show sa, show spi, show invalid-spi, sa reserve, sa delete.
+// show sa, show connections, show spi, show invalid-spi, sa reserve, sa delete.
 #include <fmt/format.h>
 
 #include "control/cli/values.hpp"
 #include "control/daemon/services.hpp"
+#include "control/daemon/tsc_clock.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -47,10 +48,33 @@ json selectors_json(const sa::InboundSa& entry) {
   return all;
 }
 
-json faults_json(const sa::Totals& totals) {
-  return {{"replay", totals.replay},       {"out_of_window", totals.out_of_window},
-          {"integrity", totals.integrity}, {"malformed", totals.malformed},
-          {"policy", totals.policy},       {"exhausted", totals.exhausted}};
+// Packets, bytes, the last packet's time and drops by reason, as each result that counts has them.
+void add_totals(json& result, const Services& services, const sa::Totals& totals) {
+  result["packets"] = totals.packets;
+  result["bytes"] = totals.bytes;
+  result["last"] = nullptr;
+  if (totals.last_tsc != 0)
+    result["last"] = cli::time_text(wall_time(totals.last_tsc, services.gateway->shared().tsc_hz));
+  auto faults = json::array();
+  for (const auto& [reason, packets] : totals.faults)
+    faults.push_back({{"number", row(reason).number}, {"name", row(reason).name}, {"packets", packets}});
+  result["faults"] = std::move(faults);
+}
+
+json lifetime_json(const sa::SaReport& report) {
+  const auto& lifetime = report.lifetime;
+  if (!lifetime.limits_anything()) return nullptr;
+  const auto limit = [](std::uint64_t value) { return value == 0 ? json(nullptr) : json(value); };
+  const auto age = std::chrono::duration_cast<std::chrono::seconds>(now().steady - report.began.steady);
+  return {{"packets", report.used.packets},
+          {"bytes", report.used.bytes},
+          {"seconds", age.count()},
+          {"soft_packets", limit(lifetime.soft_packets)},
+          {"hard_packets", limit(lifetime.hard_packets)},
+          {"soft_bytes", limit(lifetime.soft_bytes)},
+          {"hard_bytes", limit(lifetime.hard_bytes)},
+          {"soft_seconds", limit(lifetime.soft_seconds)},
+          {"hard_seconds", limit(lifetime.hard_seconds)}};
 }
 
 json common_json(const sa::SaReport& report, bool inbound) {
@@ -58,9 +82,7 @@ json common_json(const sa::SaReport& report, bool inbound) {
           {"direction", inbound ? "in" : "out"},
           {"spi", cli::spi_text(report.spi)},
           {"state", report.state},
-          {"packets", report.totals.packets},
-          {"bytes", report.totals.bytes},
-          {"faults", faults_json(report.totals)},
+          {"lifetime", lifetime_json(report)},
           {"since", cli::time_text(report.since.wall)},
           {"suite", nullptr},
           {"local", nullptr},
@@ -70,6 +92,7 @@ json common_json(const sa::SaReport& report, bool inbound) {
           {"remote_port", nullptr},
           {"esn", nullptr},
           {"window_packets", nullptr},
+          {"path_mtu", nullptr},
           {"sequence", nullptr},
           {"selectors", json::array()}};
 }
@@ -107,13 +130,29 @@ json outbound_json(const sa::SaReport& report, const sa::OutboundSa& entry) {
   }
   result["esn"] = entry.extended_sequence;
   result["sequence"] = entry.sequence.load(std::memory_order_relaxed);
+  const auto path_mtu = entry.path_mtu.load(std::memory_order_relaxed);
+  if (path_mtu != sa::path_mtu_unknown) result["path_mtu"] = path_mtu;
   return result;
 }
 
 json sa_json(Services& services, const sa::SaReport& report) {
   auto& store = services.gateway->sas();
-  return report.direction == sa::Direction::inbound ? inbound_json(report, store.inbound(report.index))
-                                                    : outbound_json(report, store.outbound(report.index));
+  auto result = report.direction == sa::Direction::inbound
+                    ? inbound_json(report, store.inbound(report.index))
+                    : outbound_json(report, store.outbound(report.index));
+  add_totals(result, services, report.totals);
+  return result;
+}
+
+void stream_all(std::shared_ptr<std::vector<json>> items, const cli::StreamPtr& stream) {
+  stream->pull(
+      [items, next = std::size_t{0}]() mutable -> std::optional<json> {
+        if (next == items->size()) return std::nullopt;
+        return std::move((*items)[next++]);
+      },
+      [total = items->size()] {
+        return json{{"total", total}};
+      });
 }
 
 // The SAs are gathered first, by index, and described as the client reads them: 100,000 SAs make a long
@@ -132,14 +171,30 @@ Expected<void> show_sa(Services& services, const cli::Request& request, const cl
                  "`show spi " + cli::spi_text(*spi) + "` tells what is known of it"};
   if (connection && reports->empty())
     return Error{"connection " + *connection + " has no SA", "`show sa` lists those that have"};
-  stream->pull(
-      [reports, next = std::size_t{0}]() mutable -> std::optional<json> {
-        if (next == reports->size()) return std::nullopt;
-        return std::move((*reports)[next++]);
-      },
-      [total = reports->size()] {
-        return json{{"total", total}};
-      });
+  stream_all(std::move(reports), stream);
+  return {};
+}
+
+json connection_json(const Services& services, const sa::ConnectionReport& report) {
+  const auto spi = [](std::uint32_t value) {
+    return value == 0 ? json(nullptr) : json(cli::spi_text(value));
+  };
+  json result{{"connection", report.name},
+              {"line", report.line},
+              {"inbound_spi", spi(report.inbound_spi)},
+              {"outbound_spi", spi(report.outbound_spi)},
+              {"in", json::object()},
+              {"out", json::object()}};
+  add_totals(result["in"], services, report.inbound);
+  add_totals(result["out"], services, report.outbound);
+  return result;
+}
+
+Expected<void> show_connections(Services& services, const cli::StreamPtr& stream) {
+  auto reports = std::make_shared<std::vector<json>>();
+  for (const auto& report : services.sas->connections())
+    reports->push_back(connection_json(services, report));
+  stream_all(std::move(reports), stream);
   return {};
 }
 
@@ -184,18 +239,24 @@ Expected<json> show_spi(Services& services, std::uint32_t spi) {
               {"direction", nullptr},      {"connection", nullptr},
               {"local", nullptr},          {"remote", nullptr},
               {"replaced_by", nullptr},    {"explanation", explain(report.facts, report)},
+              {"packets", nullptr},        {"bytes", nullptr},
+              {"last", nullptr},           {"faults", json::array()},
               {"events", json::array()}};
+  sa::Totals totals;
   if (!report.facts.connection.empty()) result["connection"] = report.facts.connection;
   if (report.facts.standing != sa::SpiFacts::Standing::unknown) result["direction"] = "in";
   if (report.facts.successor != 0) result["replaced_by"] = cli::spi_text(report.facts.successor);
   for (const auto& entry : report.sas) {
     const auto described = sa_json(services, entry);
+    totals += entry.totals;
     for (const auto* key : {"local", "remote"})
       if (result[key].is_null()) result[key] = described[key];
     if (result["direction"].is_null()) result["direction"] = described["direction"];
     if (result["connection"].is_null()) result["connection"] = described["connection"];
-    if (report.facts.standing == sa::SpiFacts::Standing::unknown) result["state"] = described["state"];
+    if (report.facts.standing == sa::SpiFacts::Standing::unknown || described["state"] == "expired")
+      result["state"] = described["state"];
   }
+  if (!report.sas.empty()) add_totals(result, services, totals);
   for (const auto& event : report.events)
     result["events"].push_back(
         {{"time", cli::time_text(event.when.wall)},
@@ -285,6 +346,10 @@ void add_sa_commands(Services& services, cli::Handlers& handlers) {
   handlers.stream(cli::CommandId::show_sa, [&services](const cli::Request& request, cli::StreamPtr stream) {
     return show_sa(services, request, stream);
   });
+  handlers.stream(cli::CommandId::show_connections,
+                  [&services](const cli::Request&, const cli::StreamPtr& stream) {
+                    return show_connections(services, stream);
+                  });
   handlers.answer(cli::CommandId::show_spi,
                   [&services](const cli::Request& request) { return show_spi(services, *request.spi()); });
   handlers.answer(cli::CommandId::show_invalid_spi,

@@ -27,7 +27,9 @@ json port_json(std::size_t index, const Services& services) {
   const auto statistics = open.statistics();
   const bool present = port.present.load(std::memory_order_relaxed);
   auto addresses = json::array();
-  for (const auto& address : services.addresses(port.name)) addresses.push_back(address);
+  for (const auto& [ifindex, address] : services.kernel->addresses)
+    if (const auto* twin = services.kernel->link(ifindex); twin != nullptr && twin->name == port.name)
+      addresses.push_back(fmt::format("{}/{}", net::to_string(address.address), address.prefix_length));
   return {{"name", port.name},
           {"device", port.device},
           {"driver", port.driver},
@@ -56,21 +58,23 @@ json port_json(std::size_t index, const Services& services) {
           {"offloads", offloads_of(port)}};
 }
 
-// received + from_host against what became of the packets. The counters are read while the worker runs, so
-// a reading taken inside a burst is repeated; a busy worker is between two bursts often enough.
+// received + from_host + made against what became of the packets. The counters are read while the worker
+// runs, so a reading taken inside a burst is repeated; a busy worker is between two bursts often enough.
 json balance(const PacketCounters& counters) {
   constexpr unsigned attempts = 1'000;
   json result;
   for (unsigned attempt = 0; attempt < attempts; ++attempt) {
     const auto received = counters.received.value();
     const auto from_host = counters.from_host.value();
+    const auto made = counters.made.value();
     std::array<std::uint64_t, 5> sums{};
     for (const auto& row : verdict_rows())
       sums[static_cast<std::size_t>(row.outcome)] += counters.verdicts[index_of(row.verdict)].value();
     const auto sum = [&](Outcome outcome) { return sums[static_cast<std::size_t>(outcome)]; };
-    const bool holds = received + from_host == sums[0] + sums[1] + sums[2] + sums[3] + sums[4];
+    const bool holds = received + from_host + made == sums[0] + sums[1] + sums[2] + sums[3] + sums[4];
     result = {{"received", received},
               {"from_host", from_host},
+              {"made", made},
               {"tx", sum(Outcome::tx)},
               {"host", sum(Outcome::host)},
               {"control", sum(Outcome::control)},
@@ -106,6 +110,7 @@ json worker_json(const worker::Worker& worker, unsigned cpu) {
           {"idle_share", total == 0 ? 1.0 : 1.0 - static_cast<double>(busy) / static_cast<double>(total)},
           {"cycles_per_packet", cycles},
           {"burst_histogram", histogram},
+          {"reassembling", worker.reassembling()},
           {"conservation", balance(worker.counters())}};
 }
 
@@ -159,7 +164,7 @@ json sa_use(const Services& services, sa::Direction direction, std::uint32_t lim
   });
   return {{"active", states["active"] + states["lingering"]},
           {"larval", states["larval"]},
-          {"retired", states["retired"]},
+          {"retired", states["retired"] + states["expired"]},
           {"limit", limit}};
 }
 
@@ -231,6 +236,7 @@ cli::Handlers make_handlers(Services& services) {
   add_system_commands(services, handlers);
   add_packet_commands(services, handlers);
   add_tunnel_commands(services, handlers);
+  add_export_commands(services, handlers);
   return handlers;
 }
 

@@ -1,8 +1,6 @@
 #include "control/daemon/daemon.hpp"
 
 #include <fmt/format.h>
-#include <rte_ring_elem.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
@@ -10,10 +8,13 @@
 
 #include "control/cli/values.hpp"
 #include "control/daemon/event_loop.hpp"
+#include "control/daemon/log.hpp"
 #include "control/daemon/policy_table.hpp"
+#include "control/daemon/punted_records.hpp"
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/signals.hpp"
+#include "control/daemon/size_service.hpp"
 #include "control/host/forwarding_routes.hpp"
 #include "control/sa/nat_keepalive.hpp"
 #include "drivers/host/kernel_commands.hpp"
@@ -23,20 +24,7 @@
 namespace espgate::daemon {
 namespace {
 
-constexpr unsigned records_a_round = 256;
 using namespace std::chrono_literals;
-
-void log_line(sa::Severity severity, std::string_view line) {
-  spdlog::log(severity == sa::Severity::warning ? spdlog::level::warn : spdlog::level::info, "{}", line);
-}
-
-// To stderr; under systemd the journal has the time already.
-void start_log(const std::string& level) {
-  auto logger = spdlog::stderr_logger_st("espgated");
-  logger->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l: %v" : "%Y-%m-%dT%H:%M:%S.%e %l: %v");
-  logger->set_level(spdlog::level::from_str(level));
-  spdlog::set_default_logger(std::move(logger));
-}
 
 class Daemon {
  public:
@@ -57,7 +45,6 @@ class Daemon {
   Expected<void> start_twins();
   Expected<void> start_host_sync();
   Expected<void> apply_host_configuration();
-  void tunnels_changed();
   Expected<void> start_sas();
   Expected<void> watch();
   Expected<void> start_workers();
@@ -68,7 +55,7 @@ class Daemon {
   unsigned take_spi_misses();
   unsigned take_neighbour_questions();
   unsigned take_peer_moves();
-  std::vector<std::string> addresses(const std::string& port) const;
+  unsigned take_lifetimes();
 
   config::Configuration configuration_;
   EventLoop loop_;
@@ -87,15 +74,20 @@ class Daemon {
   std::unique_ptr<PolicyTable> policies_;
   std::unique_ptr<sa::SaManager> sas_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
+  std::unique_ptr<SizeService> size_service_;
   std::unique_ptr<TraceService> trace_;
   std::unique_ptr<CaptureService> capture_;
   std::unique_ptr<Reloader> reloader_;
+  Journal journal_;
+  CounterWatch counters_{services_, configuration_.thresholds, journal_};
 };
 
 // The socket comes first: it is how a second espgated with the same socket is found out.
 Expected<bool> Daemon::start() {
   services_.started = std::chrono::system_clock::now();
   services_.configuration = &configuration_;
+  services_.counters = &counters_;
+  services_.journal = &journal_;
   if (auto opened = signals_.open(); !opened) return opened.error();
   for (const auto step :
        {&Daemon::start_server, &Daemon::start_datapath, &Daemon::start_twins, &Daemon::start_host_sync,
@@ -138,7 +130,6 @@ Expected<void> Daemon::start_server() {
   cli::ServerOptions options;
   options.path = configuration_.socket;
   options.log = [](const std::string& line) { spdlog::info("{}", line); };
-  services_.addresses = [this](const std::string& port) { return addresses(port); };
   auto server = cli::Server::start(std::move(options), make_handlers(services_));
   if (!server) return server.error();
   server_ = std::move(*server);
@@ -213,8 +204,13 @@ Expected<void> Daemon::start_host_sync() {
   host_sync_ = std::make_unique<host::HostSync>(*routes_, mirror_->view(), std::move(options));
   services_.host_sync = host_sync_.get();
   services_.kernel = &mirror_->view();
-  tunnels_ = std::make_unique<Tunnels>(
-      Tunnels::Parts{gateway_->tunnels(), *kernel_, *host_path_, loop_, [this] { tunnels_changed(); }});
+  tunnels_ =
+      std::make_unique<Tunnels>(Tunnels::Parts{gateway_->tunnels(), *kernel_, *host_path_, loop_, [this] {
+                                                 host_sync_->set_tunnels(tunnels_->links());
+                                                 while (!host_sync_->settle(host::HostSync::Clock::now())) {
+                                                 }
+                                                 if (sas_) sas_->set_tunnels(tunnels_->by_connection());
+                                               }});
   services_.tunnels = tunnels_.get();
   if (auto done = apply_host_configuration(); !done) return done;
   if (auto started = mirror_->start([this](const host::Event& event) { host_sync_->on_event(event); });
@@ -240,13 +236,6 @@ Expected<void> Daemon::apply_host_configuration() {
   return {};
 }
 
-void Daemon::tunnels_changed() {
-  host_sync_->set_tunnels(tunnels_->links());
-  while (!host_sync_->settle(host::HostSync::Clock::now())) {
-  }
-  if (sas_) sas_->set_tunnels(tunnels_->by_connection());
-}
-
 Expected<void> Daemon::start_sas() {
   policies_ = std::make_unique<PolicyTable>(gateway_->policies());
   sa::SaManager::Options options;
@@ -255,6 +244,7 @@ Expected<void> Daemon::start_sas() {
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
       sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
+                           [this](const sa::LifetimeNews& news) { journal_.add(news, now()); },
                            &gateway_->tunnels()},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
@@ -265,10 +255,12 @@ Expected<void> Daemon::start_sas() {
   spi_options.flows = configuration_.limits.invalid_spi_flows;
   invalid_spi_ =
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
+  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
+                                                configuration_.path_mtu_discovery);
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(
-      loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get()},
+      loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get()}, journal_,
       [this] { mirror_->on_readable(); });
   services_.reloader = reloader_.get();
   return {};
@@ -280,13 +272,15 @@ Expected<void> Daemon::watch() {
   loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
   for (std::size_t i = 0; i < taps_.size(); ++i)
     loop_.watch(taps_[i].fd(), [this, i] { on_frames_from_host(i); });
-  loop_.poll([this] { return host_path_->deliver(); });
+  loop_.poll([this] { return host_path_->deliver() + size_service_->tell_senders(); });
   loop_.poll([this] { return take_spi_misses(); });
   loop_.poll([this] { return take_neighbour_questions(); });
   loop_.poll([this] { return take_peer_moves(); });
+  loop_.poll([this] { return take_lifetimes(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
   loop_.every(10ms, [this] { sas_->tick(now()); });
+  loop_.every(10ms, [this] { size_service_->refresh(); });
   loop_.every(100ms, [this] {
     const auto time = host::HostSync::Clock::now();
     mirror_->tick(time);
@@ -299,7 +293,9 @@ Expected<void> Daemon::watch() {
       (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
     });
     on_link_changes();
+    counters_.sample(now());
   });
+  counters_.sample(now());  // what comes in the first second counts too
   return {};
 }
 
@@ -318,8 +314,7 @@ void Daemon::on_frames_from_host(std::size_t port) {
   loop_.unwatch(taps_[port].fd());
   spdlog::error(
       "port {}: {}; until then its packets to the kernel are dropped as HOST_TAP_FULL, and it has no "
-      "addresses "
-      "or routes; everything else goes on",
+      "addresses or routes; everything else goes on",
       taps_[port].name(), taken.error().text());
 }
 
@@ -332,10 +327,14 @@ void Daemon::on_link_changes() {
     if (!present) {
       gateway_->readers().wait();  // no worker is in the port any more, or will be
       open.release();
+      journal_.add(EventKind::port_gone, port.name, fmt::format("device {} is gone", port.device), now());
       spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted",
                     port.name, port.device);
     } else {
-      spdlog::warn("port {}: link {}", port.name, open.link().up ? "up" : "down");
+      const bool up = open.link().up;
+      journal_.add(up ? EventKind::port_up : EventKind::port_down, port.name,
+                   fmt::format("link {}", up ? "up" : "down"), now());
+      spdlog::warn("port {}: link {}", port.name, up ? "up" : "down");
     }
     if (host_path_->twin_gone(i)) continue;
     if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier)
@@ -343,44 +342,27 @@ void Daemon::on_link_changes() {
   }
 }
 
-std::vector<std::string> Daemon::addresses(const std::string& port) const {
-  std::vector<std::string> texts;
-  for (const auto& tap : taps_)
-    for (const auto& [ifindex, address] : mirror_->view().addresses)
-      if (tap.name() == port && ifindex == tap.ifindex())
-        texts.push_back(fmt::format("{}/{}", net::to_string(address.address), address.prefix_length));
-  return texts;
-}
-
 unsigned Daemon::take_spi_misses() {
-  std::array<sa::SpiMiss, records_a_round> misses;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.spi, misses.data(),
-                                                        sizeof misses[0], records_a_round, nullptr);
-  if (count == 0) return 0;
-  const auto time = now();
-  for (unsigned i = 0; i < count; ++i)
-    invalid_spi_->handle(misses[i], gateway_->ports()[misses[i].port]->port().name, time);
-  return count;
+  return take<sa::SpiMiss>(gateway_->shared().rings.spi, [this](const sa::SpiMiss& miss) {
+    invalid_spi_->handle(miss, gateway_->ports()[miss.port]->port().name, now());
+  });
 }
 
 unsigned Daemon::take_neighbour_questions() {
-  std::array<worker::NeighbourWanted, records_a_round> wanted;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.neighbour, wanted.data(),
-                                                        sizeof wanted[0], records_a_round, nullptr);
-  const auto time = host::HostSync::Clock::now();
-  for (unsigned i = 0; i < count; ++i)
-    host_sync_->neighbour_wanted(wanted[i].hop, wanted[i].destination, time);
-  return count;
+  return take<worker::NeighbourWanted>(gateway_->shared().rings.neighbour, [this](const auto& wanted) {
+    host_sync_->neighbour_wanted(wanted.hop, wanted.destination, host::HostSync::Clock::now());
+  });
 }
 
 unsigned Daemon::take_peer_moves() {
-  std::array<worker::PeerMoved, records_a_round> moves;
-  const unsigned count = rte_ring_sc_dequeue_burst_elem(gateway_->shared().rings.peer, moves.data(),
-                                                        sizeof moves[0], records_a_round, nullptr);
-  for (unsigned i = 0; i < count; ++i)
-    sas_->peer_moved(moves[i].spi, net::Address::from_bytes(moves[i].family, moves[i].address), moves[i].port,
-                     now());
-  return count;
+  return take<worker::PeerMoved>(gateway_->shared().rings.peer, [this](const worker::PeerMoved& move) {
+    sas_->peer_moved(move.spi, net::Address::from_bytes(move.family, move.address), move.port, now());
+  });
+}
+
+unsigned Daemon::take_lifetimes() {
+  return take<sa::LifetimeReached>(gateway_->shared().rings.lifetime,
+                                   [this](const auto& reached) { sas_->lifetime_reached(reached, now()); });
 }
 
 Daemon::~Daemon() {
@@ -391,6 +373,7 @@ Daemon::~Daemon() {
   trace_.reset();
   server_.reset();
   tunnels_.reset();
+  size_service_.reset();
   sas_.reset();
   host_sync_.reset();
   mirror_.reset();

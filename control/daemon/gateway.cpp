@@ -52,6 +52,12 @@ std::uint32_t buffer_count(const config::Configuration& configuration) {
   return configuration.limits.buffers + queues * card_buffer_count;
 }
 
+// One for each packet that is being made whole, and for a burst of those that are.
+std::uint32_t large_buffer_count(const config::Configuration& configuration) {
+  const auto workers = static_cast<std::uint32_t>(configuration.worker_cpus.size());
+  return workers * (configuration.limits.reassembly_flows + worker::burst_max);
+}
+
 }  // namespace
 
 std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
@@ -60,8 +66,10 @@ std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
   constexpr std::uint64_t base = 64 * megabyte;  // EAL's own, rings, drivers' queues
   const auto& limits = configuration.limits;
   const auto workers = static_cast<unsigned>(configuration.worker_cpus.size());
-  const std::uint64_t buffers = (std::uint64_t{buffer_count(configuration)} + capture_buffer_count) *
-                                (buffer_bytes(configuration) + mbuf_overhead_bytes);
+  const std::uint64_t buffers =
+      (std::uint64_t{buffer_count(configuration)} + capture_buffer_count) *
+          (buffer_bytes(configuration) + mbuf_overhead_bytes) +
+      std::uint64_t{large_buffer_count(configuration)} * (worker::large_buffer_bytes + mbuf_overhead_bytes);
   const std::uint64_t sas = sa::SaStore::memory_bytes(sa::store_limits(limits, workers));
   const std::uint64_t tables =
       forward::Forwarding::memory_bytes({limits.routes, limits.neighbours}) +
@@ -78,7 +86,9 @@ Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& 
   shared.tsc_hz = rte_get_tsc_hz();
   shared.idle_sleep_us = configuration.idle == config::Idle::sleep ? configuration.idle_sleep_us : 0;
   const auto& limits = configuration.limits;
-  shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps};
+  shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps, limits.too_big_pps};
+  shared.reassembly_flows = limits.reassembly_flows;
+  shared.reassembly_timeout_tsc = shared.tsc_hz / 1'000 * limits.reassembly_ms;
   if (auto done = gateway->create_buffers(configuration); !done) return done.error();
   if (auto done = gateway->shared_.rings.create(limits.punt_ring, capture_buffer_count); !done)
     return done.error();
@@ -92,8 +102,12 @@ Expected<void> Gateway::create_buffers(const config::Configuration& configuratio
   const auto bytes = buffer_bytes(configuration);
   buffers_ = rte_pktmbuf_pool_create("buffers", buffer_count(configuration), 256, 0, bytes, SOCKET_ID_ANY);
   capture_buffers_ = rte_pktmbuf_pool_create("capture", capture_buffer_count, 0, 0, bytes, SOCKET_ID_ANY);
+  large_buffers_ = rte_pktmbuf_pool_create("large", large_buffer_count(configuration), 0, 0,
+                                           worker::large_buffer_bytes, SOCKET_ID_ANY);
+  if (large_buffers_ == nullptr) return out_of_memory("large packet buffers");
   if (buffers_ == nullptr || capture_buffers_ == nullptr) return out_of_memory("packet buffers");
   shared_.buffers = buffers_;
+  shared_.large_buffers = large_buffers_;
   shared_.capture_buffers = capture_buffers_;
   return {};
 }
@@ -115,8 +129,8 @@ Expected<void> Gateway::create_tables(const config::Configuration& configuration
   engine_ = std::move(*engine);
   readers_ = std::make_unique<Readers>(shared_.worker_count);
   shared_.readers = readers_->rcu();
-  auto sas = sa::SaStore::create(sa::store_limits(configuration.limits, shared_.worker_count), *engine_,
-                                 port::dpdk_memory());
+  auto sas = sa::SaStore::create(sa::store_limits(configuration.limits, shared_.worker_count, shared_.tsc_hz),
+                                 *engine_, port::dpdk_memory());
   if (!sas) return sas.error();
   sas_ = std::move(*sas);
   shared_.sas = sas_.get();
@@ -178,6 +192,7 @@ Gateway::~Gateway() {
   tunnels_.reset();
   readers_.reset();
   rte_mempool_free(capture_buffers_);
+  rte_mempool_free(large_buffers_);
   rte_mempool_free(buffers_);
 }
 

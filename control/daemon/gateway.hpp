@@ -48,6 +48,7 @@ class Gateway {
 
   worker::Shared shared_;
   rte_mempool* buffers_ = nullptr;
+  rte_mempool* large_buffers_ = nullptr;
   rte_mempool* capture_buffers_ = nullptr;
   std::unique_ptr<Readers> readers_;
   std::unique_ptr<crypto::Engine> engine_;

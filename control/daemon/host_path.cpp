@@ -11,6 +11,7 @@ namespace espgate::daemon {
 namespace {
 
 constexpr unsigned packets_a_round = 64;
+constexpr std::size_t ethernet_bytes = 14;
 constexpr std::size_t largest_frame_bytes = 65'535 + 18;
 
 }  // namespace
@@ -32,6 +33,9 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
     const auto* frame = static_cast<const std::uint8_t*>(rte_pktmbuf_read(
         packet, 0, std::min<std::uint32_t>(packet->pkt_len, largest_frame_bytes), scratch_.data()));
+    const bool from_port = packet->port < worker::first_tunnel_link;
+    if (listener_ && ring == rings_.host && from_port && frame != nullptr && packet->pkt_len > ethernet_bytes)
+      listener_({frame + ethernet_bytes, packet->pkt_len - ethernet_bytes});
     const bool written = frame != nullptr && write(packet->port, {frame, packet->pkt_len});
     counters_.count(written ? Verdict::TO_HOST : Verdict::HOST_TAP_FULL);
     rte_pktmbuf_free(packet);
@@ -39,13 +43,13 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
   return count;
 }
 
-bool HostPath::send(std::span<const std::uint8_t> ip_packet) {
+bool HostPath::send(std::span<const std::uint8_t> ip_packet, std::uint16_t as) {
   auto* packet = rte_pktmbuf_alloc(buffers_);
   auto* room =
       packet == nullptr ? nullptr : rte_pktmbuf_append(packet, static_cast<std::uint16_t>(ip_packet.size()));
   if (room != nullptr) {
     std::memcpy(room, ip_packet.data(), ip_packet.size());
-    packet->port = worker::from_control;
+    packet->port = as;
     if (rte_ring_sp_enqueue(rings_.inject, packet) == 0) return true;
   }
   rte_pktmbuf_free(packet);

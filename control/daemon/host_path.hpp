@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -22,9 +23,13 @@ class HostPath {
 
   // Delivers what waits in the host and IKE rings, a bounded number of packets. Returns how many.
   unsigned deliver();
-  // Has a worker route and send an IP packet of the control core's own. False: no buffer, or no room in the
-  // ring.
-  bool send(std::span<const std::uint8_t> ip_packet);
+  // Has a worker route and send an IP packet of the control core's own: an outer one as it is, or one in
+  // clear by policy (worker::from_control, clear_from_control). False: no buffer, or no room in the ring.
+  bool send(std::span<const std::uint8_t> ip_packet, std::uint16_t as = worker::from_control);
+  // Shows `listener` each IP packet that the kernel gets from the host ring.
+  void listen(std::function<void(std::span<const std::uint8_t>)> listener) {
+    listener_ = std::move(listener);
+  }
   // Takes frames that wait in a twin, a bounded number. Error: the twin is gone, as from now on; it is told
   // once, and the descriptor is not to be watched any longer.
   Expected<void> take(std::size_t port);
@@ -56,6 +61,7 @@ class HostPath {
   std::vector<host::Tap>& taps_;
   const worker::PuntRings& rings_;
   rte_mempool* buffers_;
+  std::function<void(std::span<const std::uint8_t>)> listener_;
   PacketCounters counters_;
   std::vector<bool> gone_;  // by port
   std::unordered_map<tunnel::Index, host::Tap*> tunnels_;

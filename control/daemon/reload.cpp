@@ -87,6 +87,12 @@ class RouteSteps {
 std::string destination(const config::Route& route) {
   return net::to_string(route.to);
 }
+std::string threshold_name(const config::Threshold& threshold) {
+  return threshold.name;
+}
+bool same_threshold(const config::Threshold& a, const config::Threshold& b) {
+  return a.per_minute == b.per_minute;
+}
 std::string traffic(const config::Policy& policy) {
   return net::to_string(policy.selector);
 }
@@ -120,6 +126,7 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   auto& current = parts.current;
   const auto routes = difference(current.routes, wanted.routes, destination, same_route);
   const auto policies = difference(current.policies, wanted.policies, traffic, same_policy);
+  const auto thresholds = difference(current.thresholds, wanted.thresholds, threshold_name, same_threshold);
   // Before the routes that lead into them, and before connections that come with them.
   Tunnels::Change tunnels;
   if (parts.tunnels != nullptr) tunnels = parts.tunnels->configure(wanted);
@@ -132,12 +139,14 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   result.changes = {{"configuration", current.file},
                     {"changes",
                      {connection_changes(applied), routes.json("routes"), policies.json("policies"),
-                      tunnel_changes(tunnels)}},
+                      thresholds.json("thresholds"), tunnel_changes(tunnels)}},
                     {"restart_needed", restart_needed(current, wanted)}};
   current.routes = steps.in_force();
   current.policies = std::move(wanted.policies);
   current.connections = std::move(wanted.connections);
   current.tunnels = std::move(wanted.tunnels);
+  current.thresholds = std::move(wanted.thresholds);
+  current.debug_keys_export = wanted.debug_keys_export;
   return result;
 }
 

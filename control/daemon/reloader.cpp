@@ -7,8 +7,8 @@
 
 namespace espgate::daemon {
 
-Reloader::Reloader(EventLoop& loop, Reloadable parts, std::function<void()> catch_up)
-    : parts_(parts), catch_up_(std::move(catch_up)), load_(loop) {}
+Reloader::Reloader(EventLoop& loop, Reloadable parts, Journal& journal, std::function<void()> catch_up)
+    : parts_(parts), journal_(journal), catch_up_(std::move(catch_up)), load_(loop) {}
 
 Expected<void> Reloader::start(Done done) {
   if (load_.running())
@@ -24,6 +24,7 @@ Expected<nlohmann::json> Reloader::finish(config::LoadResult loaded) {
   if (!loaded.configuration) {
     for (const auto& error : loaded.errors) spdlog::error("{}", error.text());
     spdlog::error("configuration not reloaded: nothing was changed");
+    journal_.add(EventKind::reload_failed, file, loaded.errors.front().text(), now());
     return Error{
         fmt::format("{}{}; nothing was changed", loaded.errors.front().text(),
                     loaded.errors.size() > 1 ? fmt::format(" (the first of {} errors)", loaded.errors.size())
@@ -33,6 +34,10 @@ Expected<nlohmann::json> Reloader::finish(config::LoadResult loaded) {
   catch_up_();
   auto reloaded = put_in_force(std::move(*loaded.configuration), parts_, now());
   for (const auto& problem : reloaded.problems) spdlog::error("{}", problem);
+  journal_.add(EventKind::reload, file,
+               reloaded.problems.empty() ? "all of it is in force"
+                                         : fmt::format("in force, but for: {}", reloaded.problems.front()),
+               now());
   spdlog::info("configuration reloaded{}", reloaded.problems.empty() ? "" : ", but for the errors above");
   return answer(std::move(reloaded));
 }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "control/daemon/background_load.hpp"
+#include "control/daemon/journal.hpp"
 #include "control/daemon/reload.hpp"
 
 namespace espgate::daemon {
@@ -15,7 +16,7 @@ class Reloader {
   using Done = std::function<void(Expected<nlohmann::json>)>;
 
   // `catch_up` brings parts.view up to date. Everything outlives the reloader.
-  Reloader(EventLoop& loop, Reloadable parts, std::function<void()> catch_up);
+  Reloader(EventLoop& loop, Reloadable parts, Journal& journal, std::function<void()> catch_up);
 
   // Reads parts.current.file and logs what came of it; then calls `done`. With an error in the file nothing
   // changes. Error: a reload is under way.
@@ -25,6 +26,7 @@ class Reloader {
   Expected<nlohmann::json> finish(config::LoadResult loaded);
 
   Reloadable parts_;
+  Journal& journal_;
   std::function<void()> catch_up_;
   BackgroundLoad load_;
 };

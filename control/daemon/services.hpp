@@ -9,6 +9,7 @@
 #include "control/cli/server.hpp"
 #include "control/config/configuration.hpp"
 #include "control/daemon/capture_service.hpp"
+#include "control/daemon/counter_watch.hpp"
 #include "control/daemon/gateway.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/reloader.hpp"
@@ -36,8 +37,9 @@ struct Services {
   TraceService* trace = nullptr;
   CaptureService* capture = nullptr;
   std::chrono::system_clock::time_point started;
-  std::function<std::vector<std::string>(const std::string& port)> addresses;  // on the port's twin
   Reloader* reloader = nullptr;
+  const CounterWatch* counters = nullptr;
+  Journal* journal = nullptr;
 };
 
 // Handlers of all commands, for cli::Server. `services` is read when a command comes, so it may still be
@@ -55,6 +57,7 @@ void add_drop_commands(Services& services, cli::Handlers& handlers);
 void add_sa_commands(Services& services, cli::Handlers& handlers);
 void add_policy_commands(Services& services, cli::Handlers& handlers);
 void add_system_commands(Services& services, cli::Handlers& handlers);
+void add_export_commands(Services& services, cli::Handlers& handlers);
 void add_packet_commands(Services& services, cli::Handlers& handlers);
 void add_tunnel_commands(Services& services, cli::Handlers& handlers);
 

@@ -1,19 +1,16 @@
 #include "control/sa/connection.hpp"
 
+#include <algorithm>
+
 namespace espgate::sa {
 namespace {
 
-Totals totals(const SaStore::Total& traffic, const Faults& faults) {
-  constexpr auto relaxed = std::memory_order_relaxed;
-  Totals result;
-  result.packets = traffic.packets;
-  result.bytes = traffic.bytes;
-  result.replay = faults.replay.load(relaxed);
-  result.out_of_window = faults.out_of_window.load(relaxed);
-  result.integrity = faults.integrity.load(relaxed);
-  result.malformed = faults.malformed.load(relaxed);
-  result.policy = faults.policy.load(relaxed);
-  result.exhausted = faults.exhausted.load(relaxed);
+template <typename Reasons, typename Faults>
+Totals totals(const SaStore::Total& traffic, const Reasons& reasons, const Faults& faults) {
+  Totals result{traffic.packets, traffic.bytes, traffic.last_tsc, {}};
+  for (const auto reason : reasons)
+    if (const auto count = faults.of(reason); count != 0) result.faults.emplace_back(reason, count);
+  std::ranges::sort(result.faults);
   return result;
 }
 
@@ -22,21 +19,29 @@ Totals totals(const SaStore::Total& traffic, const Faults& faults) {
 Totals& Totals::operator+=(const Totals& other) {
   packets += other.packets;
   bytes += other.bytes;
-  replay += other.replay;
-  out_of_window += other.out_of_window;
-  integrity += other.integrity;
-  malformed += other.malformed;
-  policy += other.policy;
-  exhausted += other.exhausted;
+  last_tsc = std::max(last_tsc, other.last_tsc);
+  for (const auto& [reason, count] : other.faults) {
+    const auto place =
+        std::ranges::lower_bound(faults, reason, {}, &std::pair<Verdict, std::uint64_t>::first);
+    if (place != faults.end() && place->first == reason)
+      place->second += count;
+    else
+      faults.insert(place, {reason, count});
+  }
   return *this;
 }
 
+std::uint64_t Totals::of(Verdict fault) const {
+  const auto place = std::ranges::find(faults, fault, &std::pair<Verdict, std::uint64_t>::first);
+  return place == faults.end() ? 0 : place->second;
+}
+
 Totals inbound_totals(SaStore& store, std::uint32_t index) {
-  return totals(store.inbound_total(index), store.inbound_faults(index));
+  return totals(store.inbound_total(index), inbound_faults, store.inbound_faults(index));
 }
 
 Totals outbound_totals(SaStore& store, std::uint32_t index) {
-  return totals(store.outbound_total(index), store.outbound_faults(index));
+  return totals(store.outbound_total(index), outbound_faults, store.outbound_faults(index));
 }
 
 }  // namespace espgate::sa

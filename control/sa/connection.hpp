@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/sa/fingerprint.hpp"
@@ -20,15 +21,12 @@ struct Policy;
 
 struct Totals {
   std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;  // inner packets
-  std::uint64_t replay = 0;
-  std::uint64_t out_of_window = 0;
-  std::uint64_t integrity = 0;
-  std::uint64_t malformed = 0;
-  std::uint64_t policy = 0;
-  std::uint64_t exhausted = 0;
+  std::uint64_t bytes = 0;                                // inner packets
+  std::uint64_t last_tsc = 0;                             // of the last of them; 0: none
+  std::vector<std::pair<Verdict, std::uint64_t>> faults;  // those above 0, in the order of the drop table
 
   Totals& operator+=(const Totals& other);
+  std::uint64_t of(Verdict fault) const;
 };
 
 // What the store has counted for one SA so far.

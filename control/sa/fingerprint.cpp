@@ -87,6 +87,10 @@ Fingerprint fingerprint(const SaParameters& parameters) {
   message.add(parameters.local_port);
   message.add(parameters.remote_port);
   message.add(parameters.window_packets);
+  const auto& lifetime = parameters.lifetime;
+  for (const auto limit : {lifetime.soft_packets, lifetime.hard_packets, lifetime.soft_bytes,
+                           lifetime.hard_bytes, lifetime.soft_seconds, lifetime.hard_seconds})
+    message.add(limit);
   for (const auto& selector : parameters.selectors) {
     message.add(selector.local);
     message.add(selector.remote);

@@ -10,7 +10,7 @@
 namespace espgate::sa {
 
 struct Fingerprint {
-  std::array<std::uint8_t, 32> sa{};   // all parameters
+  std::array<std::uint8_t, 32> sa{};   // all parameters, but not what was used of the lifetime
   std::array<std::uint8_t, 32> key{};  // SPI, suite, ESN and key: the sequence number space
 
   bool operator==(const Fingerprint&) const = default;

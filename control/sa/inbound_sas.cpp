@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "control/sa/lifetimes.hpp"
+
 namespace espgate::sa {
 namespace {
 
@@ -48,7 +50,7 @@ Expected<InboundRecord*> InboundSas::reserve(std::uint32_t spi, const Connection
   const auto index = store_.reserve_inbound(spi);
   if (!index) return index.error();
   auto& larval = phases_[static_cast<std::size_t>(Phase::larval)];
-  larval.push_back({*index, spi, Phase::larval, Reason::deleted, 0, now, connection});
+  larval.push_back({*index, spi, Phase::larval, Reason::deleted, 0, now, connection, {}, now});
   records_[*index] = std::prev(larval.end());
   ++used_;
   stories_.begin(spi, connection, now);
@@ -58,6 +60,8 @@ Expected<InboundRecord*> InboundSas::reserve(std::uint32_t spi, const Connection
 Expected<void> InboundSas::install(InboundRecord& record, const SaParameters& parameters, Moment now) {
   assert(record.phase == Phase::larval && record.spi == parameters.spi);
   if (auto done = store_.install_inbound(record.index, parameters); !done) return done;
+  record.lifetime = parameters.lifetime;
+  record.began = began(parameters, now);
   enter(record, Phase::active, now);
   stories_.note(record.spi, {now, Happening::installed});
   return {};

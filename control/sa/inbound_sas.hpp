@@ -38,6 +38,8 @@ struct InboundRecord {
   std::uint32_t successor = 0;      // lingering or retired by a rekey
   Moment since;                     // when the phase began
   ConnectionHandle connection;
+  Lifetime lifetime{};
+  Moment began{};  // of the lifetime: when the key was first in use
 };
 
 class InboundSas {

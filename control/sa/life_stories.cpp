@@ -20,6 +20,10 @@ std::string_view name(Happening happening) {
       return "reserved";
     case Happening::installed:
       return "installed";
+    case Happening::soft_expired:
+      return "past its soft lifetime";
+    case Happening::hard_expired:
+      return "past its hard lifetime";
     case Happening::rekeyed:
       return "rekeyed";
     case Happening::retired_deleted:

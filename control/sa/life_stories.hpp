@@ -19,6 +19,8 @@ namespace espgate::sa {
 enum class Happening : std::uint8_t {
   reserved,         // SPI chosen and published as larval
   installed,        // keys in place
+  soft_expired,     // near the end of its lifetime
+  hard_expired,     // past it: packets are dropped from here on
   rekeyed,          // `other_spi` took over; still accepting for the linger time
   retired_deleted,  // tombstone from here on
   retired_expired,

@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "control/sa/lifetimes.hpp"
+
 namespace espgate::sa {
 
 OutboundSas::OutboundSas(SaStore& store, Reaper& reaper)
@@ -11,7 +13,8 @@ Expected<std::uint32_t> OutboundSas::install(const SaParameters& parameters,
                                              const ConnectionHandle& connection, Moment now) {
   auto index = store_.install_outbound(parameters);
   if (!index) return index;
-  records_[*index] = {OutboundPhase::active, Reason::deleted, parameters.spi, now, connection};
+  records_[*index] = {OutboundPhase::active, Reason::deleted,       parameters.spi, now, connection,
+                      parameters.lifetime,   began(parameters, now)};
   ++used_;
   return index;
 }

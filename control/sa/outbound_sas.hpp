@@ -25,6 +25,8 @@ struct OutboundRecord {
   std::uint32_t spi = 0;
   Moment since;  // when the phase began
   ConnectionHandle connection;
+  Lifetime lifetime{};
+  Moment began{};  // of the lifetime: when the key was first in use
 };
 
 class OutboundSas {
@@ -41,6 +43,8 @@ class OutboundSas {
   void release(std::uint32_t index);
 
   bool full() const { return used_ == records_.size(); }
+  // The SA came to its hard lifetime. Policies go on naming it, so that it drops.
+  void note_expired(std::uint32_t index, Moment now) { records_[index].since = now; }
   const std::vector<OutboundRecord>& records() const { return records_; }  // by store index
 
  private:

@@ -17,10 +17,10 @@ constexpr std::uint64_t sequence_leap = std::uint64_t{1} << 20;
 
 }  // namespace
 
-Limits store_limits(const config::Limits& limits, unsigned workers) {
+Limits store_limits(const config::Limits& limits, unsigned workers, std::uint64_t tsc_hz) {
   constexpr std::uint32_t spare = 64;
   return {limits.inbound_sas + limits.tombstones + spare,
-          limits.outbound_sas + limits.outbound_sas / 8 + spare, workers};
+          limits.outbound_sas + limits.outbound_sas / 8 + spare, workers, tsc_hz};
 }
 
 SaManager::SaManager(Parts parts, const Options& options)
@@ -126,6 +126,7 @@ void SaManager::tick(Moment now) {
   inbound_.tick(now, moves_a_tick);
   // A negotiation wants its SPI at once, so tombstones make room beforehand.
   inbound_.make_room(std::min<std::size_t>(entries_kept_free, parts_.store.limits().inbound / 16), now);
+  watch_lifetimes(now);
   reaper_.collect(moves_a_tick);
   if (deferred_.empty()) return;
   for (const auto& problem : retry_deferred(now)) parts_.log(Severity::warning, problem.text());
@@ -168,6 +169,8 @@ Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, co
     entry.sequence.store(begin, std::memory_order_relaxed);
     entry.iv_base -= begin;  // IVs begin where the store wanted them to
   }
+  lifetimes_.watch({Direction::outbound, *index, parameters.spi}, parameters.lifetime,
+                   outbound_.records()[*index].began);
   connection->outbound = *index;
   const auto pointed = point_policies(*connection);
   if (!pointed) {
@@ -195,6 +198,7 @@ void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now)
 
 void SaManager::make_current(InboundRecord& record, Moment now) {
   auto& connection = *record.connection;
+  lifetimes_.watch({Direction::inbound, record.index, record.spi}, record.lifetime, record.began);
   if (connection.inbound != no_sa) inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
   connection.inbound = record.index;
 }

@@ -4,7 +4,7 @@
 // Purpose: SAs and policies follow the configuration (at start, and on reload by difference) and whoever
 // negotiates SAs; no reader ever sees a freed entry; a rekey loses no packet; traffic that must be
 // protected is never without a policy that says so; each SPI can be explained as long as memory lasts.
-// Non-goals: negotiating, watching lifetimes, reading files, waiting.
+// Non-goals: negotiating, reading files, waiting.
 //
 // A rekey, in the order that loses nothing:
 //   1. the new inbound SA is active         (the peer may send on it from here on)
@@ -17,6 +17,10 @@
 // key and SPI stay (only addresses, selectors or the window changed), the sequence number space goes on:
 // packets of the old SA cannot be replayed to the new one, and the peer's window stays in step with us.
 //
+// An SA at its hard lifetime is expired: workers drop what comes for it, by that name, and never in clear.
+// One of the configuration's stays, expired, through every reload that does not change it, since it would
+// come back with the same key; one that was negotiated is retired.
+//
 // Everything runs on the control thread.
 #pragma once
 
@@ -28,6 +32,7 @@
 
 #include "control/config/configuration.hpp"
 #include "control/sa/inbound_sas.hpp"
+#include "control/sa/lifetimes.hpp"
 #include "control/sa/outbound_sas.hpp"
 #include "control/sa/policy_book.hpp"
 
@@ -36,7 +41,7 @@ namespace espgate::sa {
 // The store for these limits: tombstones and lingering SAs have room beside the SAs that carry traffic,
 // and a rekey has a spare outbound entry. A reload that rekeys more than there is room for goes on in
 // steps as the readers' grace passes.
-Limits store_limits(const config::Limits& limits, unsigned workers);
+Limits store_limits(const config::Limits& limits, unsigned workers, std::uint64_t tsc_hz = 0);
 
 struct ConfigureProblem {
   std::string connection;  // empty: not one connection's
@@ -62,11 +67,14 @@ struct SaReport {
   std::uint32_t index = no_sa;  // in the store
   std::uint32_t spi = 0;
   std::string_view connection;  // valid until the next change
-  std::string_view state;       // "larval", "active", "lingering", "retired"
+  std::string_view state;       // "larval", "active", "lingering", "expired", "retired"
   Moment since;                 // when it came to that state
   std::string_view reason;      // why retired, or empty
   std::uint32_t successor = 0;  // inbound, after a rekey
   Totals totals;
+  Lifetime lifetime;
+  LifetimeUsed used;  // packets and bytes, if it has a lifetime at all; seconds: see `began`
+  Moment began;
 };
 
 struct ConnectionReport {
@@ -92,6 +100,8 @@ class SaManager final : public SpiKnowledge {
     ReaderGrace& grace;
     RandomSource random;
     Log log;
+    // An SA came to a stage of its lifetime.
+    std::function<void(const LifetimeNews&)> lifetime = {};
     tunnel::TunnelTable* tunnels = nullptr;  // nullptr: connections have none
   };
   struct Options {
@@ -133,6 +143,8 @@ class SaManager final : public SpiKnowledge {
   // A good packet of an inbound SA came from elsewhere: its connection's peer is there now, until the SAs are
   // replaced. Logged. No error: the SA may be gone.
   void peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment now);
+  // A worker found that an SA came to a stage of its lifetime. No error: the SA may be gone.
+  void lifetime_reached(const LifetimeReached& reached, Moment now);
   // Calls `send` with each outbound SA that has sent nothing for its connection's nat-keepalive.
   void visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send);
 
@@ -187,6 +199,9 @@ class SaManager final : public SpiKnowledge {
   std::size_t remove_leaving(const Plan& plan, Moment now);
   std::vector<ConfigureProblem> retry_deferred(Moment now);
   void index_peers(const config::Configuration& configuration);
+  void watch_lifetimes(Moment now);
+  LifetimeUsed used(Direction direction, std::uint32_t index) const;
+  LifetimeUsed used_until(Moment now, Direction direction, std::uint32_t index) const;
   SaReport report_of(const InboundRecord& record) const;
   SaReport report_of(std::uint32_t outbound_index) const;
 
@@ -196,6 +211,7 @@ class SaManager final : public SpiKnowledge {
   InboundSas inbound_;
   OutboundSas outbound_;
   PolicyBook book_;
+  Lifetimes lifetimes_;
   std::unordered_map<std::string, ConnectionHandle> connections_;
   ConnectionHandle unowned_ = std::make_shared<Connection>();  // of SPIs reserved for no connection
   std::unordered_map<net::Address, ConnectionHandle> peers_;   // by remote address

@@ -54,6 +54,7 @@ struct KeyedParameters : SaParameters {
     outer = connection.outer;
     track_peer = connection.follow_peer;
     extended_sequence = connection.extended_sequence;
+    lifetime = connection.lifetime;
   }
   KeyedParameters(const KeyedParameters&) = delete;
   KeyedParameters& operator=(const KeyedParameters&) = delete;
@@ -257,8 +258,10 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
            "give each inbound SA an SPI of its own"});
       return;
     }
-    if (holder->index == current && mark.same_sequence_space(connection->inbound_mark))
+    if (holder->index == current && mark.same_sequence_space(connection->inbound_mark)) {
       seen = parts_.store.inbound(current).top.load(std::memory_order_relaxed);
+      parameters.used = used_until(now, Direction::inbound, current);
+    }
     give_up(*holder, now);
   }
   if (auto done = install_in_place(connection, parameters, now); !done) {
@@ -290,7 +293,7 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
     drop_outbound(*connection, Reason::deleted, now);
     return;
   }
-  const KeyedParameters parameters(wanted, *wanted.outbound);
+  KeyedParameters parameters(wanted, *wanted.outbound);
   const auto mark = fingerprint(parameters);
   if (current != no_sa && mark == connection->outbound_mark) return;
   result.changed = true;
@@ -300,6 +303,7 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
     return;
   }
   const bool goes_on = current != no_sa && mark.same_sequence_space(connection->outbound_mark);
+  if (goes_on) parameters.used = used_until(now, Direction::outbound, current);
   if (auto done = switch_outbound(connection, parameters, now, goes_on); !done) {
     result.errors.push_back({"outbound: " + done.error().what, done.error().remedy});
     return;

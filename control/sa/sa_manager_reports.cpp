@@ -36,6 +36,10 @@ SpiFacts::Standing standing(Phase phase) {
   return SpiFacts::Standing::unknown;
 }
 
+std::string_view expired_or(const std::atomic<State>& state, std::string_view otherwise) {
+  return state.load(std::memory_order_relaxed) == State::expired ? "expired" : otherwise;
+}
+
 // The last retirement that the story tells of.
 SpiFacts recall(const LifeStory& story) {
   SpiFacts facts;
@@ -64,9 +68,14 @@ SpiFacts recall(const LifeStory& story) {
 }  // namespace
 
 SpiFacts SaManager::about(std::uint32_t spi) const {
-  if (const auto* record = inbound_.find(spi))
+  if (const auto* record = inbound_.find(spi)) {
+    const bool expired =
+        parts_.store.inbound(record->index).state.load(std::memory_order_relaxed) == State::expired;
+    if (expired && record->phase < Phase::retired)
+      return {SpiFacts::Standing::retired, Reason::expired, 0, record->since, record->connection->name};
     return {standing(record->phase), record->reason, record->successor, record->since,
             record->connection->name};
+  }
   const auto* story = stories_.find(spi);
   return story ? recall(*story) : SpiFacts{};
 }
@@ -82,11 +91,16 @@ SaReport SaManager::report_of(const InboundRecord& record) const {
           record.index,
           record.spi,
           record.connection->name,
-          name(record.phase),
+          record.phase < Phase::retired
+              ? expired_or(parts_.store.inbound(record.index).state, name(record.phase))
+              : name(record.phase),
           record.since,
           reason,
           record.successor,
-          inbound_totals(parts_.store, record.index)};
+          inbound_totals(parts_.store, record.index),
+          record.lifetime,
+          used(Direction::inbound, record.index),
+          record.began};
 }
 
 SaReport SaManager::report_of(std::uint32_t index) const {
@@ -96,11 +110,16 @@ SaReport SaManager::report_of(std::uint32_t index) const {
           index,
           record.spi,
           record.connection->name,
-          name(record.phase),
+          record.phase == OutboundPhase::active
+              ? expired_or(parts_.store.outbound(index).state, name(record.phase))
+              : name(record.phase),
           record.since,
           reason,
           0,
-          outbound_totals(parts_.store, index)};
+          outbound_totals(parts_.store, index),
+          record.lifetime,
+          used(Direction::outbound, index),
+          record.began};
 }
 
 void SaManager::visit(const std::function<void(const SaReport&)>& visitor) const {

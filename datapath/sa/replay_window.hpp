@@ -12,6 +12,9 @@
 //     An old block never replaces a newer one, even if the worker slept in between, because the
 //     compare-and-swap fails when the cell has changed since.
 //   - The bit is set by that one compare-and-swap: of two workers with one number, one is `fresh`.
+//   - Numbers of one block can be committed together, which is what a burst has: `top` is raised to their
+//     highest, which is less than a block and so less than a window ahead of the others, and one
+//     compare-and-swap sets all their bits. The answers are those they would get one by one.
 // Block numbers are compared for equality only, so their wrap does no harm: a cell left untouched while
 // the SA ran through a multiple of 2^37 numbers may call fresh ones duplicates, never the reverse.
 //
@@ -19,6 +22,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 namespace espgate::sa {
@@ -57,7 +61,20 @@ class ReplayWindow {
   Replay check(std::uint64_t sequence) const;
   // Only after the ICV was good. Marks the sequence number as seen; `fresh` exactly once for each.
   Replay commit(std::uint64_t sequence);
-  // The same for one exclusive worker: no locked instruction.
+  // The same for several numbers of one block: of `block` * 32 + i for each bit i of `bits`. Each comes out
+  // in one of the masks, or in none if it is a duplicate.
+  struct Committed {
+    std::uint32_t fresh = 0;
+    std::uint32_t left = 0;  // out of the window
+    Replay of(std::uint64_t sequence) const {
+      const std::uint32_t bit = std::uint32_t{1} << (sequence % 32);
+      return (fresh & bit) != 0  ? Replay::fresh
+             : (left & bit) != 0 ? Replay::out_of_window
+                                 : Replay::duplicate;
+    }
+  };
+  Committed commit_block(std::uint64_t block, std::uint32_t bits);
+  // `commit` for one exclusive worker: no locked instruction.
   Replay commit_exclusive(std::uint64_t sequence);
 
   // The cell that check and commit will touch, for prefetching.
@@ -67,11 +84,20 @@ class ReplayWindow {
   bool is_left(std::uint64_t sequence, std::uint64_t top) const {
     return sequence < top && top - sequence >= window_;
   }
+  // Which numbers of a block are left of the window, as a mask.
+  std::uint32_t left_of_window(std::uint64_t block, std::uint64_t top) const {
+    const std::uint64_t bottom = top >= window_ ? top - window_ + 1 : 0;
+    if (bottom <= block * 32) return 0;
+    const std::uint64_t left = bottom - block * 32;
+    return left >= 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << left) - 1;
+  }
+  // The cell as it is if it holds the block, or as the block begins.
+  static std::uint64_t holding(std::uint64_t cell, std::uint64_t block) {
+    return cell >> 32 == (block & 0xffff'ffff) ? cell : block << 32;
+  }
   // The cell's value with the sequence number marked as seen: equal to `cell` if it was already.
   static std::uint64_t marked(std::uint64_t cell, std::uint64_t sequence) {
-    const std::uint64_t bit = std::uint64_t{1} << (sequence % 32);
-    const std::uint64_t block = sequence / 32 << 32;
-    return (cell >> 32 << 32 == block ? cell : block) | bit;
+    return holding(cell, sequence / 32) | std::uint64_t{1} << (sequence % 32);
   }
 
   std::atomic<std::uint64_t>& top_;
@@ -106,16 +132,22 @@ inline Replay ReplayWindow::check(std::uint64_t sequence) const {
 }
 
 inline Replay ReplayWindow::commit(std::uint64_t sequence) {
-  if (sequence == 0) return Replay::duplicate;
-  raise_top(top_, sequence);
-  ReplayCell& cell = cells_[(sequence / 32) & mask_];
+  return commit_block(sequence / 32, std::uint32_t{1} << (sequence % 32)).of(sequence);
+}
+
+inline ReplayWindow::Committed ReplayWindow::commit_block(std::uint64_t block, std::uint32_t bits) {
+  if (block == 0) bits &= ~std::uint32_t{1};  // sequence number 0
+  if (bits == 0) return {};
+  raise_top(top_, block * 32 + static_cast<unsigned>(std::bit_width(bits)) - 1);
+  ReplayCell& cell = cells_[block & mask_];
   std::uint64_t seen = cell.load(std::memory_order_acquire);
   for (;;) {
-    if (is_left(sequence, top_.load(std::memory_order_acquire))) return Replay::out_of_window;
-    const std::uint64_t next = marked(seen, sequence);
-    if (next == seen) return Replay::duplicate;
-    if (cell.compare_exchange_weak(seen, next, std::memory_order_acq_rel, std::memory_order_acquire))
-      return Replay::fresh;
+    const std::uint32_t left = bits & left_of_window(block, top_.load(std::memory_order_acquire));
+    const std::uint64_t held = holding(seen, block);
+    const auto fresh = bits & ~left & ~static_cast<std::uint32_t>(held);
+    if (fresh == 0 ||
+        cell.compare_exchange_weak(seen, held | fresh, std::memory_order_acq_rel, std::memory_order_acquire))
+      return {fresh, left};
   }
 }
 

@@ -10,6 +10,7 @@
 #include "datapath/base/expected.hpp"
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/traffic_selector.hpp"
+#include "datapath/sa/lifetime.hpp"
 #include "datapath/sa/security_association.hpp"
 
 namespace espgate::sa {
@@ -40,6 +41,8 @@ struct SaParameters {
   bool extended_sequence = false;
   std::uint32_t window_packets = 1024;          // inbound; 64..65536, 0 is off
   std::vector<net::TrafficSelector> selectors;  // inbound: 1..255; outbound: policies have them
+  Lifetime lifetime;
+  LifetimeUsed used;
 };
 
 // What is wrong with them, if anything. An SPI below 256 is reserved (RFC 4303 2.1).

@@ -74,11 +74,20 @@ void fill_common(Sa& entry, const SaParameters& parameters, crypto::PreparedKey 
   entry.outer_family = parameters.local.family;
   entry.mode = parameters.mode;
   entry.track_peer = parameters.encapsulation == Encapsulation::udp && parameters.track_peer;
+  entry.limited = parameters.lifetime.limits_anything();
   const auto& suite = crypto::suite(parameters.suite);
   std::memcpy(entry.salt + sizeof entry.salt - suite.salt_bytes, parameters.keymat.data() + suite.key_bytes,
               suite.salt_bytes);
   entry.extended_sequence = parameters.extended_sequence;
   entry.key = key;
+}
+
+// An expired SA stays so: what comes for it is dropped as expired.
+void retire(std::atomic<State>& state) {
+  auto seen = state.load(std::memory_order_relaxed);
+  while (seen != State::expired &&
+         !state.compare_exchange_weak(seen, State::retired, std::memory_order_release)) {
+  }
 }
 
 std::uint64_t unix_seconds() {
@@ -87,6 +96,12 @@ std::uint64_t unix_seconds() {
 }
 
 }  // namespace
+
+bool expire(std::atomic<State>& state) {
+  auto active = State::active;
+  return state.compare_exchange_strong(active, State::expired, std::memory_order_release,
+                                       std::memory_order_relaxed);
+}
 
 Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto::Engine& engine,
                                                    std::pmr::memory_resource& memory) {
@@ -105,11 +120,11 @@ Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto:
 }
 
 std::size_t SaStore::memory_bytes(const Limits& limits) {
-  const std::size_t inbound = sizeof(InboundSa) + sizeof(Faults) + limits.workers * sizeof(Usage) +
-                              usual_key_bytes + odd_lines(slab_cells * sizeof(ReplayCell)) +
-                              SaTable::bytes_an_entry;
-  const std::size_t outbound =
-      sizeof(OutboundSa) + sizeof(Faults) + limits.workers * sizeof(Usage) + usual_key_bytes;
+  const std::size_t inbound = sizeof(InboundSa) + sizeof(InboundFaults) + sizeof(Allowance) +
+                              limits.workers * sizeof(Usage) + usual_key_bytes +
+                              odd_lines(slab_cells * sizeof(ReplayCell)) + SaTable::bytes_an_entry;
+  const std::size_t outbound = sizeof(OutboundSa) + sizeof(OutboundFaults) + sizeof(Allowance) +
+                               limits.workers * sizeof(Usage) + usual_key_bytes;
   return limits.inbound * inbound + limits.outbound * outbound;
 }
 
@@ -122,6 +137,8 @@ SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_
       outbound_(memory, limits.outbound),
       inbound_faults_(memory, limits.inbound),
       outbound_faults_(memory, limits.outbound),
+      inbound_allowances_(memory, limits.inbound),
+      outbound_allowances_(memory, limits.outbound),
       inbound_row_(usage_row(limits.inbound)),
       outbound_row_(usage_row(limits.outbound)),
       inbound_usage_(memory, inbound_row_ * limits.workers),
@@ -184,6 +201,7 @@ Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters&
                  "provide more huge pages or configure a smaller replay-window"};
   }
   fill_common(entry, parameters, key);
+  begin_lifetime(inbound_allowances_[index], parameters);
   entry.remote_port = parameters.remote_port;
   std::ranges::copy(parameters.remote.bytes, entry.source);
   std::ranges::copy(parameters.local.bytes, entry.destination);
@@ -193,7 +211,7 @@ Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters&
 
 void SaStore::retire_inbound(std::uint32_t index) {
   assert(inbound_stage_[index] == Stage::published);
-  inbound_[index].state.store(State::retired, std::memory_order_release);
+  retire(inbound_[index].state);
 }
 
 void SaStore::unpublish_inbound(std::uint32_t index) {
@@ -226,10 +244,12 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
 
   OutboundSa& entry = outbound_[index];
   fill_common(entry, parameters, key);
+  begin_lifetime(outbound_allowances_[index], parameters);
   entry.sequence.store(0, std::memory_order_relaxed);
   entry.sequence_limit = parameters.extended_sequence ? ~std::uint64_t{0} : 0xffff'ffff;
   entry.iv_base = iv_bases_.take(parameters.keymat, unix_seconds());
   entry.headers_bytes = write_outer_headers(parameters, entry.headers);
+  entry.path_mtu.store(path_mtu_unknown, std::memory_order_relaxed);
   entry.traffic_class_mask = copied_traffic_class(parameters.outer);
   entry.outer = {.copy_df = parameters.outer.df == DfPolicy::copy, .flow_label = parameters.outer.flow_label};
   zero_usage(outbound_usage_, outbound_row_, index);
@@ -240,7 +260,7 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
 
 void SaStore::retire_outbound(std::uint32_t index) {
   assert(outbound_stage_[index] == Stage::published);
-  outbound_[index].state.store(State::retired, std::memory_order_release);
+  retire(outbound_[index].state);
 }
 
 void SaStore::release_outbound(std::uint32_t index) {
@@ -337,10 +357,29 @@ void SaStore::give_back(InboundSa& entry, std::uint32_t index) {
   entry.more = nullptr;
 }
 
+void SaStore::begin_lifetime(Allowance& allowance, const SaParameters& parameters) const {
+  const auto& lifetime = parameters.lifetime;
+  const auto limit = [](std::uint64_t configured) {
+    return configured != 0 ? configured : Allowance::unlimited;
+  };
+  allowance.packets.store(parameters.used.packets, std::memory_order_relaxed);
+  allowance.bytes.store(parameters.used.bytes, std::memory_order_relaxed);
+  allowance.stage_told.store(LifetimeStage::running, std::memory_order_relaxed);
+  allowance.soft_packets = limit(lifetime.soft_packets);
+  allowance.hard_packets = limit(lifetime.hard_packets);
+  allowance.soft_bytes = limit(lifetime.soft_bytes);
+  allowance.hard_bytes = limit(lifetime.hard_bytes);
+  allowance.hard_tsc = Allowance::unlimited;
+  if (lifetime.hard_seconds == 0 || limits_.tsc_hz == 0) return;
+  const auto left_s = lifetime.hard_seconds - std::min(lifetime.hard_seconds, parameters.used.seconds);
+  allowance.hard_tsc = __builtin_ia32_rdtsc() + left_s * limits_.tsc_hz;
+}
+
 void SaStore::zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const {
   for (unsigned worker = 0; worker < limits_.workers; ++worker) {
     usage[worker * row + index].packets.store(0, std::memory_order_relaxed);
     usage[worker * row + index].bytes.store(0, std::memory_order_relaxed);
+    usage[worker * row + index].last_tsc.store(0, std::memory_order_relaxed);
   }
 }
 
@@ -349,6 +388,8 @@ SaStore::Total SaStore::total(const FixedArray<Usage>& usage, std::size_t row, s
   for (unsigned worker = 0; worker < limits_.workers; ++worker) {
     sum.packets += usage[worker * row + index].packets.load(std::memory_order_relaxed);
     sum.bytes += usage[worker * row + index].bytes.load(std::memory_order_relaxed);
+    sum.last_tsc =
+        std::max(sum.last_tsc, usage[worker * row + index].last_tsc.load(std::memory_order_relaxed));
   }
   return sum;
 }

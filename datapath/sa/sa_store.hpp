@@ -2,10 +2,12 @@
 // and the writer's calls. The control thread is the only writer; workers read without a lock.
 //
 //   reserve ─► larval ─ install ─► active ─ retire ─► retired ─ unpublish ─► (unseen) ─ release ─► free
+//                 │                  └─ expire ─► expired ──┤       (by a worker or by control; it stays
+//                 │                                         │        expired when it is retired)
 //                 └───────────── retire ──────────────────┘        any published state may be unpublished
 //
-// Outbound SAs are published by policies, so they only know active and retired. Everything of an entry
-// is written before its state says `active` (release); who reads `active` (acquire) may read the rest.
+// Outbound SAs are published by policies, so they only know active, expired and retired. Everything of an
+// entry is written before its state says `active` (release); who reads `active` (acquire) may read the rest.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +18,9 @@
 
 #include "datapath/base/expected.hpp"
 #include "datapath/crypto/engine.hpp"
+#include "datapath/sa/faults.hpp"
 #include "datapath/sa/iv_bases.hpp"
+#include "datapath/sa/lifetime.hpp"
 #include "datapath/sa/sa_parameters.hpp"
 #include "datapath/sa/sa_table.hpp"
 #include "datapath/sa/security_association.hpp"
@@ -28,7 +32,11 @@ struct Limits {
   std::uint32_t inbound = 10'000;  // SAs, larval, active and retired together
   std::uint32_t outbound = 10'000;
   unsigned workers = 1;
+  std::uint64_t tsc_hz = 0;  // 0: workers do not watch lifetimes in seconds, control alone does
 };
+
+// Past the hard lifetime: true for who made it so. Any thread.
+bool expire(std::atomic<State>& state);
 
 class SaStore {
  public:
@@ -45,7 +53,7 @@ class SaStore {
   Expected<std::uint32_t> reserve_inbound(std::uint32_t spi);
   // Fills a larval entry and makes it active. On error the entry is larval as before.
   Expected<void> install_inbound(std::uint32_t index, const SaParameters& parameters);
-  // Packets that still arrive are dropped as IN_SA_RETIRED. Counters stay readable.
+  // Packets that still arrive are dropped as IN_SA_RETIRED, or as expired if it was. Counters stay readable.
   void retire_inbound(std::uint32_t index);
   // Unpublishes the SPI. The entry may be reused only after release_inbound, which the caller makes once
   // every worker has been quiescent since. Release destroys the key.
@@ -73,12 +81,15 @@ class SaStore {
   Usage& outbound_usage(unsigned worker, std::uint32_t index) {
     return outbound_usage_[worker * outbound_row_ + index];
   }
-  Faults& inbound_faults(std::uint32_t index) { return inbound_faults_[index]; }
-  Faults& outbound_faults(std::uint32_t index) { return outbound_faults_[index]; }
+  InboundFaults& inbound_faults(std::uint32_t index) { return inbound_faults_[index]; }
+  OutboundFaults& outbound_faults(std::uint32_t index) { return outbound_faults_[index]; }
+  Allowance& inbound_allowance(std::uint32_t index) { return inbound_allowances_[index]; }
+  Allowance& outbound_allowance(std::uint32_t index) { return outbound_allowances_[index]; }
 
   struct Total {
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;
+    std::uint64_t last_tsc = 0;  // 0: never
   };
   Total inbound_total(std::uint32_t index) const;  // over all workers
   Total outbound_total(std::uint32_t index) const;
@@ -94,6 +105,7 @@ class SaStore {
   void take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets);
   void take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors);
   void give_back(InboundSa& entry, std::uint32_t index);  // what the two took
+  void begin_lifetime(Allowance& allowance, const SaParameters& parameters) const;
   void zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
   Total total(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
 
@@ -103,8 +115,10 @@ class SaStore {
   SaTable table_;
   FixedArray<InboundSa> inbound_;
   FixedArray<OutboundSa> outbound_;
-  FixedArray<Faults> inbound_faults_;
-  FixedArray<Faults> outbound_faults_;
+  FixedArray<InboundFaults> inbound_faults_;
+  FixedArray<OutboundFaults> outbound_faults_;
+  FixedArray<Allowance> inbound_allowances_;
+  FixedArray<Allowance> outbound_allowances_;
   std::size_t inbound_row_;  // Usage is [worker][SA]; a row is whole cache lines
   std::size_t outbound_row_;
   FixedArray<Usage> inbound_usage_;

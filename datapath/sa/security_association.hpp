@@ -19,6 +19,7 @@ enum class State : std::uint8_t {
   larval,  // SPI allocated, no key yet: packets are early, not wrong
   active,
   retired,  // tombstone: deleted, expired or rekeyed; kept so that late packets are recognised
+  expired,  // past its hard lifetime, whether retired yet or not
 };
 
 enum class Mode : std::uint8_t { tunnel, transport };
@@ -49,7 +50,8 @@ struct alignas(64) InboundSa {
   Selector selector;          // a packet that matches none is dropped after decryption
   Mode mode;
   bool track_peer;  // control may change `source` and `remote_port` while workers read (see peer_address.hpp)
-  std::uint16_t unused;
+  bool limited;     // has a lifetime: see its Allowance
+  std::uint8_t unused;
 };
 static_assert(sizeof(InboundSa) == 128);
 
@@ -59,6 +61,9 @@ struct OuterChoice {
   bool flow_label : 1;  // IPv6: made from the inner flow
 };
 static_assert(sizeof(OuterChoice) == 1);
+
+// What path_mtu says until control knows better: anything an IP packet can be.
+inline constexpr std::uint16_t path_mtu_unknown = 0xffff;
 
 // Line 0: counters and key; line 1: the outer headers to prepend.
 struct alignas(64) OutboundSa {
@@ -77,8 +82,10 @@ struct alignas(64) OutboundSa {
   std::uint8_t traffic_class_mask;  // bits of DSCP and ECN that are copied from the inner packet
   OuterChoice outer;
   Mode mode;
-  bool track_peer;  // as inbound: control may change the destination in `headers`
-  std::uint8_t unused[14];
+  bool track_peer;                      // as inbound: control may change the destination in `headers`
+  std::atomic<std::uint16_t> path_mtu;  // of the outer packet, IP header included; control writes
+  bool limited;                         // has a lifetime: see its Allowance
+  std::uint8_t unused[11];
 
   std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };
@@ -86,19 +93,10 @@ static_assert(sizeof(OutboundSa) == 128);
 
 // What was done under an SA, one of these for each worker and SA, so that no worker waits for another.
 // The worker is the only writer; anybody may read.
-struct Usage {
+struct alignas(32) Usage {
   std::atomic<std::uint64_t> packets;
-  std::atomic<std::uint64_t> bytes;  // inner packet bytes
-};
-
-// Rare enough to be shared by all workers.
-struct Faults {
-  std::atomic<std::uint32_t> replay;
-  std::atomic<std::uint32_t> out_of_window;
-  std::atomic<std::uint32_t> integrity;
-  std::atomic<std::uint32_t> malformed;  // pad, next header, inner version, lengths, encapsulation, address
-  std::atomic<std::uint32_t> policy;     // inner packet outside the selectors
-  std::atomic<std::uint32_t> exhausted;  // outbound: sequence numbers used up
+  std::atomic<std::uint64_t> bytes;     // inner packet bytes
+  std::atomic<std::uint64_t> last_tsc;  // when the burst of the last of them began
 };
 
 }  // namespace espgate::sa

@@ -21,10 +21,11 @@ class Counter {
 };
 
 // What a worker (or the control core, for its own part of the host path) took in and what became of it:
-//   received + from_host = sum of all verdicts, at every loop boundary.
+//   received + from_host + made = sum of all verdicts, at every loop boundary.
 struct alignas(64) PacketCounters {
   Counter received;   // from ports
   Counter from_host;  // from the kernel, through the TAP twins
+  Counter made;       // by this thread of others: reassembled packets, fragments
   std::array<Counter, verdict_count> verdicts;
 
   void count(Verdict verdict, std::uint64_t n = 1) { verdicts[index_of(verdict)].add(n); }

@@ -34,6 +34,13 @@ std::string_view name(DropGroup group) {
   return group_names[static_cast<std::size_t>(group)];
 }
 
+std::optional<DropGroup> find_drop_group(std::string_view name) {
+  const auto found = std::ranges::find_if(
+      group_names, [&](std::string_view group) { return equal_ignoring_case(group, name); });
+  if (found == group_names.end()) return std::nullopt;
+  return static_cast<DropGroup>(found - group_names.begin());
+}
+
 const VerdictRow* find_drop(std::string_view number_or_name) {
   const auto found = std::ranges::find_if(table, [&](const VerdictRow& row) {
     return row.outcome == Outcome::drop &&

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -50,6 +51,8 @@ struct VerdictRow {
 // All rows in enum order: rows()[index_of(v)] describes v.
 std::span<const VerdictRow> verdict_rows();
 std::string_view name(DropGroup group);
+// By name, letter case ignored.
+std::optional<DropGroup> find_drop_group(std::string_view name);
 // By number ("62") or name, letter case ignored; nullptr when no drop reason is called that.
 const VerdictRow* find_drop(std::string_view number_or_name);
 

@@ -49,13 +49,16 @@ struct Burst {
   std::array<parse::FrameInfo, burst_max> info;
   std::array<Verdict, burst_max> verdict;
   std::array<std::uint32_t, burst_max> sa;      // inbound, later outbound SA index
+  std::array<bool, burst_max> protect;          // it is an outbound one
   std::array<sa::State, burst_max> state;       // of the inbound SA, as it was when first looked at
   std::array<std::uint16_t, burst_max> tunnel;  // that the packet came out of, or goes into; 0: none
   std::array<std::uint64_t, burst_max> sequence;
+  std::array<sa::Replay, burst_max> replay;  // of a packet with a good ICV, once committed
   std::array<Origin, burst_max> origin;
   std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped
   std::array<std::uint16_t, burst_max> inner_bytes;  // of a packet we encapsulated
   std::array<bool, burst_max> dont_fragment;         // inner DF of a packet we encapsulated, or IPv6
+  std::array<bool, burst_max> fragment_outer;        // to be encapsulated whole, and the outer packet cut
   std::array<crypto::Operation, burst_max> operations;
 };
 

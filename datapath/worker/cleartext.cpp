@@ -187,6 +187,23 @@ void Worker::decide_decrypted() {
   tracer_.stage(burst_, Stage::policy, protect_);
 }
 
+// Cleartext of the control core's own, about packets that may have come by a tunnel: like what was decrypted
+// it is protected where policy says so, and otherwise stays inside.
+void Worker::decide_from_control() {
+  for (const auto row : decrypted_)
+    parse::read_flow({burst_.l3[row], burst_.mbuf[row]->data_len}, burst_.family[row], flow_[row]);
+  look_up_policies(decrypted_);
+  for (const auto row : decrypted_) {
+    burst_.origin[row] = Origin::admitted;
+    if (match_[row].decision == policy::Decision::none()) {
+      unrouted_.add(row);
+    } else {
+      if (match_[row].decision == policy::Decision::bypass()) burst_.origin[row] = Origin::transit;
+      apply_match(row, match_[row], unrouted_);
+    }
+  }
+}
+
 // Frames of the kernel's: what policy protects is encrypted, what it discards is dropped, the rest leaves
 // as it is. IKE and ESP of the kernel's own making are never protected again.
 void Worker::decide_from_host() {
@@ -217,6 +234,7 @@ void Worker::apply_match(unsigned row, const policy::Match& match, Lanes& bypass
   if (match.rule != policy::no_rule) shared_.policies->count(id_, match.rule);
   if (decision.is_protect()) {
     burst_.sa[row] = decision.outbound_sa();
+    burst_.protect[row] = true;
     protect_.add(row);
   } else if (decision == policy::Decision::bypass()) {
     bypassed.add(row);

@@ -73,14 +73,6 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
   const auto origin = burst_.origin[row];
   const auto& port = *shared_.ports[hop.port];
   auto* mbuf = burst_.mbuf[row];
-  if (mbuf->pkt_len > hop.mtu) {
-    const bool may_fragment = !burst_.dont_fragment[row];
-    finish(row, origin != Origin::encrypted ? Verdict::MTU_EXCEEDED
-                : may_fragment              ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
-                                                        Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG)
-                                            : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
-    return;
-  }
   if (!leads_out(port)) {
     finish(row, Verdict::PORT_DOWN);
     return;
@@ -92,6 +84,12 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
                           Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
     return;
   }
+  if (mbuf->pkt_len > hop.mtu || burst_.fragment_outer[row]) [[unlikely]] {
+    if (origin != Origin::encrypted || exceeds_way(row, hop)) {
+      exceed_hop(row, hop);
+      return;
+    }
+  }
   if (origin == Origin::transit || origin == Origin::admitted) {
     if (!make_exclusive(row)) {
       finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
@@ -102,6 +100,15 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
       finish(row, Verdict::TTL_EXPIRED);
       return;
     }
+  }
+  if (mbuf->pool == shared_.large_buffers) [[unlikely]] {
+    // Transmit queues may count on one pool (RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE), and what fits a port fits
+    // it.
+    if (!copy_packet(row)) {
+      finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+      return;
+    }
+    mbuf = burst_.mbuf[row];
   }
   auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, hop.frame_bytes));
   if (frame == nullptr) {

@@ -9,6 +9,7 @@
 //   7. tunnel mode: inner header is sound, congestion marks of the outer one are taken in (RFC 6040 4.2);
 //      transport mode: the IP header is put back in front (transport.cpp)
 //   8. the packet is within the SA's selectors (RFC 4301 5.2)
+//   9. the SA's lifetime has room for it (RFC 4301 4.4.2.1)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
@@ -24,10 +25,6 @@
 
 namespace espgate::worker {
 namespace {
-
-void bump(std::atomic<std::uint32_t>& fault) {
-  fault.fetch_add(1, std::memory_order_relaxed);
-}
 
 // The destination is ours, and the source the peer's. A peer that may move is known by its keys alone.
 bool same_addresses(const sa::InboundSa& sa, const std::uint8_t* ip, net::Family family) {
@@ -115,16 +112,13 @@ void Worker::prepare_inbound() {
 // Steps 2 and 3, and the crypto operation. False: the packet has its verdict.
 bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
   const auto& info = burst_.info[row];
-  auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
   if (info.fragment) {
-    bump(faults.malformed);
     finish(row, by_family(info.family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR));
     return false;
   }
   const bool in_udp = info.kind == parse::FrameKind::esp_in_udp;
   if (in_udp != (sa.encapsulation == sa::Encapsulation::udp) ||
       (in_udp && !sa.track_peer && info.source_port != sa.remote_port)) {
-    bump(faults.malformed);
     finish(row, Verdict::IN_SA_ENCAP_MISMATCH);
     return false;
   }
@@ -132,13 +126,11 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
   const std::size_t esp_offset = info.l4_offset - info.l3_offset + (in_udp ? net::udp_header_bytes : 0);
   const std::size_t overhead = net::esp_header_bytes + suite.iv_bytes + suite.icv_bytes;
   if (info.l3_bytes < esp_offset + overhead + trailer_bytes) {
-    bump(faults.malformed);
     finish(row, Verdict::IN_ESP_RUNT);
     return false;
   }
   const auto text_bytes = static_cast<std::uint32_t>(info.l3_bytes - esp_offset - overhead);
   if ((text_bytes & (suite.align_bytes - 1u)) != 0) {
-    bump(faults.malformed);
     finish(row, Verdict::IN_ESP_LENGTH_MISALIGNED);
     return false;
   }
@@ -147,7 +139,6 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     const auto replay = sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).check(sequence);
     if (replay != sa::Replay::fresh) {
       const bool left = replay == sa::Replay::out_of_window;
-      bump(left ? faults.out_of_window : faults.replay);
       finish(row, left ? Verdict::CD_IN_PKT_OUT_OF_WINDOW : Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL);
       return false;
     }
@@ -170,15 +161,43 @@ void Worker::decrypt() {
   clock_.end_stage(Stage::decrypt, crypto_rows_.count);
 }
 
+// Step 5 where several workers share the windows: of packets that follow each other with numbers of one
+// block, as nearly all of one SA do, the first pays the locked instructions for all.
+void Worker::commit_burst() {
+  for (unsigned first = 0; first < crypto_rows_.count;) {
+    const auto index = burst_.sa[crypto_rows_.row[first]];
+    const auto block = burst_.sequence[crypto_rows_.row[first]] / 32;
+    std::uint32_t bits = 0;
+    unsigned next = first;
+    for (; next < crypto_rows_.count; ++next) {
+      const auto row = crypto_rows_.row[next];
+      if (burst_.sa[row] != index || burst_.sequence[row] / 32 != block) break;
+      if (burst_.operations[next].status != crypto::Status::ok) continue;
+      const std::uint32_t bit = std::uint32_t{1} << (burst_.sequence[row] % 32);
+      if ((bits & bit) != 0) break;  // the same number again: a run of its own, to be told apart
+      bits |= bit;
+    }
+    auto& sa = shared_.sas->inbound(index);
+    if (sa.window_packets != 0) {
+      const auto committed =
+          sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).commit_block(block, bits);
+      for (unsigned i = first; i < next; ++i) {
+        const auto row = crypto_rows_.row[i];
+        burst_.replay[row] = committed.of(burst_.sequence[row]);
+      }
+    }
+    first = next;
+  }
+}
+
 void Worker::accept() {
+  if (!exclusive_) commit_burst();
   unsigned k = 0;
   for (const auto row : crypto_rows_) {
     const auto& operation = burst_.operations[k++];
     auto& sa = shared_.sas->inbound(burst_.sa[row]);
-    auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
     if (operation.status != crypto::Status::ok) {
       const bool bad_icv = operation.status == crypto::Status::bad_icv;
-      if (bad_icv) bump(faults.integrity);
       finish(row, bad_icv ? Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION : Verdict::CRYPTO_DEVICE_IPSEC_STOP);
       continue;
     }
@@ -191,13 +210,13 @@ void Worker::accept() {
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
     Verdict verdict = commit_sequence(row, sa);
     if (verdict == Verdict::undecided) verdict = accept_packet(row, sa, outer);
+    if (verdict == Verdict::undecided && sa.limited && !within_lifetime(row, mbuf->pkt_len))
+      verdict = Verdict::IN_CD_SW_IPSEC_HARD_EXPIRY;
     if (verdict != Verdict::undecided) {
       finish(row, verdict);
       continue;
     }
-    auto& usage = shared_.sas->inbound_usage(id_, burst_.sa[row]);
-    add(usage.packets, 1);
-    add(usage.bytes, mbuf->pkt_len);
+    count_use(shared_.sas->inbound_usage(id_, burst_.sa[row]), mbuf->pkt_len, burst_.tsc);
     if (sa.track_peer) [[unlikely]]
       note_peer(row, sa, sa.mode == sa::Mode::tunnel ? outer : burst_.l3[row]);
     burst_.origin[row] = Origin::admitted;
@@ -208,7 +227,7 @@ void Worker::accept() {
   tracer_.stage(burst_, Stage::accept, decrypted_);
 }
 
-// Step 5. Undecided: the number is new and now taken.
+// Step 5, or its outcome if commit_burst did it. Undecided: the number is new and now taken.
 Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
   const auto sequence = burst_.sequence[row];
   if (sa.window_packets == 0) {
@@ -216,14 +235,13 @@ Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
     if (sa.extended_sequence) sa::ReplayWindow::raise_top(sa.top, sequence);
     return Verdict::undecided;
   }
-  auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
-  sa::ReplayWindow window(sa.top, sa.cells, sa.window_packets, sa.cell_mask);
-  switch (exclusive_ ? window.commit_exclusive(sequence) : window.commit(sequence)) {
+  if (exclusive_)
+    burst_.replay[row] =
+        sa::ReplayWindow(sa.top, sa.cells, sa.window_packets, sa.cell_mask).commit_exclusive(sequence);
+  switch (burst_.replay[row]) {
     case sa::Replay::duplicate:
-      bump(faults.replay);
       return Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL;
     case sa::Replay::out_of_window:
-      bump(faults.out_of_window);
       return Verdict::CD_IN_PKT_OUT_OF_WINDOW;
     case sa::Replay::fresh:
       break;
@@ -233,7 +251,6 @@ Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
 
 // Steps 6 to 8. Undecided: the inner packet may go on. `outer` is the IP header in front of ESP.
 Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer) {
-  auto& faults = shared_.sas->inbound_faults(burst_.sa[row]);
   auto* mbuf = burst_.mbuf[row];
   const auto* text = burst_.l3[row];
   const unsigned text_bytes = mbuf->pkt_len;
@@ -241,17 +258,13 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_
   const std::uint8_t next_header = text[text_bytes - 1];
   if (pad_bytes + trailer_bytes > text_bytes ||
       !padding_is_sound(text + text_bytes - trailer_bytes - pad_bytes, pad_bytes)) {
-    bump(faults.malformed);
     return Verdict::IN_PKT_HEADPAD_LEN_ERR;
   }
   if (next_header == net::protocol_none) return Verdict::ESP_DUMMY;
   rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(trailer_bytes + pad_bytes));
   if (sa.mode == sa::Mode::tunnel) {
     const auto verdict = unwrap_packet(row, next_header, outer);
-    if (verdict != Verdict::undecided) {
-      if (verdict != Verdict::IN_CONGESTED_NOT_ECT) bump(faults.malformed);
-      return verdict;
-    }
+    if (verdict != Verdict::undecided) return verdict;
   } else {
     const auto& info = burst_.info[row];
     rejoin_header(row, sa, outer, info.l4_offset - info.l3_offset, next_header);
@@ -259,7 +272,6 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_
   const auto family = burst_.family[row];
   const auto fit = judge(sa, family, {burst_.l3[row], mbuf->pkt_len});
   if (fit == sa::Fit::inside) return Verdict::undecided;
-  bump(faults.policy);
   if (fit == sa::Fit::unknown) return Verdict::SELECTOR_FIELDS_OPAQUE;
   return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
 }

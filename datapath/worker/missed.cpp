@@ -50,8 +50,12 @@ void Worker::drop_missed(unsigned row) {
       sample_miss(row, sa::Miss::retired);
       finish(row, Verdict::IN_SA_RETIRED);
       return;
+    case sa::State::expired:
+      tell_lifetime(row, sa::LifetimeStage::hard);
+      sample_miss(row, sa::Miss::retired);
+      finish(row, Verdict::IN_CD_SW_IPSEC_HARD_EXPIRY);
+      return;
     case sa::State::active:
-      shared_.sas->inbound_faults(burst_.sa[row]).malformed.fetch_add(1, std::memory_order_relaxed);
       finish(row, by_family(family, Verdict::IN_V4_PKT_HIT_INVALID_SA, Verdict::IN_V6_PKT_HIT_INVALID_SA));
       return;
   }

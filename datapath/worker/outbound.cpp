@@ -6,6 +6,7 @@
 //      (RFC 4301 5.1.2, RFC 6040, RFC 6438); transport mode: ESP behind the IP header (transport.cpp)
 //   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1); for CBC the
 //      engine makes an unpredictable one of it (RFC 3602 3)
+//   6. the SA's lifetime has room for the packet (RFC 4301 4.4.2.1)
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
@@ -47,7 +48,7 @@ std::uint32_t flow_label(const sa::OutboundSa& sa, const std::uint8_t* inner, ne
 
 // Fills in what differs from packet to packet in the outer IP and UDP headers.
 void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, std::uint16_t packet_bytes,
-                      const std::uint8_t* inner, net::Family family, bool dont_fragment,
+                      const std::uint8_t* inner, net::Family family, bool dont_fragment, bool cut_later,
                       std::uint64_t sequence) {
   const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
   std::size_t ip_bytes = net::ipv4_header_bytes;
@@ -55,6 +56,7 @@ void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, s
     outer[net::ipv4::tos] |= copied;
     net::store_be16(outer, net::ipv4::total_length, packet_bytes);
     if (sa.outer.copy_df && dont_fragment) outer[net::ipv4::fragment] = 0x40;
+    if (cut_later) outer[net::ipv4::fragment] = 0;
     // With DF set a packet is atomic and needs no identification (RFC 6864 4.1).
     if (outer[net::ipv4::fragment] == 0)
       net::store_be16(outer, net::ipv4::identification, static_cast<std::uint16_t>(sequence));
@@ -98,6 +100,20 @@ Claim claim_sequence(sa::OutboundSa& sa, unsigned wanted, bool exclusive) {
   }
 }
 
+// Why nothing can be sent under an SA in this state.
+Verdict not_active(sa::State state, net::Family family) {
+  switch (state) {
+    case sa::State::larval:
+      return by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP);
+    case sa::State::expired:
+      return Verdict::OUT_CD_SW_IPSEC_HARD_EXPIRY;
+    case sa::State::active:
+    case sa::State::retired:
+      break;
+  }
+  return by_family(family, Verdict::OUT_V4_PKT_HIT_INVALID_SA, Verdict::OUT_V6_PKT_HIT_INVALID_SA);
+}
+
 }  // namespace
 
 void Worker::encapsulate() {
@@ -107,13 +123,18 @@ void Worker::encapsulate() {
     rte_prefetch0(sa);
     rte_prefetch0(sa->headers);
   }
+  unsigned kept = 0;
   for (const auto row : protect_) {
     const auto& sa = shared_.sas->outbound(burst_.sa[row]);
-    if (sa.state.load(std::memory_order_acquire) != sa::State::active) continue;
+    const bool active = sa.state.load(std::memory_order_acquire) == sa::State::active;
+    if (active && !fits_path(row, sa)) continue;
+    protect_.row[kept++] = row;
+    if (!active) continue;
     for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)])
       rte_prefetch0(sa.key + offset);
     rte_prefetch0(&shared_.sas->outbound_usage(id_, burst_.sa[row]));
   }
+  protect_.count = kept;
   for (unsigned first = 0; first < protect_.count;) {
     const auto index = burst_.sa[protect_.row[first]];
     unsigned next = first + 1;
@@ -133,15 +154,10 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
   std::uint64_t sequence = claim.first;
   for (unsigned i = first; i < next; ++i) {
     const auto row = protect_.row[i];
-    const auto family = burst_.family[row];
     if (state != sa::State::active) {
-      const bool starting = state == sa::State::larval;
-      finish(row, starting ? by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
-                                       Verdict::OUT_V6_PKT_HIT_IKE_START_SP)
-                           : by_family(family, Verdict::OUT_V4_PKT_HIT_INVALID_SA,
-                                       Verdict::OUT_V6_PKT_HIT_INVALID_SA));
+      if (state == sa::State::expired) tell_lifetime(row, sa::LifetimeStage::hard);
+      finish(row, not_active(state, burst_.family[row]));
     } else if (i - first >= claim.count) {
-      shared_.sas->outbound_faults(index).exhausted.fetch_add(1, std::memory_order_relaxed);
       finish(row, Verdict::OUT_CD_SW_IPSEC_DETECT_SEQ_OVERFLOW);
     } else if (encapsulate_packet(row, sa, sequence++)) {
       crypto_rows_.add(row);
@@ -188,7 +204,8 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::u
   }
   auto* mbuf = burst_.mbuf[row];
   auto* inner = burst_.l3[row];
-  burst_.dont_fragment[row] = family == net::Family::v6 || (inner[net::ipv4::fragment] & 0x40) != 0;
+  burst_.dont_fragment[row] =
+      !burst_.fragment_outer[row] && (family == net::Family::v6 || (inner[net::ipv4::fragment] & 0x40) != 0);
   const auto front_bytes = static_cast<std::uint16_t>(sa.headers_bytes + crypto::suite(sa.suite).iv_bytes);
   const std::uint8_t protocol = family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6;
   auto* outer = add_trailer(row, sa, mbuf->pkt_len, protocol)
@@ -204,7 +221,7 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::u
   else
     copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
   complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), inner, family,
-                   burst_.dont_fragment[row], sequence);
+                   burst_.dont_fragment[row], burst_.fragment_outer[row], sequence);
   burst_.l3[row] = outer;
   return outer + sa.headers_bytes - net::esp_header_bytes;
 }
@@ -234,10 +251,12 @@ void Worker::encrypt() {
       finish(row, Verdict::CRYPTO_DEVICE_IPSEC_STOP);
       continue;
     }
+    if (shared_.sas->outbound(burst_.sa[row]).limited && !within_lifetime(row, burst_.inner_bytes[row])) {
+      finish(row, Verdict::OUT_CD_SW_IPSEC_HARD_EXPIRY);
+      continue;
+    }
     if (burst_.family[row] == net::Family::v6) finish_udp6(row, operation.text);
-    auto& usage = shared_.sas->outbound_usage(id_, burst_.sa[row]);
-    add(usage.packets, 1);
-    add(usage.bytes, burst_.inner_bytes[row]);
+    count_use(shared_.sas->outbound_usage(id_, burst_.sa[row]), burst_.inner_bytes[row], burst_.tsc);
     burst_.origin[row] = Origin::encrypted;
     unrouted_.add(row);
   }

@@ -31,6 +31,12 @@ inline Verdict by_family(net::Family family, Verdict v4, Verdict v6) {
 inline void add(std::atomic<std::uint64_t>& single_writer, std::uint64_t n) {
   single_writer.store(single_writer.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
+// One packet that passed under an SA, in a burst that began at `tsc`.
+inline void count_use(sa::Usage& usage, std::uint64_t bytes, std::uint64_t tsc) {
+  add(usage.packets, 1);
+  add(usage.bytes, bytes);
+  usage.last_tsc.store(tsc, std::memory_order_relaxed);
+}
 inline bool is_multicast(const std::uint8_t* destination, net::Family family) {
   return family == net::Family::v4 ? (destination[0] & 0xf0) == 0xe0 || load_v4(destination) == 0xffff'ffff
                                    : destination[0] == 0xff;

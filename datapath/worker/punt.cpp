@@ -32,11 +32,13 @@ Expected<void> PuntRings::create(unsigned entries, unsigned capture_entries) {
   link = packets("link", entries, RING_F_SC_DEQ);
   host = packets("host", entries, RING_F_SC_DEQ);
   ike = packets("ike", entries, RING_F_SC_DEQ);
+  too_big = packets("too-big", entries, RING_F_SC_DEQ);
   inject = packets("inject", entries, RING_F_SC_DEQ | RING_F_SP_ENQ);
   capture = packets("captured", capture_entries, RING_F_SC_DEQ);
   spi = records("spi", sizeof(sa::SpiMiss), entries);
   neighbour = records("neighbour", sizeof(NeighbourWanted), entries);
   peer = records("peer", sizeof(PeerMoved), entries);
+  lifetime = records("lifetime", sizeof(sa::LifetimeReached), entries);
   trace = records("trace", sizeof(TraceRecord), trace_entries);
   const auto missing = [](rte_ring* const* ring) { return *ring == nullptr; };
   if (std::ranges::none_of(of_packets(), missing) && std::ranges::none_of(of_records(), missing)) return {};

@@ -2,6 +2,7 @@
 // that a flood of one kind neither grows memory nor starves the others. What does not fit is counted.
 #pragma once
 
+#include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
@@ -12,6 +13,7 @@
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/address.hpp"
 #include "datapath/port/port.hpp"
+#include "datapath/sa/lifetime.hpp"
 #include "datapath/sa/spi_miss.hpp"
 #include "datapath/tunnel/tunnel_table.hpp"
 #include "datapath/verdict/counters.hpp"
@@ -56,14 +58,24 @@ struct PeerMoved {
 };
 static_assert(sizeof(PeerMoved) == 24);
 
-// mbuf->port in `inject` of a whole IP packet without Ethernet header that control made, to be routed as it
-// is.
+// mbuf->port in `inject` of a whole IP packet without Ethernet header that control made: an outer packet, to
+// be routed as it is, or a cleartext one, which meets policy like any other.
 inline constexpr std::uint16_t from_control = 0xffff;
+inline constexpr std::uint16_t clear_from_control = 0xfffe;
+
+// What a packet in `too_big` says beside itself. It begins with its IP header and may have been cut at the
+// end. mbuf->port is the port whose address is to speak, or one of the two marks above if the kernel sent it.
+inline void set_largest_packet(rte_mbuf& refused, std::uint16_t bytes) {
+  refused.hash.usr = bytes;
+}
+inline std::uint16_t largest_packet(const rte_mbuf& refused) {
+  return static_cast<std::uint16_t>(refused.hash.usr);
+}
 
 // mbuf->port of a whole IP packet for the kernel's link of a tunnel, or from there: this and the tunnel's
 // index.
 inline constexpr std::uint16_t first_tunnel_link = port::ports_max;
-static_assert(first_tunnel_link + tunnel::most_tunnels < from_control);
+static_assert(first_tunnel_link + tunnel::most_tunnels < clear_from_control);
 
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way. A punted
 // packet is an mbuf with an untagged Ethernet frame; mbuf->port is the index of the port whose twin gets it
@@ -75,6 +87,8 @@ struct PuntRings {
   rte_ring* spi = nullptr;        // sa::SpiMiss by value
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
   rte_ring* peer = nullptr;       // PeerMoved by value
+  rte_ring* too_big = nullptr;    // rte_mbuf*: refused for their size, for their senders to be told
+  rte_ring* lifetime = nullptr;   // sa::LifetimeReached by value
   rte_ring* capture = nullptr;    // rte_mbuf*, see capture.hpp
   rte_ring* trace = nullptr;      // TraceRecord by value, see trace.hpp
   rte_ring* inject = nullptr;     // rte_mbuf* frames from the kernel to worker 0; mbuf->port as above
@@ -86,14 +100,15 @@ struct PuntRings {
   void destroy();
 
  private:
-  std::array<rte_ring**, 5> of_packets() { return {&link, &host, &ike, &capture, &inject}; }
-  std::array<rte_ring**, 4> of_records() { return {&spi, &neighbour, &peer, &trace}; }
+  std::array<rte_ring**, 6> of_packets() { return {&link, &host, &ike, &too_big, &capture, &inject}; }
+  std::array<rte_ring**, 5> of_records() { return {&spi, &neighbour, &peer, &lifetime, &trace}; }
 };
 
 struct PuntRates {
   std::uint32_t host_pps = 20'000;
   std::uint32_t ike_pps = 10'000;
   std::uint32_t spi_pps = 10'000;
+  std::uint32_t too_big_pps = 1'000;
 };
 
 }  // namespace espgate::worker

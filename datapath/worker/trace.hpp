@@ -50,6 +50,8 @@ class Tracer {
     active_ = false;
     if (request_.remaining.load(std::memory_order_relaxed) > 0) mark(burst);
   }
+  // The packets that come now have not been marked: whatever rows say is of others.
+  void pass_over() { active_ = false; }
   // Records the marked packets among `lanes` after a stage, while the worker holds them.
   void stage(const Burst& burst, Stage stage, const Lanes& lanes) {
     if (active_) record(burst, stage, lanes);

@@ -45,6 +45,7 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
   burst_.tunnel[row] = index;
   if (decision.is_protect()) {
     burst_.sa[row] = decision.outbound_sa();
+    burst_.protect[row] = true;
     protect_.add(row);
     return;
   }

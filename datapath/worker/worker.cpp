@@ -31,12 +31,15 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       id_(id),
       exclusive_(shared.worker_count == 1),
       crypto_(std::move(queue)),
+      reassembly_(shared.reassembly_flows, shared.reassembly_timeout_tsc, shared.large_buffers),
+      identification_(static_cast<std::uint32_t>(rte_rdtsc() ^ std::uint64_t{id} << 28)),
       link_limit_(shared.rates.host_pps, shared.tsc_hz),
       host_limit_(shared.rates.host_pps, shared.tsc_hz),
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
       peer_limit_(1'000, shared.tsc_hz),
+      too_big_limit_(shared.rates.too_big_pps, shared.tsc_hz),
       tracer_(shared.trace, shared.rings.trace, static_cast<std::uint8_t>(id)),
       capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {
   for (const auto& suite : crypto::suites())
@@ -63,6 +66,8 @@ void Worker::run() {
 
 unsigned Worker::poll() {
   unsigned packets = 0;
+  reassembly_.expire(rte_rdtsc());
+  count_given_up();
   for (unsigned p = 0; p < shared_.port_count; ++p) {
     auto& port = *shared_.ports[p];
     if (id_ >= port.receive_queues || !port.present.load(std::memory_order_relaxed)) continue;
@@ -107,10 +112,17 @@ void Worker::process() {
   if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
   clock_.end_stage(Stage::receive, burst_.count);
 
+  run_stages();
+  if (whole_count_ != 0) process_whole();
+  if (aside_count_ != 0) process_pieces();
+}
+
+void Worker::run_stages() {
   parse();
   tracer_.begin(burst_);
   sort_by_kind();
   clock_.end_stage(Stage::parse, burst_.count);
+  if (parts_.count != 0) reassemble();
   if (esp_.count != 0) {
     look_up();
     prepare_inbound();
@@ -144,15 +156,17 @@ void Worker::process_from_host() {
     unsigned next = first + 1;
     while (next < total && all[next]->port == all[first]->port) ++next;
     burst_.count = next - first;
-    const bool control = all[first]->port == from_control;
-    const bool tunnel = !control && all[first]->port >= first_tunnel_link;
-    const auto link = static_cast<tunnel::Index>(all[first]->port - first_tunnel_link);
-    burst_.port = control || tunnel ? std::uint8_t{0} : static_cast<std::uint8_t>(all[first]->port);
+    const auto source = all[first]->port;
+    const bool control = source == from_control || source == clear_from_control;
+    const bool tunnel = !control && source >= first_tunnel_link;
+    const auto link = static_cast<tunnel::Index>(source - first_tunnel_link);
+    burst_.port = control || tunnel ? std::uint8_t{0} : static_cast<std::uint8_t>(source);
     std::memcpy(burst_.mbuf.data(), &all[first], burst_.count * sizeof all[0]);
     first = next;
     clock_.end_stage(Stage::receive, burst_.count);
     if (control) {
-      process_from_control();
+      process_from_control(source == clear_from_control);
+      if (aside_count_ != 0) process_pieces();
       continue;
     }
     if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
@@ -172,10 +186,11 @@ void Worker::process_from_host() {
     if (routed_.count != 0) forward();
     for (const auto row : raw_) send_raw(row);
     transmit();
+    if (aside_count_ != 0) process_pieces();
   }
 }
 
-void Worker::process_from_control() {
+void Worker::process_from_control(bool clear) {
   clear_lanes();
   for (unsigned row = 0; row < burst_.count; ++row) {
     auto* ip = rte_pktmbuf_mtod(burst_.mbuf[row], std::uint8_t*);
@@ -183,17 +198,25 @@ void Worker::process_from_control() {
     burst_.info[row] = {};
     burst_.info[row].kind = parse::FrameKind::ip;
     burst_.origin[row] = Origin::control;
-    unrouted_.add(row);
+    (clear ? decrypted_ : unrouted_).add(row);
   }
   tracer_.begin(burst_);
+  if (clear) {
+    decide_from_control();
+    if (has_tunnels()) enter_tunnels();
+  }
+  if (protect_.count != 0) {
+    encapsulate();
+    encrypt();
+  }
   route();
   forward();
   transmit();
 }
 
 void Worker::clear_lanes() {
-  for (Lanes* lanes :
-       {&esp_, &missed_, &clear_, &transit_, &decrypted_, &protect_, &unrouted_, &routed_, &raw_, &done_})
+  for (Lanes* lanes : {&esp_, &missed_, &clear_, &transit_, &decrypted_, &protect_, &unrouted_, &routed_,
+                       &raw_, &done_, &parts_})
     lanes->clear();
 }
 
@@ -203,8 +226,10 @@ void Worker::begin_row(unsigned row, std::uint8_t* l3, net::Family family) {
   burst_.verdict[row] = Verdict::undecided;
   burst_.sa[row] = sa::no_sa;
   burst_.tunnel[row] = tunnel::no_tunnel;
+  burst_.protect[row] = false;
   burst_.sequence[row] = 0;
   burst_.dont_fragment[row] = false;
+  burst_.fragment_outer[row] = false;
 }
 
 void Worker::parse() {
@@ -246,6 +271,10 @@ void Worker::sort_by_kind() {
     } else if (std::memcmp(frame, mac.data(), mac.size()) != 0) {
       finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
+      if (info.fragment && is_part(info)) {
+        parts_.add(row);
+        continue;
+      }
       switch (info.kind) {
         case parse::FrameKind::esp:
         case parse::FrameKind::esp_in_udp:
@@ -289,6 +318,7 @@ void Worker::settle(unsigned row, Verdict verdict) {
 }
 
 void Worker::finish(unsigned row, Verdict verdict) {
+  if (burst_.sa[row] != sa::no_sa) pin(row, verdict);
   settle(row, verdict);
   done_.add(row);
 }
@@ -297,7 +327,8 @@ bool Worker::copy_packet(unsigned row) {
   rte_mbuf* mbuf = burst_.mbuf[row];
   if (!fits_one_buffer(row)) return false;
   const auto offset = burst_.l3[row] - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
-  rte_mbuf* copy = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, mbuf->pkt_len);
+  const bool large = !fits(mbuf->pkt_len, shared_.buffers);
+  rte_mbuf* copy = rte_pktmbuf_copy(mbuf, large ? shared_.large_buffers : shared_.buffers, 0, mbuf->pkt_len);
   if (copy == nullptr) return false;
   rte_pktmbuf_free(mbuf);
   burst_.mbuf[row] = copy;
@@ -306,8 +337,12 @@ bool Worker::copy_packet(unsigned row) {
 }
 
 bool Worker::fits_one_buffer(unsigned row) const {
-  const unsigned room_bytes = rte_pktmbuf_data_room_size(shared_.buffers) - RTE_PKTMBUF_HEADROOM;
-  return burst_.mbuf[row]->pkt_len <= room_bytes;
+  const auto bytes = burst_.mbuf[row]->pkt_len;
+  return fits(bytes, shared_.buffers) || fits(bytes, shared_.large_buffers);
+}
+
+bool Worker::fits(unsigned bytes, rte_mempool* pool) {
+  return pool != nullptr && bytes + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(pool);
 }
 
 }  // namespace espgate::worker

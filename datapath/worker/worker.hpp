@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "datapath/crypto/engine.hpp"
@@ -28,7 +29,9 @@
 #include "datapath/verdict/counters.hpp"
 #include "datapath/worker/burst.hpp"
 #include "datapath/worker/capture.hpp"
+#include "datapath/worker/cutter.hpp"
 #include "datapath/worker/punt.hpp"
+#include "datapath/worker/reassembly.hpp"
 #include "datapath/worker/stages.hpp"
 #include "datapath/worker/trace.hpp"
 
@@ -49,7 +52,10 @@ struct Shared {
   PuntRings rings;
   PuntRates rates;
   rte_rcu_qsbr* readers = nullptr;
-  rte_mempool* buffers = nullptr;  // for copies of packets that are not exclusively ours
+  rte_mempool* buffers = nullptr;        // for copies of packets that are not exclusively ours, and fragments
+  rte_mempool* large_buffers = nullptr;  // of large_buffer_bytes, for what does not fit one of these
+  std::uint32_t reassembly_flows = 0;    // datagrams that each worker makes whole at once
+  std::uint64_t reassembly_timeout_tsc = 0;
   rte_mempool* capture_buffers = nullptr;
   std::uint64_t tsc_hz = 0;
   std::uint32_t idle_sleep_us = 0;  // 0: spin
@@ -83,12 +89,15 @@ class Worker {
   const PacketCounters& counters() const { return counters_; }
   const StageClock& clock() const { return clock_; }
   const Load& load() const { return load_; }
+  // Datagrams whose fragments wait for others; read by any thread, so it may be a moment old.
+  unsigned reassembling() const { return reassembly_.held(); }
 
  private:
   // The stages; each reads and writes columns of burst_ and the lanes below.
   void process();  // from a port
+  void run_stages();
   void process_from_host();
-  void process_from_control();
+  void process_from_control(bool clear);
   void clear_lanes();
   void begin_row(unsigned row, std::uint8_t* l3, net::Family family);
   void parse();
@@ -100,6 +109,7 @@ class Worker {
   bool prepare_packet(unsigned row, sa::InboundSa& sa);
   void decrypt();
   void accept();
+  void commit_burst();
   Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
   Verdict accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer);
   Verdict unwrap_packet(unsigned row, std::uint8_t next_header, const std::uint8_t* outer);
@@ -120,7 +130,8 @@ class Worker {
   bool came_from_elsewhere(unsigned row) const;
   void decide_decrypted();  // decrypted_ -> protect_, unrouted_
   bool leads_back(unsigned row, policy::Decision decision) const;
-  void decide_from_host();  // all rows -> protect_, raw_
+  void decide_from_control();  // decrypted_ -> protect_, unrouted_
+  void decide_from_host();     // all rows -> protect_, raw_
   void apply_match(unsigned row, const policy::Match& match, Lanes& bypassed);
   void strip_frame(unsigned row);
 
@@ -144,9 +155,26 @@ class Worker {
   void encrypt();
   void finish_udp6(unsigned row, std::uint8_t* text);
 
+  bool within_lifetime(unsigned row, std::uint64_t bytes);  // lifetime.cpp
+  void tell_lifetime(unsigned row, sa::LifetimeStage stage);
+  void pin(unsigned row, Verdict verdict);
+
   std::uint8_t* insert_esp(unsigned row, const sa::OutboundSa& sa);  // transport.cpp
   void rejoin_header(unsigned row, const sa::InboundSa& sa, const std::uint8_t* header,
                      std::size_t header_bytes, std::uint8_t protocol);
+
+  void reassemble();  // sizes.cpp: parts_ -> whole_, esp_, clear_
+  void process_whole();
+  void count_given_up();
+  bool is_part(const parse::FrameInfo& info) const;
+  bool fits_path(unsigned row, const sa::OutboundSa& sa);
+  void refuse_for_path(unsigned row, unsigned largest);
+  void tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port);
+  bool exceeds_way(unsigned row, const forward::Hop& hop) const;
+  void exceed_hop(unsigned row, const forward::Hop& hop);
+  void set_aside(unsigned row, unsigned limit, bool protect);
+  void process_pieces();
+  bool next_piece();
 
   void route();  // egress.cpp: unrouted_ -> routed_ -> tx_
   void forward();
@@ -172,8 +200,9 @@ class Worker {
   // One direct, contiguous segment of reference count 1: as nearly all are, or by a copy.
   bool make_exclusive(unsigned row) { return is_exclusive(*burst_.mbuf[row]) || copy_packet(row); }
   bool copy_packet(unsigned row);
-  bool fits_one_buffer(unsigned row) const;  // or no copy of it can be contiguous
-  port::Port& in_port() { return *shared_.ports[burst_.port]; }
+  bool fits_one_buffer(unsigned row) const;  // a large one if need be, or no copy can be contiguous
+  static bool fits(unsigned bytes, rte_mempool* pool);
+  port::Port& in_port() const { return *shared_.ports[burst_.port]; }
 
   Shared& shared_;
   unsigned id_;
@@ -189,6 +218,29 @@ class Worker {
   Lanes esp_, missed_, clear_, transit_, decrypted_, protect_, unrouted_, routed_, raw_;
   Lanes crypto_rows_;  // crypto_rows_.row[k] owns operations[k]
   Lanes done_;         // to be freed at the end of the burst
+  Lanes parts_;        // fragments that may be ours to reassemble
+
+  Reassembly reassembly_;
+  unsigned whole_count_ = 0;
+  std::array<rte_mbuf*, burst_max> whole_;  // reassembled frames, which come next
+
+  // Packets of this burst that are to be cut. Their pieces come after it, in bursts of their own.
+  struct Aside {
+    rte_mbuf* packet;
+    std::uint16_t limit;  // bytes of a piece
+    bool protect;         // the pieces are to be encrypted; else they go to `hop`
+    net::Family family;
+    Origin origin;
+    std::uint32_t sa;
+    forward::HopIndex hop;
+  };
+  unsigned aside_count_ = 0;
+  unsigned aside_next_ = 0;
+  std::array<Aside, 2 * burst_max> aside_;
+  std::optional<Cutter> cutter_;  // of aside_[aside_next_]
+  bool in_whole_ = false;         // this burst is of reassembled frames, and none is part of another
+  bool cutting_ = false;          // this burst is of pieces, and none is cut again
+  std::uint32_t identification_;  // of the next IPv6 packet that is cut
 
   struct TxBuffer {
     unsigned count = 0;
@@ -197,7 +249,7 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_;
+  RateLimit link_limit_, host_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_, too_big_limit_;
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

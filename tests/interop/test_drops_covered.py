@@ -8,8 +8,10 @@ import test_drops_frames  # noqa: F401
 import test_drops_inbound  # noqa: F401
 import test_drops_limits  # noqa: F401
 import test_drops_outbound  # noqa: F401
+import test_lifetimes  # noqa: F401
 import test_modes  # noqa: F401
 import test_policies  # noqa: F401
+import test_sizes  # noqa: F401
 from lib.coverage import FIRED
 from lib.reasons import DROPS
 
@@ -19,6 +21,8 @@ ELSEWHERE = {
     "CRYPTO_DEVICE_IPSEC_STOP": "needs a failing engine",
     "PKT_BUFFER_UNAVAILABLE": "needs an empty buffer pool",
     "IN_ESP_SHARED_BUFFER": "needs a driver with shared buffers and an empty pool",
+    "OUT_INFRA_V4_PKT_LEN_TOO_BIG": "needs a frame above 65,344 bytes from inside",
+    "OUT_INFRA_V6_PKT_LEN_TOO_BIG": "needs a frame above 65,344 bytes from inside",
     "PORT_TX_FULL": "af_packet waits for room instead",
 }
 UNIT_TESTS = pathlib.Path(__file__).resolve().parents[1] / "datapath/worker"

@@ -132,7 +132,8 @@ class InboundDrops(drop_case.EspDropCase):
 
     @fires("IN_V6_PKT_FRAG_ERR")
     def test_208(self):
-        fragment = bytes((packets.ESP, 0, 0, 1, 0, 0, 0, 1)) + self.esp(PLAIN6)
+        """A first fragment whose length no other can follow."""
+        fragment = bytes((packets.ESP, 0, 0, 1, 0, 0, 0, 1)) + self.esp(PLAIN6)[:-1]
         self.expect("IN_V6_PKT_FRAG_ERR", "outside",
                     packets.ipv6(OUTSIDE.host[6], OUTSIDE.gateway[6], packets.FRAGMENT, fragment))
 

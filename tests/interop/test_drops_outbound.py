@@ -2,7 +2,7 @@
 
 from lib import drop_case
 from lib.coverage import fires
-from lib.drop_case import DELETED, KEYLESS, NOWHERE4, NOWHERE6, PLAIN4, PLAIN6, host
+from lib.drop_case import DELETED, KEYLESS, NOWHERE4, NOWHERE6, PLAIN4, host
 
 
 class OutboundDrops(drop_case.EspDropCase):
@@ -48,9 +48,3 @@ class OutboundDrops(drop_case.EspDropCase):
     def test_48(self):
         self.expect("OUT_CANNOT_FRAG_DF_SET_PKT", "inside", self.from_inside(host(PLAIN4, 4), size=1460),
                     self.from_inside(host(PLAIN4, 6), 6, size=1440))
-
-    @fires("OUT_INFRA_V4_PKT_LEN_TOO_BIG", "OUT_INFRA_V6_PKT_LEN_TOO_BIG")
-    def test_51_and_52(self):
-        """By the family of the outer packet, whose size it is."""
-        for reason, tunnel in (("OUT_INFRA_V4_PKT_LEN_TOO_BIG", PLAIN4), ("OUT_INFRA_V6_PKT_LEN_TOO_BIG", PLAIN6)):
-            self.expect(reason, "inside", self.from_inside(host(tunnel, 4), size=1460, fragment=0))

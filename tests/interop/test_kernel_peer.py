@@ -65,7 +65,7 @@ class KernelThroughGateway(KernelBehindGateway):
     def setUpClass(cls):
         super().setUpClass()
         for version in (4, 6):
-            # The first version of espgate tells nobody about path MTUs: hosts inside must know.
+            # What happens to larger packets is test_kernel_sizes' matter.
             cls.inside.ip("route", "add", GUEST_NETWORKS[version], "via", INSIDE.gateway[version], "mtu", INNER_MTU)
 
     def gateway(self, outer, encap="", **settings):

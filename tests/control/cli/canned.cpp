@@ -37,6 +37,7 @@ json sa(const char* direction, const char* spi, bool udp, int integrity_faults) 
           {"remote_port", udp ? json(61'000) : json()},
           {"esn", udp},
           {"window_packets", inbound ? json(1024) : json()},
+          {"path_mtu", 1500},
           {"sequence", 812},
           {"selectors", json::array({{{"source", "10.2.0.0/24"},
                                       {"destination", "10.1.0.0/24"},
@@ -46,13 +47,24 @@ json sa(const char* direction, const char* spi, bool udp, int integrity_faults) 
                                       {"icmp_type", nullptr}}})},
           {"packets", 800},
           {"bytes", 67'200},
+          {"last", udp ? json() : json("2025-03-01T12:30:00Z")},
           {"faults",
-           {{"replay", 0},
-            {"out_of_window", 0},
-            {"integrity", integrity_faults},
-            {"malformed", 0},
-            {"policy", 0},
-            {"exhausted", 0}}},
+           integrity_faults == 0
+               ? json::array()
+               : json::array({{{"number", 19}, {"name", "IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL"}, {"packets", 1}},
+                              {{"number", 62},
+                               {"name", "IN_CD_SW_IPSEC_MAC_EXCEPTION"},
+                               {"packets", integrity_faults}}})},
+          {"lifetime", udp ? json()
+                           : json{{"packets", 800},
+                                  {"bytes", 67'200},
+                                  {"seconds", 1'800},
+                                  {"soft_packets", nullptr},
+                                  {"hard_packets", 1'000},
+                                  {"soft_bytes", nullptr},
+                                  {"hard_bytes", nullptr},
+                                  {"soft_seconds", 3'000},
+                                  {"hard_seconds", 3'600}}},
           {"since", since}};
 }
 
@@ -79,8 +91,15 @@ json flow(const char* spi, bool udp) {
 }
 
 json conservation(int received, int tx) {
-  return {{"received", received}, {"from_host", 2}, {"tx", tx},   {"host", 4},
-          {"control", 0},         {"consumed", 1},  {"drops", 7}, {"holds", received + 2 == tx + 12}};
+  return {{"received", received},
+          {"from_host", 2},
+          {"made", 0},
+          {"tx", tx},
+          {"host", 4},
+          {"control", 0},
+          {"consumed", 1},
+          {"drops", 7},
+          {"holds", received + 2 == tx + 12}};
 }
 
 json ports() {
@@ -203,6 +222,18 @@ Expected<void> answer_policies(const cli::Request&, const cli::StreamPtr& stream
   return {};
 }
 
+// Sends the items of an answer and the rest of it at the end.
+void pull_all(const cli::StreamPtr& stream, json document, const std::string& items) {
+  auto rows = document[items];
+  document.erase(items);
+  stream->pull(
+      [rows, next = std::size_t{0}]() mutable -> std::optional<json> {
+        if (next == rows.size()) return {};
+        return rows[next++];
+      },
+      [document] { return document; });
+}
+
 Expected<void> answer_trace(const cli::Request& request, const cli::StreamPtr& stream) {
   stream->push(traced(1, "FORWARDED"));
   stream->push(traced(2, "TTL_EXPIRED"));
@@ -225,6 +256,13 @@ Expected<void> answer_capture(const cli::Request& request, const cli::StreamPtr&
   return {};
 }
 
+Expected<void> answer_export(const cli::Request&, const cli::StreamPtr& stream) {
+  const auto document = canned(CommandId::export_wireshark);
+  for (const auto& sa : document["sas"]) stream->push(sa);
+  stream->finish({{"total", 2}});
+  return {};
+}
+
 }  // namespace
 
 json canned(CommandId id) {
@@ -234,6 +272,27 @@ json canned(CommandId id) {
       return cli::drops_by_group(all, json::object(), since);
     case CommandId::show_drops_ipsec:
       return cli::drops_by_reason(all, {{"nonzero", true}}, since);
+    case CommandId::show_drops_history: {
+      json document = json::parse(cli::command(id).result);
+      document["reasons"].push_back({{"number", 322},
+                                     {"name", "TTL_EXPIRED"},
+                                     {"group", "Forward"},
+                                     {"last_1_min", 0},
+                                     {"last_5_min", 0},
+                                     {"last_30_min", 1}});
+      return document;
+    }
+    case CommandId::show_thresholds: {
+      json document = json::parse(cli::command(id).result);
+      document["thresholds"].push_back({{"name", "IpsecInput"},
+                                        {"number", nullptr},
+                                        {"per_minute", 1'000},
+                                        {"last_minute", 140},
+                                        {"crossed", false},
+                                        {"since", nullptr},
+                                        {"line", 21}});
+      return document;
+    }
     case CommandId::show_sa:
       return sas();
     case CommandId::show_invalid_spi:
@@ -257,6 +316,14 @@ json canned(CommandId id) {
       return {{"packets", {traced(1, "FORWARDED"), traced(2, "TTL_EXPIRED")}}, {"armed", 8}};
     case CommandId::capture:
       return {{"frames", {frame(0), frame(1)}}, {"lost", 0}};
+    case CommandId::export_wireshark: {
+      auto document = json::parse(cli::command(id).result);
+      document["sas"][0]["line"] = R"("IPv4","192.0.2.2","192.0.2.1","0x00001001","NULL","","NULL","")";
+      document["sas"].push_back(document["sas"][0]);
+      document["sas"][1].update({{"suite", "chacha20-poly1305"}, {"line", nullptr}});
+      document["total"] = 2;
+      return document;
+    }
     default:
       return json::parse(cli::command(id).result);
   }
@@ -271,8 +338,14 @@ cli::Handlers canned_handlers() {
   }
   handlers.stream(CommandId::show_sa, answer_sas);
   handlers.stream(CommandId::show_policies, answer_policies);
+  for (const auto id : {CommandId::show_connections, CommandId::show_events})
+    handlers.stream(id, [id](const cli::Request&, const cli::StreamPtr& stream) -> Expected<void> {
+      pull_all(stream, canned(id), std::string(cli::command(id).items));
+      return {};
+    });
   handlers.stream(CommandId::trace_show, answer_trace);
   handlers.stream(CommandId::capture, answer_capture);
+  handlers.stream(CommandId::export_wireshark, answer_export);
   return handlers;
 }
 

@@ -37,7 +37,7 @@ std::string file(const std::string& path) {
 TEST_CASE("words, options and values are completed where they may stand") {
   CHECK(completed({"sh"}) == Words{"show"});
   CHECK(completed({"sh", "dr"}) == Words{"drops"});
-  CHECK(completed({"show", "drops", ""}) == Words{"ipsec"});
+  CHECK(completed({"show", "drops", ""}) == Words{"history", "ipsec"});
   CHECK(completed({"show", "drops", "--non"}) == Words{"--nonzero"});
   CHECK(completed({"capture", "--drop", "IN_CD_SW_IPSEC_M"}) == Words{"IN_CD_SW_IPSEC_MAC_EXCEPTION"});
   CHECK(completed({"capture", "--port", "out"}) == Words{"outside"});

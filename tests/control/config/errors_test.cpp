@@ -52,6 +52,19 @@ const Case settings[] = {
     {"limits = ( );", 2, "limits", "an empty list is not a group", "limits = { ... };"},
     {"limits = 5;", 2, "limits", "the number 5 is not a group", "a group { ... }"},
     {"idle = \"spin\";\nidle = \"sleep\";", 3, "idle", "set twice, already in line 2", "keep one"},
+    {"thresholds = ( { reason = \"IpsecImput\"; per-minute = 5; } );", 2, "thresholds[0].reason",
+     "\"IpsecImput\" is neither a drop reason nor a group", "did you mean \"IpsecInput\"?"},
+    {"thresholds = ( { reason = \"999\"; per-minute = 5; } );", 2, "thresholds[0].reason",
+     "\"999\" is neither", "show drops"},
+    {"thresholds = ( { reason = 62; per-minute = 5; } );", 2, "thresholds[0].reason",
+     "the number 62 is not text", "double quotes"},
+    {"thresholds = ( { reason = \"62\"; per-minute = 5; },\n"
+     "{ reason = \"in_cd_sw_ipsec_mac_exception\"; per-minute = 6; } );",
+     3, "thresholds[1].reason",
+     "IN_CD_SW_IPSEC_MAC_EXCEPTION already has a threshold, thresholds[0] in line 2", "keep one"},
+    {"thresholds = ( { reason = \"62\"; per-minute = 0; } );", 2, "thresholds[0].per-minute",
+     "0 is not within 1 to", "1 or more"},
+    {"thresholds = ( { reason = \"62\"; } );", 2, "thresholds[0].per-minute", "missing", "add per-minute"},
     {"limits = { routes = 16;\nroutes = 17; };", 3, "routes", "set twice, already in line 2", "keep one"},
 };
 

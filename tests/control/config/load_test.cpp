@@ -184,3 +184,34 @@ TEST_CASE("a device arrives in one spelling, its arguments as they are") {
   CHECK(device("3b:00.0,a=1,B=2") == "0000:3b:00.0,a=1,B=2");
   CHECK(device("vdev:net_null0,copy=1") == "net_null0,copy=1");
 }
+
+TEST_CASE("lifetimes in numbers and with units, and thresholds for reasons and groups") {
+  const test::Folder folder;
+  const auto file =
+      folder.write("espgate.conf", std::string(test::generated(1)) +
+                                       "thresholds = ( { reason = \"62\"; per-minute = 100; },\n"
+                                       "{ reason = \"ipsecdenydrop\"; per-minute = 7; } );\n");
+  auto text = test::generated(1);
+  text.replace(text.find("suite ="), 0,
+               "lifetime = { soft-packets = 5; hard-packets = \"2 G\"; soft-bytes = \"90GB\"; "
+               "hard-bytes = \"100 GiB\"; soft-seconds = \"7 h\"; hard-seconds = 28800; }; ");
+  const auto limited = load(folder.write("limited.conf", text));
+  REQUIRE(limited.configuration);
+  CHECK(limited.configuration->connections[0].lifetime ==
+        sa::Lifetime{5, 2'000'000'000, 90'000'000'000, std::uint64_t{100} << 30, 25'200, 28'800});
+
+  const auto result = load(file);
+  REQUIRE(result.configuration);
+  CHECK_FALSE(result.configuration->connections[0].lifetime.limits_anything());
+  const auto& thresholds = result.configuration->thresholds;
+  REQUIRE(thresholds.size() == 2);
+  CHECK(thresholds[0].name == "IN_CD_SW_IPSEC_MAC_EXCEPTION");
+  CHECK(thresholds[0].number == 62);
+  CHECK(thresholds[0].reasons == std::vector{Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION});
+  CHECK(thresholds[0].per_minute == 100);
+  CHECK(thresholds[1].name == "IpsecDenyDrop");
+  CHECK_FALSE(thresholds[1].number);
+  for (const auto reason : thresholds[1].reasons) CHECK(row(reason).group == DropGroup::IpsecDenyDrop);
+  CHECK(thresholds[1].reasons.size() > 5);
+  CHECK(thresholds[1].line == thresholds[0].line + 1);
+}

@@ -1,5 +1,6 @@
 // The program itself, as a process, against the server with canned answers.
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -53,6 +54,9 @@ Words call_of(const cli::Command& command) {
     case CommandId::capture:
       words.insert(words.end(), {"--port", "outside", "--count", "2"});
       break;
+    case CommandId::export_wireshark:
+      words.insert(words.end(), {"--write", "/nonexistent/esp_sa"});
+      break;
     case CommandId::show_policy_match:
       words.insert(words.end(), {"10.1.0.7", "10.2.0.9", "tcp"});
       break;
@@ -77,6 +81,7 @@ TEST_CASE("every command prints its answer, as text and as one JSON document") {
   RunningServer daemon(canned_handlers());
   for (const auto& row : cli::commands()) {
     CAPTURE(row.path);
+    if (row.id == CommandId::export_wireshark) continue;  // prints no answer: it has a test of its own
     auto words = call_of(row);
     const auto text = ask(daemon, words);
     CHECK(text.status == 0);
@@ -108,6 +113,37 @@ TEST_CASE("--help explains every command without a daemon") {
   CHECK(ctl({"--help"}).out.starts_with("usage: espgatectl"));
   CHECK(ctl({"--version"}).out.starts_with("espgatectl "));
   CHECK(json::parse(ctl({"--version", "--json"}).out)["version"].is_string());
+}
+
+TEST_CASE("keys go into a new file that is the owner's alone, and nowhere else") {
+  RunningServer daemon(canned_handlers());
+  const std::string file = "/dev/shm/esp_sa-" + std::to_string(getpid());
+  std::remove(file.c_str());
+  const Words call{"export", "wireshark", "--write", file};
+  const auto rows = canned(CommandId::export_wireshark)["sas"];
+  const auto text = ask(daemon, call);
+  CHECK(text.status == 0);
+  CHECK(text.out.empty());
+  CHECK(text.err ==
+        "left out: SPI 0x00001001 of connection branch, Wireshark does not know chacha20-poly1305\n"
+        "1 of 2 SAs written to " +
+            file + ", keys and all: delete it when you are done\n");
+  CHECK(content(file) == rows[0]["line"].get<std::string>() + "\n");
+  struct stat facts {};
+  REQUIRE(stat(file.c_str(), &facts) == 0);
+  CHECK((facts.st_mode & 0777) == 0600);
+  const auto again = ask(daemon, call);
+  CHECK(again.status == 1);
+  CHECK(again.err == "error: " + file + " exists\n       remove it or choose another file\n");
+  std::remove(file.c_str());
+  auto words = call;
+  words.push_back("--json");
+  const auto document = json::parse(ask(daemon, words).out, nullptr, false);
+  CHECK(document["written"] == 1);
+  CHECK(document["left_out"].size() == 1);
+  CHECK(document.dump().find("IPv4") == std::string::npos);
+  std::remove(file.c_str());
+  CHECK(ask(daemon, {"export", "wireshark"}).status == 2);
 }
 
 TEST_CASE("wrong usage is status 2, on standard error or as a JSON document") {

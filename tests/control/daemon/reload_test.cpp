@@ -137,7 +137,8 @@ TEST_CASE("One reload at a time; with an error in the file nothing changes") {
   running.current.policies.emplace_back().selector = net::between(prefix("0.0.0.0/0"), prefix("10.1.0.0/16"));
   daemon::EventLoop loop;
   int caught_up = 0;
-  daemon::Reloader reloader(loop, running.parts(), [&] { ++caught_up; });
+  daemon::Journal journal;
+  daemon::Reloader reloader(loop, running.parts(), journal, [&] { ++caught_up; });
   std::vector<Expected<nlohmann::json>> answers;
   const auto note = [&](const Expected<nlohmann::json>& answer) {
     answers.push_back(answer);
@@ -157,7 +158,7 @@ TEST_CASE("One reload at a time; with an error in the file nothing changes") {
   running.current.routes = {{prefix("10.8.0.0/16"), address("10.0.0.2")}};
   folder.write("espgate.conf", "nonsense");
   daemon::EventLoop other;
-  daemon::Reloader again(other, running.parts(), [&] { ++caught_up; });
+  daemon::Reloader again(other, running.parts(), journal, [&] { ++caught_up; });
   REQUIRE(again.start([&](const Expected<nlohmann::json>& answer) {
     answers.push_back(answer);
     other.stop();

@@ -229,14 +229,18 @@ TEST_CASE("what an SA carried is added to its connection when it is gone, and ne
   s.store->inbound_usage(0, inbound).packets = 10;
   s.store->inbound_usage(1, inbound).packets = 5;
   s.store->inbound_usage(1, inbound).bytes = 700;
-  s.store->inbound_faults(inbound).replay = 3;
+  for (int i = 0; i < 3; ++i)
+    s.store->inbound_faults(inbound).count(Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL);
+  s.store->inbound_usage(1, inbound).last_tsc = 44;
   s.store->outbound_usage(0, outbound).packets = 4;
   const auto check = [&] {
     const auto connections = s.manager.connections();
     REQUIRE(connections.size() == 1);
     CHECK(connections[0].inbound.packets == 15);
     CHECK(connections[0].inbound.bytes == 700);
-    CHECK(connections[0].inbound.replay == 3);
+    CHECK(connections[0].inbound.of(Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL) == 3);
+    CHECK(connections[0].inbound.faults.size() == 1);
+    CHECK(connections[0].inbound.last_tsc == 44);
     CHECK(connections[0].outbound.packets == 4);
   };
   check();

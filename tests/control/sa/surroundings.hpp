@@ -124,7 +124,12 @@ struct Surroundings {
   explicit Surroundings(sa::Limits limits = {64, 32, 2}, SaManager::Options options = default_options())
       : store(SaStore::create(limits, engine, *std::pmr::new_delete_resource()).value()),
         manager({*store, sink, grace, [this] { return static_cast<std::uint32_t>(random()); },
-                 [this](Severity, std::string_view line) { lines.emplace_back(line); }},
+                 [this](Severity, std::string_view line) { lines.emplace_back(line); },
+                 [this](const LifetimeNews& told) {
+                   news.push_back(fmt::format(
+                       "{} {:x} {} {}", told.direction == Direction::inbound ? "in" : "out", told.spi,
+                       told.stage == LifetimeStage::hard ? "hard" : "soft", told.connection));
+                 }},
                 options) {
     configuration.file = "espgate.conf";
   }
@@ -169,6 +174,7 @@ struct Surroundings {
   FakeSink sink;
   std::mt19937_64 random{1};
   std::vector<std::string> lines;
+  std::vector<std::string> news;  // of lifetimes
   std::unique_ptr<SaStore> store;
   SaManager manager;
   config::Configuration configuration;

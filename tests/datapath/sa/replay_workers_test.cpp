@@ -7,16 +7,18 @@
 #include <vector>
 
 #include "tests/datapath/sa/from_environment.hpp"
+#include "tests/datapath/sa/pace.hpp"
 #include "tests/datapath/sa/replay_model.hpp"
 
 using espgate::sa::Replay;
 using espgate::test::from_environment;
 using espgate::test::OwnedReplayWindow;
+using espgate::test::Pace;
 using espgate::test::seed;
 
 namespace {
 
-constexpr unsigned worker_count = 2;
+constexpr unsigned worker_count = Pace::worker_count;
 constexpr std::uint64_t first_top = (std::uint64_t{1} << 32) - 1'000;
 
 std::uint64_t packet_count() {
@@ -33,29 +35,6 @@ std::vector<std::uint64_t> reordered(std::uint64_t count, std::uint64_t distance
                  result.begin() + static_cast<std::ptrdiff_t>(std::min(begin + distance, count)), random);
   return result;
 }
-
-// Keeps the workers close to each other, so that they meet in the same cells.
-class Pace {
- public:
-  explicit Pace(std::uint64_t most_ahead) : most_ahead_(most_ahead) {}
-
-  // Worker `self` is about to take its packet number `at` (from 0): waits until the other is near.
-  void wait(unsigned self, std::uint64_t at) {
-    progress_[self].value.store(at, std::memory_order_relaxed);
-    for (int spins = 0; at > progress_[1 - self].value.load(std::memory_order_relaxed) + most_ahead_; ++spins)
-      if (spins > 2'000) std::this_thread::yield();  // the other has no CPU
-  }
-  void finish(unsigned self) {
-    progress_[self].value.store(~std::uint64_t{0} / 2, std::memory_order_relaxed);
-  }
-
- private:
-  std::uint64_t most_ahead_;
-  struct alignas(64) Line {
-    std::atomic<std::uint64_t> value{0};
-  };
-  Line progress_[worker_count];
-};
 
 }  // namespace
 

@@ -267,9 +267,12 @@ TEST_CASE("a released entry starts anew: counters, window, selectors") {
   f.store->inbound_usage(0, index).packets = 3;
   f.store->inbound_usage(1, index).packets = 4;
   f.store->inbound_usage(1, index).bytes = 100;
-  f.store->inbound_faults(index).replay = 9;
+  f.store->inbound_faults(index).count(Verdict::IN_ESP_RUNT);
+  f.store->inbound_usage(0, index).last_tsc = 5;
+  f.store->inbound_usage(1, index).last_tsc = 4;
   CHECK(f.store->inbound_total(index).packets == 7);
   CHECK(f.store->inbound_total(index).bytes == 100);
+  CHECK(f.store->inbound_total(index).last_tsc == 5);
   remove(*f.store, index);
   CHECK(f.memory.out_bytes == empty_bytes);
 
@@ -278,7 +281,8 @@ TEST_CASE("a released entry starts anew: counters, window, selectors") {
     CHECK(f.memory.out_bytes == empty_bytes);
     CHECK(f.store->inbound_total(index).packets == 0);
     CHECK(f.store->inbound_total(index).bytes == 0);
-    CHECK(f.store->inbound_faults(index).replay == 0);
+    CHECK(f.store->inbound_faults(index).of(Verdict::IN_ESP_RUNT) == 0);
+    CHECK(f.store->inbound_total(index).last_tsc == 0);
     ReplayWindow next(entry.top, entry.cells, entry.window_packets, entry.cell_mask);
     CHECK(next.commit(1) == Replay::fresh);
     remove(*f.store, index);

@@ -193,7 +193,8 @@ TEST_CASE("a decrypted packet outside the selectors is dropped") {
   inner6[net::ipv6::destination + 5] ^= 0xff;
   rig.run(Rig::outside, rig.esp_frame(2, inner6, 41));
   CHECK(rig.verdicts() == "IN_V6_POST_INPUT_POLICY_FAIL=1");
-  CHECK(rig.sas->inbound_faults(rig.inbound).policy == 2);
+  CHECK(rig.sas->inbound_faults(rig.inbound).of(Verdict::IN_V4_POST_INPUT_POLICY_FAIL) == 1);
+  CHECK(rig.sas->inbound_faults(rig.inbound).of(Verdict::IN_V6_POST_INPUT_POLICY_FAIL) == 1);
 }
 
 TEST_CASE("unknown, reserved, larval and retired SPIs are told apart and sampled") {

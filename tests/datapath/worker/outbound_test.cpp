@@ -115,20 +115,6 @@ TEST_CASE("a retired outbound SA drops, and so does a policy without an SA: noth
   CHECK(rig.conserved());
 }
 
-TEST_CASE("what does not fit the outer path is dropped by name") {
-  Rig rig;
-  auto fits = rig.inner(net::Family::v4, 1500 - 20 - 8 - 16 - 16 - 2 - 28, false);
-  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, fits)).outside.size() == 1);
-  auto inner = rig.inner(net::Family::v4, 1472, false);
-  rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
-  CHECK(rig.verdicts() == "FORWARDED=1 OUT_INFRA_V4_PKT_LEN_TOO_BIG=1");
-  inner[net::ipv4::fragment] = 0x40;
-  mend_checksum(inner);
-  rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
-  CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
-  CHECK(rig.conserved());
-}
-
 TEST_CASE("packets of the kernel's own are protected too, and everything else of it leaves as it is") {
   Rig rig;
   const auto inner = rig.inner(net::Family::v4, 20, false);

@@ -23,6 +23,7 @@ namespace {
 
 constexpr unsigned buffer_count = 4'095;
 rte_mempool* shared_buffers = nullptr;
+rte_mempool* large_buffers = nullptr;
 
 net::Address address(const char* text) {
   return *net::parse_address(text);
@@ -61,7 +62,9 @@ void start_environment(const std::vector<std::string>& extra_arguments) {
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) fail("EAL does not start");
   shared_buffers =
       rte_pktmbuf_pool_create("rig", buffer_count, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-  if (shared_buffers == nullptr) fail("no memory for buffers");
+  large_buffers = rte_pktmbuf_pool_create("riglarge", Rig::large_buffer_count, 0, 0,
+                                          worker::large_buffer_bytes, SOCKET_ID_ANY);
+  if (shared_buffers == nullptr || large_buffers == nullptr) fail("no memory for buffers");
   std::atexit([] { rte_eal_cleanup(); });
 }
 
@@ -73,6 +76,9 @@ Rig::Rig(const SaOptions& sa_options, unsigned worker_count)
   shared.worker_count = worker_count;
   shared.tsc_hz = rte_get_tsc_hz();
   shared.buffers = shared_buffers;
+  shared.large_buffers = large_buffers;
+  shared.reassembly_flows = options.reassembly_flows;
+  shared.reassembly_timeout_tsc = shared.tsc_hz;
   capture_buffers_ = rte_pktmbuf_pool_create("rigcap", 63, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
   shared.capture_buffers = capture_buffers_;
   must(shared.rings.create(256, 256));
@@ -106,7 +112,7 @@ Rig::~Rig() {
 
 void Rig::create_tables(unsigned worker_count) {
   engine = must(crypto::make_engine(options.engine));
-  sas = must(sa::SaStore::create({64, 64, worker_count}, *engine, port::dpdk_memory()));
+  sas = must(sa::SaStore::create({64, 64, worker_count, shared.tsc_hz}, *engine, port::dpdk_memory()));
   forwarding = must(forward::Forwarding::create(
       {256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
   policies = must(policy::Classifier::create(256, worker_count, port::dpdk_memory(), {}));
@@ -137,6 +143,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.encapsulation = options.encapsulation;
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
+  result.lifetime = options.lifetime;
   const auto between = [](const std::string& ours, const std::string& theirs) {
     return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
   };
@@ -222,10 +229,36 @@ Rig::Output Rig::run(std::uint8_t port, std::span<const Bytes> frames, unsigned 
   return outputs();
 }
 
+Rig::Output Rig::run_split(std::uint8_t port, const Bytes& frame, std::span<const std::size_t> ends) {
+  rte_mbuf* head = nullptr;
+  std::size_t from = 0;
+  for (std::size_t i = 0; i <= ends.size(); ++i) {
+    const std::size_t to = i < ends.size() ? ends[i] : frame.size();
+    auto* segment = rte_pktmbuf_alloc(shared_buffers);
+    std::memcpy(rte_pktmbuf_append(segment, static_cast<std::uint16_t>(to - from)), frame.data() + from,
+                to - from);
+    if (head == nullptr)
+      head = segment;
+    else if (rte_pktmbuf_chain(head, segment) != 0)
+      fail("too many segments");
+    from = to;
+  }
+  workers[0]->process_frames(&head, 1, port);
+  return outputs();
+}
+
 Rig::Output Rig::run_from_host(std::uint16_t port, const Bytes& frame) {
+  return inject(port, frame);
+}
+
+Rig::Output Rig::run_from_control(const Bytes& packet, bool clear) {
+  return inject(clear ? worker::clear_from_control : worker::from_control, packet);
+}
+
+Rig::Output Rig::inject(std::uint16_t mark, const Bytes& bytes) {
   auto* mbuf = rte_pktmbuf_alloc(shared_buffers);
-  std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size())), frame.data(), frame.size());
-  mbuf->port = port;
+  std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())), bytes.data(), bytes.size());
+  mbuf->port = mark;
   rte_ring_enqueue(shared.rings.inject, mbuf);
   for (auto& p : ports_) p->receive_queues = 0;  // a ring port would give back what was sent
   workers[0]->poll();
@@ -286,14 +319,31 @@ bool Rig::conserved() {
   std::uint64_t in = 0;
   std::uint64_t out = 0;
   for (const auto& worker : workers) {
-    in += worker->counters().received.value() + worker->counters().from_host.value();
+    in += worker->counters().received.value() + worker->counters().from_host.value() +
+          worker->counters().made.value();
     for (const auto& counter : worker->counters().verdicts) out += counter.value();
   }
-  return in == out && buffers_in_use() == baseline_;
+  return in == out && buffers_in_use() == baseline_ && large_buffers_in_use() == 0;
 }
 
 unsigned Rig::buffers_in_use() const {
   return rte_mempool_in_use_count(shared_buffers);
+}
+
+unsigned Rig::large_buffers_in_use() const {
+  return rte_mempool_in_use_count(large_buffers);
+}
+
+std::vector<Rig::Refused> Rig::refused() {
+  std::vector<Refused> result;
+  void* packet = nullptr;
+  while (rte_ring_dequeue(shared.rings.too_big, &packet) == 0) {
+    auto* mbuf = static_cast<rte_mbuf*>(packet);
+    const auto* data = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
+    result.push_back({Bytes(data, data + mbuf->data_len), worker::largest_packet(*mbuf), mbuf->port});
+    rte_pktmbuf_free(mbuf);
+  }
+  return result;
 }
 
 std::vector<worker::PeerMoved> Rig::peers_moved() {

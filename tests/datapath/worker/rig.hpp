@@ -40,6 +40,8 @@ struct SaOptions {
   std::string remote_network6 = "2001:db8:2::/48";
   bool track_peer = true;
   std::uint32_t inbound_spi = 0x1001;
+  std::uint32_t reassembly_flows = 8;
+  sa::Lifetime lifetime{};
   std::vector<net::TrafficSelector> selectors{};  // of the SAs and their policies, instead of these networks
 };
 
@@ -63,6 +65,17 @@ class Rig {
   };
   Output run(std::uint8_t port, std::span<const Bytes> frames, unsigned worker = 0);
   Output run(std::uint8_t port, const Bytes& frame) { return run(port, std::span(&frame, 1)); }
+  // The same with each frame in segments that end at these offsets.
+  Output run_split(std::uint8_t port, const Bytes& frame, std::span<const std::size_t> ends);
+  // As if the control core had sent it, outer or cleartext.
+  Output run_from_control(const Bytes& packet, bool clear);
+  // Packets refused for their size, each with the bytes that would fit and whose address is to speak.
+  struct Refused {
+    Bytes packet;
+    std::uint16_t largest;
+    std::uint16_t port;
+  };
+  std::vector<Refused> refused();
   // As if the kernel had sent it out of the port's twin.
   Output run_from_host(std::uint16_t port, const Bytes& frame);  // or a tunnel's link, an IP packet
 
@@ -73,6 +86,8 @@ class Rig {
   // received + from_host = sum of verdicts, and all buffers are back.
   bool conserved();
   unsigned buffers_in_use() const;
+  unsigned large_buffers_in_use() const;
+  static constexpr unsigned large_buffer_count = 31;
   std::vector<sa::SpiMiss> spi_misses();
   std::vector<Bytes> captured();
   std::vector<worker::PeerMoved> peers_moved();
@@ -113,6 +128,7 @@ class Rig {
   void create_tables(unsigned worker_count);
   void add_routes();
   void add_policies();
+  Output inject(std::uint16_t mark, const Bytes& bytes);
   void collect(rte_ring* ring, std::vector<Bytes>& to, std::vector<std::uint16_t>* ports = nullptr);
   void collect_port(std::uint8_t port, std::vector<Bytes>& to);
   Output outputs();

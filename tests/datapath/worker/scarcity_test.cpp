@@ -107,8 +107,9 @@ TEST_CASE("without a buffer to copy to, a shared one is dropped by name") {
   for (auto* packet : {inbound, outbound}) rte_pktmbuf_free(packet);
 }
 
-TEST_CASE("ESP and cleartext longer than one buffer are dropped by name") {
+TEST_CASE("ESP and cleartext longer than any buffer are dropped by name") {
   Rig rig;
+  auto* const large = std::exchange(rig.shared.large_buffers, nullptr);
   const auto chained = [&](const Bytes& frame) {
     auto* head = buffer_with(frame, rig.shared.buffers);
     for (int i = 0; i < 3; ++i) rte_pktmbuf_chain(head, buffer_with(Bytes(2'000), rig.shared.buffers));
@@ -128,6 +129,12 @@ TEST_CASE("ESP and cleartext longer than one buffer are dropped by name") {
   packet = chained(clear);
   rig.workers[0]->process_frames(&packet, 1, Rig::inside);
   CHECK(rig.verdicts() == "OUT_INFRA_V4_PKT_LEN_TOO_BIG=1");
+  auto clear6 = rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 20, false));
+  net::store_be16(clear6, net::ethernet_bytes + net::ipv6::payload_length, 28 + 6'000);
+  packet = chained(clear6);
+  rig.workers[0]->process_frames(&packet, 1, Rig::inside);
+  CHECK(rig.verdicts() == "OUT_INFRA_V6_PKT_LEN_TOO_BIG=1");
+  rig.shared.large_buffers = large;
   CHECK(rig.conserved());
 }
 

@@ -16,6 +16,7 @@ class Counters:
 
     received: int
     from_host: int
+    made: int
     outcomes: dict
     control_drops: int
     drops: dict
@@ -31,6 +32,7 @@ class Counters:
         return Counters(
             received=sum(side["received"] for side in sides),
             from_host=sum(side["from_host"] for side in sides),
+            made=sum(side["made"] for side in sides),
             outcomes={kind: sum(side[kind] for side in sides) for kind in _OUTCOMES},
             control_drops=workers["control"]["conservation"]["drops"],
             drops={reason["name"]: reason["packets"] for reason in reasons},
@@ -41,7 +43,7 @@ class Counters:
         return self.drops.get(reason, 0)
 
     def taken_in(self):
-        return self.received + self.from_host
+        return self.received + self.from_host + self.made
 
     def accounted(self):
         return sum(self.outcomes.values())
@@ -54,6 +56,6 @@ class Counters:
         """What moved; of the drop reasons only those that did."""
         drops = {name: count - before.of(name) for name, count in self.drops.items() if count != before.of(name)}
         outcomes = {kind: self.outcomes[kind] - before.outcomes[kind] for kind in _OUTCOMES}
-        return Counters(self.received - before.received, self.from_host - before.from_host, outcomes,
+        return Counters(self.received - before.received, self.from_host - before.from_host, self.made - before.made, outcomes,
                         self.control_drops - before.control_drops, drops,
                         self.buffers_in_use - before.buffers_in_use, self.holds)

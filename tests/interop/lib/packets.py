@@ -91,6 +91,46 @@ def echo(source, destination, identifier, sequence, payload=b"", *, reply=False,
     return ip(source, destination, ICMPV6 if six else ICMP, message, **fields)
 
 
+def fragments(packet, payload_bytes, identification=1):
+    """The packet cut into fragments of so many bytes of its payload, a multiple of eight."""
+    six = packet[0] >> 4 == 6
+    header, payload = packet[:40 if six else 20], packet[40 if six else 20:]
+    parts = []
+    for offset in range(0, len(payload), payload_bytes):
+        part = payload[offset:offset + payload_bytes]
+        more = offset + len(part) < len(payload)
+        if six:
+            extension = struct.pack("!BBHI", header[6], 0, offset | more, identification)
+            parts.append(header[:4] + struct.pack("!HB", 8 + len(part), FRAGMENT) + header[7:] + extension + part)
+        else:
+            field = (0x2000 if more else 0) | offset // 8
+            whole = header[:2] + struct.pack("!HHH", 20 + len(part), identification, field) + header[8:10]
+            value = checksum(whole + b"\0\0" + header[12:])
+            parts.append(whole + struct.pack("!H", value) + header[12:] + part)
+    return parts
+
+
+def joined(parts):
+    """The IPv4 packet that these fragments are, without options; raises ValueError if they are not one."""
+    payload = {}
+    total = None
+    for part in parts:
+        field, = struct.unpack_from("!H", part, 6)
+        payload[field % 0x2000 * 8] = part[20:]
+        if not field & 0x2000:
+            total = field % 0x2000 * 8 + len(part) - 20
+    whole = b""
+    for offset in sorted(payload):
+        if offset != len(whole):
+            raise ValueError(f"{offset} after {len(whole)} bytes")
+        whole += payload[offset]
+    if len(whole) != total:
+        raise ValueError(f"{len(whole)} of {total} bytes")
+    first = parts[0]
+    header = first[:2] + struct.pack("!H", 20 + total) + first[4:6] + b"\0\0" + first[8:10]
+    return header + struct.pack("!H", checksum(header + b"\0\0" + first[12:20])) + first[12:20] + whole
+
+
 @dataclasses.dataclass(frozen=True)
 class IpPacket:
     """An IP packet's fields, and its payload without padding behind it."""

@@ -19,6 +19,7 @@ class Wire:
     """A packet socket on one device of a namespace, opened once; thousands of frames a second."""
 
     def __init__(self, namespace, device):
+        self.namespace = namespace
         self.mac = namespace.mac(device)
         self._socket = namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER_BYTES)

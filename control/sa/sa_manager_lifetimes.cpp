@@ -1,0 +1,81 @@
+// SaManager: what happens to an SA whose lifetime ends.
+#include <fmt/format.h>
+
+#include "control/sa/sa_manager.hpp"
+
+namespace espgate::sa {
+namespace {
+
+std::string line(const LifetimeNews& news) {
+  return fmt::format("connection {}: the {} SA with SPI 0x{:08x} {}", news.connection,
+                     news.direction == Direction::inbound ? "inbound" : "outbound", news.spi,
+                     news.stage == LifetimeStage::hard
+                         ? "is past its hard lifetime; its packets are dropped until it is replaced"
+                         : "is past its soft lifetime; rekey it, or give the connection new keys and reload");
+}
+
+}  // namespace
+
+LifetimeUsed SaManager::used(Direction direction, std::uint32_t index) const {
+  auto& store = parts_.store;
+  const bool inbound = direction == Direction::inbound;
+  const bool limited = inbound ? store.inbound(index).limited : store.outbound(index).limited;
+  if (!limited) return {};
+  const auto& allowance = inbound ? store.inbound_allowance(index) : store.outbound_allowance(index);
+  return {allowance.packets.load(std::memory_order_relaxed), allowance.bytes.load(std::memory_order_relaxed),
+          0};
+}
+
+// The same, for an SA that goes on with the key.
+LifetimeUsed SaManager::used_until(Moment now, Direction direction, std::uint32_t index) const {
+  const auto since =
+      direction == Direction::inbound ? inbound_.at(index).began : outbound_.records()[index].began;
+  auto result = used(direction, index);
+  result.seconds = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(now.steady - since.steady).count());
+  return result;
+}
+
+void SaManager::watch_lifetimes(Moment now) {
+  auto& store = parts_.store;
+  while (const auto due = lifetimes_.take_due(now)) {
+    const auto [direction, index, spi] = due->sa;
+    const bool inbound = direction == Direction::inbound;
+    if ((inbound ? store.inbound(index).spi : store.outbound(index).spi) != spi) continue;
+    auto& allowance = inbound ? store.inbound_allowance(index) : store.outbound_allowance(index);
+    if (due->stage == LifetimeStage::hard)
+      (void)expire(inbound ? store.inbound(index).state : store.outbound(index).state);
+    if (allowance.first_at(due->stage)) lifetime_reached({index, spi, inbound, due->stage, {}}, now);
+  }
+}
+
+void SaManager::lifetime_reached(const LifetimeReached& reached, Moment now) {
+  const bool hard = reached.stage == LifetimeStage::hard;
+  LifetimeNews news{
+      reached.inbound ? Direction::inbound : Direction::outbound, reached.spi, {}, reached.stage};
+  ConnectionHandle owner;
+  if (reached.inbound) {
+    auto* record = inbound_.find(reached.spi);
+    if (record == nullptr || record->index != reached.index || record->phase == Phase::retired) return;
+    owner = record->connection;
+    stories_.note(reached.spi, {now, hard ? Happening::hard_expired : Happening::soft_expired});
+    const bool negotiated = owner->inbound_mark == Fingerprint{} || owner->inbound != record->index;
+    if (hard && negotiated)
+      (void)retire_inbound(reached.spi, Reason::expired, now);
+    else if (hard)
+      record->since = now;
+  } else {
+    const auto& record = outbound_.records()[reached.index];
+    if (record.phase != OutboundPhase::active || record.spi != reached.spi) return;
+    owner = record.connection;
+    if (hard && owner->outbound_mark == Fingerprint{})
+      drop_outbound(*owner, Reason::expired, now);
+    else if (hard)
+      outbound_.note_expired(reached.index, now);
+  }
+  news.connection = owner->name;
+  parts_.log(hard ? Severity::warning : Severity::info, line(news));
+  if (parts_.lifetime) parts_.lifetime(news);
+}
+
+}  // namespace espgate::sa

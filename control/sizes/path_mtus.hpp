@@ -1,0 +1,60 @@
+// The path MTU of every outbound SA: the smaller of the route's to the peer and what routers on the way told
+// of it, until that ages out (RFC 1191 6.3, RFC 8201 4). A path is known by its peer's address, so what was
+// learned outlives a rekey.
+//
+// Reports are not authenticated. One counts only if it quotes the SPI, the addresses and a sequence number we
+// lately used, lowers what is known, and stays above what every path must carry (RFC 4301 8.2.1).
+//
+// Everything runs on the control thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <unordered_map>
+
+#include "control/sizes/path_report.hpp"
+#include "datapath/forward/forwarding.hpp"
+#include "datapath/sa/sa_store.hpp"
+
+namespace espgate::sizes {
+
+class PathMtus {
+ public:
+  using Time = std::chrono::nanoseconds;  // steady
+  struct Options {
+    bool learn = true;
+    Time age = std::chrono::minutes(10);      // of what was learned
+    std::size_t paths = 4'096;                // most peers with something learned
+    unsigned reports_per_second = 10;         // more are passed over: each costs a search through the SAs
+    std::uint32_t sequence_window = 1 << 20;  // how far back a quoted packet may lie
+  };
+  // Both references outlive this.
+  PathMtus(sa::SaStore& store, const forward::Forwarding& forwarding, const Options& options);
+
+  // Brings the next `most` SAs up to date. To be called every few milliseconds: routes, ports and SAs change,
+  // and what was learned ages, without telling.
+  void refresh(std::size_t most, Time now);
+  // True: the report counts, and the SAs to that peer will follow.
+  bool learn(const PathReport& report, Time now);
+
+  std::size_t learned() const { return learned_.size(); }
+
+ private:
+  struct Learned {
+    std::uint16_t mtu;
+    Time until;
+  };
+  std::uint16_t mtu_of(const net::Address& remote, Time now);
+  std::uint16_t route_mtu(const net::Address& remote) const;
+  bool was_sent(const PathReport& report, std::uint32_t index) const;
+
+  sa::SaStore& store_;
+  const forward::Forwarding& forwarding_;
+  Options options_;
+  std::unordered_map<net::Address, Learned> learned_;  // by the peer's address
+  std::uint32_t next_ = 0;
+  Time second_{};
+  unsigned reports_ = 0;  // in that second
+};
+
+}  // namespace espgate::sizes

@@ -1,0 +1,259 @@
+#include "datapath/worker/reassembly.hpp"
+
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "datapath/net/congestion.hpp"
+#include "datapath/net/headers.hpp"
+#include "datapath/net/transport_headers.hpp"
+#include "datapath/worker/packet.hpp"
+
+namespace espgate::worker {
+namespace {
+
+// Headers that could precede the payload: tags and an IPv4 header with options, or an IPv6 header with some
+// extension headers. What is longer is nobody's ESP.
+constexpr std::size_t headers_max = 256;
+
+// Never 0. Not a hash to withstand anybody: a collision costs one comparison of keys.
+std::uint32_t mark_of(std::span<const std::uint8_t> addresses, std::uint32_t identification) {
+  std::uint32_t mark = identification * 0x9e37'79b9;
+  for (std::size_t i = 0; i + 4 <= addresses.size(); i += 4)
+    mark = (mark ^ load_v4(&addresses[i])) * 0x85eb'ca6b;
+  return mark | 1;
+}
+
+std::size_t unit_of(std::size_t bytes) {
+  return bytes / 8;
+}
+
+}  // namespace
+
+struct Reassembly::Part {
+  Key key;
+  std::size_t header_bytes = 0;  // IP header and what stands before the payload, fragment header aside
+  std::size_t next_header_at = 0;
+  std::uint8_t next_header = 0;
+  std::size_t payload = 0;  // offset in the frame
+  std::size_t bytes = 0;
+  std::size_t offset = 0;  // in the datagram's payload
+  bool more = false;
+  std::uint8_t congestion = 0;
+};
+
+Reassembly::Reassembly(std::uint32_t flows, std::uint64_t timeout_tsc, rte_mempool* large_buffers)
+    : timeout_tsc_(timeout_tsc), large_buffers_(large_buffers), marks_(flows), flows_(flows) {}
+
+Reassembly::~Reassembly() {
+  for (auto& flow : flows_) rte_pktmbuf_free(flow.buffer);
+}
+
+// False: the fragment is malformed. Its headers lie in the first segment, as the parser saw to it.
+bool Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Part& part) {
+  const auto* start = rte_pktmbuf_mtod_offset(&frame, const std::uint8_t*, info.l3_offset);
+  const std::size_t here = std::min<std::size_t>(info.l3_bytes, frame.data_len - std::size_t{info.l3_offset});
+  const std::span ip(start, here);
+  auto& key = part.key;
+  key.family = info.family;
+  part.congestion = net::traffic_class(start, info.family) & net::ecn_mask;
+  std::size_t payload = 0;
+  if (info.family == net::Family::v4) {
+    const auto fragment = net::load_be16(ip, net::ipv4::fragment);
+    part.header_bytes = payload = std::size_t{ip[0]} % 16 * 4;
+    part.next_header_at = net::ipv4::protocol;
+    part.next_header = key.protocol = ip[net::ipv4::protocol];
+    part.offset = std::size_t{fragment} % 0x2000 * 8;
+    part.more = (fragment & 0x2000) != 0;
+    key.identification = net::load_be16(ip, net::ipv4::identification);
+    std::memcpy(key.addresses.data(), &ip[net::ipv4::source], 8);
+  } else {
+    std::size_t at = net::ipv6::next_header;
+    std::size_t offset = net::ipv6_header_bytes;
+    while (ip[at] != net::protocol_fragment) {
+      const auto bytes = net::extension_bytes(ip, offset, ip[at]);
+      if (bytes == 0) return false;
+      at = offset;
+      offset += bytes;
+    }
+    if (offset + 8 > ip.size()) return false;
+    const auto fragment = net::load_be16(ip, offset + 2);
+    part.header_bytes = offset;
+    part.next_header_at = at;
+    part.next_header = ip[offset];
+    payload = offset + 8;
+    part.offset = fragment & 0xfff8;
+    part.more = (fragment & 1) != 0;
+    key.identification = net::load_be32(ip, offset + 4);
+    std::memcpy(key.addresses.data(), &ip[net::ipv6::source], 32);
+  }
+  if (payload >= info.l3_bytes || payload > ip.size()) return false;
+  part.payload = info.l3_offset + payload;
+  part.bytes = info.l3_bytes - payload;
+  if (part.more && part.bytes % 8 != 0) return false;
+  return part.offset + part.bytes <= payload_max;
+}
+
+Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo& info,
+                                   std::uint64_t now_tsc) {
+  expire(now_tsc);
+  const auto refused = by_family(info.family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR);
+  Part part;
+  if (flows_.empty() || !read(frame, info, part)) return {refused};
+  Flow* flow = find(part.key);
+  if (flow == nullptr) flow = begin(part.key, now_tsc);
+  if (flow == nullptr) return {Verdict::PKT_BUFFER_UNAVAILABLE};
+  if (flow->buffer == nullptr) return {refused};
+  const auto result = place(*flow, part, frame);
+  if (result.verdict != Verdict::REASSEMBLY_PART) {
+    // Its key stays, so that what comes later of the datagram is not taken for the beginning of another.
+    rte_pktmbuf_free(std::exchange(flow->buffer, nullptr));
+    count_held(-1);
+    return {refused};
+  }
+  return result;
+}
+
+Reassembly::Flow* Reassembly::find(const Key& key) {
+  const auto mark = mark_of(key.addresses, key.identification);
+  for (std::size_t i = 0; i < marks_.size(); ++i)
+    if (marks_[i] == mark && flows_[i].key == key) return &flows_[i];
+  return nullptr;
+}
+
+// A place and a buffer for a datagram of which nothing is there yet. nullptr: no buffer.
+Reassembly::Flow* Reassembly::begin(const Key& key, std::uint64_t now_tsc) {
+  auto free = std::find(marks_.begin(), marks_.end(), 0);
+  if (free == marks_.end()) {
+    const auto oldest = std::min_element(flows_.begin(), flows_.end(), [](const Flow& a, const Flow& b) {
+      return a.started_tsc < b.started_tsc;
+    });
+    free = marks_.begin() + (oldest - flows_.begin());
+    give_up(*oldest);
+  }
+  auto* buffer = large_buffers_ == nullptr ? nullptr : rte_pktmbuf_alloc(large_buffers_);
+  if (buffer == nullptr) return nullptr;
+  auto& flow = flows_[static_cast<std::size_t>(free - marks_.begin())];
+  flow = Flow{.key = key, .buffer = buffer, .taken = true, .started_tsc = now_tsc};
+  *free = mark_of(key.addresses, key.identification);
+  count_held(1);
+  if (taken_++ == 0) next_expiry_ = now_tsc + timeout_tsc_;
+  return &flow;
+}
+
+// Copies a part to its place in the datagram. Any verdict but REASSEMBLY_PART gives up the datagram.
+Reassembly::Result Reassembly::place(Flow& flow, const Part& part, const rte_mbuf& frame) {
+  const Result bad{Verdict::IN_V4_PKT_FRAG_ERR};
+  const std::size_t end = part.offset + part.bytes;
+  const bool last = !part.more;
+  if (flow.total != 0 && (end > flow.total || (last && end != flow.total))) return bad;
+  if (last && flow.end > end) return bad;
+
+  const std::size_t first = unit_of(part.offset);
+  const std::size_t next = unit_of(end + 7);
+  std::size_t known = 0;
+  for (auto unit = first; unit < next; ++unit) known += flow.arrived[unit];
+  auto* room = static_cast<std::uint8_t*>(flow.buffer->buf_addr) + payload_at + part.offset;
+  if (known != 0) {
+    if (known != next - first || (last && flow.total == 0)) return bad;
+    // The same again is harmless; anything else is an attempt to have two readers see two packets.
+    for (std::size_t at = 0; at < part.bytes;) {
+      std::uint8_t piece[256];
+      const auto bytes = std::min(sizeof piece, part.bytes - at);
+      const auto* again = rte_pktmbuf_read(&frame, static_cast<std::uint32_t>(part.payload + at),
+                                           static_cast<std::uint32_t>(bytes), piece);
+      if (again == nullptr || std::memcmp(room + at, again, bytes) != 0) return bad;
+      at += bytes;
+    }
+    return {};
+  }
+  const auto* bytes = rte_pktmbuf_read(&frame, static_cast<std::uint32_t>(part.payload),
+                                       static_cast<std::uint32_t>(part.bytes), room);
+  if (bytes == nullptr) return bad;
+  if (bytes != room) std::memcpy(room, bytes, part.bytes);
+  if (part.offset == 0 && !take_header(flow, part, frame)) return bad;
+  for (auto unit = first; unit < next; ++unit) flow.arrived.set(unit);
+  flow.units += static_cast<unsigned>(next - first);
+  flow.end = std::max(flow.end, end);
+  flow.congestion_seen = static_cast<std::uint8_t>(flow.congestion_seen | 1 << part.congestion);
+  if (last) flow.total = end;
+  if (flow.total == 0 || flow.headers_bytes == 0 || flow.units != unit_of(flow.total + 7)) return {};
+  // RFC 3168 5.3: a mark on any part marks the whole, and must not get lost on one that cannot carry it.
+  constexpr unsigned not_capable = 1 << 0, congested = 1 << 3;
+  if ((flow.congestion_seen & not_capable) != 0 && (flow.congestion_seen & congested) != 0) return bad;
+  return {Verdict::REASSEMBLY_PART, finish(flow)};
+}
+
+// The first part brings the headers, which go right before the payload. False: they are too long.
+bool Reassembly::take_header(Flow& flow, const Part& part, const rte_mbuf& frame) {
+  const std::size_t link_bytes =
+      part.payload - part.header_bytes - (part.key.family == net::Family::v4 ? 0 : 8);
+  flow.headers_bytes = link_bytes + part.header_bytes;
+  flow.link_bytes = link_bytes;
+  if (flow.headers_bytes > headers_max) return false;
+  auto* buffer = flow.buffer;
+  auto* start = static_cast<std::uint8_t*>(buffer->buf_addr) + payload_at - flow.headers_bytes;
+  std::memcpy(start, rte_pktmbuf_mtod(&frame, const std::uint8_t*), flow.headers_bytes);
+  start[link_bytes + part.next_header_at] = part.next_header;
+  buffer->port = frame.port;
+  buffer->vlan_tci = frame.vlan_tci;
+  buffer->ol_flags = frame.ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+  return true;
+}
+
+// All of it is there: an ordinary frame in one large buffer.
+rte_mbuf* Reassembly::finish(Flow& flow) {
+  auto* buffer = std::exchange(flow.buffer, nullptr);
+  const std::size_t frame_bytes = flow.headers_bytes + flow.total;
+  buffer->data_off = static_cast<std::uint16_t>(payload_at - flow.headers_bytes);
+  buffer->data_len = static_cast<std::uint16_t>(frame_bytes);
+  buffer->pkt_len = static_cast<std::uint32_t>(frame_bytes);
+  auto* ip = rte_pktmbuf_mtod_offset(buffer, std::uint8_t*, flow.link_bytes);
+  const std::size_t header_bytes = flow.headers_bytes - flow.link_bytes;
+  const std::span packet(ip, header_bytes + flow.total);
+  const auto family = flow.key.family;
+  if ((flow.congestion_seen & 1 << 3) != 0) (void)net::take_in_congestion(net::ecn_experienced, ip, family);
+  if (family == net::Family::v4) net::store_be16(packet, net::ipv4::fragment, 0);
+  const std::size_t protocol_at = net::next_header_field(packet.first(header_bytes), family, header_bytes);
+  net::rewrite_header(packet, family, header_bytes, protocol_at, ip[protocol_at]);
+  count_held(-1);
+  release(flow);
+  return buffer;
+}
+
+void Reassembly::give_up(Flow& flow) {
+  if (flow.buffer != nullptr) {
+    ++given_up_[flow.key.family == net::Family::v4 ? 0 : 1];
+    rte_pktmbuf_free(flow.buffer);
+    count_held(-1);
+  }
+  release(flow);
+}
+
+void Reassembly::release(Flow& flow) {
+  marks_[static_cast<std::size_t>(&flow - flows_.data())] = 0;
+  flow.buffer = nullptr;
+  flow.taken = false;
+  --taken_;
+}
+
+void Reassembly::expire_now(std::uint64_t now_tsc) {
+  std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
+  for (auto& flow : flows_) {
+    if (!flow.taken) continue;
+    if (now_tsc - flow.started_tsc >= timeout_tsc_)
+      give_up(flow);
+    else
+      oldest = std::min(oldest, flow.started_tsc);
+  }
+  next_expiry_ = oldest == std::numeric_limits<std::uint64_t>::max() ? 0 : oldest + timeout_tsc_;
+}
+
+unsigned Reassembly::take_given_up(net::Family family) {
+  return std::exchange(given_up_[family == net::Family::v4 ? 0 : 1], 0);
+}
+
+}  // namespace espgate::worker

@@ -1,0 +1,108 @@
+// Outer fragments made whole before anything else looks at them (RFC 791 3.2, RFC 8200 4.5). Each datagram
+// has one large buffer from its first fragment on, into which fragments are copied as they come: in any
+// order, of any number, and received buffers go back at once.
+//
+// What arrived twice with the same bytes is ignored; anything else that overlaps gives up the datagram, and
+// what still comes of it is dropped until its time is over (RFC 5722 4). When all places are taken the oldest
+// datagram is given up, so that a flood of first fragments cannot keep others out for long.
+//
+// The time is short, seconds where RFC 791 and RFC 8200 have 15 and 60: a tunnel's fragments travel together,
+// and at high rates an identification comes back within seconds (RFC 4963).
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bitset>
+#include <cstdint>
+#include <vector>
+
+#include "datapath/net/address.hpp"
+#include "datapath/parse/frame.hpp"
+#include "datapath/verdict/verdict.hpp"
+
+struct rte_mbuf;
+struct rte_mempool;
+
+namespace espgate::worker {
+
+// What a pool of large buffers is made with: the most an mbuf can hold.
+inline constexpr std::uint16_t large_buffer_bytes = 65'472;
+
+// One thread.
+class Reassembly {
+ public:
+  // `flows` datagrams at once, each for up to `timeout_tsc`. `large_buffers` may be nullptr: every fragment
+  // is refused then.
+  Reassembly(std::uint32_t flows, std::uint64_t timeout_tsc, rte_mempool* large_buffers);
+  ~Reassembly();
+  Reassembly(const Reassembly&) = delete;
+  Reassembly& operator=(const Reassembly&) = delete;
+
+  struct Result {
+    Verdict verdict = Verdict::REASSEMBLY_PART;  // of the fragment, which stays the caller's
+    rte_mbuf* whole = nullptr;                   // the frame that it completed, now the caller's
+  };
+  // Takes a frame that was parsed as a fragment.
+  Result add(const rte_mbuf& frame, const parse::FrameInfo& info, std::uint64_t now_tsc);
+
+  // Gives up what is too old. Cheap while nothing is held, or when called again soon.
+  void expire(std::uint64_t now_tsc) {
+    if (taken_ != 0 && now_tsc >= next_expiry_) expire_now(now_tsc);
+  }
+  // Datagrams given up unfinished since the last call.
+  unsigned take_given_up(net::Family family);
+  unsigned held() const {
+    return held_.load(std::memory_order_relaxed);
+  }  // datagrams that have a buffer; any thread
+
+ private:
+  // The payload begins here in a buffer, whatever the headers' length, which only the first fragment tells.
+  static constexpr std::size_t payload_at = 384;
+  static constexpr std::size_t payload_max = large_buffer_bytes - payload_at;
+
+  struct Key {
+    std::array<std::uint8_t, 32> addresses{};  // as in the IP header; IPv4 uses eight bytes
+    std::uint32_t identification = 0;
+    std::uint8_t protocol = 0;  // IPv4
+    net::Family family = net::Family::v4;
+    bool operator==(const Key&) const = default;
+  };
+  struct Flow {
+    Key key;
+    rte_mbuf* buffer = nullptr;  // nullptr: free, or given up because of an overlap
+    bool taken = false;
+    std::uint64_t started_tsc = 0;
+    std::size_t headers_bytes = 0;  // before the payload, link header included; 0: not seen
+    std::size_t link_bytes = 0;
+    std::size_t end = 0;    // of what has arrived
+    std::size_t total = 0;  // payload bytes; 0: not known
+    unsigned units = 0;     // of eight bytes, arrived
+    std::uint8_t congestion_seen = 0;
+    std::bitset<payload_max / 8> arrived{};
+  };
+  struct Part;
+
+  static bool read(const rte_mbuf& frame, const parse::FrameInfo& info, Part& part);
+  Flow* find(const Key& key);
+  Flow* begin(const Key& key, std::uint64_t now_tsc);
+  Result place(Flow& flow, const Part& part, const rte_mbuf& frame);
+  bool take_header(Flow& flow, const Part& part, const rte_mbuf& frame);
+  rte_mbuf* finish(Flow& flow);
+  void give_up(Flow& flow);
+  void release(Flow& flow);
+  void count_held(int change) {
+    held_.store(held() + static_cast<unsigned>(change), std::memory_order_relaxed);
+  }
+  void expire_now(std::uint64_t now_tsc);
+
+  std::uint64_t timeout_tsc_;
+  rte_mempool* large_buffers_;
+  std::vector<std::uint32_t> marks_;  // of each flow's key, 0: free; what a search goes through
+  std::vector<Flow> flows_;
+  std::atomic<unsigned> held_{0};  // flows with a buffer; written here alone
+  unsigned taken_ = 0;             // and those that remember an overlap
+  std::uint64_t next_expiry_ = 0;
+  std::array<unsigned, 2> given_up_{};
+};
+
+}  // namespace espgate::worker

@@ -1,0 +1,243 @@
+// Packets too large for their way, and those that came in parts.
+//
+//   fragments to us ──► reassemble ──► (all there) one frame ──► a burst of its own, from parse on
+//
+//   cleartext, larger than the SA's path takes ─┬─ IPv4, DF clear ─► pieces, each encrypted (RFC 4301 8.1)
+//                                               ├─ outer DF clear, or IPv6 of 1280 bytes at most
+//                                               │                  ─► encrypted whole, the outer packet cut
+//                                               └─ else ─► dropped, and the sender told (RFC 4301 8.2.1)
+//   larger than the way out takes ─┬─ IPv4 with DF clear, or an outer packet that may be cut ─► pieces
+//                                  └─ else ─► dropped; the sender of cleartext is told
+//
+// Pieces take the rest of the way in bursts after the one that their packet was in.
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <algorithm>
+
+#include "datapath/crypto/suite.hpp"
+#include "datapath/sa/esp_sizes.hpp"
+#include "datapath/worker/packet.hpp"
+#include "datapath/worker/worker.hpp"
+
+namespace espgate::worker {
+namespace {
+
+// What every IPv6 link carries (RFC 8200 5); a sender must not be asked for less.
+constexpr unsigned least_ipv6_mtu = 1280;
+constexpr unsigned least_ipv4_mtu = 68;  // RFC 791 3.2
+// As much of a refused packet as an ICMPv6 message may quote (RFC 4443 3.2); control cuts off more for ICMP.
+constexpr std::uint32_t most_quoted_bytes = least_ipv6_mtu - 48;
+// The most that a suite adds: IV, padding, trailer, ICV.
+constexpr unsigned most_added_bytes = 16 + 15 + 2 + 32;
+
+bool has_df(const std::uint8_t* ip) {
+  return (ip[net::ipv4::fragment] & 0x40) != 0;
+}
+
+}  // namespace
+
+bool Worker::is_part(const parse::FrameInfo& info) const {
+  return (info.protocol == net::protocol_esp || info.protocol == net::protocol_udp) && !cutting_ &&
+         !in_whole_ && in_port().ipsec;
+}
+
+// Only what is for us: routers leave fragments alone. What is not goes where its kind always went.
+void Worker::reassemble() {
+  const auto& tables = *shared_.forwarding;
+  look_up_routes(tables, Destinations(burst_, parts_), [&](unsigned row, forward::HopIndex hop) {
+    if (tables.hop(hop).kind != forward::HopKind::local) {
+      (burst_.info[row].kind == parse::FrameKind::esp ? esp_ : clear_).add(row);
+      return;
+    }
+    const auto result = reassembly_.add(*burst_.mbuf[row], burst_.info[row], burst_.tsc);
+    if (result.whole != nullptr) whole_[whole_count_++] = result.whole;
+    finish(row, result.verdict);
+  });
+  count_given_up();
+}
+
+// A datagram that will not become whole counts as one packet that was made and dropped.
+void Worker::count_given_up() {
+  for (const auto family : {net::Family::v4, net::Family::v6}) {
+    const auto count = reassembly_.take_given_up(family);
+    if (count == 0) continue;
+    counters_.made.add(count);
+    counters_.count(by_family(family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR), count);
+  }
+}
+
+void Worker::process_whole() {
+  burst_.count = whole_count_;
+  std::copy_n(whole_.begin(), whole_count_, burst_.mbuf.begin());
+  counters_.made.add(whole_count_);
+  whole_count_ = 0;
+  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
+  in_whole_ = true;
+  run_stages();
+  in_whole_ = false;
+}
+
+// Whether a packet may go on to be encrypted as it is. False: it has its verdict, or will come in pieces.
+bool Worker::fits_path(unsigned row, const sa::OutboundSa& sa) {
+  const auto* mbuf = burst_.mbuf[row];
+  const unsigned path_mtu = sa.path_mtu.load(std::memory_order_relaxed);
+  if (mbuf->pkt_len + sa.headers_bytes + most_added_bytes <= path_mtu) [[likely]]
+    return true;
+  const auto family = burst_.family[row];
+  const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
+  const bool tunnel = sa.mode == sa::Mode::tunnel;
+  // In transport mode the packet's own IP header is the outer one.
+  const unsigned kept_bytes =
+      tunnel ? 0 : (family == net::Family::v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes);
+  if (sizes.outer_bytes(mbuf->pkt_len - kept_bytes) <= path_mtu) return true;
+  const unsigned largest = sizes.largest_payload(path_mtu) + kept_bytes;
+  const bool v4 = family == net::Family::v4;
+  const bool may_cut = v4 && !has_df(burst_.l3[row]);
+  if (!tunnel) {
+    if (may_cut) return true;  // RFC 4303 3.3.4: a whole packet is encrypted, and the result cut
+    refuse_for_path(row, largest);
+    return false;
+  }
+  if (may_cut && Cutter::possible(burst_.l3[row], family, largest)) {
+    set_aside(row, largest, true);
+    return false;
+  }
+  const auto& outer_ip = sa.headers;
+  const bool outer_may_be_cut =
+      sa.outer_family == net::Family::v4 && !has_df(outer_ip) && (!sa.outer.copy_df || may_cut);
+  if (outer_may_be_cut || (!v4 && mbuf->pkt_len <= least_ipv6_mtu)) {
+    burst_.fragment_outer[row] = true;
+    return true;
+  }
+  refuse_for_path(row, largest);
+  return false;
+}
+
+void Worker::refuse_for_path(unsigned row, unsigned largest) {
+  tell_sender(row, Verdict::OUT_CANNOT_FRAG_DF_SET_PKT, largest,
+              burst_.origin[row] == Origin::host ? from_control : burst_.port);
+}
+
+// Drops a packet, and has its sender told how large one may be. `port`: whose address is to speak, or
+// from_control if the kernel sent it.
+void Worker::tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port) {
+  auto* mbuf = burst_.mbuf[row];
+  const unsigned least = burst_.family[row] == net::Family::v4 ? least_ipv4_mtu : least_ipv6_mtu;
+  if (is_exclusive(*mbuf) && too_big_limit_.take(burst_.tsc)) {
+    if (mbuf->pkt_len > most_quoted_bytes)
+      rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - most_quoted_bytes));
+    set_largest_packet(*mbuf, static_cast<std::uint16_t>(std::max(largest, least)));
+    mbuf->port = port;
+    if (rte_ring_mp_enqueue(shared_.rings.too_big, mbuf) == 0) {
+      settle(row, verdict);
+      return;
+    }
+  }
+  finish(row, verdict);
+}
+
+// Of ESP that we made: whether it is larger than the way out takes, or, if it is to be cut for the path, than
+// that.
+bool Worker::exceeds_way(unsigned row, const forward::Hop& hop) const {
+  const auto bytes = burst_.mbuf[row]->pkt_len;
+  const auto path_mtu = shared_.sas->outbound(burst_.sa[row]).path_mtu.load(std::memory_order_relaxed);
+  return bytes > hop.mtu || (burst_.fragment_outer[row] && bytes > path_mtu);
+}
+
+// Larger than the way out takes, at the point where it would leave.
+void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
+  const auto family = burst_.family[row];
+  const auto* ip = burst_.l3[row];
+  const bool v4 = family == net::Family::v4;
+  unsigned limit = hop.mtu;
+  bool may_cut = v4 && !has_df(ip);
+  if (burst_.origin[row] == Origin::encrypted) {
+    may_cut = may_cut || burst_.fragment_outer[row];
+    const auto path_mtu = shared_.sas->outbound(burst_.sa[row]).path_mtu.load(std::memory_order_relaxed);
+    limit = std::min<unsigned>(limit, path_mtu);
+  }
+  if (may_cut && !cutting_ && Cutter::possible(ip, family, limit))
+    set_aside(row, limit, false);
+  else if (burst_.origin[row] == Origin::encrypted)
+    // The SA's path MTU will have followed before the sender tries again.
+    finish(row, may_cut ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
+                                    Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG)
+                        : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
+  else
+    // Through a tunnel the address of the network that it is for is the one that belongs there.
+    tell_sender(row, Verdict::MTU_EXCEEDED, limit, in_port().ipsec ? hop.port : burst_.port);
+}
+
+void Worker::set_aside(unsigned row, unsigned limit, bool protect) {
+  if (cutting_ || aside_count_ == aside_.size()) {
+    finish(row, by_family(burst_.family[row], Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
+                          Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
+    return;
+  }
+  if (!make_exclusive(row)) {
+    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    return;
+  }
+  aside_[aside_count_++] = {burst_.mbuf[row],
+                            static_cast<std::uint16_t>(limit),
+                            protect,
+                            burst_.family[row],
+                            burst_.origin[row],
+                            burst_.sa[row],
+                            hop_[row]};
+  settle(row, Verdict::FRAGMENTED);
+}
+
+// Cuts what was set aside and takes the pieces the rest of the way, as many as fit in a burst at a time.
+void Worker::process_pieces() {
+  cutting_ = true;
+  while (aside_next_ < aside_count_) {
+    clear_lanes();
+    burst_.count = 0;
+    while (burst_.count < burst_max && next_piece()) {
+    }
+    counters_.made.add(burst_.count);
+    tracer_.pass_over();
+    if (protect_.count != 0) {
+      encapsulate();
+      encrypt();
+    }
+    if (unrouted_.count != 0) route();
+    if (routed_.count != 0) forward();
+    transmit();
+  }
+  aside_count_ = aside_next_ = 0;
+  cutting_ = false;
+}
+
+// Adds one piece to the burst. False: there is none left.
+bool Worker::next_piece() {
+  while (aside_next_ < aside_count_) {
+    const auto& aside = aside_[aside_next_];
+    if (!cutter_) cutter_.emplace(*aside.packet, aside.family, aside.limit, identification_++);
+    auto* piece = cutter_->done() ? nullptr : cutter_->next(shared_.buffers);
+    if (piece != nullptr) {
+      const unsigned row = burst_.count++;
+      burst_.mbuf[row] = piece;
+      burst_.info[row] = {};
+      burst_.info[row].kind = parse::FrameKind::ip;
+      begin_row(row, rte_pktmbuf_mtod(piece, std::uint8_t*), aside.family);
+      burst_.origin[row] = aside.origin;
+      burst_.sa[row] = aside.sa;
+      hop_[row] = aside.hop;
+      (aside.protect ? protect_ : routed_).add(row);
+      return true;
+    }
+    if (!cutter_->done()) {  // no buffer: the rest counts as one packet
+      counters_.made.add(1);
+      counters_.count(Verdict::PKT_BUFFER_UNAVAILABLE);
+    }
+    rte_pktmbuf_free(aside.packet);
+    cutter_.reset();
+    ++aside_next_;
+  }
+  return false;
+}
+
+}  // namespace espgate::worker

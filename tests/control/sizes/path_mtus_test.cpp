@@ -1,0 +1,104 @@
+// Path MTUs of real SAs and routes: where they come from, and what nobody can talk us into.
+#include "control/sizes/path_mtus.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/must.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Fixture {
+  Rig rig;
+  sizes::PathMtus mtus;
+
+  explicit Fixture(net::Family outer = net::Family::v4, sizes::PathMtus::Options options = {})
+      : rig({.outer = outer}), mtus(*rig.sas, *rig.forwarding, options) {
+    rig.sas->outbound(rig.outbound).sequence = 5'000;
+  }
+  sizes::PathReport report(std::uint16_t mtu) const {
+    const auto sa = rig.parameters(false);
+    return {sa.local, sa.remote, sa.spi, 4'990, mtu};
+  }
+  unsigned path_mtu(sizes::PathMtus::Time now) {
+    mtus.refresh(1'000, now);
+    return rig.sas->outbound(rig.outbound).path_mtu;
+  }
+  void route_mtu(std::uint16_t mtu) {
+    const auto remote = rig.parameters(false).remote;
+    forward::Hop hop;
+    hop.kind = forward::HopKind::resolved;
+    hop.frame_bytes = 14;
+    hop.mtu = mtu;
+    must(rig.forwarding->set_route({remote, static_cast<std::uint8_t>(remote.bits())},
+                                   must(rig.forwarding->add_hop(hop))));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an SA's path takes what the route to its peer takes") {
+  Fixture f(GENERATE(net::Family::v4, net::Family::v6));
+  CHECK(f.rig.sas->outbound(f.rig.outbound).path_mtu == sa::path_mtu_unknown);
+  CHECK(f.path_mtu(0s) == 1500);
+  f.route_mtu(1400);
+  CHECK(f.path_mtu(1s) == 1400);
+  f.route_mtu(9000);
+  CHECK(f.path_mtu(2s) == 9000);
+}
+
+TEST_CASE("what a router says counts at once, for ten minutes, and outlives the SA") {
+  Fixture f(GENERATE(net::Family::v4, net::Family::v6));
+  CHECK(f.path_mtu(0s) == 1500);
+  CHECK(f.mtus.learn(f.report(1300), 1s));
+  CHECK(f.rig.sas->outbound(f.rig.outbound).path_mtu == 1300);
+  CHECK_FALSE(f.mtus.learn(f.report(1300), 2s));  // not lower
+  CHECK_FALSE(f.mtus.learn(f.report(1400), 2s));
+  CHECK(f.mtus.learn(f.report(1290), 60s));
+  f.rig.sas->outbound(f.rig.outbound).path_mtu = sa::path_mtu_unknown;  // as a new SA has it
+  CHECK(f.path_mtu(600s) == 1290);
+  CHECK(f.path_mtu(660s) == 1500);
+  CHECK(f.mtus.learned() == 0);
+}
+
+TEST_CASE("reports that do not quote what was sent, or go too low, change nothing") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Fixture f(outer);
+  const auto good = f.report(1300);
+  const auto refused = [&](auto change) {
+    auto report = good;
+    change(report);
+    return !f.mtus.learn(report, 1s) && f.path_mtu(1s) == 1500;
+  };
+  CHECK(refused([](auto& r) { r.spi ^= 1; }));
+  CHECK(refused([](auto& r) { r.local.bytes[3] ^= 1; }));
+  CHECK(refused([](auto& r) { r.remote.bytes[3] ^= 1; }));
+  CHECK(refused([](auto& r) { r.sequence = 5'001; }));  // not sent yet
+  CHECK(refused([](auto& r) { r.sequence = 0xffff'0000; }));
+  CHECK(refused([](auto& r) { r.mtu = 0; }));
+  CHECK(refused([&](auto& r) { r.mtu = outer == net::Family::v4 ? 575 : 1279; }));
+  CHECK(refused([](auto& r) { r.mtu = 1500; }));
+  CHECK(f.mtus.learn(good, 2s));
+}
+
+TEST_CASE("learning can be switched off, and is limited in number and rate") {
+  {
+    Fixture off(net::Family::v4, {.learn = false});
+    CHECK_FALSE(off.mtus.learn(off.report(1300), 1s));
+  }
+  {
+    Fixture full(net::Family::v4, {.paths = 0});
+    CHECK_FALSE(full.mtus.learn(full.report(1300), 1s));
+  }
+  Fixture f(net::Family::v4, {.reports_per_second = 2});
+  auto forged = f.report(1300);
+  forged.spi ^= 1;
+  for (int i = 0; i < 2; ++i) CHECK_FALSE(f.mtus.learn(forged, 10s));
+  CHECK_FALSE(f.mtus.learn(f.report(1300), 10s));
+  CHECK(f.mtus.learn(f.report(1300), 11s));
+}

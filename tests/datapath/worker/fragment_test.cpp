@@ -1,0 +1,208 @@
+// What is cut, where, and what comes of the pieces.
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include <catch2/catch.hpp>
+
+#include "datapath/net/headers.hpp"
+#include "datapath/worker/cutter.hpp"
+#include "tests/datapath/worker/fragments.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+
+namespace {
+
+Bytes filled(Bytes packet, std::size_t from) {
+  for (std::size_t i = from; i < packet.size(); ++i) packet[i] = static_cast<std::uint8_t>(i * 5 + i / 256);
+  return packet;
+}
+
+// What leaves the other side: its TTL is one less.
+Bytes forwarded(Bytes packet) {
+  if (packet[0] >> 4 == 4)
+    net::decrement_ttl(packet);
+  else
+    --packet[net::ipv6::hop_limit];
+  return packet;
+}
+
+std::vector<Bytes> opened(const Rig& rig, const std::vector<Bytes>& frames) {
+  std::vector<Bytes> inner;
+  for (const auto& frame : frames) {
+    CHECK(frame.size() <= 14 + 1500);
+    inner.push_back(rig.frame_to(Rig::outside, rig.open(frame)));
+  }
+  return inner;
+}
+
+void set_df(Bytes& packet) {
+  packet[net::ipv4::fragment] = 0x40;
+  mend_checksum(packet);
+}
+
+rte_mbuf* buffer_with(rte_mempool* pool, const Bytes& bytes) {
+  auto* mbuf = rte_pktmbuf_alloc(pool);
+  std::copy(
+      bytes.begin(), bytes.end(),
+      reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()))));
+  return mbuf;
+}
+
+}  // namespace
+
+TEST_CASE("a packet too large for the SA's path is cut before it is encrypted") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const std::uint16_t path_mtu = GENERATE(std::uint16_t{1500}, std::uint16_t{1400}, std::uint16_t{1281});
+  Rig rig({.outer = outer});
+  rig.sas->outbound(rig.outbound).path_mtu = path_mtu;
+  for (const std::size_t payload : {1472u, 1700u}) {
+    const auto inner = filled(rig.inner(net::Family::v4, payload, false), 28);
+    const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+    CHECK(out.outside.size() == 2);
+    for (const auto& frame : out.outside) CHECK(frame.size() <= 14u + path_mtu);
+    CHECK(joined(opened(rig, out.outside)) == forwarded(inner));
+  }
+  CHECK(rig.verdicts() == "FORWARDED=4 FRAGMENTED=2");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("exactly what fits goes whole, one byte more in two") {
+  Rig rig;
+  rig.sas->outbound(rig.outbound).path_mtu = 1400;
+  const std::size_t fits = (1400 - 20 - 8 - 8 - 16) / 4 * 4 - 2 - 28;
+  for (std::size_t more = 0; more < 2; ++more) {
+    const auto inner = rig.inner(net::Family::v4, fits + more, false);
+    CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, inner)).outside.size() == 1 + more);
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a whole burst of packets is cut, more pieces than a burst holds") {
+  Rig rig;
+  rig.sas->outbound(rig.outbound).path_mtu = 600;
+  std::vector<Bytes> burst(64, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 1400, false)));
+  const auto out = rig.run(Rig::inside, burst);
+  CHECK(out.outside.size() == 64 * 3);
+  std::set<std::uint64_t> sequences;
+  for (const auto& frame : out.outside) {
+    std::uint64_t sequence = 0;
+    CHECK_FALSE(rig.open(frame, &sequence).empty());
+    sequences.insert(sequence);
+  }
+  CHECK(sequences.size() == 64 * 3);
+  CHECK(rig.verdicts() == "FORWARDED=192 FRAGMENTED=64");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("with DF clear outside and set inside the outer packet is cut") {
+  Rig rig({.outer_fields = {.df = sa::DfPolicy::clear}});
+  rig.sas->outbound(rig.outbound).path_mtu = 1500;
+  auto inner = filled(rig.inner(net::Family::v4, 1472, false), 28);
+  set_df(inner);
+  const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+  CHECK(out.outside.size() == 2);
+  const auto whole = joined(out.outside);
+  REQUIRE_FALSE(whole.empty());
+  CHECK(rig.open(rig.frame_to(Rig::outside, whole)) == forwarded(inner));
+  CHECK(rig.verdicts() == "FORWARDED=2 FRAGMENTED=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("an IPv6 packet of 1280 bytes always passes, in an outer packet that is cut") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto df = GENERATE(sa::DfPolicy::copy, sa::DfPolicy::set);
+  Rig rig({.outer = outer, .outer_fields = {.df = df}});
+  rig.sas->outbound(rig.outbound).path_mtu = 1280;
+  const auto inner = filled(rig.inner(net::Family::v6, 1280 - 48, false), 48);
+  const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+  CHECK(out.outside.size() == 2);
+  for (const auto& frame : out.outside) CHECK(frame.size() <= 14 + 1280);
+  CHECK(rig.open(rig.frame_to(Rig::outside, joined(out.outside))) == forwarded(inner));
+  CHECK(rig.verdicts() == "FORWARDED=2 FRAGMENTED=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("cleartext larger than its way out is cut, decrypted or in transit") {
+  Rig rig;
+  SECTION("decrypted") {
+    const auto inner = filled(rig.inner(net::Family::v4, 1700, true), 28);
+    const auto frame = rig.esp_frame(1, inner, net::protocol_ipv4);
+    const auto out = rig.run(Rig::outside, frame);
+    CHECK(out.inside.size() == 2);
+    CHECK(joined(out.inside) == forwarded(inner));
+  }
+  SECTION("in transit") {
+    auto inner = filled(rig.inner(net::Family::v4, 1700, true), 28);
+    const std::uint8_t source[] = {192, 0, 2, 2};
+    std::copy_n(source, 4, inner.begin() + net::ipv4::source);
+    mend_checksum(inner);
+    const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, inner));
+    CHECK(out.inside.size() == 2);
+    CHECK(joined(out.inside) == forwarded(inner));
+  }
+  CHECK(rig.verdicts() == "FORWARDED=2 FRAGMENTED=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("without buffers for its pieces a packet is dropped by name") {
+  Rig rig;
+  rig.sas->outbound(rig.outbound).path_mtu = 600;
+  auto* const all = rig.shared.buffers;
+  for (const unsigned available : {0u, 1u, 2u}) {
+    auto* few = rte_pktmbuf_pool_create("few", 7, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    std::vector<rte_mbuf*> taken;
+    while (rte_mempool_avail_count(few) > available) taken.push_back(rte_pktmbuf_alloc(few));
+    auto* packet = buffer_with(all, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 1400, false)));
+    rig.shared.buffers = few;
+    rig.workers[0]->process_frames(&packet, 1, Rig::inside);
+    rig.shared.buffers = all;
+    const auto forwarded_text =
+        available == 0 ? std::string() : "FORWARDED=" + std::to_string(available) + " ";
+    CHECK(rig.verdicts() == forwarded_text + "FRAGMENTED=1 PKT_BUFFER_UNAVAILABLE=1");
+    CHECK(rig.run(Rig::inside, Bytes(1)).outside.size() == available);
+    CHECK(rig.taken(Verdict::ETH_RUNT) == 1);
+    CHECK(rig.conserved());
+    for (auto* buffer : taken) rte_pktmbuf_free(buffer);
+    CHECK(rte_mempool_in_use_count(few) == 0);
+    rte_mempool_free(few);
+  }
+}
+
+TEST_CASE("fragments of IPv4 have the options that belong into each, and keep their place") {
+  Rig rig;
+  Bytes packet(24 + 100);
+  packet[0] = 0x48;  // eight words: an option to be copied, one that is not, padding
+  packet.resize(32 + 100);
+  const std::uint8_t options[] = {0x94, 4, 0, 0, 0x07, 7, 4, 0, 0, 0, 0, 0};  // router alert, record route
+  std::copy_n(options, 12, packet.begin() + 20);
+  net::store_be16(packet, net::ipv4::total_length, static_cast<std::uint16_t>(packet.size()));
+  net::store_be16(packet, net::ipv4::fragment, 0x2000 | 10);  // itself the part from 80 on
+  packet = filled(packet, 32);
+  auto* whole = buffer_with(rig.shared.buffers, packet);
+  worker::Cutter cutter(*whole, net::Family::v4, 72, 0);
+  std::vector<Bytes> pieces;
+  while (!cutter.done()) {
+    auto* piece = cutter.next(rig.shared.buffers);
+    REQUIRE(piece != nullptr);
+    const auto* data = rte_pktmbuf_mtod(piece, const std::uint8_t*);
+    pieces.emplace_back(data, data + piece->data_len);
+    rte_pktmbuf_free(piece);
+  }
+  rte_pktmbuf_free(whole);
+  REQUIRE(pieces.size() == 3);
+  CHECK(pieces[0].size() == 32 + 40);
+  CHECK(pieces[1].size() == 24 + 48);
+  CHECK(pieces[2].size() == 24 + 12);
+  const std::size_t offsets[] = {80, 120, 168};
+  for (std::size_t i = 0; i < 3; ++i) {
+    const auto field = net::load_be16(pieces[i], net::ipv4::fragment);
+    CHECK((field & 0x2000) != 0);  // the last, too: it was not the end of the packet
+    CHECK(field % 0x2000 * 8 == offsets[i]);
+    CHECK(net::load_be16(pieces[i], net::ipv4::total_length) == pieces[i].size());
+    CHECK(net::header_sum(std::span(pieces[i]).first(pieces[i][0] % 16u * 4)) == 0xffff);
+  }
+  CHECK(std::equal(options, options + 4, pieces[2].begin() + 20));
+  CHECK(rig.conserved());
+}

@@ -1,0 +1,147 @@
+// Who is told that a packet was too large, and how large it may be; frames in several segments.
+#include <catch2/catch.hpp>
+
+#include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/fragments.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+
+namespace {
+
+Bytes unfragmentable(const Rig& rig, net::Family family, std::size_t payload, bool from_peer) {
+  auto inner = rig.inner(family, payload, from_peer);
+  if (family == net::Family::v6) return inner;
+  inner[net::ipv4::fragment] = 0x40;
+  mend_checksum(inner);
+  return inner;
+}
+
+}  // namespace
+
+TEST_CASE("what must not be cut is dropped, and control told what would fit") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  rig.sas->outbound(rig.outbound).path_mtu = 1400;
+  const auto inner = unfragmentable(rig, family, 1400, false);
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, inner)).outside.empty());
+  CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
+  const auto told = rig.refused();
+  REQUIRE(told.size() == 1);
+  const unsigned around = (outer == net::Family::v4 ? 20 : 40) + 8 + 8 + 16;
+  CHECK(told[0].largest == (1400 - around) / 4 * 4 - 2);
+  CHECK(told[0].port == Rig::inside);
+  CHECK(std::equal(told[0].packet.begin(), told[0].packet.end(), inner.begin()));
+  // A packet of just that size fits.
+  const std::size_t header_bytes = family == net::Family::v4 ? 28 : 48;
+  const auto largest = unfragmentable(rig, family, told[0].largest - header_bytes, false);
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, largest)).outside.size() == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("no IPv6 sender is asked for less than 1280 bytes") {
+  Rig rig;
+  rig.sas->outbound(rig.outbound).path_mtu = 1280;
+  rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 1400, false)));
+  const auto told = rig.refused();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].largest == 1280);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a decrypted packet too large for its way on is told of by the address of that side") {
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig;
+  const auto inner = unfragmentable(rig, family, 1600, true);
+  rig.run(Rig::outside,
+          rig.esp_frame(1, inner, family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6));
+  CHECK(rig.verdicts() == "MTU_EXCEEDED=1");
+  const auto told = rig.refused();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].largest == 1500);
+  CHECK(told[0].port == Rig::inside);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a packet of the kernel's that is too large is told of as the kernel's") {
+  Rig rig;
+  rig.sas->outbound(rig.outbound).path_mtu = 1400;
+  const auto inner = unfragmentable(rig, net::Family::v4, 1400, false);
+  rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, inner));
+  CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
+  const auto told = rig.refused();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].port == worker::from_control);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("senders are told at a limited rate, and packets beyond dropped all the same") {
+  Rig rig;
+  rig.shared.rates.too_big_pps = 10;
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
+  rig.sas->outbound(rig.outbound).path_mtu = 1400;
+  std::vector<Bytes> burst(64, rig.frame_to(Rig::inside, unfragmentable(rig, net::Family::v4, 1400, false)));
+  rig.run(Rig::inside, burst);
+  const auto at_first = rig.refused().size();
+  CHECK(at_first >= 32);
+  rig.run(Rig::inside, burst);
+  CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=128");
+  CHECK(rig.refused().size() < 32);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what control says in clear is protected where policy says so, and else stays inside") {
+  Rig rig;
+  auto message = rig.inner(net::Family::v4, 20, false);
+  auto out = rig.run_from_control(message, true);
+  REQUIRE(out.outside.size() == 1);
+  CHECK_FALSE(rig.open(out.outside[0]).empty());
+  message = rig.inner(net::Family::v4, 20, true);  // to the inside host
+  out = rig.run_from_control(message, true);
+  CHECK(out.inside.size() == 1);
+  CHECK(rig.verdicts() == "FORWARDED=2");
+  const std::uint8_t peer[] = {192, 0, 2, 2};
+  std::copy_n(peer, 4, message.begin() + net::ipv4::destination);
+  mend_checksum(message);
+  CHECK(rig.run_from_control(message, true).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  CHECK(rig.run_from_control(message, false).outside.size() == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("the trailer, the padding and the ICV may lie in any two segments") {
+  const auto suite = GENERATE(crypto::SuiteId::aes_gcm_16_128, crypto::SuiteId::chacha20_poly1305);
+  Rig rig({.suite = suite});
+  std::uint64_t sequence = 1;
+  const auto inner = rig.inner(net::Family::v4, 21, true);
+  const auto size = rig.esp_frame(sequence, inner, net::protocol_ipv4).size();
+  for (std::size_t split = size - 60; split < size; ++split) {
+    const auto frame = rig.esp_frame(sequence++, inner, net::protocol_ipv4);
+    const std::size_t ends[] = {split};
+    CHECK(rig.run_split(Rig::outside, frame, ends).inside.size() == 1);
+    if (split + 1 >= size) break;
+    const auto again = rig.esp_frame(sequence++, inner, net::protocol_ipv4);
+    const std::size_t thrice[] = {split, split + 1};
+    CHECK(rig.run_split(Rig::outside, again, thrice).inside.size() == 1);
+  }
+  CHECK(rig.taken(Verdict::FORWARDED) == sequence - 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("frames longer than a buffer are decrypted, and encrypted, in a large one") {
+  Rig rig;
+  const auto whole = rig.inner(net::Family::v4, 6'000, true);
+  const auto esp = rig.esp_frame(1, whole, net::protocol_ipv4);
+  const std::size_t ends[] = {1'500, 3'000, 4'500};
+  auto out = rig.run_split(Rig::outside, esp, ends);
+  CHECK(out.inside.size() == 5);
+  CHECK(joined(out.inside).size() == whole.size());
+  CHECK(rig.verdicts() == "FORWARDED=5 FRAGMENTED=1");
+  rig.sas->outbound(rig.outbound).path_mtu = 1500;
+  out = rig.run_split(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 6'000, false)), ends);
+  CHECK(out.outside.size() == 5);
+  CHECK(rig.verdicts() == "FORWARDED=5 FRAGMENTED=1");
+  CHECK(rig.conserved());
+}

@@ -1,0 +1,244 @@
+// Outer fragments to us, in every order and shape, and what must not come of them.
+#include <rte_cycles.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/fragments.hpp"
+#include "tests/datapath/worker/rig.hpp"
+
+using namespace espgate;
+using namespace espgate::test;
+
+namespace {
+
+Rig::Output run_each(Rig& rig, const std::vector<Bytes>& frames) {
+  Rig::Output all;
+  for (const auto& frame : frames)
+    for (auto& packet : rig.run(Rig::outside, frame).inside) all.inside.push_back(packet);
+  return all;
+}
+
+// A round in which nothing comes in.
+void idle(Rig& rig) {
+  for (unsigned port = 0; port < 2; ++port) rig.shared.ports[port]->present = false;
+  rig.workers[0]->poll();
+  for (unsigned port = 0; port < 2; ++port) rig.shared.ports[port]->present = true;
+}
+
+Bytes esp_of(const Rig& rig, std::size_t payload_bytes, std::uint64_t sequence = 1) {
+  auto inner = rig.inner(net::Family::v4, payload_bytes, true);
+  for (std::size_t i = 28; i < inner.size(); ++i) inner[i] = static_cast<std::uint8_t>(i * 7 + i / 256);
+  return rig.esp_frame(sequence, inner, net::protocol_ipv4);
+}
+
+}  // namespace
+
+TEST_CASE("fragments in every order become the packet that they were") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto encapsulation = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
+  Rig rig({.outer = outer, .encapsulation = encapsulation});
+  const auto whole = esp_of(rig, 1000);
+  const std::vector<std::size_t> cuts{8, 400, 800};
+  auto parts = fragments_of(whole, cuts, 7);
+  REQUIRE(parts.size() == 4);
+  std::vector<std::size_t> order{0, 1, 2, 3};
+  std::uint64_t sequence = 1;
+  std::uint32_t identification = 7;
+  do {
+    const auto packet = esp_of(rig, 1000, sequence++);
+    parts = fragments_of(packet, cuts, identification++);
+    std::vector<Bytes> burst;
+    for (const auto i : order) burst.push_back(parts[i]);
+    const bool one_burst = sequence % 2 == 0;
+    const auto out = one_burst ? rig.run(Rig::outside, burst) : run_each(rig, burst);
+    REQUIRE(out.inside.size() == 1);
+    CHECK(out.inside[0].size() == 14 + 20 + 8 + 1000);
+    CHECK(rig.verdicts() == "FORWARDED=1 REASSEMBLY_PART=4");
+  } while (std::ranges::next_permutation(order).found);
+  CHECK(rig.workers[0]->reassembling() == 0);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a packet of sixty fragments, larger than a buffer, is decrypted and goes on in pieces") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  const auto whole = esp_of(rig, 60'000);
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = 1000; at < 60'000; at += 1000) cuts.push_back(at);
+  auto parts = fragments_of(whole, cuts, 1);
+  std::mt19937 random(1);
+  std::ranges::shuffle(parts, random);
+  const auto out = rig.run(Rig::outside, parts);
+  CHECK(rig.verdicts() == "FORWARDED=41 REASSEMBLY_PART=60 FRAGMENTED=1");
+  const auto inner = joined(out.inside);
+  auto expected = rig.inner(net::Family::v4, 60'000, true);
+  REQUIRE(inner.size() == expected.size());
+  for (std::size_t i = 28; i < inner.size(); ++i)
+    if (inner[i] != static_cast<std::uint8_t>(i * 7 + i / 256)) FAIL("byte " << i);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what comes twice with the same bytes is ignored; what overlaps gives up the packet") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  const std::vector<std::size_t> cuts{400, 800};
+  const auto whole = esp_of(rig, 1000);
+  const auto parts = fragments_of(whole, cuts, 1);
+  const std::string error = outer == net::Family::v4 ? "IN_V4_PKT_FRAG_ERR" : "IN_V6_PKT_FRAG_ERR";
+
+  SECTION("duplicates") {
+    const auto out = run_each(rig, {parts[1], parts[1], parts[2], parts[2], parts[0]});
+    CHECK(out.inside.size() == 1);
+    CHECK(rig.verdicts() == "FORWARDED=1 REASSEMBLY_PART=5");
+  }
+  SECTION("the same place with other bytes") {
+    auto other = parts[1];
+    other.back() ^= 1;
+    CHECK(run_each(rig, {parts[1], other, parts[2], parts[0]}).inside.empty());
+    CHECK(rig.verdicts() == "REASSEMBLY_PART=1 " + error + "=3");
+  }
+  SECTION("a shifted part, before and after") {
+    const auto shifted = fragments_of(whole, std::vector<std::size_t>{392, 800}, 1)[1];
+    const bool first = GENERATE(true, false);
+    const auto frames = first ? std::vector<Bytes>{shifted, parts[0], parts[2], parts[1]}
+                              : std::vector<Bytes>{parts[0], shifted, parts[2], parts[1]};
+    CHECK(run_each(rig, frames).inside.empty());
+    CHECK(rig.verdicts() == "REASSEMBLY_PART=1 " + error + "=3");
+  }
+  SECTION("a part beyond the end, a second end, an end before what is there") {
+    const auto shorter = fragments_of(whole, std::vector<std::size_t>{400, 600}, 1)[1];  // 400 to 600
+    auto ends_there = shorter;
+    clear_more(ends_there);
+    CHECK(run_each(rig, {parts[2], ends_there}).inside.empty());
+    CHECK(rig.verdicts() == "REASSEMBLY_PART=1 " + error + "=1");
+  }
+  // The key stays until its time is over, so that the rest does not become something else.
+  rig.shared.reassembly_timeout_tsc = 1;
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
+  (void)rig.verdicts();
+  CHECK(rig.large_buffers_in_use() == 0);
+}
+
+TEST_CASE("malformed fragments are dropped by name") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  const auto parts = fragments_of(esp_of(rig, 1000), std::vector<std::size_t>{400}, 1);
+  const auto refused = [&] {
+    return rig.taken(by(outer, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR));
+  };
+  SECTION("a length that no other part can follow") {
+    auto odd = parts[0];
+    odd.pop_back();
+    set_length(odd, odd.size() - 14);
+    rig.run(Rig::outside, odd);
+    CHECK(refused() == 1);
+  }
+  SECTION("beyond the largest packet") {
+    auto far = parts[1];
+    set_offset(far, 65'528);
+    rig.run(Rig::outside, far);
+    CHECK(refused() == 1);
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a packet that stays incomplete goes when its time is over, and gives its buffer back") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  rig.shared.reassembly_timeout_tsc = rig.shared.tsc_hz / 1000;
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
+  const auto parts = fragments_of(esp_of(rig, 1000), std::vector<std::size_t>{400}, 1);
+  rig.run(Rig::outside, parts[0]);
+  CHECK(rig.workers[0]->reassembling() == 1);
+  CHECK(rig.large_buffers_in_use() == 1);
+  rte_delay_ms(5);
+  idle(rig);
+  CHECK(rig.verdicts() == (outer == net::Family::v4 ? "REASSEMBLY_PART=1 IN_V4_PKT_FRAG_ERR=1"
+                                                    : "REASSEMBLY_PART=1 IN_V6_PKT_FRAG_ERR=1"));
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("when all places are taken the oldest packet goes, and a whole one still comes through") {
+  Rig rig({.reassembly_flows = 4});
+  const auto whole = esp_of(rig, 1000);
+  for (std::uint32_t identification = 100; identification < 110; ++identification)
+    rig.run(Rig::outside, fragments_of(whole, std::vector<std::size_t>{400}, identification)[0]);
+  CHECK(rig.workers[0]->reassembling() == 4);
+  CHECK(rig.verdicts() == "REASSEMBLY_PART=10 IN_V4_PKT_FRAG_ERR=6");
+  CHECK(run_each(rig, fragments_of(whole, std::vector<std::size_t>{400}, 5)).inside.size() == 1);
+  CHECK(rig.verdicts() == "FORWARDED=1 REASSEMBLY_PART=2 IN_V4_PKT_FRAG_ERR=1");
+  rig.workers.clear();
+  CHECK(rig.large_buffers_in_use() == 0);
+}
+
+TEST_CASE("without a large buffer fragments are dropped by name") {
+  Rig rig;
+  std::vector<rte_mbuf*> taken;
+  while (auto* buffer = rte_pktmbuf_alloc(rig.shared.large_buffers)) taken.push_back(buffer);
+  CHECK(taken.size() == Rig::large_buffer_count);
+  const auto parts = fragments_of(esp_of(rig, 1000), std::vector<std::size_t>{400}, 1);
+  CHECK(run_each(rig, parts).inside.empty());
+  CHECK(rig.verdicts() == "PKT_BUFFER_UNAVAILABLE=2");
+  for (auto* buffer : taken) rte_pktmbuf_free(buffer);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("fragments of others are not ours to make whole") {
+  Rig rig;
+  auto parts = fragments_of(esp_of(rig, 1000), std::vector<std::size_t>{400}, 1);
+  SECTION("in transit") {
+    for (auto& part : parts) {
+      part[14 + net::ipv4::destination] = 203;  // no policy lets it through
+      mend_checksum(part, 14);
+    }
+    rig.run(Rig::outside, parts);
+    CHECK(rig.verdicts() == "IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI=2");
+  }
+  SECTION("on a port without ipsec") {
+    for (auto& part : parts) std::copy_n(rig.shared.ports[Rig::inside]->mac.begin(), 6, part.begin());
+    rig.run(Rig::inside, parts);
+    CHECK(rig.verdicts() == "IN_US_V4_PKT_FOUND_IPSEC_NOT_ENABLED=2");
+  }
+  SECTION("of other protocols") {
+    for (auto& part : parts) {
+      part[14 + net::ipv4::protocol] = 1;
+      mend_checksum(part, 14);
+    }
+    rig.run(Rig::outside, parts);
+    CHECK(rig.verdicts() == "TO_HOST=2");
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("random parts of random packets never break the balance") {
+  Rig rig({.reassembly_flows = 4});
+  rig.shared.reassembly_timeout_tsc = rig.shared.tsc_hz / 500;
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
+  std::mt19937 random(20240611);
+  std::uint64_t sequence = 1;
+  for (int round = 0; round < 400; ++round) {
+    std::vector<Bytes> frames;
+    for (int packet = 0; packet < 3; ++packet) {
+      std::vector<std::size_t> cuts;
+      for (std::size_t at = 8 + random() % 50 * 8; at < 1400; at += 8 + random() % 60 * 8) cuts.push_back(at);
+      for (auto& part :
+           fragments_of(esp_of(rig, 1400, sequence++), cuts, static_cast<std::uint32_t>(random() % 6))) {
+        if (random() % 20 == 0) part[14 + 20 + random() % 8] ^= 1;
+        if (random() % 30 != 0) frames.push_back(part);
+        if (random() % 15 == 0) frames.push_back(part);
+      }
+    }
+    std::ranges::shuffle(frames, random);
+    frames.resize(std::min<std::size_t>(frames.size(), 64));
+    rig.run(Rig::outside, frames);
+  }
+  rte_delay_ms(5);
+  idle(rig);
+  CHECK(rig.taken(Verdict::FORWARDED) > 100);
+  CHECK(rig.conserved());
+}
