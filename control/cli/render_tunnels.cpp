@@ -42,6 +42,7 @@ std::string render_tunnels(const json& result, bool color) {
                text_at(tunnel, "tx.bytes"),
                text_at(tunnel, "drops")});
     rest += fmt::format("\n{}\n", text_at(tunnel, "name"));
+    if (const auto key = text_at(tunnel, "key"); key != "-") rest += detail_line("GRE key", key);
     rest += detail_line("addresses", text_at(tunnel, "addresses"));
     if (const auto reason = text_at(tunnel, "reason"); reason != "-")
       rest += detail_line("down because", reason);

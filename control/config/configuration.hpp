@@ -9,6 +9,7 @@
 
 #include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
+#include "datapath/net/gre.hpp"
 #include "datapath/net/traffic_selector.hpp"
 #include "datapath/sa/sa_parameters.hpp"
 #include "datapath/verdict/verdict.hpp"
@@ -17,6 +18,7 @@ namespace espgate::config {
 
 enum class Idle : std::uint8_t { spin, sleep };
 enum class Mode : std::uint8_t { tunnel, transport };
+enum class TunnelKind : std::uint8_t { vti, gre };
 enum class Encapsulation : std::uint8_t { none, udp };
 enum class PolicyAction : std::uint8_t { bypass, discard };
 
@@ -88,8 +90,10 @@ struct Connection {
 // An interface that routes lead into, and the connection that protects what they send there.
 struct Tunnel {
   std::string name;  // also the name of its link in the kernel
+  TunnelKind kind = TunnelKind::vti;
   std::string connection;
-  std::uint16_t mtu = 0;  // largest inner packet; as loaded never 0
+  net::gre::Options gre{};  // of kind gre
+  std::uint16_t mtu = 0;    // largest inner packet; as loaded never 0
   std::vector<net::InterfaceAddress> addresses;
   unsigned line = 0;
   unsigned file = 0;

@@ -42,13 +42,24 @@ void read_connection_name(const GroupReader& group, std::string& name, Checks& c
         "give each tunnel a connection of its own");
 }
 
+void read_gre(const GroupReader& group, Tunnel& tunnel) {
+  std::uint32_t key = 0;
+  if (group.given("key") && group.integer("key", key)) tunnel.gre.key = key;
+  group.boolean("checksum", tunnel.gre.checksum);
+  for (const auto* name : {"key", "checksum"})
+    if (tunnel.kind != TunnelKind::gre && group.given(name))
+      group.error(name, "only GRE has one", "set kind = \"gre\", or remove it");
+}
+
 Tunnel read_tunnel(const GroupReader& group, Checks& checks) {
   Tunnel tunnel;
   const auto& place = group.report().places().of(group.row());
   tunnel.line = place.line;
   tunnel.file = place.file;
   read_name(group, tunnel, checks);
+  group.choice("kind", tunnel.kind);
   read_connection_name(group, tunnel.connection, checks);
+  read_gre(group, tunnel);
   group.integer("mtu", tunnel.mtu);
   for (const auto& element : group.texts("addresses"))
     if (const auto address = interface_address_of(group, element, checks))
@@ -62,26 +73,43 @@ const Connection* find(const Configuration& configuration, const std::string& na
 }
 
 void check_connection(Report& report, const Checks::TunnelPlace& place, const Connection* connection,
-                      const std::string& name) {
-  if (name.empty()) return;
+                      const Tunnel& tunnel) {
+  if (tunnel.connection.empty()) return;
   const auto path = place.path.of("connection");
   if (connection == nullptr)
-    report.error(place.connection_row, path, fmt::format("there is no connection {}", shown(name)),
-                 "name one of connections, or add it there");
-  else if (connection->mode != Mode::tunnel)
-    report.error(
-        place.connection_row, path,
-        fmt::format("connection {} is in transport mode, which carries no packets of others", shown(name)),
-        "set mode = \"tunnel\" in the connection");
+    return report.error(place.connection_row, path,
+                        fmt::format("there is no connection {}", shown(tunnel.connection)),
+                        "name one of connections, or add it there");
+  const bool gre = tunnel.kind == TunnelKind::gre;
+  if (!gre && connection->mode != Mode::tunnel)
+    report.error(place.connection_row, path,
+                 fmt::format("connection {} is in transport mode, which carries no packets of others",
+                             shown(tunnel.connection)),
+                 "set mode = \"tunnel\" in the connection, or kind = \"gre\" here");
+  if (gre && connection->mode != Mode::transport)
+    report.error(place.connection_row, path,
+                 fmt::format("connection {} is in tunnel mode, and GRE goes from gateway to gateway",
+                             shown(tunnel.connection)),
+                 "set mode = \"transport\" in the connection, or kind = \"vti\" here");
+  const auto carries_gre = [](const net::TrafficSelector& selector) {
+    return !selector.protocol || *selector.protocol == net::protocol_gre;
+  };
+  if (gre && connection->mode == Mode::transport &&
+      std::ranges::none_of(protected_by(*connection), carries_gre))
+    report.error(place.connection_row, path,
+                 fmt::format("no selector of connection {} is for GRE", shown(tunnel.connection)),
+                 "add one with protocol = \"gre\", or remove the connection's selectors");
 }
 
 void find_mtu(Report& report, const Checks::TunnelPlace& place, const Configuration& configuration,
               const Connection* connection, Tunnel& tunnel) {
   if (tunnel.mtu == 0) {
+    const auto around =
+        tunnel.kind == TunnelKind::gre ? static_cast<unsigned>(net::gre::header_bytes(tunnel.gre)) : 0;
     const auto largest =
         connection == nullptr ? std::nullopt : largest_inner_packet(configuration, *connection);
-    tunnel.mtu =
-        static_cast<std::uint16_t>(std::clamp(largest.value_or(1'400), least_mtu_bytes, most_mtu_bytes));
+    tunnel.mtu = static_cast<std::uint16_t>(
+        std::clamp(largest.value_or(1'400) - around, least_mtu_bytes, most_mtu_bytes));
   }
   const bool has_v6 = std::ranges::any_of(
       tunnel.addresses, [](const auto& entry) { return entry.address.family == net::Family::v6; });
@@ -105,7 +133,7 @@ void check_tunnels(Report& report, Configuration& configuration, const Checks& c
   for (std::size_t i = 0; i < configuration.tunnels.size(); ++i) {
     auto& tunnel = configuration.tunnels[i];
     const auto* connection = find(configuration, tunnel.connection);
-    check_connection(report, checks.places_of_tunnels[i], connection, tunnel.connection);
+    check_connection(report, checks.places_of_tunnels[i], connection, tunnel);
     find_mtu(report, checks.places_of_tunnels[i], configuration, connection, tunnel);
   }
 }

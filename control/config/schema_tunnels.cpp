@@ -5,6 +5,9 @@
 namespace espgate::config {
 namespace {
 
+// Choices that become enumerators stand in their order.
+constexpr std::array<std::string_view, 2> kinds{"vti", "gre"};
+
 constexpr std::array tunnel_keys{
     Key{.name = "name",
         .kind = Kind::text,
@@ -13,12 +16,30 @@ constexpr std::array tunnel_keys{
         .most = 15,
         .required = true,
         .meaning = "Name of the tunnel and of its interface in the kernel."},
+    Key{.name = "kind",
+        .kind = Kind::choice,
+        .preset = "vti",
+        .choices = kinds,
+        .meaning =
+            "vti puts packets into ESP in tunnel mode. gre puts them into GRE (RFC 2784) first, which ESP "
+            "then protects in transport mode; its connection has no selectors, or one for protocol gre."},
     Key{.name = "connection",
         .kind = Kind::text,
         .most = any_length,
         .required = true,
-        .meaning = "The connection, in tunnel mode, that protects what goes into the tunnel. It needs no "
-                   "networks and has no policies: routes decide."},
+        .meaning =
+            "The connection that protects what goes into the tunnel. With vti it is in tunnel mode, needs "
+            "no networks and has no policies: routes decide. With gre it is in transport mode."},
+    Key{.name = "key",
+        .kind = Kind::integer,
+        .least = 0,
+        .most = 4'294'967'295,
+        .meaning =
+            "With gre: the key that both ends send (RFC 2890). Packets with another, or none, are dropped."},
+    Key{.name = "checksum",
+        .kind = Kind::boolean,
+        .preset = "false",
+        .meaning = "With gre: whether packets carry a checksum. Received ones are verified in any case."},
     Key{.name = "mtu",
         .kind = Kind::integer,
         .unit = "bytes",

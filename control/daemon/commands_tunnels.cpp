@@ -25,7 +25,9 @@ json tunnel_json(const Tunnels::Report& report, const Traffic& traffic) {
     outbound += found->second.outbound;
   }
   return {{"name", tunnel.name},
-          {"kind", "vti"},
+          {"kind", tunnel.kind == config::TunnelKind::gre ? "gre" : "vti"},
+          {"key", tunnel.gre.key ? json(*tunnel.gre.key) : json(nullptr)},
+          {"checksum", tunnel.gre.checksum},
           {"peers", json::array({{{"connection", tunnel.connection}}})},
           {"state", report.state},
           {"reason", report.reason.empty() ? json(nullptr) : json(report.reason)},

@@ -9,7 +9,12 @@ namespace espgate::daemon {
 namespace {
 
 bool same(const config::Tunnel& a, const config::Tunnel& b) {
-  return a.connection == b.connection && a.mtu == b.mtu && a.addresses == b.addresses;
+  return a.kind == b.kind && a.gre == b.gre && a.connection == b.connection && a.mtu == b.mtu &&
+         a.addresses == b.addresses;
+}
+
+tunnel::Traits traits_of(const config::Tunnel& tunnel) {
+  return {tunnel.kind == config::TunnelKind::gre, tunnel.gre};
 }
 
 std::string problem(const config::Configuration& configuration, const config::Tunnel& tunnel,
@@ -68,7 +73,7 @@ Tunnels::Change Tunnels::configure(const config::Configuration& configuration) {
 Expected<void> Tunnels::add(const config::Tunnel& wanted) {
   auto link = host::Tap::create({wanted.name, {}, wanted.mtu, true});
   if (!link) return link.error();
-  const auto index = parts_.table.add();
+  const auto index = parts_.table.add(traits_of(wanted));
   if (!index) return index.error();
   auto& entry =
       *entries_.emplace(wanted.name, std::make_unique<Entry>(Entry{wanted, std::move(*link), *index}))
@@ -80,6 +85,7 @@ Expected<void> Tunnels::add(const config::Tunnel& wanted) {
 
 Expected<void> Tunnels::change(Entry& entry, const config::Tunnel& wanted) {
   const auto before = std::exchange(entry.tunnel, wanted);
+  parts_.table.change(entry.index, traits_of(wanted));
   Expected<void> done;
   if (before.mtu != wanted.mtu) done = entry.link.set_mtu(wanted.mtu);
   for (const auto& address : before.addresses)

@@ -68,29 +68,43 @@ inline std::uint16_t header_checksum(std::span<const std::uint8_t> header) {
   return static_cast<std::uint16_t>(~header_sum(header));
 }
 
+namespace detail {
+
+// Sum of 16-bit words in memory order; an odd byte at the end counts as if a zero followed.
+inline std::uint64_t sum_of_words(std::span<const std::uint8_t> bytes) {
+  std::uint64_t sum = 0;
+  std::size_t i = 0;
+  for (; i + 4 <= bytes.size(); i += 4) {
+    std::uint32_t word;
+    std::memcpy(&word, bytes.data() + i, sizeof word);
+    sum += word;
+  }
+  std::uint32_t rest = 0;
+  if (i < bytes.size()) std::memcpy(&rest, bytes.data() + i, bytes.size() - i);
+  return sum + rest;
+}
+
+inline std::uint16_t folded_complement(std::uint64_t sum) {
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~__builtin_bswap16(static_cast<std::uint16_t>(sum)));
+}
+
+}  // namespace detail
+
+// The checksum of `bytes` whose checksum field is zero (RFC 1071); with a right one in place it is 0.
+inline std::uint16_t internet_checksum(std::span<const std::uint8_t> bytes) {
+  return detail::folded_complement(detail::sum_of_words(bytes));
+}
+
 // The checksum of a TCP segment, UDP datagram or ICMPv6 message whose checksum field is zero. `addresses` is
 // source and destination as they stand in the IP header. 0 becomes 0xffff, as UDP wants it and the others
 // allow (RFC 768, RFC 1071).
 inline std::uint16_t upper_checksum(std::span<const std::uint8_t> addresses, std::uint8_t protocol,
                                     std::span<const std::uint8_t> bytes) {
-  std::uint64_t sum = 0;
-  const auto add = [&sum](std::span<const std::uint8_t> part) {
-    std::size_t i = 0;
-    for (; i + 4 <= part.size(); i += 4) {
-      std::uint32_t word;
-      std::memcpy(&word, part.data() + i, sizeof word);
-      sum += word;
-    }
-    std::uint32_t rest = 0;
-    if (i < part.size()) std::memcpy(&rest, part.data() + i, part.size() - i);
-    sum += rest;
-  };
-  add(addresses);
-  add(bytes);
   const auto length = static_cast<std::uint32_t>(bytes.size());
-  sum += __builtin_bswap32(length) + std::uint64_t{__builtin_bswap32(protocol)};
-  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
-  const auto checksum = static_cast<std::uint16_t>(~__builtin_bswap16(static_cast<std::uint16_t>(sum)));
+  const std::uint64_t pseudo = __builtin_bswap32(length) + std::uint64_t{__builtin_bswap32(protocol)};
+  const auto checksum =
+      detail::folded_complement(detail::sum_of_words(addresses) + detail::sum_of_words(bytes) + pseudo);
   return checksum == 0 ? 0xffff : checksum;
 }
 

@@ -29,16 +29,24 @@ TunnelTable::TunnelTable(std::uint32_t tunnels, std::uint32_t inbound_sas, std::
       pool_(1, tunnels, barrier),
       limit_(tunnels) {}
 
-Expected<Index> TunnelTable::add() {
+Expected<Index> TunnelTable::add(const Traits& traits) {
   const auto taken = pool_.take();
   if (!taken)
     return Error{"all " + std::to_string(limit_) + " tunnels are in use",
                  "raise limits.tunnels and restart espgate"};
   const auto index = static_cast<Index>(*taken);
   tunnels_.reset(index);
+  change(index, traits);
   set(index, policy::Decision::protect_without_sa());
   size_.fetch_add(1, std::memory_order_relaxed);
   return index;
+}
+
+void TunnelTable::change(Index index, const Traits& traits) {
+  const auto word = (traits.gre ? detail::is_gre : 0) | (traits.options.key ? detail::has_key : 0) |
+                    (traits.options.checksum ? detail::has_checksum : 0) |
+                    std::uint64_t{traits.options.key.value_or(0)};
+  tunnels_[index].traits.store(word, std::memory_order_relaxed);
 }
 
 void TunnelTable::remove(Index index) {

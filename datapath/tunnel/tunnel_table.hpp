@@ -13,6 +13,7 @@
 
 #include "datapath/base/expected.hpp"
 #include "datapath/forward/index_pool.hpp"
+#include "datapath/net/gre.hpp"
 #include "datapath/policy/decision.hpp"
 #include "datapath/sa/slab.hpp"
 
@@ -22,13 +23,37 @@ using Index = std::uint16_t;
 inline constexpr Index no_tunnel = 0;
 inline constexpr std::uint32_t most_tunnels = 0xff00;
 
+// What a packet is wrapped in before its SA takes it.
+struct Traits {
+  bool gre = false;  // in transport mode; else nothing: the SA is in tunnel mode
+  net::gre::Options options{};
+  bool operator==(const Traits&) const = default;
+};
+
 struct alignas(64) Tunnel {
+  std::atomic<std::uint64_t> traits;    // packed, so that they change at once
   std::atomic<std::uint32_t> decision;  // of policy::Decision: protect or protect_without_sa
   std::atomic<std::uint64_t> drops;  // packets that the tunnel could not take, or that came out of it broken
 
   policy::Decision current() const { return {decision.load(std::memory_order_acquire)}; }
+  Traits current_traits() const;
 };
 static_assert(sizeof(Tunnel) == 64);
+
+namespace detail {
+
+inline constexpr std::uint64_t is_gre = std::uint64_t{1} << 63, has_key = std::uint64_t{1} << 62,
+                               has_checksum = std::uint64_t{1} << 61;
+
+}  // namespace detail
+
+inline Traits Tunnel::current_traits() const {
+  const auto word = traits.load(std::memory_order_relaxed);
+  Traits result{(word & detail::is_gre) != 0, {}};
+  if ((word & detail::has_key) != 0) result.options.key = static_cast<std::uint32_t>(word);
+  result.options.checksum = (word & detail::has_checksum) != 0;
+  return result;
+}
 
 class TunnelTable {
  public:
@@ -41,7 +66,8 @@ class TunnelTable {
 
   // -- control thread --
   // Without an SA. Errors: the limit.
-  Expected<Index> add();
+  Expected<Index> add(const Traits& traits = {});
+  void change(Index index, const Traits& traits);
   // No route and no inbound SA may name it any more.
   void remove(Index index);
   // Packets see the old SA or the new one.

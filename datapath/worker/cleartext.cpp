@@ -42,13 +42,15 @@ void Worker::judge_arrival() {
 }
 
 // Undecided: it may have come in clear. As long as protection is without an SA it does not count for packets
-// to us, or a gateway whose policy covers all addresses could not be reached while a tunnel is down.
+// to us, or a gateway whose policy covers all addresses could not be reached while a tunnel is down; but GRE,
+// which carries others' packets.
 Verdict Worker::arrival_fault(unsigned row, bool local) const {
   const auto decision = arrival_[row].decision;
   const auto family = burst_.family[row];
   if (decision == policy::Decision::ports_unknown()) return Verdict::SELECTOR_FIELDS_OPAQUE;
   const bool refused = decision.is_protect() || decision == policy::Decision::discard() ||
-                       (decision == policy::Decision::protect_without_sa() && !local);
+                       (decision == policy::Decision::protect_without_sa() &&
+                        (!local || burst_.info[row].protocol == net::protocol_gre));
   if (!refused) return Verdict::undecided;
   return local ? by_family(family, Verdict::IN_US_CL_V4_PKT_FAILED_POLICY,
                            Verdict::IN_US_CL_V6_PKT_FAILED_POLICY)

@@ -222,7 +222,7 @@ void Worker::accept() {
     burst_.origin[row] = Origin::admitted;
     (sa.mode == sa::Mode::tunnel ? decrypted_ : unrouted_).add(row);
   }
-  if (has_tunnels()) note_tunnels();
+  if (has_tunnels()) leave_tunnels();
   clock_.end_stage(Stage::accept, crypto_rows_.count);
   tracer_.stage(burst_, Stage::accept, decrypted_);
 }

@@ -95,7 +95,8 @@ bool Worker::fits_path(unsigned row, const sa::OutboundSa& sa) {
   const bool v4 = family == net::Family::v4;
   const bool may_cut = v4 && !has_df(burst_.l3[row]);
   if (!tunnel) {
-    if (may_cut) return true;  // RFC 4303 3.3.4: a whole packet is encrypted, and the result cut
+    // RFC 4303 3.3.4: a whole packet is encrypted, and the result cut
+    if (may_cut || burst_.fragment_outer[row]) return true;
     refuse_for_path(row, largest);
     return false;
   }

@@ -2,18 +2,99 @@
 // what it bypasses, or does not know, is encrypted if its route leads into a tunnel, whose SA then is the
 // policy (RFC 4301 4.4.1 calls the database; here the routing table selects). A tunnel without an SA drops.
 //
+// A tunnel is the SA in tunnel mode, or GRE (RFC 2784, RFC 2890) that the SA protects in transport mode.
+//
 // Inbound, what a tunnel's SA decrypted came in by that tunnel: the SA's selectors have judged its addresses,
 // and no route back is asked for. What would have to come that way and comes in clear instead is refused.
 #include <rte_mbuf.h>
 
+#include <algorithm>
+
+#include "datapath/net/congestion.hpp"
+#include "datapath/net/transport_headers.hpp"
 #include "datapath/parse/upper_layer.hpp"
+#include "datapath/sa/esp_sizes.hpp"
+#include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
 
-void Worker::note_tunnels() {
+namespace {
+
+Verdict verdict_of(net::gre::Fault fault) {
+  switch (fault) {
+    case net::gre::Fault::none:
+      break;
+    case net::gre::Fault::malformed:
+      return Verdict::GRE_HEADER_INVALID;
+    case net::gre::Fault::bad_checksum:
+      return Verdict::GRE_CHECKSUM_BAD;
+    case net::gre::Fault::wrong_key:
+      return Verdict::GRE_KEY_MISMATCH;
+    case net::gre::Fault::unknown_protocol:
+      return Verdict::GRE_PROTOCOL_UNKNOWN;
+  }
+  return Verdict::undecided;
+}
+
+// Where GRE begins in a packet of a transport mode SA; 0 where it carries something else.
+std::size_t gre_offset(std::span<const std::uint8_t> packet, net::Family family) {
+  if (family == net::Family::v4) {
+    const bool fragment = (net::load_be16(packet, net::ipv4::fragment) & 0x3fff) != 0;
+    return packet[net::ipv4::protocol] == net::protocol_gre && !fragment ? packet[0] % 16U * 4U : 0;
+  }
+  parse::UpperLayer upper;
+  if (!parse::find_upper_layer_v6(packet, upper) || upper.fragment) return 0;
+  return upper.protocol == net::protocol_gre ? upper.offset : 0;
+}
+
+}  // namespace
+
+// What an SA of a tunnel's decrypted has come out of the tunnel; in transport mode only the GRE in it, and
+// everything else is the gateway's own.
+void Worker::leave_tunnels() {
   for (const auto row : decrypted_) burst_.tunnel[row] = shared_.tunnels->of_inbound(burst_.sa[row]);
+  Lanes others;
+  for (const auto row : unrouted_) {
+    const auto index = shared_.tunnels->of_inbound(burst_.sa[row]);
+    auto& tunnel = shared_.tunnels->at(index);
+    const auto offset = index == tunnel::no_tunnel
+                            ? 0
+                            : gre_offset({burst_.l3[row], burst_.mbuf[row]->pkt_len}, burst_.family[row]);
+    if (offset == 0) {
+      others.add(row);
+      continue;
+    }
+    burst_.tunnel[row] = index;
+    if (const auto verdict = open_gre(row, tunnel, offset); verdict != Verdict::undecided) {
+      tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+      finish(row, verdict);
+    } else {
+      decrypted_.add(row);
+    }
+  }
+  unrouted_ = others;
+}
+
+// Takes the IP header and the GRE header off. Undecided: a sound IP packet is left.
+Verdict Worker::open_gre(unsigned row, const tunnel::Tunnel& tunnel, std::size_t offset) {
+  auto* mbuf = burst_.mbuf[row];
+  const auto* outer = burst_.l3[row];
+  const auto opened =
+      net::gre::read({outer + offset, mbuf->pkt_len - offset}, tunnel.current_traits().options);
+  if (opened.fault != net::gre::Fault::none) return verdict_of(opened.fault);
+  rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(offset + opened.header_bytes));
+  auto* packet = rte_pktmbuf_mtod(mbuf, std::uint8_t*);
+  std::uint32_t bytes = 0;
+  if (!net::inner_ok(opened.payload, {packet, mbuf->pkt_len}, bytes)) return Verdict::IN_INNER_HEADER_INVALID;
+  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - bytes));
+  const std::uint8_t congestion = net::traffic_class(outer, burst_.family[row]) & net::ecn_mask;
+  burst_.l3[row] = packet;
+  burst_.family[row] = opened.payload;
+  return (congestion & 1) != 0 && !net::take_in_congestion(congestion, packet, opened.payload)
+             ? Verdict::IN_CONGESTED_NOT_ECT
+             : Verdict::undecided;
 }
 
 // On a port with ipsec: a source that is reached by a tunnel must come through it, unless a policy says more.
@@ -43,15 +124,94 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
   auto& tunnel = shared_.tunnels->at(index);
   const auto decision = tunnel.current();
   burst_.tunnel[row] = index;
-  if (decision.is_protect()) {
-    burst_.sa[row] = decision.outbound_sa();
-    burst_.protect[row] = true;
-    protect_.add(row);
+  if (!decision.is_protect()) {
+    tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+    finish(row, by_family(burst_.family[row], Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
+                          Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
     return;
   }
-  tunnel.drops.fetch_add(1, std::memory_order_relaxed);
-  finish(row, by_family(burst_.family[row], Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
-                        Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
+  if (const auto traits = tunnel.current_traits(); traits.gre) {
+    const auto& sa = shared_.sas->outbound(decision.outbound_sa());
+    if (!fits_gre(row, traits.options, sa) || !wrap_in_gre(row, traits.options, sa)) {
+      tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+      return;
+    }
+  }
+  burst_.sa[row] = decision.outbound_sa();
+  burst_.protect[row] = true;
+  protect_.add(row);
+}
+
+// Whether GRE and ESP around the packet fit the SA's path, or may be cut: what becomes too large is
+// fragmented outside, where the peer makes it whole (RFC 7588 2.1), unless the packet's sender forbade it.
+// False: the sender is told, while the packet is still his.
+bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa) {
+  const unsigned bytes = burst_.mbuf[row]->pkt_len;
+  const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
+  const auto gre_bytes = static_cast<unsigned>(net::gre::header_bytes(options));
+  const unsigned payload = sizes.largest_payload(sa.path_mtu.load(std::memory_order_relaxed));
+  const unsigned largest = payload - std::min(payload, gre_bytes);
+  if (bytes <= largest) return true;
+  constexpr unsigned least_ipv6_mtu = 1280;  // every tunnel carries that (RFC 8200 5)
+  const bool outer_df = sa.outer_family == net::Family::v4 && (sa.headers[net::ipv4::fragment] & 0x40) != 0;
+  const bool follows = sa.outer_family == net::Family::v6 || sa.outer.copy_df;
+  const bool forbidden = must_stay_whole(row);
+  burst_.fragment_outer[row] = (!outer_df && !(follows && forbidden)) ||
+                               (burst_.family[row] == net::Family::v6 && bytes <= least_ipv6_mtu);
+  if (burst_.fragment_outer[row]) return true;
+  refuse_for_path(row, largest);
+  return false;
+}
+
+bool Worker::must_stay_whole(unsigned row) const {
+  return burst_.family[row] == net::Family::v6 || (burst_.l3[row][net::ipv4::fragment] & 0x40) != 0;
+}
+
+// IP and GRE headers in front of the packet, which is then one between the SA's own two ends: its IP header
+// is the template's, with DSCP, ECN and DF as in tunnel mode (RFC 2784 3, RFC 6040). False: it has its
+// verdict.
+bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa) {
+  const auto family = burst_.family[row];
+  if (!make_exclusive(row)) {
+    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    return false;
+  }
+  if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
+    finish(row, Verdict::TTL_EXPIRED);
+    return false;
+  }
+  auto* mbuf = burst_.mbuf[row];
+  const auto* inner = burst_.l3[row];
+  const bool v4 = sa.outer_family == net::Family::v4;
+  const std::size_t ip_bytes = v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;
+  const bool dont_fragment = must_stay_whole(row) && !burst_.fragment_outer[row];
+  const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
+  const auto front_bytes = static_cast<std::uint16_t>(ip_bytes + net::gre::header_bytes(options));
+  auto* front = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, front_bytes));
+  if (front == nullptr || mbuf->pkt_len > net::ip_packet_max) {
+    finish(row,
+           by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG, Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
+    return false;
+  }
+  const std::span packet(front, mbuf->pkt_len);
+  net::gre::write(packet.subspan(ip_bytes), options, family);
+  sa::load_shared(front, sa.headers, ip_bytes);
+  if (v4) {
+    packet[net::ipv4::tos] |= copied;
+    if (sa.outer.copy_df && dont_fragment) packet[net::ipv4::fragment] = 0x40;
+    if (burst_.fragment_outer[row]) packet[net::ipv4::fragment] = 0;
+    if (packet[net::ipv4::fragment] == 0)
+      net::store_be16(packet, net::ipv4::identification, ++gre_identification_);
+  } else {
+    net::store_be32(packet, 0, net::load_be32(packet, 0) | std::uint32_t{copied} << 20);
+  }
+  net::rewrite_header(packet, sa.outer_family, ip_bytes, v4 ? net::ipv4::protocol : net::ipv6::next_header,
+                      net::protocol_gre);
+  burst_.l3[row] = front;
+  burst_.family[row] = sa.outer_family;
+  burst_.info[row].fragment = false;  // a whole packet around it, if it was one
+  burst_.dont_fragment[row] = dont_fragment;
+  return true;
 }
 
 // Packets of the kernel's own, that it routed into the tunnel's link.

@@ -136,13 +136,17 @@ class Worker {
   void strip_frame(unsigned row);
 
   bool has_tunnels() const { return shared_.tunnels != nullptr && shared_.tunnels->in_use(); }
-  void note_tunnels();  // tunnel.cpp: of decrypted packets
+  void leave_tunnels();  // tunnel.cpp: decrypted_, unrouted_ -> decrypted_, unrouted_
+  Verdict open_gre(unsigned row, const tunnel::Tunnel& tunnel, std::size_t gre_offset);
   void judge_sources();
   bool leads_into_tunnel(unsigned row) const {
     return shared_.forwarding->hop(hop_[row]).kind == forward::HopKind::tunnel;
   }
   void enter_tunnels();  // unrouted_, routed_ -> routed_, protect_
   void enter_tunnel(unsigned row, tunnel::Index index);
+  bool fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
+  bool must_stay_whole(unsigned row) const;
+  bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
   bool is_for_this_end(unsigned row, Verdict fault) const;
   void deliver_from_tunnel(unsigned row);
@@ -255,6 +259,7 @@ class Worker {
   PacketCounters counters_;
   StageClock clock_;
   Load load_;
+  std::uint16_t gre_identification_ = 0;  // of the last GRE packet that may be fragmented
   unsigned idle_rounds_ = 0;
 };
 

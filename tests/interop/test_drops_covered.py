@@ -8,6 +8,7 @@ import test_drops_frames  # noqa: F401
 import test_drops_inbound  # noqa: F401
 import test_drops_limits  # noqa: F401
 import test_drops_outbound  # noqa: F401
+import test_gre  # noqa: F401
 import test_lifetimes  # noqa: F401
 import test_modes  # noqa: F401
 import test_policies  # noqa: F401

@@ -44,6 +44,16 @@ const Case mistakes[] = {
     {"limits = { tunnels = 1; };\n" BRANCH
      "tunnels = ( { name = \"tun0\"; connection = \"branch\"; }, { name = \"tun1\"; connection = \"a\"; } );",
      5, "tunnels[1].connection", "there is no connection \"a\"", ""},
+    {BRANCH TUN0("kind = \"gre\"; connection = \"branch\"; "), 4, "tunnels[0].connection",
+     "connection \"branch\" is in tunnel mode, and GRE", "set mode = \"transport\""},
+    {BRANCH TUN0("connection = \"branch\"; key = 7; "), 4, "tunnels[0].key", "only GRE has one",
+     "kind = \"gre\""},
+    {"connections = ( " ROUTED(
+         "branch", "192.0.2.2",
+         "mode = \"transport\"; selectors = ( { local = \"192.0.2.1\"; remote = \"192.0.2.2\"; "
+         "protocol = \"tcp\"; } ); " INBOUND(
+             "0x1001", KEY_A)) "} );\n" TUN0("kind = \"gre\"; connection = \"branch\"; "),
+     4, "tunnels[0].connection", "no selector of connection \"branch\" is for GRE", "protocol = \"gre\""},
     // The same connection without a tunnel.
     {BRANCH, 2, "connections[0].local-networks", "missing", "add local-networks"},
 };
@@ -97,4 +107,19 @@ TEST_CASE("networks of a tunnel's connection limit what may come in, and are nob
   CHECK(policies_of(configuration.connections.at(0)).empty());
   CHECK(policies_of(configuration.connections.at(1)).size() == 1);
   CHECK(configuration.tunnels.at(0).mtu == 1'280);
+}
+
+TEST_CASE("GRE has a transport mode connection, whose policies stay, and a smaller MTU") {
+  const auto configuration =
+      loaded(OUTSIDE "connections = ( " ROUTED(
+          "branch", "192.0.2.2",
+          "mode = \"transport\"; " INBOUND("0x1001",
+                                           KEY_A)) "} );\n" TUN0("kind = \"gre\"; connection = \"branch\"; "
+                                                                 "key = 0xffffffff; checksum = true; "));
+  const auto& tunnel = configuration.tunnels.at(0);
+  CHECK(tunnel.kind == TunnelKind::gre);
+  CHECK(tunnel.gre == net::gre::Options{.key = 0xffff'ffff, .checksum = true});
+  CHECK(tunnel.mtu == 1'446 - 12);
+  CHECK_FALSE(configuration.connections.at(0).by_route);
+  CHECK(policies_of(configuration.connections.at(0)).size() == 1);
 }

@@ -16,8 +16,13 @@ struct Routed : Started {
   FakeSink sink2;
   std::unique_ptr<tunnel::TunnelTable> table =
       tunnel::TunnelTable::create(4, 64, *std::pmr::new_delete_resource(), {}).value();
-  SaManager routed{{*store2, sink2, grace, [this] { return static_cast<std::uint32_t>(random()); },
-                    [](Severity, std::string_view) {}, table.get()},
+  SaManager routed{{*store2,
+                    sink2,
+                    grace,
+                    [this] { return static_cast<std::uint32_t>(random()); },
+                    [](Severity, std::string_view) {},
+                    {},
+                    table.get()},
                    default_options()};
   tunnel::Index tun0 = table->add().value();
 

@@ -1,64 +1,11 @@
 // Routes that lead into a tunnel: what goes in, what comes out, and what policy has to say before.
 #include <catch2/catch.hpp>
 
-#include "datapath/net/headers.hpp"
-#include "drivers/port/eal.hpp"
-#include "tests/datapath/worker/must.hpp"
-#include "tests/datapath/worker/rig.hpp"
+#include "tests/datapath/worker/tunnel_rig.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
 using policy::Decision;
-
-namespace {
-
-constexpr const char* everything[] = {"0.0.0.0/0", "::/0"};
-
-// The rig's SAs behind a tunnel that 10.2.0.0/16 and 2001:db8:2::/48 lead into, and no policy for them.
-struct TunnelRig : Rig {
-  tunnel::Index tunnel = tunnel::no_tunnel;
-
-  explicit TunnelRig(SaOptions sa_options = {}) : Rig(with_everything(std::move(sa_options))) {
-    policies = must(policy::Classifier::create(256, 1, port::dpdk_memory(), {}));
-    shared.policies = policies.get();
-    tunnel = must(tunnels->add());
-    tunnels->set(tunnel, Decision::protect(outbound));
-    tunnels->bind_inbound(inbound, tunnel);
-    forward::Hop hop;
-    hop.kind = forward::HopKind::tunnel;
-    hop.tunnel = tunnel;
-    hop.mtu = 1'400;
-    const auto index = must(forwarding->add_hop(hop));
-    for (const char* network : {"10.2.0.0/16", "2001:db8:2::/48"})
-      must(forwarding->set_route(*net::parse_prefix(network), index));
-  }
-  static SaOptions with_everything(SaOptions sa_options) {
-    if (sa_options.selectors.empty())
-      for (const char* prefix : everything)
-        sa_options.selectors.push_back(net::between(*net::parse_prefix(prefix), *net::parse_prefix(prefix)));
-    return sa_options;
-  }
-  Output from_inside(const Bytes& packet) { return run(inside, frame_to(inside, packet)); }
-  Output from_peer(const Bytes& packet, std::uint64_t sequence = 1) {
-    const bool v4 = packet[0] >> 4 == 4;
-    return run(outside, esp_frame(sequence, packet, v4 ? net::protocol_ipv4 : net::protocol_ipv6));
-  }
-  std::uint64_t drops() const { return tunnels->at(tunnel).drops.load(); }
-  void policy_for_all(std::uint64_t order, Decision decision) {
-    for (const char* prefix : everything)
-      add_policy(net::between(*net::parse_prefix(prefix), *net::parse_prefix(prefix)), order, decision);
-  }
-};
-
-Bytes redirected(Bytes packet, const char* destination) {
-  const auto address = *net::parse_address(destination);
-  const bool v4 = address.family == net::Family::v4;
-  std::copy_n(address.bytes.begin(), v4 ? 4 : 16, packet.begin() + (v4 ? 16 : 24));
-  if (v4) mend_checksum(packet);
-  return packet;
-}
-
-}  // namespace
 
 TEST_CASE("a route into a tunnel encrypts, without a policy or with one that bypasses") {
   const auto family = GENERATE(net::Family::v4, net::Family::v6);
@@ -144,11 +91,9 @@ TEST_CASE("what comes out of a tunnel for this host goes up the tunnel's link, a
 TEST_CASE("from one tunnel into another: hub and spoke") {
   TunnelRig rig;
   // 10.3.0.0/16 lies behind a second tunnel, which uses the same SA here.
-  forward::Hop hop;
-  hop.kind = forward::HopKind::tunnel;
-  hop.tunnel = must(rig.tunnels->add());
-  rig.tunnels->set(hop.tunnel, Decision::protect(rig.outbound));
-  must(rig.forwarding->set_route(*net::parse_prefix("10.3.0.0/16"), must(rig.forwarding->add_hop(hop))));
+  const auto second = must(rig.tunnels->add());
+  rig.tunnels->set(second, Decision::protect(rig.outbound));
+  rig.lead_into(second, "10.3.0.0/16");
   const auto packet = redirected(rig.inner(net::Family::v4, 64, true), "10.3.0.9");
   const auto out = rig.from_peer(packet);
   REQUIRE(out.outside.size() == 1);
@@ -192,10 +137,7 @@ TEST_CASE("a source behind a tunnel is refused where it comes in clear") {
 
 TEST_CASE("a tunnel does not lead through a tunnel") {
   TunnelRig rig;
-  forward::Hop hop;
-  hop.kind = forward::HopKind::tunnel;
-  hop.tunnel = rig.tunnel;
-  must(rig.forwarding->set_route(*net::parse_prefix("192.0.2.2/32"), must(rig.forwarding->add_hop(hop))));
+  rig.lead_into(rig.tunnel, "192.0.2.2/32");
   CHECK(rig.from_inside(rig.inner(net::Family::v4, 64, false)).outside.empty());
   CHECK(rig.verdicts() == "OUT_V4_TX_PKT_ADJ_FAIL=1");
   CHECK(rig.conserved());

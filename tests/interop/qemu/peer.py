@@ -12,7 +12,8 @@ _LOADED = ("virtio_net", "af_packet", "xfrm_user", "esp4", "esp6", "gcm", "ctr",
            "aesni_intel", "seqiv", "echainiv")
 _ON_DEMAND = ("xfrm_algo", "authenc", "authencesn", "ccm", "cbc", "hmac", "sha1_generic", "sha256_generic",
               "sha512_generic", "chacha_generic", "poly1305_generic", "aes_generic", "cryptomgr",
-              "crypto_null", "drbg", "jitterentropy_rng", "chacha20poly1305", "tun", "xfrm_interface")
+              "crypto_null", "drbg", "jitterentropy_rng", "chacha20poly1305", "tun", "xfrm_interface", "ip_gre",
+              "ip6_gre")
 
 
 @dataclasses.dataclass(frozen=True)
