@@ -31,8 +31,12 @@ History::Growth History::growth(std::chrono::nanoseconds window) const {
     result.by.verdicts[i] = last.counters.verdicts[i] - first.counters.verdicts[i];
   const auto& now = last.counters.ports;
   const auto& then = first.counters.ports;
-  result.by.ports = {now.rx_packets - then.rx_packets, now.rx_bytes - then.rx_bytes,
-                     now.tx_packets - then.tx_packets, now.tx_bytes - then.tx_bytes};
+  // A device may begin anew, as when it is reset.
+  const auto more = [](std::uint64_t later, std::uint64_t earlier) {
+    return later - std::min(later, earlier);
+  };
+  result.by.ports = {more(now.rx_packets, then.rx_packets), more(now.rx_bytes, then.rx_bytes),
+                     more(now.tx_packets, then.tx_packets), more(now.tx_bytes, then.tx_bytes)};
   return result;
 }
 

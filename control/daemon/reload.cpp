@@ -33,6 +33,7 @@ json restart_needed(const config::Configuration& current, const config::Configur
   note(current.crypto_engine == wanted.crypto_engine, "crypto-engine");
   note(current.socket == wanted.socket, "socket");
   note(current.log_level == wanted.log_level, "log-level");
+  note(current.path_mtu_discovery == wanted.path_mtu_discovery, "path-mtu-discovery");
   note(current.limits == wanted.limits, "limits");
   return names;
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "datapath/parse/upper_layer.hpp"
+#include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
 
@@ -163,9 +164,18 @@ bool Worker::leads_back(unsigned row, policy::Decision decision) const {
   if (!decision.is_protect()) return false;
   const auto& in = shared_.sas->inbound(burst_.sa[row]);
   const auto& out = shared_.sas->outbound(decision.outbound_sa());
-  return in.outer_family == out.outer_family &&
-         std::memcmp(in.source, destination_of(out.headers, out.outer_family),
-                     in.outer_family == net::Family::v4 ? 4 : 16) == 0;
+  if (in.outer_family != out.outer_family || in.encapsulation != out.encapsulation) return false;
+  const bool v4 = in.outer_family == net::Family::v4;
+  const std::size_t address_bytes = v4 ? 4 : 16;
+  std::uint8_t from[16], to[16];
+  sa::load_shared(from, in.source, address_bytes);
+  sa::load_shared(to, destination_of(out.headers, out.outer_family), address_bytes);
+  if (std::memcmp(from, to, address_bytes) != 0) return false;
+  if (in.encapsulation == sa::Encapsulation::none) return true;
+  // Behind one NAT there may be several peers, told apart by their ports.
+  std::uint8_t ports[4];
+  sa::load_shared(ports, out.headers + (v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes), sizeof ports);
+  return net::load_be16(ports, 2) == __atomic_load_n(&in.remote_port, __ATOMIC_RELAXED);
 }
 
 // A decrypted packet may be meant for another protected network (hub and spoke). Its own SA's selectors

@@ -13,10 +13,12 @@ void Worker::resolve_missed() {
   const auto& tables = *shared_.forwarding;
   look_up_routes(tables, destinations, [&](unsigned row, forward::HopIndex hop) {
     hop_[row] = hop;
-    if (tables.hop(hop).kind == forward::HopKind::local)
+    if (tables.hop(hop).kind == forward::HopKind::local) {
       drop_missed(row);
-    else
+    } else {
+      burst_.sa[row] = sa::no_sa;  // the SPI is another's, though we may have one like it
       clear_.add(row);
+    }
   });
 }
 

@@ -131,6 +131,7 @@ void Worker::tell_sender(unsigned row, Verdict verdict, unsigned largest, std::u
     set_largest_packet(*mbuf, static_cast<std::uint16_t>(std::max(largest, least)));
     mbuf->port = port;
     if (rte_ring_mp_enqueue(shared_.rings.too_big, mbuf) == 0) {
+      if (burst_.sa[row] != sa::no_sa) pin(row, verdict);
       settle(row, verdict);
       return;
     }
@@ -186,6 +187,7 @@ void Worker::set_aside(unsigned row, unsigned limit, bool protect) {
                             burst_.family[row],
                             burst_.origin[row],
                             burst_.sa[row],
+                            burst_.protect[row],
                             hop_[row]};
   settle(row, Verdict::FRAGMENTED);
 }
@@ -226,6 +228,7 @@ bool Worker::next_piece() {
       begin_row(row, rte_pktmbuf_mtod(piece, std::uint8_t*), aside.family);
       burst_.origin[row] = aside.origin;
       burst_.sa[row] = aside.sa;
+      burst_.protect[row] = aside.sa_is_outbound;
       hop_[row] = aside.hop;
       (aside.protect ? protect_ : routed_).add(row);
       return true;

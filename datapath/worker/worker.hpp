@@ -236,6 +236,7 @@ class Worker {
     net::Family family;
     Origin origin;
     std::uint32_t sa;
+    bool sa_is_outbound;
     forward::HopIndex hop;
   };
   unsigned aside_count_ = 0;

@@ -162,6 +162,7 @@ void OpenPort::close() {
 
 void OpenPort::release() {
   if (!started_) return;
+  last_statistics_ = statistics();
   close();
   rte_dev_remove(device_);
 }
@@ -193,7 +194,7 @@ bool OpenPort::refresh_link() {
 
 OpenPort::Statistics OpenPort::statistics() const {
   rte_eth_stats stats{};
-  if (!started_ || rte_eth_stats_get(port_.ethdev, &stats) != 0) return {};
+  if (!started_ || rte_eth_stats_get(port_.ethdev, &stats) != 0) return last_statistics_;
   return {stats.ipackets, stats.ibytes,  stats.opackets, stats.obytes,
           stats.imissed,  stats.ierrors, stats.oerrors,  stats.rx_nombuf};
 }

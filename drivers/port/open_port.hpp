@@ -66,6 +66,7 @@ class OpenPort {
   const Link& link() const { return link_; }
   // How often the link changed since open(), the device's going included.
   std::uint64_t link_changes() const { return link_changes_; }
+  // Of a device that is given up, the last ones.
   Statistics statistics() const;
 
   // Gives up a device that is gone, so that the kernel, which waits for that, can finish its removal. No
@@ -92,6 +93,7 @@ class OpenPort {
   std::uint64_t link_changes_ = 0;
   std::string interface_;  // of the kernel, behind net_af_packet and net_af_xdp; empty otherwise
   bool started_ = false;
+  Statistics last_statistics_;
 };
 
 }  // namespace espgate::port

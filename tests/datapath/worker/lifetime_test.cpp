@@ -69,6 +69,31 @@ TEST_CASE("outbound, exactly as many leave, and nothing leaves in clear afterwar
   CHECK(rig.conserved());
 }
 
+TEST_CASE("pieces of a packet use up the lifetime of the SA that they leave by, and no other's") {
+  Rig rig({.lifetime = {.hard_packets = 3}});
+  // In the place that has no inbound SA.
+  auto second = rig.parameters(false);
+  second.spi = 0x2002;
+  REQUIRE(rig.sas->install_outbound(second));
+  second.spi = 0x2003;
+  const auto outbound = *rig.sas->install_outbound(second);
+  REQUIRE(outbound > rig.inbound);
+  rig.add_policy({net::between(*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.2.0.0/16"))}, 0,
+                 policy::Decision::protect(outbound));
+  rig.sas->outbound(outbound).path_mtu = 1000;
+  const auto frame = rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 1400, false));
+  CHECK(rig.run(Rig::inside, frame).outside.size() == 2);
+  CHECK(rig.run(Rig::inside, frame).outside.size() == 1);
+  CHECK(rig.run(Rig::inside, frame).outside.empty());
+  CHECK(rig.verdicts() == "FORWARDED=3 FRAGMENTED=2 OUT_CD_SW_IPSEC_HARD_EXPIRY=2");
+  CHECK(text(reached(rig)) == "hard 2003");
+  CHECK(rig.sas->outbound(outbound).state == sa::State::expired);
+  CHECK(rig.sas->outbound(rig.outbound).state == sa::State::active);
+  CHECK(rig.sas->inbound(rig.inbound).state == sa::State::active);
+  CHECK(rig.sas->outbound_faults(outbound).of(Verdict::OUT_CD_SW_IPSEC_HARD_EXPIRY) == 2);
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("bytes are inner packets' bytes, and a packet that would lead past the limit does not pass") {
   Rig limited({.lifetime = {.soft_bytes = 500, .hard_bytes = 1'050}});
   const auto inner = limited.inner(net::Family::v4, 72, true);

@@ -28,6 +28,7 @@ TEST_CASE("what must not be cut is dropped, and control told what would fit") {
   const auto inner = unfragmentable(rig, family, 1400, false);
   CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, inner)).outside.empty());
   CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
+  CHECK(rig.sas->outbound_faults(rig.outbound).of(Verdict::OUT_CANNOT_FRAG_DF_SET_PKT) == 1);
   const auto told = rig.refused();
   REQUIRE(told.size() == 1);
   const unsigned around = (outer == net::Family::v4 ? 20 : 40) + 8 + 8 + 16;

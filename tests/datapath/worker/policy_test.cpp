@@ -242,6 +242,24 @@ TEST_CASE("spokes reach each other through the hub where policies cover both") {
   CHECK(rig.conserved());
 }
 
+TEST_CASE("spokes behind one NAT address are told apart by their ports") {
+  Rig rig({.encapsulation = sa::Encapsulation::udp, .selectors = {selector("0.0.0.0/0", "10.2.0.0/16")}});
+  auto inner = rig.inner(net::Family::v4, 20, true);
+  inner[net::ipv4::destination + 1] = 3;  // 10.3.0.9, behind another peer
+  mend_checksum(inner);
+  auto other = rig.parameters(false);
+  other.spi = 0x2002;
+  other.remote_port = 61'000;
+  const auto sa = must(rig.sas->install_outbound(other));
+  rig.add_policy(selector("10.2.0.0/16", "10.3.0.0/16"), 1, Decision::protect(sa));
+  const auto out = rig.run(Rig::outside, rig.esp_frame(1, inner, 4)).outside;
+  REQUIRE(out.size() == 1);
+  CHECK(out[0].size() > inner.size() + 14 + 8 + 8 + 16);
+  CHECK(rig.sas->outbound_total(sa).packets == 1);
+  CHECK(rig.verdicts() == "FORWARDED=1");
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("neighbour discovery needs no policy, even where all addresses are protected") {
   Rig rig({.selectors = {selector("::/0", "::/0")}});
   auto packet = rig.inner(net::Family::v6, 16, true);
