@@ -134,8 +134,8 @@ class Match {
     const auto highest = std::max(model_.top, by_number.rbegin()->first);
     const auto before = model_;
     for (const auto& [sequence, steps] : by_number) {
-      const auto answers = [&](Replay answer) {
-        return std::ranges::count_if(steps, [&](const Step* step) { return step->committed == answer; });
+      const auto answers = [&all = steps](Replay answer) {
+        return std::ranges::count_if(all, [&](const Step* step) { return step->committed == answer; });
       };
       const auto count = static_cast<std::ptrdiff_t>(steps.size());
       const auto fresh = answers(Replay::fresh);

@@ -7,8 +7,8 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <thread>
@@ -54,8 +54,8 @@ class WorkerLane {
   rte_mbuf* buffer(std::span<const std::uint8_t> bytes) {
     auto* mbuf = rte_pktmbuf_alloc(buffers_);
     if (mbuf == nullptr) fail("out of buffers");
-    std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())), bytes.data(),
-                bytes.size());
+    auto* data = rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()));
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::uint8_t*>(data));
     return mbuf;
   }
   unsigned worker() const { return worker_; }
