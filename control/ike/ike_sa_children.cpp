@@ -176,6 +176,9 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
   host_.own_child(inbound_spi, 0);
   if (exchange_.rekeyed_spi == inbound_spi) exchange_.rival = child.peer_rekey;
   const auto key = key_of(*child.configuration);
+  // Packets that are under way on it are still good.
+  child.replaced |=
+      std::ranges::any_of(children_, [&](const Child& other) { return other.predecessor == inbound_spi; });
   if (host_.current_outbound(key) == child.outbound_spi) {
     // Its successor, if the peer made one, takes over.
     const auto heir = std::ranges::find_if(children_, [&](const Child& other) {
@@ -183,7 +186,6 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
     });
     if (heir != children_.end()) {
       use_outbound(*heir);
-      child.replaced = true;
     } else {
       host_.set_current_outbound(key, 0);
       host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason});

@@ -169,9 +169,8 @@ IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_
   const auto& suite = crypto::suite(choice.suite);
   made->keys_ = derive_keys(choice.prf, seed, nonces.view(), spis, suite);
   made->channel_.emplace(spis, is_initiator, suite, made->keys_);
-  auto& heir = host_.adopt(std::move(made));
-  heir.become_established(now);
-  return heir;
+  made->become_established(now);
+  return host_.adopt(std::move(made));
 }
 
 // From here on the heir is the one to talk on.
