@@ -196,12 +196,12 @@ std::string to_string(const Identity& identity) {
     case IdType::distinguished_name:
       return distinguished_name_text(identity.data);
     case IdType::fqdn:
-      if (plain)
-        return fmt::format("{}{}", is_host_name(text) && !net::parse_address(text) ? "" : "fqdn:", text);
-      break;
-    case IdType::rfc822:
-      if (plain) return fmt::format("{}{}", is_mailbox(text) ? "" : "email:", text);
-      break;
+    case IdType::rfc822: {
+      if (!plain) break;
+      const auto taken_for = parse_any_form(text);
+      const bool is_told = taken_for && *taken_for == identity;
+      return fmt::format("{}{}", is_told ? "" : identity.type == IdType::fqdn ? "fqdn:" : "email:", text);
+    }
     case IdType::key_id:
       if (plain && !text.starts_with("0x")) return fmt::format("{}{}", key_id_prefix, text);
       break;
