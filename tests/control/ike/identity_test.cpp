@@ -75,7 +75,7 @@ TEST_CASE("an identity is shown as it can be written") {
   for (const auto* text :
        {"192.0.2.1", "2001:db8::1", "gw.example.org", "fqdn:192.0.2.1", "gw@example.org", "key-id:branch",
         "key-id:0x00ff", "C=DE, O=Example, CN=gw", "O=Smith\\, Jones \\+ Sons, CN=\\ gw\\ ",
-        "serialNumber=7 + CN=gw", "CN=M\\C3\\BCller"})
+        "serialNumber=7 + CN=gw", "email:a=b@c", "CN=M\\C3\\BCller"})
     CHECK(to_string(identity(text)) == text);
   CHECK(to_string(identity("cn = gw , O=x,email=a@b")) == "CN=gw, O=x, emailAddress=a@b");
   CHECK(to_string(identity("CN=gw+serialNumber=7")) == "serialNumber=7 + CN=gw");  // a SET is sorted
