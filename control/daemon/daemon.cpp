@@ -10,6 +10,7 @@
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/log.hpp"
 #include "control/daemon/policy_table.hpp"
+#include "control/daemon/port_watch.hpp"
 #include "control/daemon/punted_records.hpp"
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/services.hpp"
@@ -51,7 +52,6 @@ class Daemon {
   void report_ready() const;
   void on_signals();
   void on_frames_from_host(std::size_t port);
-  void on_link_changes();
   unsigned take_spi_misses();
   unsigned take_neighbour_questions();
   unsigned take_peer_moves();
@@ -66,6 +66,7 @@ class Daemon {
   std::unique_ptr<Gateway> gateway_;
   std::vector<host::Tap> taps_;
   std::unique_ptr<HostPath> host_path_;
+  std::unique_ptr<PortWatch> port_watch_;
   std::unique_ptr<host::NetlinkMirror> mirror_;
   std::optional<host::KernelCommands> kernel_;
   std::unique_ptr<host::ForwardingRoutes> routes_;
@@ -73,6 +74,7 @@ class Daemon {
   std::unique_ptr<Tunnels> tunnels_;
   std::unique_ptr<PolicyTable> policies_;
   std::unique_ptr<sa::SaManager> sas_;
+  std::unique_ptr<IkeService> ike_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
   std::unique_ptr<SizeService> size_service_;
   std::unique_ptr<TraceService> trace_;
@@ -175,6 +177,7 @@ Expected<void> Daemon::start_twins() {
   }
   host_path_ = std::make_unique<HostPath>(taps_, gateway_->shared().rings, gateway_->buffers());
   services_.host_path = host_path_.get();
+  port_watch_ = std::make_unique<PortWatch>(*gateway_, taps_, *host_path_, journal_);
   return {};
 }
 
@@ -244,12 +247,22 @@ Expected<void> Daemon::start_sas() {
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
       sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
-                           [this](const sa::LifetimeNews& news) { journal_.add(news, now()); },
+                           [this](const sa::LifetimeNews& news) {
+                             journal_.add(news, now());
+                             ike_->lifetime_reached(news, now());
+                           },
                            &gateway_->tunnels()},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
+  ike_ = std::make_unique<IkeService>(
+      IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), journal_});
+  host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
+    if (ike_->in_use()) ike_->received(frame, now());
+    return ike_->in_use();
+  });
   const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
+  ike_->configure(configuration_, now());
   tunnels_->follow(*sas_);
   recovery::InvalidSpiHandler::Options spi_options;
   spi_options.flows = configuration_.limits.invalid_spi_flows;
@@ -258,9 +271,10 @@ Expected<void> Daemon::start_sas() {
   size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
                                                 configuration_.path_mtu_discovery);
   services_.sas = sas_.get();
+  services_.ike = ike_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(
-      loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get()}, journal_,
+      loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get(), ike_.get()}, journal_,
       [this] { mirror_->on_readable(); });
   services_.reloader = reloader_.get();
   return {};
@@ -269,6 +283,7 @@ Expected<void> Daemon::start_sas() {
 Expected<void> Daemon::watch() {
   loop_.watch(signals_.fd(), [this] { on_signals(); });
   loop_.watch(server_->fd(), [this] { server_->serve(); });
+  loop_.watch(ike_->descriptor(), [this] { ike_->deliver(); });
   loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
   for (std::size_t i = 0; i < taps_.size(); ++i)
     loop_.watch(taps_[i].fd(), [this, i] { on_frames_from_host(i); });
@@ -279,7 +294,10 @@ Expected<void> Daemon::watch() {
   loop_.poll([this] { return take_lifetimes(); });
   loop_.poll([this] { return trace_->poll() + capture_->poll(); });
   loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
-  loop_.every(10ms, [this] { sas_->tick(now()); });
+  loop_.every(10ms, [this] {
+    sas_->tick(now());
+    ike_->tick(now());
+  });
   loop_.every(10ms, [this] { size_service_->refresh(); });
   loop_.every(100ms, [this] {
     const auto time = host::HostSync::Clock::now();
@@ -292,7 +310,7 @@ Expected<void> Daemon::watch() {
     sas_->visit_silent(now(), [this](const sa::OutboundSa& sa) {
       (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
     });
-    on_link_changes();
+    port_watch_->look(now());
     counters_.sample(now());
   });
   counters_.sample(now());  // what comes in the first second counts too
@@ -316,30 +334,6 @@ void Daemon::on_frames_from_host(std::size_t port) {
       "port {}: {}; until then its packets to the kernel are dropped as HOST_TAP_FULL, and it has no "
       "addresses or routes; everything else goes on",
       taps_[port].name(), taken.error().text());
-}
-
-void Daemon::on_link_changes() {
-  for (std::size_t i = 0; i < taps_.size(); ++i) {
-    auto& open = *gateway_->ports()[i];
-    if (!open.refresh_link()) continue;
-    const auto& port = open.port();
-    const bool present = port.present.load(std::memory_order_relaxed);
-    if (!present) {
-      gateway_->readers().wait();  // no worker is in the port any more, or will be
-      open.release();
-      journal_.add(EventKind::port_gone, port.name, fmt::format("device {} is gone", port.device), now());
-      spdlog::error("port {} ({}) is gone; its traffic is dropped as PORT_DOWN until espgated is restarted",
-                    port.name, port.device);
-    } else {
-      const bool up = open.link().up;
-      journal_.add(up ? EventKind::port_up : EventKind::port_down, port.name,
-                   fmt::format("link {}", up ? "up" : "down"), now());
-      spdlog::warn("port {}: link {}", port.name, up ? "up" : "down");
-    }
-    if (host_path_->twin_gone(i)) continue;
-    if (auto carrier = taps_[i].set_carrier(open.link().up); !carrier)
-      spdlog::warn("{}", carrier.error().text());
-  }
 }
 
 unsigned Daemon::take_spi_misses() {
@@ -374,6 +368,7 @@ Daemon::~Daemon() {
   server_.reset();
   tunnels_.reset();
   size_service_.reset();
+  ike_.reset();
   sas_.reset();
   host_sync_.reset();
   mirror_.reset();

@@ -20,8 +20,7 @@ HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings,
     : taps_(taps), rings_(rings), buffers_(buffers), gone_(taps.size()), scratch_(largest_frame_bytes) {}
 
 unsigned HostPath::deliver() {
-  // The flood that a ring may hold does not keep the others waiting. IKE goes to the kernel, where an IKE
-  // daemon listens.
+  // The flood that a ring may hold does not keep the others waiting.
   return deliver_ring(rings_.link) + deliver_ring(rings_.ike) + deliver_ring(rings_.host);
 }
 
@@ -36,6 +35,11 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
     const bool from_port = packet->port < worker::first_tunnel_link;
     if (listener_ && ring == rings_.host && from_port && frame != nullptr && packet->pkt_len > ethernet_bytes)
       listener_({frame + ethernet_bytes, packet->pkt_len - ethernet_bytes});
+    if (ike_taker_ && ring == rings_.ike && frame != nullptr && ike_taker_({frame, packet->pkt_len})) {
+      counters_.count(Verdict::TO_CONTROL);
+      rte_pktmbuf_free(packet);
+      continue;
+    }
     const bool written = frame != nullptr && write(packet->port, {frame, packet->pkt_len});
     counters_.count(written ? Verdict::TO_HOST : Verdict::HOST_TAP_FULL);
     rte_pktmbuf_free(packet);

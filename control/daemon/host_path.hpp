@@ -30,6 +30,9 @@ class HostPath {
   void listen(std::function<void(std::span<const std::uint8_t>)> listener) {
     listener_ = std::move(listener);
   }
+  // Gives `taker` each frame with an IKE message; what it refuses goes to the kernel, where an IKE daemon may
+  // listen.
+  void take_ike(std::function<bool(std::span<const std::uint8_t>)> taker) { ike_taker_ = std::move(taker); }
   // Takes frames that wait in a twin, a bounded number. Error: the twin is gone, as from now on; it is told
   // once, and the descriptor is not to be watched any longer.
   Expected<void> take(std::size_t port);
@@ -48,7 +51,7 @@ class HostPath {
     return verdict == Verdict::HOST_TAP_FULL || verdict == Verdict::HOST_INJECT_FULL;
   }
 
-  // received: packets from the rings, by their verdict TO_HOST or HOST_TAP_FULL; from_host: frames from
+  // received: packets from the rings, by their verdict TO_HOST, TO_CONTROL or HOST_TAP_FULL; from_host: frames from
   // the twins, by FORWARDED (given to a worker), HOST_INJECT_FULL or PKT_BUFFER_UNAVAILABLE.
   const PacketCounters& counters() const { return counters_; }
 
@@ -62,6 +65,7 @@ class HostPath {
   const worker::PuntRings& rings_;
   rte_mempool* buffers_;
   std::function<void(std::span<const std::uint8_t>)> listener_;
+  std::function<bool(std::span<const std::uint8_t>)> ike_taker_;
   PacketCounters counters_;
   std::vector<bool> gone_;  // by port
   std::unordered_map<tunnel::Index, host::Tap*> tunnels_;

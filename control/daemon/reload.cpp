@@ -135,6 +135,7 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   RouteSteps steps(parts, wanted, result.problems);
   steps.carry_out(routes);
   const auto applied = parts.sas.configure(wanted, now);
+  if (parts.ike != nullptr) parts.ike->configure(wanted, now);
   for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
   result.changes = {{"configuration", current.file},

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "control/config/configuration.hpp"
+#include "control/daemon/ike_service.hpp"
 #include "control/daemon/tunnels.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/base/expected.hpp"
@@ -22,6 +23,7 @@ struct Reloadable {
   host::KernelCommands& kernel;
   const host::KernelView& view;  // up to date
   Tunnels* tunnels = nullptr;    // nullptr: none come or go
+  IkeService* ike = nullptr;     // nullptr: no connection negotiates
 };
 
 struct Reloaded {

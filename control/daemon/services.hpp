@@ -12,6 +12,7 @@
 #include "control/daemon/counter_watch.hpp"
 #include "control/daemon/gateway.hpp"
 #include "control/daemon/host_path.hpp"
+#include "control/daemon/ike_service.hpp"
 #include "control/daemon/reloader.hpp"
 #include "control/daemon/trace_service.hpp"
 #include "control/daemon/tunnels.hpp"
@@ -31,6 +32,7 @@ struct Services {
   HostPath* host_path = nullptr;
   host::HostSync* host_sync = nullptr;
   sa::SaManager* sas = nullptr;
+  IkeService* ike = nullptr;
   recovery::InvalidSpiHandler* invalid_spi = nullptr;
   Tunnels* tunnels = nullptr;
   const host::KernelView* kernel = nullptr;

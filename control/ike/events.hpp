@@ -77,6 +77,7 @@ struct SendDatagram {
 struct RunWork {
   Ticket ticket;
   std::function<void()> run;
+  bool urgent = false;  // for an SA that is up, or one that we begin: before what newcomers ask for
 };
 // One direction of a child SA.
 struct ChildSaParameters {

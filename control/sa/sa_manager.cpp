@@ -51,13 +51,28 @@ Expected<void> SaManager::reserve(const std::string& name, std::uint32_t spi, Mo
   return {};
 }
 
-Expected<void> SaManager::install_inbound(const SaParameters& parameters, Moment now) {
+Expected<void> SaManager::install_inbound(const SaParameters& parameters, Moment now,
+                                          Predecessor predecessor) {
   auto* record = inbound_.find(parameters.spi);
   if (!record || record->phase != Phase::larval)
     return Error{fmt::format("SPI 0x{:x} is not reserved", parameters.spi), "reserve it first"};
   if (auto done = inbound_.install(*record, parameters, now); !done) return done;
-  make_current(*record, now);
+  make_current(*record, now, predecessor);
   record->connection->inbound_mark = {};
+  return {};
+}
+
+Expected<void> SaManager::supersede_inbound(std::uint32_t spi, Moment now) {
+  auto* record = inbound_.find(spi);
+  if (!record || record->phase != Phase::active)
+    return Error{fmt::format("no active inbound SA has SPI 0x{:x}", spi), ""};
+  auto& connection = *record->connection;
+  if (connection.inbound == record->index) {
+    connection.inbound = no_sa;
+    connection.inbound_mark = {};
+  }
+  const auto successor = connection.inbound == no_sa ? 0 : inbound_.at(connection.inbound).spi;
+  inbound_.supersede(*record, successor, now);
   return {};
 }
 
@@ -196,10 +211,11 @@ void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now)
   unlink_unnamed(index);
 }
 
-void SaManager::make_current(InboundRecord& record, Moment now) {
+void SaManager::make_current(InboundRecord& record, Moment now, Predecessor predecessor) {
   auto& connection = *record.connection;
   lifetimes_.watch({Direction::inbound, record.index, record.spi}, record.lifetime, record.began);
-  if (connection.inbound != no_sa) inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
+  if (connection.inbound != no_sa && predecessor == Predecessor::lingers)
+    inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
   connection.inbound = record.index;
 }
 

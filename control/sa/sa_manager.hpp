@@ -26,6 +26,7 @@
 
 #include <deque>
 #include <functional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -77,6 +78,10 @@ struct SaReport {
   Moment began;
 };
 
+// What becomes of a connection's inbound SA when another one is installed. One that `stays` is as good as the
+// new one until it is superseded or retired: IKE deletes it when both sides have moved on (RFC 7296 2.8).
+enum class Predecessor : std::uint8_t { lingers, stays };
+
 struct ConnectionReport {
   std::string_view name;  // valid until the next configure
   unsigned line = 0;
@@ -126,8 +131,11 @@ class SaManager final : public SpiKnowledge {
   // Publishes the SPI as larval, for no connection when that is empty. Errors: no such connection, SPI
   // reserved or in use, table full.
   Expected<void> reserve(const std::string& connection, std::uint32_t spi, Moment now);
-  // Makes the larval SA of parameters.spi its connection's inbound SA; the one before lingers.
-  Expected<void> install_inbound(const SaParameters& parameters, Moment now);
+  // Makes the larval SA of parameters.spi its connection's inbound SA.
+  Expected<void> install_inbound(const SaParameters& parameters, Moment now,
+                                 Predecessor predecessor = Predecessor::lingers);
+  // An active SA has a successor: it lingers. Errors: no such SA.
+  Expected<void> supersede_inbound(std::uint32_t spi, Moment now);
   // Switches the connection's policies to a new outbound SA; the one before goes after the grace. On
   // error the one before stays in use.
   Expected<void> install_outbound(const std::string& connection, const SaParameters& parameters, Moment now);
@@ -164,7 +172,11 @@ class SaManager final : public SpiKnowledge {
     bool outbound = false;
   };
   CurrentSas current_sas(const std::string& connection) const;
+  // 0: none, or no such connection.
+  std::uint32_t current_outbound_spi(const std::string& connection) const;
   const PolicyBook& policies() const { return book_; }
+  // Of a connection; valid until the next configure.
+  std::span<Policy* const> policies_of(const std::string& connection) const;
   std::size_t stories() const { return stories_.size(); }
   std::size_t waiting_for_readers() const { return reaper_.waiting(); }
 
@@ -182,7 +194,7 @@ class SaManager final : public SpiKnowledge {
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
                                  Moment now, bool continue_sequence);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
-  void make_current(InboundRecord& record, Moment now);
+  void make_current(InboundRecord& record, Moment now, Predecessor predecessor = Predecessor::lingers);
 
   Plan plan(const config::Configuration& configuration, std::vector<ConfigureProblem>& problems);
   void hand_over_spis(const Plan& plan, Moment now);

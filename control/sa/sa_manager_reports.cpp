@@ -131,6 +131,18 @@ void SaManager::visit(const std::function<void(const SaReport&)>& visitor) const
   }
 }
 
+std::uint32_t SaManager::current_outbound_spi(const std::string& name) const {
+  const auto found = connections_.find(name);
+  if (found == connections_.end() || found->second->outbound == no_sa) return 0;
+  return outbound_.records()[found->second->outbound].spi;
+}
+
+std::span<Policy* const> SaManager::policies_of(const std::string& name) const {
+  const auto found = connections_.find(name);
+  if (found == connections_.end()) return {};
+  return found->second->policies;
+}
+
 std::vector<ConnectionReport> SaManager::connections() const {
   std::vector<ConnectionReport> result;
   std::unordered_map<const Connection*, std::size_t> places;

@@ -1,0 +1,64 @@
+#include "control/daemon/ike_connections.hpp"
+
+#include <algorithm>
+
+#include "control/config/ike_settings.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+// IKE names the two sides' parts one by one, and means each with each.
+void add(std::vector<ike::SelectorSide>& sides, const net::AddressRange& addresses,
+         const std::optional<std::uint8_t>& protocol, const net::PortRange& ports) {
+  const ike::SelectorSide side{addresses, protocol, ports};
+  if (std::ranges::find(sides, side) == sides.end()) sides.push_back(side);
+}
+
+ike::StartAction start_action(config::Start start) {
+  switch (start) {
+    case config::Start::always:
+      return ike::StartAction::always;
+    case config::Start::on_demand:
+      return ike::StartAction::on_demand;
+    case config::Start::passive:
+      break;
+  }
+  return ike::StartAction::passive;
+}
+
+ike::ChildConfiguration child_of(const config::Connection& connection) {
+  ike::ChildConfiguration child;
+  child.name = connection.name;
+  child.algorithms = connection.ike->child_algorithms;
+  for (const auto& selector : config::protected_by(connection)) {
+    add(child.local, selector.local, selector.protocol, selector.local_ports);
+    add(child.remote, selector.remote, selector.protocol, selector.remote_ports);
+  }
+  child.transport = connection.mode == config::Mode::transport;
+  child.rekey_after = connection.ike->child_sa.rekey_after;
+  child.expires_after = connection.ike->child_sa.expires_after;
+  return child;
+}
+
+}  // namespace
+
+ike::ConnectionHandle ike_connection(const config::Connection& connection) {
+  const auto& settings = *connection.ike;
+  auto result = std::make_shared<ike::Connection>();
+  result->name = connection.name;
+  result->local = connection.local;
+  result->remote = connection.remote;
+  result->identity = settings.local_id;
+  result->authenticator = settings.authenticator;
+  result->algorithms = settings.algorithms;
+  result->children.push_back(child_of(connection));
+  result->start = start_action(settings.start);
+  result->force_encapsulation = connection.encapsulation == config::Encapsulation::udp;
+  result->fragment_bytes = settings.fragment_bytes;
+  result->liveness_after = settings.liveness_after;
+  result->rekey_after = settings.ike_sa.rekey_after;
+  result->expires_after = settings.ike_sa.expires_after;
+  return result;
+}
+
+}  // namespace espgate::daemon

@@ -1,0 +1,20 @@
+// IKE messages as IP packets: in UDP port 500, or in 4500 behind four zero bytes that tell them from ESP
+// (RFC 7296 3.1, RFC 3948 2.2). Pure functions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "control/ike/events.hpp"
+
+namespace espgate::daemon {
+
+// `frame` is an untagged Ethernet frame as workers punt it. None: no IKE message, or a wrong UDP checksum.
+std::optional<ike::DatagramReceived> read_ike_frame(std::span<const std::uint8_t> frame);
+
+// The IP packet, of 65,535 bytes at most; empty if the message is longer.
+std::vector<std::uint8_t> ike_packet(const ike::SendDatagram& datagram);
+
+}  // namespace espgate::daemon
