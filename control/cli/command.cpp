@@ -28,7 +28,7 @@ std::string shown_exclusive(const Command& command) {
 std::span<const Command> commands() {
   static const std::vector<Command> rows = [] {
     std::vector<Command> all;
-    for (const auto part : {show_rows(), forwarding_rows(), action_rows(), client_rows()})
+    for (const auto part : {show_rows(), forwarding_rows(), ike_rows(), action_rows(), client_rows()})
       all.insert(all.end(), part.begin(), part.end());
     std::ranges::sort(all, {}, &Command::id);
     return all;

@@ -24,6 +24,7 @@ enum class CommandId : std::uint8_t {
   show_workers,
   show_routes,
   show_tunnels,
+  show_ike,
   show_policies,
   show_policy_match,
   show_status,
@@ -36,12 +37,15 @@ enum class CommandId : std::uint8_t {
   export_wireshark,
   sa_reserve,
   sa_delete,
+  initiate,
+  terminate,
+  rekey,
   reload,
   completion,
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 29;
+inline constexpr std::size_t command_count = 33;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {

@@ -9,6 +9,7 @@ namespace espgate::cli {
 
 std::span<const Command> show_rows();
 std::span<const Command> forwarding_rows();
+std::span<const Command> ike_rows();
 std::span<const Command> action_rows();
 std::span<const Command> client_rows();
 

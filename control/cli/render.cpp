@@ -70,6 +70,13 @@ std::string render(const Command& command, const json& arguments, const json& re
       return render_routes(result, color);
     case CommandId::show_tunnels:
       return render_tunnels(result, color);
+    case CommandId::show_ike:
+      return render_ike(result, color);
+    case CommandId::initiate:
+    case CommandId::terminate:
+    case CommandId::rekey:
+      return fmt::format("{} {}: begun; `espgatectl show ike` tells what comes of it\n",
+                         text_at(result, "command"), text_at(result, "connection"));
     case CommandId::show_policies:
       return render_policies(result, color);
     case CommandId::show_policy_match:

@@ -37,6 +37,7 @@ std::string render_ports(const nlohmann::json& result, bool color);
 std::string render_workers(const nlohmann::json& result, bool color);
 std::string render_routes(const nlohmann::json& result, bool color);
 std::string render_tunnels(const nlohmann::json& result, bool color);
+std::string render_ike(const nlohmann::json& result, bool color);
 std::string render_policies(const nlohmann::json& result, bool color);
 std::string render_policy_match(const nlohmann::json& result, bool color);
 std::string render_status(const nlohmann::json& result, bool color);

@@ -274,8 +274,8 @@ Expected<void> Daemon::start_sas() {
   services_.ike = ike_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(
-      loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get(), ike_.get()}, journal_,
-      [this] { mirror_->on_readable(); });
+      loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get(), ike_.get()},
+      journal_, [this] { mirror_->on_readable(); });
   services_.reloader = reloader_.get();
   return {};
 }

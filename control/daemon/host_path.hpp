@@ -51,8 +51,8 @@ class HostPath {
     return verdict == Verdict::HOST_TAP_FULL || verdict == Verdict::HOST_INJECT_FULL;
   }
 
-  // received: packets from the rings, by their verdict TO_HOST, TO_CONTROL or HOST_TAP_FULL; from_host: frames from
-  // the twins, by FORWARDED (given to a worker), HOST_INJECT_FULL or PKT_BUFFER_UNAVAILABLE.
+  // received: packets from the rings, by their verdict TO_HOST, TO_CONTROL or HOST_TAP_FULL; from_host:
+  // frames from the twins, by FORWARDED (given to a worker), HOST_INJECT_FULL or PKT_BUFFER_UNAVAILABLE.
   const PacketCounters& counters() const { return counters_; }
 
  private:

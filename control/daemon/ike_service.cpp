@@ -47,8 +47,8 @@ void IkeService::configure(const config::Configuration& configuration, Moment no
     auto handle = same ? before->second.handle : ike_connection(connection);
     handles.push_back(handle);
     if (connection.ike->start == config::Start::on_demand) on_demand_.push_back(connection.name);
-    wanted.emplace(connection.name,
-                   Known{std::move(handle), connection, same ? before->second.demand : demand_of(connection.name)});
+    wanted.emplace(connection.name, Known{std::move(handle), connection,
+                                          same ? before->second.demand : demand_of(connection.name)});
   }
   next_demand_ = 0;
   connections_ = std::move(wanted);
@@ -105,12 +105,15 @@ Expected<void> IkeService::rekey(const std::string& connection, What what, Momen
   return {};
 }
 
-void IkeService::feed(const ike::Event& event, Moment now) {
+// What an action brings about comes after the rest of the actions.
+void IkeService::feed(ike::Event event, Moment now) {
   now_ = now;
-  carry_out(core_.handle(event, now.steady), now);
+  events_.push_back(std::move(event));
+  if (events_.size() > 1) return;
+  for (; !events_.empty(); events_.pop_front()) carry_out(core_.handle(events_.front(), now.steady), now);
 }
 
-void IkeService::carry_out(ike::Actions actions, Moment now) {
+void IkeService::carry_out(const ike::Actions& actions, Moment now) {
   for (const auto& action : actions) std::visit([&](const auto& one) { act(one, now); }, action);
 }
 
@@ -118,7 +121,8 @@ void IkeService::carry_out(ike::Actions actions, Moment now) {
 void IkeService::act(const ike::SendDatagram& action, Moment) {
   const auto packet = ike_packet(action);
   if (packet.empty() || !parts_.path.send(packet))
-    spdlog::debug("IKE message of {} bytes to {} was not sent", action.bytes.size(), ike::to_string(action.to));
+    spdlog::debug("IKE message of {} bytes to {} was not sent", action.bytes.size(),
+                  ike::to_string(action.to));
 }
 
 void IkeService::act(const ike::RunWork& action, Moment now) {
@@ -141,8 +145,10 @@ std::optional<std::uint32_t> IkeService::reserve_spi(const std::string& connecti
 }
 
 // What was negotiated, and what the configuration says of packets.
-sa::SaParameters IkeService::parameters(const ike::ChildSaParameters& child) const {
-  const auto& settings = connections_.at(child.connection).settings;
+std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParameters& child) const {
+  const auto known = connections_.find(child.connection);
+  if (known == connections_.end()) return std::nullopt;  // it left the configuration meanwhile
+  const auto& settings = known->second.settings;
   sa::SaParameters result;
   result.spi = child.spi;
   result.suite = child.suite;
@@ -163,8 +169,9 @@ sa::SaParameters IkeService::parameters(const ike::ChildSaParameters& child) con
 
 void IkeService::act(const ike::InstallInbound& action, Moment now) {
   auto wanted = parameters(action.sa);
-  const auto installed = parts_.sas.install_inbound(wanted, now, sa::Predecessor::stays);
-  OPENSSL_cleanse(wanted.keymat.data(), wanted.keymat.size());
+  if (!wanted) return;
+  const auto installed = parts_.sas.install_inbound(*wanted, now, sa::Predecessor::stays);
+  OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
     spdlog::error("connection {}: inbound SA: {}", action.sa.connection, installed.error().text());
     return;
@@ -176,8 +183,9 @@ void IkeService::act(const ike::InstallInbound& action, Moment now) {
 
 void IkeService::act(const ike::InstallOutbound& action, Moment now) {
   auto wanted = parameters(action.sa);
-  const auto installed = parts_.sas.install_outbound(action.sa.connection, wanted, now);
-  OPENSSL_cleanse(wanted.keymat.data(), wanted.keymat.size());
+  if (!wanted) return;
+  const auto installed = parts_.sas.install_outbound(action.sa.connection, *wanted, now);
+  OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed)
     spdlog::error("connection {}: outbound SA: {}", action.sa.connection, installed.error().text());
   else
@@ -214,7 +222,8 @@ void IkeService::act(const ike::LogLine& action, Moment) {
   }
 }
 
-// A good packet on an SA is a sign of life, and the first one may be what the peer's switch to it is known by.
+// A good packet on an SA is a sign of life, and the first one may be what the peer's switch to it is known
+// by.
 void IkeService::look_at_traffic(Moment now) {
   for (std::size_t left = std::min(to_look_at_.size(), sas_a_tick); left > 0; --left) {
     const auto spi = to_look_at_.front();

@@ -73,8 +73,8 @@ class IkeService {
     std::uint64_t packets = 0;        // when last looked at
   };
 
-  void feed(const ike::Event& event, Moment now);
-  void carry_out(ike::Actions actions, Moment now);
+  void feed(ike::Event event, Moment now);
+  void carry_out(const ike::Actions& actions, Moment now);
   void act(const ike::SendDatagram& action, Moment now);
   void act(const ike::RunWork& action, Moment now);
   void act(const ike::InstallInbound& action, Moment now);
@@ -85,7 +85,7 @@ class IkeService {
   void act(const ike::LogLine& action, Moment now);
 
   std::optional<std::uint32_t> reserve_spi(const std::string& connection);
-  sa::SaParameters parameters(const ike::ChildSaParameters& child) const;
+  std::optional<sa::SaParameters> parameters(const ike::ChildSaParameters& child) const;
   void look_at_traffic(Moment now);
   void look_at_demand(Moment now);
   std::uint64_t demand_of(const std::string& connection) const;
@@ -94,9 +94,10 @@ class IkeService {
   Parts parts_;
   ike::KeyWork work_;
   ike::IkeCore core_;
-  Moment now_;  // of the event at hand
+  Moment now_;                     // of the event at hand
+  std::deque<ike::Event> events_;  // that one, and those that it brings about
   std::unordered_map<std::string, Known> connections_;
-  std::unordered_map<std::uint32_t, InboundSpi> inbound_;                // by SPI
+  std::unordered_map<std::uint32_t, InboundSpi> inbound_;                 // by SPI
   std::unordered_map<std::string, std::uint32_t> inbound_of_connection_;  // that its outbound SA came with
   std::deque<std::uint32_t> to_look_at_;                                  // inbound SPIs, in turn
   std::vector<std::string> on_demand_;

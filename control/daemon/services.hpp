@@ -61,6 +61,7 @@ void add_policy_commands(Services& services, cli::Handlers& handlers);
 void add_system_commands(Services& services, cli::Handlers& handlers);
 void add_export_commands(Services& services, cli::Handlers& handlers);
 void add_packet_commands(Services& services, cli::Handlers& handlers);
+void add_ike_commands(Services& services, cli::Handlers& handlers);
 void add_tunnel_commands(Services& services, cli::Handlers& handlers);
 
 }  // namespace espgate::daemon
