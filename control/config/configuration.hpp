@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ enum class Encapsulation : std::uint8_t { none, udp };
 enum class PolicyAction : std::uint8_t { bypass, discard };
 
 using espgate::Secret;
+struct IkeSettings;
 
 struct Port {
   std::string name;          // also the name of its TAP twin in the kernel: at most 15 characters
@@ -81,6 +83,7 @@ struct Connection {
   bool extended_sequence = false;
   sa::Lifetime lifetime;                       // of each direction's SA
   std::uint32_t replay_window_packets = 1024;  // 0: off, else 64..65536
+  std::shared_ptr<const IkeSettings> ike;      // null: manual keys
   std::optional<ManualSa> inbound;             // absent: none (outbound-only or inbound-only are legal)
   std::optional<ManualSa> outbound;
   unsigned line = 0;

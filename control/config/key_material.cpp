@@ -62,6 +62,14 @@ Error wrong_length(std::size_t bytes, const crypto::Suite& suite) {
 
 }  // namespace
 
+std::optional<Secret> decode_hexadecimal(std::span<const std::uint8_t> digits) {
+  if (digits.size() % 2 != 0 || std::ranges::find(digits, -1, digit_value) != digits.end()) return {};
+  std::vector<std::uint8_t> bytes(digits.size() / 2);
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    bytes[i] = static_cast<std::uint8_t>(digit_value(digits[2 * i]) << 4 | digit_value(digits[2 * i + 1]));
+  return Secret(std::move(bytes));
+}
+
 Expected<Secret> decode_keymat(std::span<const std::uint8_t> text, const crypto::Suite& suite) {
   while (!text.empty() && is_space(text.front())) text = text.subspan(1);
   while (!text.empty() && is_space(text.back())) text = text.first(text.size() - 1);
@@ -79,10 +87,7 @@ Expected<Secret> decode_keymat(std::span<const std::uint8_t> text, const crypto:
                  "a digit is missing or one too many"};
   if (digits.size() / 2 != suite.keymat_bytes()) return wrong_length(digits.size() / 2, suite);
 
-  std::vector<std::uint8_t> bytes(digits.size() / 2);
-  for (std::size_t i = 0; i < bytes.size(); ++i)
-    bytes[i] = static_cast<std::uint8_t>(digit_value(digits[2 * i]) << 4 | digit_value(digits[2 * i + 1]));
-  return Secret(std::move(bytes));
+  return *decode_hexadecimal(digits);
 }
 
 Expected<KeyFile> read_key_file(const std::string& path) {

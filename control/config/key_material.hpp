@@ -1,6 +1,7 @@
 // Key material from text. No message says anything of the key but its length.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 
@@ -9,6 +10,9 @@
 #include "datapath/crypto/suite.hpp"
 
 namespace espgate::config {
+
+// Pairs of hexadecimal digits, nothing else. None: something else is there.
+std::optional<Secret> decode_hexadecimal(std::span<const std::uint8_t> digits);
 
 // Hexadecimal digits, with or without 0x, white space around them: key, salt, integrity key, as long as
 // `suite` wants them.

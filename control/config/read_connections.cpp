@@ -290,9 +290,20 @@ void read_sas(const GroupReader& group, Connection& connection, const crypto::Su
                            described(*first, sa.report(), row)),
                "use the SPI that this peer expects for this connection");
   });
-  if (!group.given("inbound") && !group.given("outbound"))
-    group.report().error(group.row(), group.path().text(), "neither inbound nor outbound is given",
-                         "add inbound = { spi = ...; key = ...; }; or outbound = { ... }; or both");
+  if (!group.given("inbound") && !group.given("outbound") && !group.given("ike"))
+    group.report().error(
+        group.row(), group.path().text(), "neither inbound nor outbound is given, nor ike",
+        "add inbound = { spi = ...; key = ...; }; or outbound = { ... }; or both; or ike = { ... };");
+}
+
+// What is IKE's to negotiate, or to count, cannot be fixed here.
+void read_negotiated(const GroupReader& group, Connection& connection) {
+  if (!group.given("ike")) return;
+  for (const auto* key : {"inbound", "outbound", "suite", "lifetime"})
+    if (group.given(key))
+      group.error(key, "has no place besides ike, which negotiates it",
+                  "remove it; ike has child-suites, child-rekey-after and child-expires-after");
+  group.visit("ike", [&](const GroupReader& ike) { read_ike(ike, connection); });
 }
 
 void read_window(const GroupReader& group, Connection& connection) {
@@ -341,6 +352,7 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   group.boolean("esn", connection.extended_sequence);
   read_window(group, connection);
   group.visit("lifetime", [&](const GroupReader& lifetime) { read_lifetime(lifetime, connection.lifetime); });
+  read_negotiated(group, connection);
   read_sas(group, connection, suite_is_good ? &crypto::suite(connection.suite) : nullptr, checks);
 }
 

@@ -289,7 +289,7 @@ void Scanner::assign(char c) {
     word_.reset();
     const auto row = emit("", name);
     out_.canonical += unique_name(name, row);
-    key_value_next_ = name == "key";
+    key_value_next_ = name == "key" || name == "psk";
   }
   emit({&c, 1}, {&c, 1});
 }

@@ -4,7 +4,7 @@
 // mistakes of form reported, key material lifted out, and libconfig is given a canonical text of the same
 // meaning that it reads exactly, one token a row:
 //   - an integer gets the suffix L, so it is read with 64 bits;
-//   - the value of a setting called `key` becomes its index in `keys`;
+//   - the value of a setting called `key` or `psk` becomes its index in `keys`;
 //   - an array becomes a list, so elements of mixed types reach the check of types;
 //   - a name set twice is replaced by one that begins with '*' (and reported);
 //   - the token after a string stays on the string's row: libconfig dates a string by what follows it.
@@ -20,7 +20,7 @@ namespace espgate::config {
 
 struct ScannedText {
   std::string canonical;
-  std::vector<Secret> keys;              // the text of each `key` value, in reading order
+  std::vector<Secret> keys;              // the text of each such value, in reading order
   std::vector<unsigned> rows_with_keys;  // row of each
   std::vector<std::string> tokens;       // with `exact`: by row, as written (secrets as "...")
   bool well_formed = true;               // false: an error of form was reported; do not parse

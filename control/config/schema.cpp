@@ -224,6 +224,10 @@ constexpr std::array connection_keys{
         .kind = Kind::group,
         .group = &lifetime_group,
         .meaning = "How long each of the two SAs may be used; without it, for ever."},
+    Key{.name = "ike",
+        .kind = Kind::group,
+        .group = &ike_group,
+        .meaning = "Keys are negotiated by IKEv2. Without it they are manual."},
     Key{.name = "inbound",
         .kind = Kind::group,
         .group = &inbound_group,
@@ -233,9 +237,10 @@ constexpr std::array connection_keys{
         .group = &outbound_group,
         .meaning = "SA that encrypts what we send; without it the connection only receives."},
 };
-constexpr Group connection_group{
-    "connections[]", "A tunnel to a peer with manual keys. At least one of inbound and outbound is there.",
-    connection_keys};
+constexpr Group connection_group{"connections[]",
+                                 "A tunnel to a peer, with keys by IKE (ike), or manual ones: then at least "
+                                 "one of inbound and outbound is there.",
+                                 connection_keys};
 
 constexpr std::array threshold_keys{
     Key{.name = "reason",
@@ -357,9 +362,10 @@ constexpr std::array top_keys{
 };
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
-constexpr std::array<const Group*, 12> all_groups{
-    &top_group,      &limits_group,   &port_group,    &route_group,    &policy_group, &connection_group,
-    &selector_group, &lifetime_group, &inbound_group, &outbound_group, &tunnel_group, &threshold_group};
+constexpr std::array<const Group*, 13> all_groups{
+    &top_group,        &limits_group,   &port_group,     &route_group, &policy_group,
+    &connection_group, &selector_group, &lifetime_group, &ike_group,   &inbound_group,
+    &outbound_group,   &tunnel_group,   &threshold_group};
 
 }  // namespace
 

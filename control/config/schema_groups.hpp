@@ -5,6 +5,7 @@
 
 namespace espgate::config {
 
+extern const Group ike_group;
 extern const Group lifetime_group;
 extern const Group limits_group;
 extern const Group route_group;

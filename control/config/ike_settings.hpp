@@ -1,0 +1,39 @@
+// How a connection negotiates its keys: the `ike` group of the file as values, with all files it names read.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "control/ike/authenticator.hpp"
+#include "control/ike/identity.hpp"
+#include "control/ike/ppk.hpp"
+#include "control/ike/proposals.hpp"
+
+namespace espgate::config {
+
+enum class Start : std::uint8_t { always, on_demand, passive };
+
+// Replaced after `rekey_after`; gone, if that failed, after `expires_after`.
+struct Replacement {
+  std::chrono::seconds rekey_after{};
+  std::chrono::seconds expires_after{};
+};
+
+struct IkeSettings {
+  ike::Identity local_id;
+  ike::IdentityPattern remote_id;
+  std::shared_ptr<const ike::Authenticator> authenticator;  // null only while errors are reported
+  ike::PpkUse ppk_use = ike::PpkUse::off;
+  std::vector<ike::Ppk> ppks;  // one, unless ppk_use is off
+  ike::IkeAlgorithms algorithms;
+  ike::ChildAlgorithms child_algorithms;
+  Start start = Start::always;
+  Replacement ike_sa;
+  Replacement child_sa;
+  std::chrono::seconds liveness_after{};  // of silence; 0: never asked
+  std::uint16_t fragment_bytes = 0;       // largest IKE message in one piece; 0: always in one
+};
+
+}  // namespace espgate::config

@@ -1,0 +1,236 @@
+// The `ike` group of a connection: who authenticates how, and when keys are replaced.
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "control/config/credentials.hpp"
+#include "control/config/ike_settings.hpp"
+#include "control/config/key_material.hpp"
+#include "control/config/read.hpp"
+#include "control/config/read_file.hpp"
+#include "control/config/words.hpp"
+#include "control/ike/signature_authenticator.hpp"
+
+namespace espgate::config {
+namespace {
+
+constexpr std::size_t least_psk_bytes = 16;
+constexpr std::size_t least_ppk_bytes = 32;  // RFC 8784 6: 256 bits of entropy
+
+void report(const GroupReader& group, std::string_view key, const Error& error) {
+  group.error(key, error.what, error.remedy);
+}
+
+// The file that a key names, seen from the file that names it.
+std::string file_of(const GroupReader& group, std::string_view key) {
+  std::string file;
+  group.text(key, file);
+  return beside(group.report().places().file_of(group.row_of(key)), file);
+}
+
+// A text as it stands, or bytes in hexadecimal behind 0x.
+Expected<Secret> decode_shared(std::span<const std::uint8_t> text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text = text.first(text.size() - 1);
+  if (text.size() < 2 || text[0] != '0' || text[1] != 'x')
+    return Secret(std::vector<std::uint8_t>(text.begin(), text.end()));
+  auto bytes = decode_hexadecimal(text.subspan(2));
+  if (!bytes)
+    return Error{"behind 0x there is something else than pairs of hexadecimal digits", "correct it"};
+  return *std::move(bytes);
+}
+
+std::optional<Secret> checked(const GroupReader& group, std::string_view key, Expected<Secret> secret,
+                              std::size_t least) {
+  if (!secret) {
+    report(group, key, secret.error());
+    return {};
+  }
+  if (secret->size() < least) {
+    group.error(key,
+                fmt::format("the key has {}, and fewer than {} can be guessed",
+                            counted(static_cast<long long>(secret->size()), "byte"), least),
+                "make one with: openssl rand -base64 33");
+    return {};
+  }
+  return *std::move(secret);
+}
+
+std::optional<Secret> read_shared_file(const GroupReader& group, std::string_view key, std::size_t least) {
+  const auto file = file_of(group, key);
+  const auto content = read_key_file(file);
+  if (!content) {
+    report(group, key, content.error());
+    return {};
+  }
+  if (content->group_readable)
+    group.warning(key, fmt::format("the group of {} can read the key", file),
+                  fmt::format("chmod 600 {}", file));
+  return checked(group, key, decode_shared(content->text.bytes()), least);
+}
+
+std::optional<Secret> read_psk(const GroupReader& group) {
+  if (group.given("psk") && group.given("psk-file")) {
+    group.error("psk-file", "both psk and psk-file are given", "keep one of the two");
+    return {};
+  }
+  if (group.given("psk-file")) return read_shared_file(group, "psk-file", least_psk_bytes);
+  const auto* text = group.secret("psk");
+  if (text == nullptr) return {};
+  return checked(group, "psk", decode_shared(text->bytes()), least_psk_bytes);
+}
+
+void read_ppk(const GroupReader& group, IkeSettings& settings) {
+  group.choice("ppk", settings.ppk_use);
+  if (settings.ppk_use == ike::PpkUse::off) {
+    for (const auto* key : {"ppk-id", "ppk-file"})
+      if (group.given(key))
+        group.warning(key, "has no effect while ppk is \"off\"", "set ppk = \"required\", or remove it");
+    return;
+  }
+  std::string id;
+  for (const auto* key : {"ppk-id", "ppk-file"})
+    if (!group.given(key)) group.missing(key);
+  if (!group.text("ppk-id", id) || !group.given("ppk-file")) return;
+  auto key = read_shared_file(group, "ppk-file", least_ppk_bytes);
+  if (key) settings.ppks.push_back({{id.begin(), id.end()}, *std::move(key)});
+}
+
+std::shared_ptr<const ike::OwnCertificate> read_own_certificate(const GroupReader& group) {
+  for (const auto& [key, other] :
+       {std::pair("certificate", "private-key"), std::pair("private-key", "certificate")})
+    if (!group.given(key) && group.given(other)) group.missing(key);
+  if (!group.given("certificate") || !group.given("private-key")) return nullptr;
+  auto chain = load_certificates(file_of(group, "certificate"));
+  if (!chain) report(group, "certificate", chain.error());
+  const auto file = file_of(group, "private-key");
+  auto key = load_private_key(file);
+  if (!key) report(group, "private-key", key.error());
+  if (!chain || !key) return nullptr;
+  if (key->group_readable)
+    group.warning("private-key", fmt::format("the group of {} can read the key", file),
+                  fmt::format("chmod 600 {}", file));
+  auto ours = ike::OwnCertificate::make(*std::move(chain), std::move(key->key));
+  if (!ours) {
+    report(group, "certificate", ours.error());
+    return nullptr;
+  }
+  return std::make_shared<const ike::OwnCertificate>(*std::move(ours));
+}
+
+std::shared_ptr<const ike::TrustStore> read_trust(const GroupReader& group) {
+  auto revocation = ike::Revocation::if_present;
+  group.choice("revocation", revocation);
+  if (!group.given("ca")) {
+    if (group.given("crl"))
+      group.error("crl", "there is no ca that these CRLs are of", "name the ca, or remove crl");
+    return nullptr;
+  }
+  auto authorities = load_certificates(file_of(group, "ca"));
+  if (!authorities) {
+    report(group, "ca", authorities.error());
+    return nullptr;
+  }
+  std::vector<ike::RevocationList> lists;
+  if (group.given("crl")) {
+    auto loaded = load_revocation_lists(file_of(group, "crl"));
+    if (!loaded) {
+      report(group, "crl", loaded.error());
+      return nullptr;
+    }
+    lists = *std::move(loaded);
+  } else if (revocation == ike::Revocation::strict) {
+    group.error("revocation", "\"strict\" refuses every certificate without a CRL",
+                "name the CRLs: crl = \"...\";");
+  }
+  auto trust = ike::TrustStore::make(*std::move(authorities), std::move(lists), revocation);
+  if (!trust) {
+    report(group, "ca", trust.error());
+    return nullptr;
+  }
+  return std::make_shared<const ike::TrustStore>(*std::move(trust));
+}
+
+void read_identities(const GroupReader& group, const Connection& connection, const ike::OwnCertificate* ours,
+                     IkeSettings& settings) {
+  settings.local_id = ike::address_identity(connection.local);
+  if (ours != nullptr && !ours->certificate().identities().empty())
+    settings.local_id = ours->certificate().identities().front();
+  std::string text;
+  if (group.text("local-id", text)) {
+    auto identity = ike::parse_identity(text);
+    if (!identity)
+      report(group, "local-id", identity.error());
+    else
+      settings.local_id = *std::move(identity);
+    const auto in_certificate =
+        ours == nullptr ? Expected<void>() : ike::check_identity(ours->certificate(), settings.local_id);
+    if (!in_certificate) report(group, "local-id", in_certificate.error());
+  }
+  settings.remote_id = ike::address_identity(connection.remote);
+  if (group.text("remote-id", text)) {
+    auto pattern = ike::IdentityPattern::parse(text);
+    if (!pattern)
+      report(group, "remote-id", pattern.error());
+    else
+      settings.remote_id = *std::move(pattern);
+  }
+}
+
+// A side with a certificate, ours or a CA for the peer's, authenticates by it; the other by the key.
+void read_authentication(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
+  const auto psk = read_psk(group);
+  const auto ours = read_own_certificate(group);
+  const auto trust = read_trust(group);
+  read_identities(group, connection, ours.get(), settings);
+  const bool key_given = group.given("psk") || group.given("psk-file");
+  const bool we_sign = group.given("certificate") || group.given("private-key");
+  const bool peer_signs = group.given("ca");
+  if (we_sign && peer_signs && key_given)
+    group.error(group.given("psk") ? "psk" : "psk-file",
+                "both sides authenticate by certificates, and nobody by this key",
+                "remove the key, or the certificate or ca of the side that uses the key");
+  if ((!we_sign || !peer_signs) && !key_given)
+    group.report().error(group.row(), group.path_of("psk"), "missing",
+                         we_sign      ? "add ca = \"...\"; to verify the peer's certificate"
+                         : peer_signs ? "add certificate and private-key, or psk-file, for our side"
+                                      : "add psk-file = \"...\"; or certificate, private-key and ca");
+  if ((key_given && !psk) || (we_sign && !ours) || (peer_signs && !trust)) return;  // reported
+
+  std::shared_ptr<const ike::Authenticator> shared, signing;
+  if (psk) shared = std::make_shared<const ike::SharedKeyAuthenticator>(*psk, settings.remote_id);
+  if (ours || trust)
+    signing = std::make_shared<const ike::SignatureAuthenticator>(ours, trust, settings.remote_id);
+  if (we_sign == peer_signs)
+    settings.authenticator = we_sign ? signing : shared;
+  else if (shared)
+    settings.authenticator = std::make_shared<const ike::TwoSidedAuthenticator>(
+        we_sign ? signing : shared, peer_signs ? signing : shared);
+}
+
+void read_replacement(const GroupReader& group, std::string_view rekey, std::string_view expires,
+                      Replacement& out) {
+  long long rekey_s = 0, expires_s = 0;
+  if (!group.integer(rekey, rekey_s) || !group.integer(expires, expires_s)) return;
+  if (rekey_s >= expires_s)
+    group.error(rekey, fmt::format("{} is not less than {} = {}", rekey_s, expires, expires_s),
+                "leave some time between the two, to replace the keys in");
+  out = {std::chrono::seconds(rekey_s), std::chrono::seconds(expires_s)};
+}
+
+}  // namespace
+
+void read_ike(const GroupReader& group, Connection& connection) {
+  IkeSettings settings;
+  read_ike_algorithms(group, settings);
+  read_authentication(group, connection, settings);
+  read_ppk(group, settings);
+  group.choice("start", settings.start);
+  read_replacement(group, "rekey-after", "expires-after", settings.ike_sa);
+  read_replacement(group, "child-rekey-after", "child-expires-after", settings.child_sa);
+  long long liveness_s = 0;
+  if (group.integer("liveness", liveness_s)) settings.liveness_after = std::chrono::seconds(liveness_s);
+  group.integer("fragment-bytes", settings.fragment_bytes);
+  connection.ike = std::make_shared<const IkeSettings>(std::move(settings));
+}
+
+}  // namespace espgate::config

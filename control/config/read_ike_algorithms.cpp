@@ -1,0 +1,140 @@
+// Which algorithms IKE and its children may use: lists of names, of which weak ones are refused by reason.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "control/config/ike_settings.hpp"
+#include "control/config/read.hpp"
+#include "control/config/words.hpp"
+#include "control/ike/key_exchange.hpp"
+#include "control/ike/protection.hpp"
+
+namespace espgate::config {
+namespace {
+
+// Names that people know from elsewhere, and why they are not to be had.
+struct Refused {
+  std::string_view name;
+  std::string_view reason;
+};
+constexpr Refused refused_names[] = {
+    {"modp768", "its key exchange can be broken"},
+    {"modp1024", "its key exchange can be broken"},
+    {"modp1536", "its key exchange is too weak (RFC 8247)"},
+    {"modp1024s160", "its key exchange may have a back door (RFC 8247)"},
+    {"modp2048s224", "its key exchange may have a back door (RFC 8247)"},
+    {"modp2048s256", "its key exchange may have a back door (RFC 8247)"},
+    {"ecp192", "its key exchange is too weak"},
+    {"ecp224", "its key exchange is too weak"},
+    {"md5", "MD5 is broken"},
+    {"sha1", "SHA-1 is broken"},
+    {"sha", "SHA-1 is broken"},
+    {"des", "DES is broken"},
+    {"3des", "its blocks are too short (RFC 8221)"},
+    {"blowfish", "its blocks are too short (RFC 8221)"},
+};
+
+std::string_view why_refused(std::string_view name) {
+  const auto* found = std::ranges::find(refused_names, name, &Refused::name);
+  return found == std::end(refused_names) ? "" : found->reason;
+}
+
+// What is negotiated protects: an SA without encryption is for manual keys only.
+std::string_view weakness_of(const crypto::Suite& suite) {
+  if (suite.cipher == crypto::Cipher::null || suite.cipher == crypto::Cipher::aes_gmac)
+    return "it does not encrypt";
+  if (suite.integrity == crypto::Integrity::hmac_sha1_96) return "SHA-1 is broken";
+  return "";
+}
+
+// One algorithm's names: reads each element of a list by `find`, which gives a value or nothing and may say
+// why.
+template <typename Value, typename Find>
+void read_list(const GroupReader& group, std::string_view key, std::vector<Value>& out,
+               std::span<const std::string_view> names, Find find) {
+  if (!group.given(key)) return;
+  out.clear();
+  for (const auto& element : group.texts(key)) {
+    std::string_view reason = why_refused(element.text);
+    const std::optional<Value> value = find(element.text, reason);
+    if (value && reason.empty()) {
+      if (std::ranges::find(out, *value) != out.end())
+        group.report().warning(element.row, element.path.text(),
+                               fmt::format("{} is in the list already", shown(element.text)), "remove it");
+      else
+        out.push_back(*value);
+      continue;
+    }
+    const auto similar = nearest(element.text, names);
+    group.report().error(element.row, element.path.text(),
+                         reason.empty() ? fmt::format("{} is not known", shown(element.text))
+                                        : fmt::format("{} is not allowed: {}", shown(element.text), reason),
+                         similar && reason.empty() ? fmt::format("did you mean \"{}\"?", *similar)
+                                                   : fmt::format("choose among {}", one_of(names)));
+  }
+}
+
+std::vector<std::string_view> suite_names(bool for_ike) {
+  std::vector<std::string_view> names;
+  for (const auto& suite : crypto::suites())
+    if (weakness_of(suite).empty() && (!for_ike || ike::protects_ike(suite))) names.push_back(suite.name);
+  return names;
+}
+
+void read_suites(const GroupReader& group, std::string_view key, bool for_ike,
+                 std::vector<crypto::SuiteId>& out) {
+  const auto find = [&](std::string_view name, std::string_view& reason) -> std::optional<crypto::SuiteId> {
+    const auto* suite = crypto::find_suite(name);
+    if (suite == nullptr) return {};
+    if (reason.empty()) reason = weakness_of(*suite);
+    if (reason.empty() && for_ike && !ike::protects_ike(*suite))
+      reason = "IKE itself is not protected by it here";
+    return suite->id;
+  };
+  read_list(group, key, out, suite_names(for_ike), find);
+}
+
+void read_key_exchanges(const GroupReader& group, std::string_view key, std::vector<std::uint16_t>& out) {
+  std::vector<std::string_view> names;
+  for (const auto& method : ike::key_exchange_methods())
+    if (!ike::is_encapsulation(method)) names.push_back(method.name);
+  const auto find = [](std::string_view name, std::string_view& reason) -> std::optional<std::uint16_t> {
+    for (const auto& method : ike::key_exchange_methods()) {
+      if (method.name != name) continue;
+      if (ike::is_encapsulation(method)) reason = "it is an additional key exchange only (RFC 9370)";
+      return method.id;
+    }
+    return {};
+  };
+  read_list(group, key, out, names, find);
+}
+
+}  // namespace
+
+void read_ike_algorithms(const GroupReader& group, IkeSettings& settings) {
+  using crypto::SuiteId;
+  auto& ours = settings.algorithms;
+  ours = {{SuiteId::aes_gcm_16_256, SuiteId::aes_gcm_16_128, SuiteId::chacha20_poly1305,
+           SuiteId::aes_cbc_256_sha256},
+          {ike::Prf::hmac_sha2_256, ike::Prf::hmac_sha2_384, ike::Prf::hmac_sha2_512},
+          {31, 19, 20, 15, 14}};
+  read_suites(group, "suites", true, ours.suites);
+  constexpr std::array<std::string_view, 3> prf_names{"sha256", "sha384", "sha512"};
+  read_list(group, "prfs", ours.prfs, prf_names,
+            [&](std::string_view name, std::string_view&) -> std::optional<ike::Prf> {
+              const auto found = std::ranges::find(prf_names, name);
+              if (found == prf_names.end()) return {};
+              return std::array{ike::Prf::hmac_sha2_256, ike::Prf::hmac_sha2_384,
+                                ike::Prf::hmac_sha2_512}[static_cast<std::size_t>(found - prf_names.begin())];
+            });
+  read_key_exchanges(group, "key-exchanges", ours.key_exchanges);
+  auto& children = settings.child_algorithms;
+  children.suites = ours.suites;
+  children.key_exchanges = ours.key_exchanges;
+  read_suites(group, "child-suites", false, children.suites);
+  read_key_exchanges(group, "pfs", children.key_exchanges);
+}
+
+}  // namespace espgate::config

@@ -1,0 +1,237 @@
+// The `ike` group of connections: what it means, and what is refused.
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+
+#include "control/config/ike_settings.hpp"
+#include "control/config/load.hpp"
+#include "tests/control/config/mistakes.hpp"
+#include "tests/control/config/sample.hpp"
+#include "tests/control/ike/authority.hpp"
+
+using namespace espgate;
+using namespace espgate::config;
+using crypto::SuiteId;
+using ike::test::Authority;
+
+namespace {
+
+// A site-to-site tunnel, with what `ike` has in it.
+std::string tunnel(std::string_view ike) {
+  return fmt::format(R"({}connections = ( {{
+  name = "branch";
+  local = "192.0.2.1";
+  remote = "198.51.100.1";
+  local-networks = [ "10.1.0.0/16" ];
+  remote-networks = [ "10.2.0.0/16" ];
+  ike = {{ {} }};
+}} );
+)",
+                     test::minimal, ike);
+}
+
+constexpr std::string_view psk = "psk = \"correct horse battery\";";
+
+std::string all(const std::vector<Problem>& problems) {
+  std::string text;
+  for (const auto& problem : problems) text += problem.text() + "\n";
+  return text;
+}
+
+// A folder with a gateway's certificate, key and CA.
+struct Site {
+  Site() {
+    const Authority root("O=Example, CN=Root");
+    const auto pair = ike::test::make_key("P-256");
+    ike::test::Wish wish;
+    wish.alternative_names = "DNS:gw.example.org";
+    folder.write("gw.pem", ike::test::pem_of(root.issue(wish, pair)));
+    folder.write("gw.key", ike::test::pem_of(pair));
+    folder.write("other.key", ike::test::pem_of(ike::test::make_key("P-256")));
+    folder.write("ca.pem", ike::test::pem_of(root.certificate()));
+    folder.write("ca.crl", ike::test::pem_of(root.revoke({})));
+    folder.write("site.psk", "correct horse battery\n");
+    folder.write("short.psk", "secret\n");
+    folder.write("open.psk", "correct horse battery\n", 0644);
+    folder.write("ppk", "0x" + std::string(64, 'a') + "\n");
+  }
+
+  LoadResult load(std::string_view ike) const {
+    return config::load(folder.write("espgate.conf", tunnel(ike)));
+  }
+  std::shared_ptr<const IkeSettings> settings(std::string_view ike) const {
+    const auto result = load(ike);
+    INFO(ike);
+    INFO(all(result.errors));
+    REQUIRE(result.configuration);
+    return result.configuration->connections.at(0).ike;
+  }
+
+  test::Folder folder;
+};
+
+const Site& site() {
+  static const Site instance;
+  return instance;
+}
+
+constexpr std::string_view certificates =
+    "certificate = \"gw.pem\"; private-key = \"gw.key\"; ca = \"ca.pem\";";
+
+ike::Identity identity(std::string_view text) {
+  return *ike::parse_identity(text);
+}
+
+// Both sides as the settings have them, the peer's by the same file.
+bool authenticates(const ike::Authenticator& ours, const ike::Authenticator& theirs,
+                   const ike::Identity& who) {
+  const Secret octets(std::vector<std::uint8_t>(40, 1));
+  const auto proof = ours.prove(ike::Prf::hmac_sha2_256, octets, {theirs.signature_hashes(), {}});
+  return proof && theirs.verify(ike::Prf::hmac_sha2_256, octets, who, *proof).has_value();
+}
+
+}  // namespace
+
+TEST_CASE("a site-to-site tunnel with a pre-shared key takes fewer than 12 lines") {
+  const auto text = tunnel(psk);
+  CHECK(std::ranges::count(text, '\n') < 12);
+  const auto settings = site().settings(psk);
+  REQUIRE(settings);
+  CHECK(settings->local_id == identity("192.0.2.1"));
+  CHECK(settings->remote_id.matches(identity("198.51.100.1")));
+  CHECK_FALSE(settings->remote_id.matches(identity("198.51.100.2")));
+  CHECK(settings->algorithms.suites.front() == SuiteId::aes_gcm_16_256);
+  CHECK(settings->algorithms.key_exchanges == std::vector<std::uint16_t>{31, 19, 20, 15, 14});
+  CHECK(settings->child_algorithms.key_exchanges == settings->algorithms.key_exchanges);
+  CHECK(settings->start == Start::always);
+  CHECK(settings->child_sa.rekey_after < settings->child_sa.expires_after);
+  CHECK(settings->ike_sa.rekey_after == std::chrono::seconds(14'000));
+  CHECK(settings->liveness_after == std::chrono::seconds(30));
+  CHECK(settings->fragment_bytes == 1'200);
+  CHECK(settings->ppk_use == ike::PpkUse::off);
+}
+
+TEST_CASE("the key may stand in the file, in hexadecimal, or in a file of its own") {
+  const auto ours = site().settings(psk)->authenticator;
+  for (const auto* other :
+       {"psk-file = \"site.psk\";", "psk = \"0x636f727265637420686f7273652062617474657279\";",
+        "psk = \"correct horse \" \"battery\";"})
+    CHECK(authenticates(*site().settings(other)->authenticator, *ours, identity("192.0.2.1")));
+  CHECK_FALSE(authenticates(*site().settings("psk = \"correct horse batterx\";")->authenticator, *ours,
+                            identity("192.0.2.1")));
+}
+
+TEST_CASE("certificates for both sides, or for one") {
+  const auto both = site().settings(fmt::format("{} remote-id = \"%any\";", certificates));
+  CHECK(both->local_id == identity("CN=gw.example.org"));  // the certificate's subject
+  CHECK(both->authenticator->authorities().size() == 20);
+  CHECK(both->remote_id.matches(identity("key-id:any")));
+  const auto named = site().settings(fmt::format("{} local-id = \"gw.example.org\";", certificates));
+  CHECK(named->local_id == identity("gw.example.org"));
+
+  // The peer's certificate, our key; and the other way round.
+  const auto client = site().settings(fmt::format("{} ca = \"ca.pem\"; remote-id = \"*.example.org\";", psk));
+  const auto server =
+      site().settings(fmt::format("{} certificate = \"gw.pem\"; private-key = \"gw.key\";", psk));
+  CHECK(authenticates(*client->authenticator, *server->authenticator, identity("198.51.100.1")));
+  CHECK(server->authenticator->authorities().empty());
+  CHECK(client->authenticator->authorities().size() == 20);
+}
+
+TEST_CASE("everything can be said") {
+  const auto settings = site().settings(fmt::format(
+      "{} suites = [ \"chacha20-poly1305\", \"aes128-cbc-sha256\" ]; prfs = [ \"sha512\" ]; "
+      "key-exchanges = [ \"ecp384\", \"x448\" ]; child-suites = [ \"aes128-gcm16\" ]; pfs = [ ]; "
+      "start = \"on-demand\"; rekey-after = \"4 h\"; expires-after = \"5 h\"; child-rekey-after = 600; "
+      "child-expires-after = 700; liveness = 0; fragment-bytes = 0; revocation = \"strict\"; "
+      "crl = \"ca.crl\"; ca = \"ca.pem\"; remote-id = \"C=DE, CN=*\"; ppk = \"required\"; "
+      "ppk-id = \"a1\"; ppk-file = \"ppk\";",
+      psk));
+  CHECK(settings->algorithms.suites == std::vector{SuiteId::chacha20_poly1305, SuiteId::aes_cbc_128_sha256});
+  CHECK(settings->algorithms.prfs == std::vector{ike::Prf::hmac_sha2_512});
+  CHECK(settings->algorithms.key_exchanges == std::vector<std::uint16_t>{20, 32});
+  CHECK(settings->child_algorithms.suites == std::vector{SuiteId::aes_gcm_16_128});
+  CHECK(settings->child_algorithms.key_exchanges.empty());
+  CHECK(settings->start == Start::on_demand);
+  CHECK(settings->ike_sa.expires_after == std::chrono::hours(5));
+  CHECK(settings->child_sa.rekey_after == std::chrono::seconds(600));
+  CHECK(settings->liveness_after.count() == 0);
+  CHECK(settings->ppk_use == ike::PpkUse::required);
+  REQUIRE(settings->ppks.size() == 1);
+  CHECK(settings->ppks[0].id == std::vector<std::uint8_t>{'a', '1'});
+  CHECK(settings->ppks[0].key == Secret(std::vector<std::uint8_t>(32, 0xaa)));
+}
+
+TEST_CASE("every mistake is named with its remedy") {
+  const struct {
+    std::string ike;
+    std::string_view path, message, remedy;
+  } cases[] = {
+      {"", "psk", "missing", "psk-file"},
+      {"ca = \"ca.pem\";", "psk", "missing", "for our side"},
+      {"certificate = \"gw.pem\"; private-key = \"gw.key\";", "psk", "missing", "add ca"},
+      {"psk = \"secret\";", "psk", "6 bytes, and fewer than 16", "openssl rand"},
+      {"psk = \"0x0102\";", "psk", "2 bytes", "openssl rand"},
+      {"psk = \"0xyz\";", "psk", "hexadecimal", ""},
+      {"psk-file = \"short.psk\";", "psk-file", "6 bytes", ""},
+      {"psk-file = \"open.psk\";", "psk-file", "0644", "chmod 600"},
+      {"psk-file = \"absent\";", "psk-file", "cannot read", ""},
+      {fmt::format("{} psk-file = \"site.psk\";", psk), "psk-file", "both", "keep one"},
+      {fmt::format("{} {}", psk, certificates), "psk", "nobody by this key", "remove"},
+      {"certificate = \"gw.pem\"; ca = \"ca.pem\";", "private-key", "missing", ""},
+      {"certificate = \"gw.pem\"; private-key = \"other.key\"; ca = \"ca.pem\";", "certificate",
+       "is not that of the certificate CN=gw.example.org", ""},
+      {"certificate = \"gw.pem\"; private-key = \"gw.pem\"; ca = \"ca.pem\";", "private-key",
+       "no private key in PEM", ""},
+      {fmt::format("{} ca = \"gw.pem\";", psk), "ca", "not a CA's", ""},
+      {fmt::format("{} crl = \"ca.crl\";", psk), "crl", "no ca", ""},
+      {fmt::format("{} ca = \"ca.pem\"; revocation = \"strict\";", psk), "revocation", "without a CRL",
+       "crl ="},
+      {fmt::format("{} local-id = \"other.example.org\";", certificates), "local-id",
+       "not in the certificate (it has: CN=gw.example.org; gw.example.org)", ""},
+      {fmt::format("{} local-id = \"a b\";", psk), "local-id", "not a host name", ""},
+      {fmt::format("{} remote-id = \"*\";", psk), "remote-id", "not a host name", ""},
+      {fmt::format("{} key-exchanges = [ \"modp1024\" ];", psk), "key-exchanges[0]", "can be broken",
+       "choose among"},
+      {fmt::format("{} pfs = [ \"x25519\", \"modp1536\" ];", psk), "pfs[1]", "too weak", ""},
+      {fmt::format("{} key-exchanges = [ \"x25591\" ];", psk), "key-exchanges[0]", "not known", "\"x25519\""},
+      {fmt::format("{} suites = [ \"aes256-gmac\" ];", psk), "suites[0]", "does not encrypt", ""},
+      {fmt::format("{} suites = [ \"aes128-ccm16\" ];", psk), "suites[0]", "IKE itself", ""},
+      {fmt::format("{} suites = [ \"3des\" ];", psk), "suites[0]", "blocks are too short", ""},
+      {fmt::format("{} child-suites = [ \"null-sha256\" ];", psk), "child-suites[0]", "does not encrypt", ""},
+      {fmt::format("{} child-suites = [ \"aes128-cbc-sha1\" ];", psk), "child-suites[0]", "SHA-1", ""},
+      {fmt::format("{} prfs = [ \"sha1\" ];", psk), "prfs[0]", "SHA-1", "sha512"},
+      {fmt::format("{} rekey-after = 600; expires-after = 600;", psk), "rekey-after", "not less", ""},
+      {fmt::format("{} start = \"auto\";", psk), "start", "\"auto\" is not", ""},
+      {fmt::format("{} ppk = \"optional\";", psk), "ppk-id", "missing", ""},
+      {fmt::format("{} ppk = \"optional\"; ppk-id = \"a\"; ppk-file = \"site.psk\";", psk), "ppk-file",
+       "21 bytes, and fewer than 32", ""},
+  };
+  for (const auto& expected : cases) {
+    const auto result = site().load(expected.ike);
+    INFO(expected.ike);
+    INFO(all(result.errors));
+    CHECK_FALSE(result.configuration);
+    const auto found = std::ranges::find_if(result.errors, [&](const Problem& problem) {
+      return problem.path == fmt::format("connections[0].ike.{}", expected.path) &&
+             problem.message.find(expected.message) != std::string::npos;
+    });
+    REQUIRE(found != result.errors.end());
+    CHECK_THAT(found->remedy, Catch::Contains(std::string(expected.remedy)));
+    CHECK_FALSE(found->remedy.empty());
+    CHECK_THAT(all(result.errors), !Catch::Contains("correct horse"));
+  }
+}
+
+TEST_CASE("what IKE negotiates has no place besides it") {
+  for (const auto* more :
+       {"suite = \"aes256-gcm16\";", "lifetime = { hard-seconds = 600; };",
+        "inbound = { spi = 0x1001; key = \"0x47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4\"; };"}) {
+    auto text = tunnel(psk);
+    text.insert(text.find("ike = "), more);
+    const auto result = config::load(site().folder.write("espgate.conf", text));
+    INFO(more);
+    CHECK_FALSE(result.configuration);
+    CHECK_THAT(all(result.errors), Catch::Contains("has no place besides ike"));
+  }
+}
