@@ -42,6 +42,10 @@ struct Child {
   // deleted or something good comes in on this one.
   std::optional<ChildSaParameters> outbound_waiting;
   std::uint32_t predecessor = 0;
+  // By whom and when it was made, not as another's replacement; for two that were made at once.
+  bool we_began = false;
+  Nonce lowest_nonce;
+  Time made_at{};
   Time rekey_at = never;
   Time expires_at = never;
   unsigned rekey_failures = 0;

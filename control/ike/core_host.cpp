@@ -57,7 +57,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   for (const auto id : by_connection_[sa.connection()->name]) {
     auto* other = find(id);
     for (auto* each : {&sa, other})
-      if (each->is_initiator() && is_redundant(*each)) each->close(IkeSa::End::replaced);
+      if (each->lineage().we_began && is_redundant(*each)) each->close(IkeSa::End::replaced);
   }
 }
 
@@ -67,8 +67,8 @@ bool IkeCore::is_redundant(const IkeSa& sa) const {
   if (ids == by_connection_.end() || sa.state() != IkeSa::State::established) return false;
   return std::ranges::any_of(ids->second, [&](SaId id) {
     const auto& other = *sas_.at(id).sa;
-    return other.state() == IkeSa::State::established && other.is_initiator() != sa.is_initiator() &&
-           have_same_peer(sa, other) && sa.spis().initiator < other.spis().initiator;
+    return other.state() == IkeSa::State::established && other.lineage().we_began != sa.lineage().we_began &&
+           have_same_peer(sa, other) && sa.lineage().initiator_spi < other.lineage().initiator_spi;
   });
 }
 

@@ -1,9 +1,10 @@
 #include "control/ike/ike_sa.hpp"
-#include "datapath/net/bytes.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+
+#include "datapath/net/bytes.hpp"
 
 namespace espgate::ike {
 
@@ -33,6 +34,7 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       is_initiator_(origin.is_initiator),
       state_(origin.is_initiator ? State::greeting : State::answering),
       spis_(origin.spis),
+      lineage_{origin.is_initiator, origin.spis.initiator},
       local_(origin.local),
       remote_(origin.remote),
       connection_(std::move(origin.connection)),

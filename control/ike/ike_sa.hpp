@@ -108,6 +108,12 @@ class IkeSa {
   End ended() const { return end_; }
   const std::string& reason() const { return reason_; }
   const Spis& spis() const { return spis_; }
+  // Of the IKE SA that this one descends from by rekeys, whoever began those.
+  struct Lineage {
+    bool we_began = false;
+    std::uint64_t initiator_spi = 0;
+  };
+  const Lineage& lineage() const { return lineage_; }
   const Endpoint& local() const { return local_; }
   const Endpoint& remote() const { return remote_; }
   const ConnectionHandle& connection() const { return connection_; }
@@ -232,6 +238,7 @@ class IkeSa {
                    const std::optional<Secret>& shared, bool we_began, Time now);
   void use_outbound(Child& child);
   void use_unless_redundant(Child& child);
+  void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, Time now);
   void release_spi(std::uint32_t& inbound_spi);
@@ -282,6 +289,7 @@ class IkeSa {
   std::string reason_;
   Time until_ = never;  // of this state
   Spis spis_;
+  Lineage lineage_;
   Endpoint local_;
   Endpoint remote_;
   ConnectionHandle connection_;

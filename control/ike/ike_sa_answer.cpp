@@ -120,7 +120,7 @@ void IkeSa::finish_answer_create(const ChildTerms& terms, std::uint32_t inbound_
     old.peer_rekey = PeerRekey{inbound_spi, nonces.lowest()};
     old.rekey_at = never;
   } else {
-    use_outbound(child);
+    use_new_child(inbound_spi, now);
   }
   std::array<std::uint8_t, 4> spi;
   net::store_be32(spi, 0, inbound_spi);

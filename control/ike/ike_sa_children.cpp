@@ -116,6 +116,9 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
   Child child;
   child.configuration = terms.configuration;
   child.inbound_spi = inbound_spi;
+  child.we_began = we_began;
+  child.lowest_nonce = nonces.lowest();
+  child.made_at = now;
   child.outbound_spi = terms.choice.spi;
   child.outbound_waiting = parameters(child.outbound_spi, we_began);
   const auto& limits = *terms.configuration;
@@ -142,6 +145,23 @@ void IkeSa::use_outbound(Child& child) {
 void IkeSa::use_unless_redundant(Child& child) {
   const bool in_use = host_.current_outbound(key_of(*child.configuration)) != 0;
   if (!in_use || !host_.is_redundant(*this)) use_outbound(child);
+}
+
+// Both sides made the same child at once: as with rekeys the one with the lowest nonce goes, by who made it.
+void IkeSa::use_new_child(std::uint32_t inbound_spi, Time now) {
+  constexpr Time at_once = std::chrono::seconds(60);
+  auto& made = *find_child(inbound_spi);
+  for (auto& other : children_) {
+    const bool is_twin = other.configuration->name == made.configuration->name &&
+                         other.we_began != made.we_began && !other.delete_wanted && !other.peer_rekey &&
+                         other.made_at + at_once > now;
+    if (!is_twin) continue;
+    auto& lost = made.lowest_nonce < other.lowest_nonce ? made : other;
+    lost.rekey_at = never;
+    lost.delete_wanted = lost.we_began;
+    if (&lost == &made) return;
+  }
+  use_outbound(made);
 }
 
 bool IkeSa::take_over(const std::string& key, Time now) {

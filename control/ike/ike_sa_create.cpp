@@ -173,6 +173,7 @@ void IkeSa::finish_create(const ChildTerms& terms, const ExchangeNonces& nonces,
   }
   const auto inbound_spi = made.inbound_spi;
   add_child(terms, inbound_spi, nonces, shared, true, now);
+  if (made.rekeyed_spi == 0) return use_new_child(inbound_spi, now);
   auto* old = find_child(made.rekeyed_spi);
   auto& child = *find_child(inbound_spi);
   const auto& rival = old != nullptr ? old->peer_rekey : made.rival;

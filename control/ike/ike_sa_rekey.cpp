@@ -159,6 +159,7 @@ IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_
                              const ExchangeNonces& nonces, const Secret& shared, Time now) {
   auto made = std::make_unique<IkeSa>(
       host_, Origin{host_.new_sa_id(), is_initiator, spis, local_, remote_, connection_}, now);
+  made->lineage_ = lineage_;
   made->peer_identity_ = peer_identity_;
   made->choice_ = choice;
   made->peer_wishes_ = peer_wishes_;
