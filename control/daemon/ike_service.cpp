@@ -11,6 +11,7 @@
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/ike_connections.hpp"
 #include "control/daemon/ike_datagrams.hpp"
+#include "control/daemon/services.hpp"
 
 namespace espgate::daemon {
 namespace {
