@@ -31,6 +31,7 @@ Measures ESP tunnel mode through a whole worker, in TSC cycles a packet. Needs r
 pages (--memory-mb says how many); scripts/bench sees to both.
 
   --quick               fewer sizes and SAs, fewer runs
+  --full                all sizes and SAs for every suite
   --cpu N               where to run (default: the last CPU)
   --direction D         inbound or outbound
   --inner BYTES         size of the inner packet, or imix; may be given again
@@ -77,6 +78,7 @@ T choice(const char* option, std::string_view text, std::string_view first, T on
 Options read_options(int argc, char** argv) {
   enum Option {
     quick = 1,
+    full,
     cpu,
     direction,
     inner,
@@ -89,25 +91,23 @@ Options read_options(int argc, char** argv) {
     memory,
     help_wanted
   };
-  static const option table[] = {{"quick", no_argument, nullptr, quick},
-                                 {"cpu", required_argument, nullptr, cpu},
-                                 {"direction", required_argument, nullptr, direction},
-                                 {"inner", required_argument, nullptr, inner},
-                                 {"sas", required_argument, nullptr, sas},
-                                 {"suite", required_argument, nullptr, suite},
-                                 {"bench", required_argument, nullptr, bench},
-                                 {"runs", required_argument, nullptr, runs},
-                                 {"stages", no_argument, nullptr, stages},
-                                 {"json", required_argument, nullptr, json},
-                                 {"memory-mb", no_argument, nullptr, memory},
-                                 {"help", no_argument, nullptr, help_wanted},
-                                 {nullptr, 0, nullptr, 0}};
+  static const option table[] = {
+      {"quick", no_argument, nullptr, quick},       {"full", no_argument, nullptr, full},
+      {"cpu", required_argument, nullptr, cpu},     {"direction", required_argument, nullptr, direction},
+      {"inner", required_argument, nullptr, inner}, {"sas", required_argument, nullptr, sas},
+      {"suite", required_argument, nullptr, suite}, {"bench", required_argument, nullptr, bench},
+      {"runs", required_argument, nullptr, runs},   {"stages", no_argument, nullptr, stages},
+      {"json", required_argument, nullptr, json},   {"memory-mb", no_argument, nullptr, memory},
+      {"help", no_argument, nullptr, help_wanted},  {nullptr, 0, nullptr, 0}};
   Options result;
   auto& selection = result.selection;
   for (int found = 0; (found = getopt_long(argc, argv, "h", table, nullptr)) != -1;) {
     switch (found) {
       case quick:
         selection.quick = true;
+        break;
+      case full:
+        selection.full = true;
         break;
       case cpu:
         result.cpu = number("cpu", optarg, 0, 1'023);
