@@ -171,6 +171,8 @@ IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_
   made->keys_ = derive_keys(choice.prf, seed, nonces.view(), spis, suite);
   made->channel_.emplace(spis, is_initiator, suite, made->keys_);
   made->become_established(now);
+  made->reauthenticate_at_ = reauthenticate_at_;  // a rekey proves nothing anew
+  made->replaces_ = std::exchange(replaces_, 0);
   return host_.adopt(std::move(made));
 }
 

@@ -146,7 +146,7 @@ std::optional<HandMadePeer::Answer> HandMadePeer::deliver(const std::vector<std:
     Answer answer;
     REQUIRE_FALSE(decode_header(each.bytes, answer.header));
     if (!answer.header.is_response()) continue;
-    auto opened = channel_->open(answer.header, each.bytes, true);
+    auto opened = channel_->open(answer.header, each.bytes, 65'535);
     REQUIRE(opened);
     if (!opened->is_whole) continue;
     answer.bytes = std::make_shared<std::vector<std::uint8_t>>(std::move(opened->bytes));
