@@ -156,6 +156,35 @@ std::optional<HandMadePeer::Answer> HandMadePeer::deliver(const std::vector<std:
   return {};
 }
 
+std::vector<std::uint32_t> HandMadePeer::answer_rekey(const std::vector<std::uint8_t>& request,
+                                                      std::uint32_t number) {
+  Header header;
+  Payloads payloads;
+  REQUIRE_FALSE(decode_header(request, header));
+  const auto opened = channel_->open(header, request, 65'535);
+  REQUIRE(opened);
+  REQUIRE_FALSE(decode_payloads(opened->first, opened->bytes, payloads));
+  std::array<std::uint8_t, 4> spi;
+  net::store_be32(spi, 0, number);
+  const auto choice = choose(*payloads.security_association, connection.children[0].algorithms, 0);
+  REQUIRE(choice);
+  PayloadWriter reply;
+  reply.add(ike::answer(*choice, spi))
+      .add_nonce(nonce)
+      .add_ts_initiator(*payloads.ts_initiator)
+      .add_ts_responder(*payloads.ts_responder);
+  const auto datagram = channel_->seal(header.exchange, true, header.message_id, reply, 0).front();
+  handle(DatagramReceived{here, there, datagram});
+  REQUIRE(sent.size() == 1);
+  REQUIRE_FALSE(decode_header(sent[0].bytes, header));
+  const auto then = channel_->open(header, sent[0].bytes, 65'535);
+  REQUIRE(then);
+  Payloads informational;
+  REQUIRE_FALSE(decode_payloads(then->first, then->bytes, informational));
+  REQUIRE(informational.deletes.size() == 1);
+  return informational.deletes[0].spis;
+}
+
 PayloadWriter HandMadePeer::child_payloads(PayloadWriter first, std::uint32_t number) const {
   std::array<std::uint8_t, 4> spi;
   net::store_be32(spi, 0, number);

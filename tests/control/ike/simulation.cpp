@@ -153,6 +153,7 @@ void Node::on(const SendDatagram& action) {
 }
 
 void Node::on(const RunWork& action) {
+  if (world_.works && !world_.works(*this, action)) return;
   const bool done = !world_.chance(world_.faults.work_refused);
   world_.after(world_.between(0ms, world_.faults.longest_work), [this, action, done, life = life_] {
     if (life != life_) return;

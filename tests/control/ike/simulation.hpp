@@ -112,6 +112,8 @@ class Simulation {
   std::size_t datagrams = 0;
   // Asked for each datagram; false: it is lost.
   std::function<bool(const SendDatagram&)> passes;
+  // Asked for each piece of work; false: whoever asked does it, and says WorkFinished.
+  std::function<bool(Node&, const RunWork&)> works;
   // Keys that were ever used to send.
   std::set<std::vector<std::uint8_t>> used_keys;
 
