@@ -29,7 +29,7 @@ Messages Channel::seal(ExchangeType exchange, bool is_response, std::uint32_t id
   return ours_.seal_in_parts(header, payloads.first(), payloads.bytes(), most_bytes);
 }
 
-std::optional<Channel::Opened> Channel::open(const Header& header, Bytes datagram, bool keep_parts) {
+std::optional<Channel::Opened> Channel::open(const Header& header, Bytes datagram, std::size_t most_bytes) {
   Payloads outer;
   if (decode_payloads(header.first, datagram.subspan(header_bytes), outer)) return {};
   // Payloads outside are not for anybody: only what is inside was meant to be protected.
@@ -41,12 +41,12 @@ std::optional<Channel::Opened> Channel::open(const Header& header, Bytes datagra
   if (!outer.encrypted_fragment) return {};
   const auto& fragment = *outer.encrypted_fragment;
   auto& parts = parts_[header.is_response()];
-  if (keep_parts && !parts.wants(header.message_id, fragment)) return {};
+  if (most_bytes != 0 && !parts.wants(header.message_id, fragment)) return {};
   auto text = theirs_.open(datagram, fragment.content);
   if (!text) return {};
   Opened opened{PayloadType::none, {}, false, fragment.number == 1};
-  if (!keep_parts) return opened;
-  if (auto whole = parts.add(header.message_id, fragment, std::move(*text))) {
+  if (most_bytes == 0) return opened;
+  if (auto whole = parts.add(header.message_id, fragment, std::move(*text), most_bytes)) {
     opened.first = whole->first;
     opened.bytes = std::move(whole->bytes);
     opened.is_whole = true;

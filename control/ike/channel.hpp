@@ -29,8 +29,9 @@ class Channel {
     // 7383 2.6.1).
     bool is_first = true;
   };
-  // None: not authentic, not encrypted, or a part that is not wanted. `keep_parts`: put them together.
-  std::optional<Opened> open(const Header& header, Bytes datagram, bool keep_parts);
+  // None: not authentic, not encrypted, or a part that is not wanted. Parts are put together up to so many
+  // bytes; 0: not at all.
+  std::optional<Opened> open(const Header& header, Bytes datagram, std::size_t most_bytes);
 
  private:
   Spis spis_;

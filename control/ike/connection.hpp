@@ -61,6 +61,9 @@ struct Connection {
   std::chrono::seconds liveness_after{30};  // of silence; 0: never asked (RFC 7296 2.4)
   std::chrono::seconds rekey_after{14'000};
   std::chrono::seconds expires_after{16'000};
+  // After that all begins anew beside what there is, which goes once the new one is complete (RFC 7296 2.8.3,
+  // "make before break"); 0: never. Only who began it does so.
+  std::chrono::seconds reauthenticate_after{0};
 };
 using ConnectionHandle = std::shared_ptr<const Connection>;
 using ChildHandle = std::shared_ptr<const ChildConfiguration>;  // shares its connection's ownership

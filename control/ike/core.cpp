@@ -157,6 +157,10 @@ void IkeCore::begin(Record& record, Time now) {
   }
   retries_.erase({record.retry_at, connection->name});
   record.retry_at = never;
+  begin_anew(connection, std::move(children), now);
+}
+
+IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now) {
   auto& sa = create({new_sa_id(),
                      true,
                      {new_ike_spi(), 0},
@@ -165,6 +169,7 @@ void IkeCore::begin(Record& record, Time now) {
                      connection},
                     now);
   sa.greet(std::move(children), now);
+  return sa;
 }
 
 void IkeCore::try_again(Record& record, Time at) {
@@ -187,6 +192,10 @@ void IkeCore::settle(SaId id, Time now) {
   auto& sa = *found->second.sa;
   sa.proceed(now);
   if (!sa.is_half_open()) close_half_open(sa);
+  if (sa.replaces() != 0 && sa.is_complete()) {
+    if (auto* before = find(sa.replaces())) before->close(IkeSa::End::replaced);
+    sa.replace(0);
+  }
   if (sa.state() == IkeSa::State::gone && !std::exchange(found->second.end_seen, true)) ended(sa, now);
   if (sa.is_over(now)) return forget(id);
   deadlines_.set(id, sa.deadline());

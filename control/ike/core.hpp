@@ -73,11 +73,13 @@ class IkeCore final : private SaHost {
   void on(const HardExpired& event, Time now);
 
   void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
+  void log_stranger(const std::string& text, Time now);
   void refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data);
   bool may_begin(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
                        Time now);
   void begin(Record& record, Time now);
+  IkeSa& begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now);
   void try_again(Record& record, Time at);
   // Everything that may have changed with the SAs that an event touched: timers, standing, end.
   void settle_touched(Time now);
@@ -102,6 +104,7 @@ class IkeCore final : private SaHost {
   IkeSa& adopt(std::unique_ptr<IkeSa> sa) override;
   SaId new_sa_id() override { return next_id_++; }
   void established(IkeSa& sa, Time now) override;
+  void reauthenticate(const IkeSa& sa, Time now) override;
   bool is_redundant(const IkeSa& sa) const override;
   void initial_contact(const IkeSa& sa, Time now) override;
   bool has_other_established(const IkeSa& sa) const override;
@@ -130,7 +133,9 @@ class IkeCore final : private SaHost {
   std::unordered_map<net::Address, std::size_t> half_open_sources_;
   std::unordered_map<std::uint32_t, SaId> children_;  // who has an inbound SPI
   std::unordered_map<std::string, std::uint32_t> outbound_;
-  std::set<SaId> touched_;  // by the event at hand
+  Time stranger_minute_ = Time::min();
+  unsigned stranger_lines_ = 0;  // in it
+  std::set<SaId> touched_;       // by the event at hand
   Deadlines deadlines_;
   std::set<std::pair<Time, std::string>> retries_;
 };

@@ -17,6 +17,15 @@ net::Address source_of(const Endpoint& peer) {
 
 }  // namespace
 
+void IkeCore::log_stranger(const std::string& text, Time now) {
+  constexpr Time minute = std::chrono::minutes(1);
+  if (stranger_minute_ == Time::min() || now >= stranger_minute_ + minute) {
+    stranger_minute_ = now;
+    stranger_lines_ = 0;
+  }
+  if (stranger_lines_++ < limits_.stranger_lines_per_minute) act(LogLine{Level::warning, text});
+}
+
 void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data) {
   Header reply;
   reply.initiator_spi = header.initiator_spi;
@@ -87,12 +96,12 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     ++half_open_sources_[source_of(datagram.from)];
     return sa.answer_greeting(datagram.bytes, payloads, *choice, now);
   }
-  act(LogLine{Level::warning,
-              found.empty()
-                  ? fmt::format("no connection has a peer at {}", to_string(datagram.from))
-                  : fmt::format("peer {}: IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
-                                to_string(datagram.from), describe(*payloads.security_association),
-                                found.front()->name, describe(offer(found.front()->algorithms, {})))});
+  log_stranger(found.empty()
+                   ? fmt::format("no connection has a peer at {}", to_string(datagram.from))
+                   : fmt::format("peer {}: IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
+                                 to_string(datagram.from), describe(*payloads.security_association),
+                                 found.front()->name, describe(offer(found.front()->algorithms, {}))),
+               now);
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
 }
 

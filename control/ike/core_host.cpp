@@ -61,6 +61,21 @@ void IkeCore::established(IkeSa& sa, Time now) {
   }
 }
 
+void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
+  const auto& connection = sa.connection();
+  const auto is_under_way = std::ranges::any_of(
+      living(connection->name), [&](const IkeSa* other) { return other->replaces() == sa.id(); });
+  if (is_under_way || !connection->local || !connection->remote) return;
+  std::vector<ChildHandle> children;
+  for (const auto& child : sa.children()) {
+    const auto& wanted = child.configuration;
+    const bool is_there =
+        std::ranges::any_of(children, [&](const ChildHandle& other) { return other->name == wanted->name; });
+    if (!is_there && !child.delete_wanted) children.push_back(wanted);
+  }
+  begin_anew(connection, std::move(children), now).replace(sa.id());
+}
+
 // Both sides have both IKE SAs, and so come to the same answer: the lower of the initiators' SPIs goes.
 bool IkeCore::is_redundant(const IkeSa& sa) const {
   const auto ids = by_connection_.find(sa.connection()->name);

@@ -11,7 +11,7 @@ bool Fragments::wants(std::uint32_t message_id, const EncryptedFragment& fragmen
 }
 
 std::optional<Fragments::Whole> Fragments::add(std::uint32_t message_id, const EncryptedFragment& fragment,
-                                               std::vector<std::uint8_t> content) {
+                                               std::vector<std::uint8_t> content, std::size_t most_bytes) {
   if (!wants(message_id, fragment)) return {};
   if (message_id != message_id_ || fragment.total != parts_.size()) {
     clear();

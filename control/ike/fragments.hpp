@@ -13,7 +13,6 @@ namespace espgate::ike {
 class Fragments {
  public:
   static constexpr std::size_t most_parts = 128;
-  static constexpr std::size_t most_bytes = 65'535;
 
   struct Whole {
     PayloadType first{};
@@ -22,9 +21,10 @@ class Fragments {
 
   // Whether decrypting this one is worth it: it is not here yet, and its message may become whole.
   bool wants(std::uint32_t message_id, const EncryptedFragment& fragment) const;
-  // `content` is the decrypted part. Gives the message once all are there, and forgets it.
+  // `content` is the decrypted part, of a message of at most so many bytes. Gives the message once all are
+  // there, and forgets it.
   std::optional<Whole> add(std::uint32_t message_id, const EncryptedFragment& fragment,
-                           std::vector<std::uint8_t> content);
+                           std::vector<std::uint8_t> content, std::size_t most_bytes);
   void clear();
 
  private:

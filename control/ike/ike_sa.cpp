@@ -95,7 +95,9 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
   if (!again && (!is_next || state_ == State::gone)) return;
   if (!is_response && is_next && peer_requests_.is_being_answered) return;
 
-  auto opened = channel_->open(header, datagram.bytes, is_next);
+  const auto& limits = host_.limits();
+  const auto most_bytes = state_ == State::keyed ? limits.strangers_message_bytes : limits.message_bytes;
+  auto opened = channel_->open(header, datagram.bytes, is_next ? most_bytes : 0);
   if (!opened) return;
   last_heard_ = now;
   if (again) {
@@ -103,6 +105,7 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
     if (opened->is_first) send(peer_requests_.last_answer, datagram.to, datagram.from);
     return;
   }
+  peer_is_at(datagram);
   if (!opened->is_whole) return;
   const Inner inner{opened->first,
                     std::make_shared<const std::vector<std::uint8_t>>(std::move(opened->bytes))};
@@ -112,6 +115,19 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
     answer_from_ = datagram.to;
     answer_to_ = datagram.from;
     on_request(header, inner, now);
+  }
+}
+
+// A NAT may give the peer another address or port at any time; only something new and authentic says so, and
+// only to who is behind no NAT himself (RFC 7296 2.23).
+void IkeSa::peer_is_at(const DatagramReceived& datagram) {
+  const bool may_move = state_ == State::established && nat_.peer_is_behind && !nat_.we_are_behind;
+  if (!may_move || datagram.from == remote_) return;
+  log(Level::information, fmt::format("the peer is now at {}", to_string(datagram.from)));
+  remote_ = datagram.from;
+  for (auto& child : children_) {
+    if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
+    host_.act(MoveChild{child.inbound_spi, child.outbound_spi, local_, remote_, encapsulated_});
   }
 }
 

@@ -87,6 +87,10 @@ class IkeSa {
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { rekey_at_ = now; }
   void close(End why);
+  // It is made in place of another IKE SA that goes once this one is complete; 0: none.
+  void replace(SaId other) { replaces_ = other; }
+  SaId replaces() const { return replaces_; }
+  bool is_complete() const { return state_ == State::established && is_idle() && wanted_.empty(); }
   // It is no more, and the peer need not be told: it knows, or does not answer.
   void end(End why, std::string reason, Time now);
   // A child's outbound SA went; whether this one has another child for the same, which then is used or
@@ -176,6 +180,7 @@ class IkeSa {
 
   // -- messages (ike_sa.cpp) --
   void receive_protected(const Header& header, const DatagramReceived& datagram, Time now);
+  void peer_is_at(const DatagramReceived& datagram);
   void on_request(const Header& header, const Inner& inner, Time now);
   void on_response(const Inner& inner, Time now);
   void repeat_answer();
@@ -326,6 +331,8 @@ class IkeSa {
   bool close_wanted_ = false;
   Time rekey_at_ = never;
   Time expires_at_ = never;
+  Time reauthenticate_at_ = never;
+  SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
   Time last_heard_;
   std::optional<PeerRekey> peer_rekey_;

@@ -160,6 +160,7 @@ void IkeSa::become_established(Time now) {
     return now + std::chrono::duration_cast<Time>(after * (1 - 0.1 * random_unit(host_)));
   };
   rekey_at_ = jittered(connection_->rekey_after);
+  if (lineage_.we_began) reauthenticate_at_ = jittered(connection_->reauthenticate_after);
   expires_at_ = connection_->expires_after.count() == 0 ? never : now + connection_->expires_after;
 }
 

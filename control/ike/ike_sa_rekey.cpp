@@ -32,8 +32,9 @@ void IkeSa::start_rekey(Time now) {
 }
 
 void IkeSa::send_rekey(Time now) {
-  // Meanwhile the peer's own may have been answered.
-  if (state_ != State::established || peer_rekey_) return exchange_over();
+  // Meanwhile the peer may have deleted it, or its own may have been answered.
+  if (state_ != State::established) return exchange_over();
+  if (peer_rekey_) return rekey_failed("the peer rekeys it", now);
   PayloadWriter payloads;
   payloads.add(offer(connection_->algorithms, bytes_of(exchange_.ike_spi)))
       .add_nonce(exchange_.nonce)
@@ -171,6 +172,8 @@ IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_
   made->keys_ = derive_keys(choice.prf, seed, nonces.view(), spis, suite);
   made->channel_.emplace(spis, is_initiator, suite, made->keys_);
   made->become_established(now);
+  made->reauthenticate_at_ = reauthenticate_at_;  // a rekey proves nothing anew
+  made->replaces_ = std::exchange(replaces_, 0);
   return host_.adopt(std::move(made));
 }
 

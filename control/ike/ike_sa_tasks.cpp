@@ -38,6 +38,10 @@ void IkeSa::start_next_exchange(Time now) {
       unwanted.push_back(child.inbound_spi);
     }
   if (!unwanted.empty()) return delete_children(std::move(unwanted), now);
+  if (reauthenticate_at_ <= now) {
+    reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
+    host_.reauthenticate(*this, now);
+  }
   if (rekey_at_ <= now) return start_rekey(now);
   for (const auto& child : children_)
     if (child.rekey_at <= now)
@@ -57,7 +61,7 @@ Time IkeSa::liveness_at() const {
 }
 
 Time IkeSa::next_task() const {
-  auto first = std::min(rekey_at_, liveness_at());
+  auto first = std::min({rekey_at_, reauthenticate_at_, liveness_at()});
   for (const auto& child : children_) first = std::min(first, child.rekey_at);
   for (const auto& wanted : wanted_) first = std::min(first, wanted.not_before);
   return first;

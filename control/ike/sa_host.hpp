@@ -19,6 +19,11 @@ struct Limits {
   std::size_t half_open_cookies = 1'000;  // from there on who comes must show a COOKIE
   std::size_t half_open_per_source = 50;  // of one IPv4 address or IPv6 /64
   std::size_t children_per_ike_sa = 64;
+  // Of a message that comes in parts, from who is authenticated and from who is not yet.
+  std::size_t message_bytes = 65'535;
+  std::size_t strangers_message_bytes = 24'576;
+  // About messages of strangers; what is beyond goes unsaid.
+  unsigned stranger_lines_per_minute = 60;
   Time half_open_life = std::chrono::seconds(30);
   // How long an IKE SA that is gone still answers what it answered last.
   Time linger = std::chrono::seconds(30);
@@ -49,6 +54,8 @@ class SaHost {
 
   // The peer is who it says.
   virtual void established(IkeSa& sa, Time now) = 0;
+  // Begins anew beside `sa`, which goes once the new one has all its children.
+  virtual void reauthenticate(const IkeSa& sa, Time now) = 0;
   // Both sides began at once, and it is the other of the two that goes on.
   virtual bool is_redundant(const IkeSa& sa) const = 0;
   // The peer has no other IKE SA with us than this one (RFC 7296 2.4).

@@ -297,3 +297,29 @@ TEST_CASE("unknown payloads beside SK and SKF are not read") {
   CHECK(peer.only_sa()->state() == IkeSa::State::established);
   CHECK(peer.deliver(datagram));
 }
+
+// RFC 7296 2.8.1, with nonces of our choosing: the peer's are the lowest there can be.
+TEST_CASE("of two rekeys at once the one with the lowest of the four nonces loses") {
+  HandMadePeer peer;
+  peer.connect();
+  const auto old_inbound = peer.only_sa()->children()[0].inbound_spi;
+  peer.handle(Rekey{"b", "net"});
+  REQUIRE(peer.sent.size() == 1);
+  const auto request = peer.sent.front().bytes;
+  const bool theirs_is_lowest = GENERATE(true, false);
+
+  // Ours, while the core's waits.
+  peer.nonce = theirs_is_lowest ? Nonce(32, 0) : Nonce(32, 1);
+  const auto spi = spi_bytes(first_spi);
+  REQUIRE(peer.ask(create, peer.child_payloads(PayloadWriter().add(HandMadePeer::rekey_of(spi)), 0x1002)));
+  CHECK(peer.only_sa()->children().size() == 2);
+
+  // The answer to the core's: its nonce is the lower, or the higher.
+  peer.nonce = theirs_is_lowest ? Nonce(32, 1) : Nonce(32, 0);
+  const auto deleted = peer.answer_rekey(request, 0x1003);
+  REQUIRE(deleted.size() == 1);
+  const auto& children = peer.only_sa()->children();
+  REQUIRE(children.size() == 3);
+  CHECK(deleted[0] == (theirs_is_lowest ? old_inbound : children[2].inbound_spi));
+  CHECK(children[2].outbound_waiting.has_value() == !theirs_is_lowest);
+}

@@ -108,9 +108,22 @@ std::string run(const Tree& tree, Choices& choices) {
   if (!world.run_until(is_up, 5s)) return "it does not come up";
   world.run_for(1s);
 
-  std::vector<SendDatagram> under_way;
+  // Datagrams and public-key work: what comes next is chosen.
+  std::vector<std::function<void()>> under_way;
+  std::vector<bool> can_be_lost;
   world.passes = [&](const SendDatagram& datagram) {
-    under_way.push_back(datagram);
+    under_way.push_back([&world, datagram] {
+      world.node_at(datagram.to).handle(DatagramReceived{datagram.from, datagram.to, datagram.bytes});
+    });
+    can_be_lost.push_back(true);
+    return false;
+  };
+  world.works = [&](Node& node, const RunWork& work) {
+    under_way.push_back([&node, work] {
+      work.run();
+      node.handle(WorkFinished{work.ticket});
+    });
+    can_be_lost.push_back(false);
     return false;
   };
   const bool is_without_loss = keeps_traffic(tree.of_a) && keeps_traffic(tree.of_b);
@@ -118,7 +131,6 @@ std::string run(const Tree& tree, Choices& choices) {
   ask(world.b, tree.of_b);
   auto losses = tree.losses;
   for (int steps = 0; steps < 400 && world.problem.empty(); ++steps) {
-    world.run_for(0s);  // work
     for (auto* node : {&world.a, &world.b}) {
       const auto& other = node == &world.a ? world.b : world.a;
       const auto sa = node->outbound().find("net");
@@ -132,16 +144,19 @@ std::string run(const Tree& tree, Choices& choices) {
       continue;
     }
     const auto chosen = choices.pick(under_way.size());
-    const auto datagram = under_way[chosen];
-    under_way.erase(under_way.begin() + static_cast<std::ptrdiff_t>(chosen));
-    if (losses > 0 && choices.pick(2) == 1) {
+    const auto place = static_cast<std::ptrdiff_t>(chosen);
+    const auto happens = under_way[chosen];
+    const bool lossy = can_be_lost[chosen];
+    under_way.erase(under_way.begin() + place);
+    can_be_lost.erase(can_be_lost.begin() + place);
+    if (lossy && losses > 0 && choices.pick(2) == 1) {
       --losses;
       continue;
     }
-    world.node_at(datagram.to).handle(DatagramReceived{datagram.from, datagram.to, datagram.bytes});
+    happens();
   }
   if (!world.problem.empty()) return world.problem;
-  if (!under_way.empty()) return "it does not come to rest";
+  if (!under_way.empty()) return "it does not come to rest\n" + world.state();
   // Both sides have the same, once each.
   const auto sas_a = world.a.established(), sas_b = world.b.established();
   if (world.a.core().ike_sas().size() != sas_a.size() || world.b.core().ike_sas().size() != sas_b.size())

@@ -1,6 +1,7 @@
 // Single exchanges between two real cores, and what they do about silence.
 #include <catch2/catch.hpp>
 
+#include "control/ike/write.hpp"
 #include "tests/control/ike/simulation.hpp"
 
 using namespace espgate;
@@ -310,4 +311,100 @@ TEST_CASE("behind a NAT both go to port 4500 and encapsulate") {
     CHECK(sa.local.port == 4500);
     CHECK(sa.remote.port == 4500);
   }
+}
+
+TEST_CASE("reauthentication makes the new IKE SA before the old one goes, and loses no packet") {
+  auto of_a = connection_of_a(), of_b = connection_of_b();
+  of_a.reauthenticate_after = 100s;
+  of_a.rekey_after = 40s;
+  auto second = of_a.children[0];
+  second.name = "other";
+  second.local = {side("10.3.0.0/16")};
+  of_a.children.push_back(second);
+  std::swap(second.local, second.remote);
+  of_b.children.push_back(second);
+  of_b.children[1].local = of_b.children[0].local;
+  Simulation world(1, handle(of_a), handle(of_b));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  const auto lineage = world.a.established()[0]->lineage().initiator_spi;
+  world.send_traffic_every(20ms);
+  world.run_for(85s);
+  CHECK(world.a.established()[0]->lineage().initiator_spi == lineage);
+  world.run_for(20s);
+  INFO(world.problem << '\n' << world.state());
+  CHECK(world.is_well());
+  CHECK(world.a.established()[0]->lineage().initiator_spi != lineage);
+  world.run_for(400s);
+  CHECK(world.is_well());
+  CHECK(world.a.missed + world.b.missed + world.a.unsent + world.b.unsent == 0);
+}
+
+TEST_CASE("a NAT that gives the peer another port is followed, by what is authentic only") {
+  auto of_a = connection_of_a();
+  of_a.force_encapsulation = true;
+  of_a.liveness_after = 20s;
+  Simulation world(1, handle(of_a), handle(connection_of_b()));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  std::optional<SendDatagram> seen;
+  world.passes = [&](const SendDatagram& datagram) {
+    if (datagram.from.address != *of_a.local) return true;
+    seen = datagram;
+    return false;
+  };
+  REQUIRE(world.run_until([&] { return seen.has_value(); }, 60s));
+  auto moved = DatagramReceived{seen->from, seen->to, seen->bytes};
+  moved.from.port = 40'000;
+  auto forged = moved;
+  forged.bytes.back() ^= 1;
+  world.b.handle(forged);
+  CHECK(world.b.established()[0]->remote().port == 4500);
+  world.b.handle(moved);
+  CHECK(world.b.established()[0]->remote().port == 40'000);
+  CHECK(world.b.moves == 1);
+  // The same once more proves nothing: it may be a replay.
+  moved.from.port = 50'000;
+  world.b.handle(moved);
+  CHECK(world.b.established()[0]->remote().port == 40'000);
+}
+
+TEST_CASE("a flood of strangers holds little, disturbs no tunnel, and keeps no peer out") {
+  Limits limits;
+  limits.half_open_cookies = 100;
+  auto of_b = connection_of_b();
+  of_b.remote.reset();
+  of_b.children[0].rekey_after = 30s;
+  Simulation world(1, handle(connection_of_a()), handle(of_b), limits);
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  const auto installed = world.b.installed;
+  world.send_traffic_every(100ms);
+  const std::vector<std::uint8_t> value(32, 9), nonce(32, 3);
+  std::size_t answered = 0;
+  world.passes = [&](const SendDatagram& datagram) {
+    const bool to_stranger = datagram.to.address != *of_b.local && datagram.to.address != world.a.address();
+    answered += to_stranger;
+    return !to_stranger;
+  };
+  PayloadWriter payloads;
+  payloads.add(offer(of_b.algorithms, {})).add(KeyExchange{31, value}).add_nonce(nonce);
+  for (std::uint32_t i = 0; i < 100'000; ++i) {
+    Header header;
+    header.initiator_spi = i + 1;
+    header.flags = flag_initiator;
+    world.b.handle(DatagramReceived{
+        {net::Address::v4(0x0a000000 + i), 500}, {*of_b.local, 500}, write_message(header, payloads)});
+    if (i % 1'000 == 0) world.run_for(1s);
+  }
+  CHECK(world.b.core().half_open() <= 101);
+  CHECK(world.b.core().ike_sas().size() <= 110);
+  CHECK(answered > 99'000);
+  CHECK(world.is_well_for("net"));
+  CHECK(world.b.installed >= installed + 3);  // rekeyed meanwhile
+  CHECK(world.a.missed + world.b.missed == 0);
+  // A peer that comes in the midst of it.
+  world.a.restart();
+  world.a.handle(Initiate{"a", ""});
+  CHECK(world.run_until([&] { return world.is_well_for("net"); }, 20s));
 }

@@ -146,7 +146,7 @@ std::optional<HandMadePeer::Answer> HandMadePeer::deliver(const std::vector<std:
     Answer answer;
     REQUIRE_FALSE(decode_header(each.bytes, answer.header));
     if (!answer.header.is_response()) continue;
-    auto opened = channel_->open(answer.header, each.bytes, true);
+    auto opened = channel_->open(answer.header, each.bytes, 65'535);
     REQUIRE(opened);
     if (!opened->is_whole) continue;
     answer.bytes = std::make_shared<std::vector<std::uint8_t>>(std::move(opened->bytes));
@@ -154,6 +154,35 @@ std::optional<HandMadePeer::Answer> HandMadePeer::deliver(const std::vector<std:
     return answer;
   }
   return {};
+}
+
+std::vector<std::uint32_t> HandMadePeer::answer_rekey(const std::vector<std::uint8_t>& request,
+                                                      std::uint32_t number) {
+  Header header;
+  Payloads payloads;
+  REQUIRE_FALSE(decode_header(request, header));
+  const auto opened = channel_->open(header, request, 65'535);
+  REQUIRE(opened);
+  REQUIRE_FALSE(decode_payloads(opened->first, opened->bytes, payloads));
+  std::array<std::uint8_t, 4> spi;
+  net::store_be32(spi, 0, number);
+  const auto choice = choose(*payloads.security_association, connection.children[0].algorithms, 0);
+  REQUIRE(choice);
+  PayloadWriter reply;
+  reply.add(ike::answer(*choice, spi))
+      .add_nonce(nonce)
+      .add_ts_initiator(*payloads.ts_initiator)
+      .add_ts_responder(*payloads.ts_responder);
+  const auto datagram = channel_->seal(header.exchange, true, header.message_id, reply, 0).front();
+  handle(DatagramReceived{here, there, datagram});
+  REQUIRE(sent.size() == 1);
+  REQUIRE_FALSE(decode_header(sent[0].bytes, header));
+  const auto then = channel_->open(header, sent[0].bytes, 65'535);
+  REQUIRE(then);
+  Payloads informational;
+  REQUIRE_FALSE(decode_payloads(then->first, then->bytes, informational));
+  REQUIRE(informational.deletes.size() == 1);
+  return informational.deletes[0].spis;
 }
 
 PayloadWriter HandMadePeer::child_payloads(PayloadWriter first, std::uint32_t number) const {

@@ -44,6 +44,8 @@ class HandMadePeer {
   std::optional<Answer> ask(ExchangeType exchange, const PayloadWriter& payloads);
   std::optional<Answer> deliver(const std::vector<std::uint8_t>& datagram);
 
+  // Answers the core's CREATE_CHILD_SA request, and gives the SPIs of the DELETE that the core then sends.
+  std::vector<std::uint32_t> answer_rekey(const std::vector<std::uint8_t>& request, std::uint32_t spi);
   // A CREATE_CHILD_SA's payloads behind what is in `first`.
   PayloadWriter child_payloads(PayloadWriter first, std::uint32_t spi) const;
   static Notify rekey_of(const std::array<std::uint8_t, 4>& spi, ProtocolId protocol = ProtocolId::esp) {

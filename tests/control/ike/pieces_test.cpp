@@ -54,35 +54,36 @@ TEST_CASE("a cookie is good for who got it, for a while, and for nobody else") {
 
 TEST_CASE("parts become a message in any order, once each (RFC 7383 2.6)") {
   Fragments fragments;
+  constexpr std::size_t most = 65'535;
   const auto part = [](std::uint16_t number, std::uint16_t total) {
     return EncryptedFragment{number == 1 ? PayloadType::id_initiator : PayloadType::none, number, total, {}};
   };
-  CHECK_FALSE(fragments.add(1, part(3, 3), {5}));
+  CHECK_FALSE(fragments.add(1, part(3, 3), {5}, most));
   CHECK_FALSE(fragments.wants(1, part(3, 3)));
-  CHECK_FALSE(fragments.add(1, part(1, 3), {1, 2}));
-  const auto whole = fragments.add(1, part(2, 3), {3, 4});
+  CHECK_FALSE(fragments.add(1, part(1, 3), {1, 2}, most));
+  const auto whole = fragments.add(1, part(2, 3), {3, 4}, most);
   REQUIRE(whole);
   CHECK(whole->first == PayloadType::id_initiator);
   CHECK(whole->bytes == std::vector<std::uint8_t>{1, 2, 3, 4, 5});
 
   SECTION("another message's parts start anew") {
-    CHECK_FALSE(fragments.add(2, part(1, 2), {1}));
-    CHECK_FALSE(fragments.add(3, part(2, 2), {9}));
-    CHECK(fragments.add(3, part(1, 2), {8})->bytes == std::vector<std::uint8_t>{8, 9});
+    CHECK_FALSE(fragments.add(2, part(1, 2), {1}, most));
+    CHECK_FALSE(fragments.add(3, part(2, 2), {9}, most));
+    CHECK(fragments.add(3, part(1, 2), {8}, most)->bytes == std::vector<std::uint8_t>{8, 9});
   }
   SECTION("a larger total starts anew, a smaller one is old") {
-    CHECK_FALSE(fragments.add(2, part(1, 2), {1}));
+    CHECK_FALSE(fragments.add(2, part(1, 2), {1}, most));
     CHECK_FALSE(fragments.wants(2, part(1, 1)));
-    CHECK_FALSE(fragments.add(2, part(1, 3), {1}));
+    CHECK_FALSE(fragments.add(2, part(1, 3), {1}, most));
     CHECK_FALSE(fragments.wants(2, part(2, 2)));
-    CHECK_FALSE(fragments.add(2, part(2, 3), {2}));
-    CHECK(fragments.add(2, part(3, 3), {3})->bytes == std::vector<std::uint8_t>{1, 2, 3});
+    CHECK_FALSE(fragments.add(2, part(2, 3), {2}, most));
+    CHECK(fragments.add(2, part(3, 3), {3}, most)->bytes == std::vector<std::uint8_t>{1, 2, 3});
   }
   SECTION("too many or too much is refused") {
     CHECK_FALSE(fragments.wants(2, part(1, Fragments::most_parts + 1)));
-    CHECK_FALSE(fragments.add(2, part(1, 3), std::vector<std::uint8_t>(40'000)));
-    CHECK_FALSE(fragments.add(2, part(2, 3), std::vector<std::uint8_t>(40'000)));
-    CHECK_FALSE(fragments.add(2, part(3, 3), {1}));
+    CHECK_FALSE(fragments.add(2, part(1, 3), std::vector<std::uint8_t>(40'000), most));
+    CHECK_FALSE(fragments.add(2, part(2, 3), std::vector<std::uint8_t>(40'000), most));
+    CHECK_FALSE(fragments.add(2, part(3, 3), {1}, most));
   }
 }
 

@@ -78,6 +78,14 @@ bool Simulation::is_well() {
   return true;
 }
 
+bool Simulation::is_well_for(const std::string& child) {
+  const auto passes_from = [&](const Node& from, const Node& to) {
+    const auto sa = from.outbound().find(child);
+    return sa != from.outbound().end() && to.inbound().contains(sa->second.spi);
+  };
+  return passes_from(a, b) && passes_from(b, a);
+}
+
 std::string Simulation::state() {
   std::string text;
   for (auto* node : {&a, &b}) {
@@ -145,6 +153,7 @@ void Node::on(const SendDatagram& action) {
 }
 
 void Node::on(const RunWork& action) {
+  if (world_.works && !world_.works(*this, action)) return;
   const bool done = !world_.chance(world_.faults.work_refused);
   world_.after(world_.between(0ms, world_.faults.longest_work), [this, action, done, life = life_] {
     if (life != life_) return;

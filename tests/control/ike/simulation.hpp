@@ -43,6 +43,7 @@ class Node {
 
   IkeCore& core() { return *core_; }
   const Connection& connection() const { return *connection_; }
+  const net::Address& address() const { return *connection_->local; }
   std::vector<const IkeSa*> established() const;
   std::size_t children() const;
   const std::map<std::uint32_t, ChildSaParameters>& inbound() const { return inbound_; }
@@ -53,6 +54,7 @@ class Node {
   std::size_t missed = 0;  // packets of SPIs that are not there
   std::size_t unsent = 0;  // for want of an outbound SA, though there was one before
   std::size_t installed = 0;
+  std::size_t moves = 0;  // of children to another address
   std::vector<std::string> log;
 
  private:
@@ -63,7 +65,7 @@ class Node {
   void on(const InstallOutbound& action);
   void on(const RetireInbound& action);
   void on(const RetireOutbound& action);
-  void on(const MoveChild&) {}
+  void on(const MoveChild&) { ++moves; }
   void on(const LogLine& action);
 
   Simulation& world_;
@@ -93,6 +95,8 @@ class Simulation {
   }
   // One tunnel is up, on both sides alike, and packets pass both ways.
   bool is_well();
+  // Each side sends this child's traffic by what the other takes.
+  bool is_well_for(const std::string& child);
   std::string state();
 
   bool chance(double probability) { return std::uniform_real_distribution<>(0, 1)(random) < probability; }
@@ -108,6 +112,8 @@ class Simulation {
   std::size_t datagrams = 0;
   // Asked for each datagram; false: it is lost.
   std::function<bool(const SendDatagram&)> passes;
+  // Asked for each piece of work; false: whoever asked does it, and says WorkFinished.
+  std::function<bool(Node&, const RunWork&)> works;
   // Keys that were ever used to send.
   std::set<std::vector<std::uint8_t>> used_keys;
 
