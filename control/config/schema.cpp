@@ -157,13 +157,14 @@ constexpr std::array connection_keys{
         .kind = Kind::choice,
         .preset = "copy",
         .choices = df_policies,
-        .meaning = "Don't-fragment bit of outer IPv4 headers in tunnel mode: the inner packet's, or always "
-                   "set, or always clear. An inner IPv6 packet counts as having it set."},
+        .meaning = "Don't-fragment bit of outer IPv4 headers in tunnel mode and around GRE: the inner "
+                   "packet's, or always set, or always clear. An inner IPv6 packet counts as having it set."},
     Key{.name = "dscp",
         .kind = Kind::integer,
         .least = 0,
         .most = 63,
-        .meaning = "DSCP of all outer headers in tunnel mode; without it the inner packet's is copied."},
+        .meaning = "DSCP of all outer headers in tunnel mode and around GRE; without it the inner packet's "
+                   "is copied."},
     Key{.name = "ecn",
         .kind = Kind::boolean,
         .preset = "true",
@@ -174,7 +175,7 @@ constexpr std::array connection_keys{
         .least = 1,
         .most = 255,
         .preset = "64",
-        .meaning = "TTL or hop limit of outer headers in tunnel mode."},
+        .meaning = "TTL or hop limit of outer headers in tunnel mode and around GRE."},
     Key{.name = "flow-label",
         .kind = Kind::boolean,
         .preset = "true",

@@ -101,7 +101,7 @@ bool Worker::fits_path(unsigned row, const sa::OutboundSa& sa) {
     return false;
   }
   if (may_cut && Cutter::possible(burst_.l3[row], family, largest)) {
-    set_aside(row, largest, true);
+    set_aside(row, largest, Onward::sa);
     return false;
   }
   const auto& outer_ip = sa.headers;
@@ -160,7 +160,7 @@ void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
     limit = std::min<unsigned>(limit, path_mtu);
   }
   if (may_cut && !cutting_ && Cutter::possible(ip, family, limit))
-    set_aside(row, limit, false);
+    set_aside(row, limit, Onward::hop);
   else if (burst_.origin[row] == Origin::encrypted)
     // The SA's path MTU will have followed before the sender tries again.
     finish(row, may_cut ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
@@ -171,7 +171,7 @@ void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
     tell_sender(row, Verdict::MTU_EXCEEDED, limit, in_port().ipsec ? hop.port : burst_.port);
 }
 
-void Worker::set_aside(unsigned row, unsigned limit, bool protect) {
+void Worker::set_aside(unsigned row, unsigned limit, Onward onward) {
   if (cutting_ || aside_count_ == aside_.size()) {
     finish(row, by_family(burst_.family[row], Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
                           Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
@@ -183,11 +183,12 @@ void Worker::set_aside(unsigned row, unsigned limit, bool protect) {
   }
   aside_[aside_count_++] = {burst_.mbuf[row],
                             static_cast<std::uint16_t>(limit),
-                            protect,
+                            onward,
                             burst_.family[row],
                             burst_.origin[row],
                             burst_.sa[row],
                             burst_.protect[row],
+                            burst_.tunnel[row],
                             hop_[row]};
   settle(row, Verdict::FRAGMENTED);
 }
@@ -202,6 +203,7 @@ void Worker::process_pieces() {
     }
     counters_.made.add(burst_.count);
     tracer_.pass_over();
+    for (const auto row : clear_) enter_tunnel(row, burst_.tunnel[row]);
     if (protect_.count != 0) {
       encapsulate();
       encrypt();
@@ -229,8 +231,9 @@ bool Worker::next_piece() {
       burst_.origin[row] = aside.origin;
       burst_.sa[row] = aside.sa;
       burst_.protect[row] = aside.sa_is_outbound;
+      burst_.tunnel[row] = aside.tunnel;
       hop_[row] = aside.hop;
-      (aside.protect ? protect_ : routed_).add(row);
+      (aside.onward == Onward::tunnel ? clear_ : aside.onward == Onward::sa ? protect_ : routed_).add(row);
       return true;
     }
     if (!cutter_->done()) {  // no buffer: the rest counts as one packet

@@ -133,7 +133,7 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
   if (const auto traits = tunnel.current_traits(); traits.gre) {
     const auto& sa = shared_.sas->outbound(decision.outbound_sa());
     if (!fits_gre(row, traits.options, sa) || !wrap_in_gre(row, traits.options, sa)) {
-      tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+      if (burst_.verdict[row] != Verdict::FRAGMENTED) tunnel.drops.fetch_add(1, std::memory_order_relaxed);
       return;
     }
   }
@@ -143,8 +143,9 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
 }
 
 // Whether GRE and ESP around the packet fit the SA's path, or may be cut: what becomes too large is
-// fragmented outside, where the peer makes it whole (RFC 7588 2.1), unless the packet's sender forbade it.
-// False: the sender is told, while the packet is still his.
+// fragmented outside, where the peer makes it whole (RFC 7588 2.1), unless the packet's sender forbade it or
+// df = "set" does; then inside, if the sender allows that. False: the packet will come in pieces, or its
+// sender is told, while it is still his.
 bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa) {
   const unsigned bytes = burst_.mbuf[row]->pkt_len;
   const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
@@ -159,7 +160,10 @@ bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::
   burst_.fragment_outer[row] = (!outer_df && !(follows && forbidden)) ||
                                (burst_.family[row] == net::Family::v6 && bytes <= least_ipv6_mtu);
   if (burst_.fragment_outer[row]) return true;
-  refuse_for_path(row, largest);
+  if (!forbidden && Cutter::possible(burst_.l3[row], burst_.family[row], largest))
+    set_aside(row, largest, Onward::tunnel);
+  else
+    refuse_for_path(row, largest);
   return false;
 }
 

@@ -176,7 +176,8 @@ class Worker {
   void tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port);
   bool exceeds_way(unsigned row, const forward::Hop& hop) const;
   void exceed_hop(unsigned row, const forward::Hop& hop);
-  void set_aside(unsigned row, unsigned limit, bool protect);
+  enum class Onward : std::uint8_t { hop, sa, tunnel };  // where the pieces of a packet go
+  void set_aside(unsigned row, unsigned limit, Onward onward);
   void process_pieces();
   bool next_piece();
 
@@ -232,13 +233,14 @@ class Worker {
   struct Aside {
     rte_mbuf* packet;
     std::uint16_t limit;  // bytes of a piece
-    bool protect;         // the pieces are to be encrypted; else they go to `hop`
+    Onward onward;
     net::Family family;
     Origin origin;
     std::uint32_t sa;
     bool sa_is_outbound;
     forward::HopIndex hop;
   };
+    tunnel::Index tunnel;
   unsigned aside_count_ = 0;
   unsigned aside_next_ = 0;
   std::array<Aside, 2 * burst_max> aside_;
