@@ -294,6 +294,8 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
     return;
   }
   KeyedParameters parameters(wanted, *wanted.outbound);
+  if (wanted.by_route)
+    parameters.selectors = config::protected_by(wanted);  // there are no policies to have them
   const auto mark = fingerprint(parameters);
   if (current != no_sa && mark == connection->outbound_mark) return;
   result.changed = true;

@@ -57,6 +57,8 @@ inline constexpr auto outbound_faults = std::to_array<Verdict>({
     Verdict::TTL_EXPIRED,
     Verdict::PORT_TX_FULL,
     Verdict::PORT_DOWN,
+    Verdict::OUT_SELECTOR_MISMATCH,
+    Verdict::SELECTOR_FIELDS_OPAQUE,
 });
 
 // A counter for each of `reasons`, one of the lists above.

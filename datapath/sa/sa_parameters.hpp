@@ -39,8 +39,9 @@ struct SaParameters {
   std::uint16_t remote_port = 4500;
   bool track_peer = true;  // inbound, with udp encapsulation: the peer's address and port may change
   bool extended_sequence = false;
-  std::uint32_t window_packets = 1024;          // inbound; 64..65536, 0 is off
-  std::vector<net::TrafficSelector> selectors;  // inbound: 1..255; outbound: policies have them
+  std::uint32_t window_packets = 1024;  // inbound; 64..65536, 0 is off
+  // Inbound 1..255. Outbound none where policies have them; where routes decide, what the SA is for.
+  std::vector<net::TrafficSelector> selectors;
   Lifetime lifetime;
   LifetimeUsed used;
 };

@@ -49,7 +49,7 @@ bool is_two_prefixes(const net::TrafficSelector& selector) {
   return !selector.protocol && selector.local.is_prefix() && selector.remote.is_prefix();
 }
 
-Selector inbound_selector(const net::TrafficSelector& selector) {
+Selector packed(const net::TrafficSelector& selector) {
   const auto remote = selector.remote.cover();
   const auto local = selector.local.cover();
   Selector result{};
@@ -59,6 +59,15 @@ Selector inbound_selector(const net::TrafficSelector& selector) {
   result.destination_bits = local.length;
   result.family = local.address.family;
   return result;
+}
+
+bool take_everything(std::span<const net::TrafficSelector> selectors) {
+  const auto takes_all = [&](net::Family family) {
+    const auto everything = net::AddressRange::everything(family);
+    return std::ranges::find(selectors, net::TrafficSelector{everything, everything, {}, {}, {}}) !=
+           selectors.end();
+  };
+  return takes_all(net::Family::v4) && takes_all(net::Family::v6);
 }
 
 std::size_t bytes_of(std::size_t prefixes, std::size_t detailed) {
@@ -239,10 +248,15 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   const std::uint32_t index = free_outbound_.back();
   std::byte* key = outbound_keys_.at(index);
   if (auto result = prepare_key(parameters, key); !result) return result.error();
+  OutboundSa& entry = outbound_[index];
+  try {
+    entry.selectors = take_everything(parameters.selectors) ? nullptr : keep(parameters.selectors);
+  } catch (const std::bad_alloc&) {
+    OPENSSL_cleanse(key, outbound_keys_.stride());
+    return Error{"no memory for the selectors of SPI " + spi_text(parameters.spi), "provide more huge pages"};
+  }
   free_outbound_.pop_back();
   outbound_stage_[index] = Stage::published;
-
-  OutboundSa& entry = outbound_[index];
   fill_common(entry, parameters, key);
   begin_lifetime(outbound_allowances_[index], parameters);
   entry.sequence.store(0, std::memory_order_relaxed);
@@ -267,6 +281,7 @@ void SaStore::release_outbound(std::uint32_t index) {
   assert(outbound_stage_[index] == Stage::published);
   OPENSSL_cleanse(outbound_keys_.at(index), outbound_keys_.stride());
   OPENSSL_cleanse(outbound_[index].salt, sizeof outbound_[index].salt);
+  give_back(outbound_[index].selectors);
   outbound_.reset(index);
   outbound_stage_[index] = Stage::free;
   free_outbound_.push_back(index);
@@ -315,44 +330,48 @@ void SaStore::take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t wi
   std::uninitialized_value_construct_n(entry.cells, count);
 }
 
-// The first that is two prefixes goes into the entry, the others into one block behind it.
+// The first that is two prefixes goes into the entry, the others behind it.
 void SaStore::take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors) {
-  const auto prefixes = static_cast<std::size_t>(std::ranges::count_if(selectors, is_two_prefixes));
-  const auto prefixes_behind = prefixes - std::min<std::size_t>(prefixes, 1);
-  const auto detailed = selectors.size() - prefixes;
-  entry.selector = {};
+  const auto first = std::ranges::find_if(selectors, is_two_prefixes);
+  entry.selector = first == selectors.end() ? Selector{} : packed(*first);
   entry.selector_count = static_cast<std::uint8_t>(selectors.size());
-  entry.more = nullptr;
-  if (const auto first = std::ranges::find_if(selectors, is_two_prefixes); first != selectors.end())
-    entry.selector = inbound_selector(*first);
-  if (selectors.size() == prefixes - prefixes_behind) return;
+  entry.more = keep(selectors, first == selectors.end() ? nullptr : &*first);
+}
 
+// All of them `but` one, in one block; nullptr when there are no others.
+const MoreSelectors* SaStore::keep(std::span<const net::TrafficSelector> selectors,
+                                   const net::TrafficSelector* but) {
+  const auto prefixes =
+      static_cast<std::size_t>(std::ranges::count_if(selectors, is_two_prefixes)) - (but == nullptr ? 0 : 1);
+  const auto detailed = selectors.size() - prefixes - (but == nullptr ? 0 : 1);
+  if (prefixes + detailed == 0) return nullptr;
   auto* block =
-      static_cast<std::byte*>(memory_.allocate(bytes_of(prefixes_behind, detailed), alignof(MoreSelectors)));
+      static_cast<std::byte*>(memory_.allocate(bytes_of(prefixes, detailed), alignof(MoreSelectors)));
   auto* first_detailed = reinterpret_cast<DetailedSelector*>(block + sizeof(MoreSelectors));
   auto* first_prefixes = reinterpret_cast<Selector*>(first_detailed + detailed);
   auto* next_detailed = first_detailed;
   auto* next_prefixes = first_prefixes;
-  bool inline_one = true;
   for (const auto& selector : selectors) {
     if (!is_two_prefixes(selector))
       std::construct_at(next_detailed++,
                         DetailedSelector{net::FlowRanges::of(selector.local, selector.remote), selector});
-    else if (!std::exchange(inline_one, false))
-      std::construct_at(next_prefixes++, inbound_selector(selector));
+    else if (&selector != but)
+      std::construct_at(next_prefixes++, packed(selector));
   }
-  entry.more =
-      std::construct_at(reinterpret_cast<MoreSelectors*>(block),
-                        MoreSelectors{{first_prefixes, prefixes_behind}, {first_detailed, detailed}});
+  return std::construct_at(reinterpret_cast<MoreSelectors*>(block),
+                           MoreSelectors{{first_prefixes, prefixes}, {first_detailed, detailed}});
+}
+
+void SaStore::give_back(const MoreSelectors* kept) {
+  if (kept != nullptr)
+    memory_.deallocate(const_cast<MoreSelectors*>(kept),
+                       bytes_of(kept->prefixes.size(), kept->detailed.size()), alignof(MoreSelectors));
 }
 
 void SaStore::give_back(InboundSa& entry, std::uint32_t index) {
   if (entry.cells && static_cast<void*>(entry.cells) != cells_.at(index))
     memory_.deallocate(entry.cells, (std::size_t{entry.cell_mask} + 1) * sizeof(ReplayCell), line_bytes);
-  if (entry.more != nullptr)
-    memory_.deallocate(const_cast<MoreSelectors*>(entry.more),
-                       bytes_of(entry.more->prefixes.size(), entry.more->detailed.size()),
-                       alignof(MoreSelectors));
+  give_back(entry.more);
   entry.cells = nullptr;
   entry.more = nullptr;
 }

@@ -85,7 +85,8 @@ struct alignas(64) OutboundSa {
   bool track_peer;                      // as inbound: control may change the destination in `headers`
   std::atomic<std::uint16_t> path_mtu;  // of the outer packet, IP header included; control writes
   bool limited;                         // has a lifetime: see its Allowance
-  std::uint8_t unused[11];
+  std::uint8_t unused[3];
+  const MoreSelectors* selectors;  // nullptr: anything, or what policies bring
 
   std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };

@@ -1,5 +1,6 @@
 // Outbound ESP (RFC 4303 3.3). The recipe, per packet:
-//   1. the SA is active, and a sequence number is left (3.3.3)
+//   1. the SA is active, is for such a packet if no policy said so (RFC 4301 5.1), and a sequence number is
+//      left (3.3.3)
 //   2. tunnel mode: the inner TTL is decremented where the packet is forwarded (RFC 4301 5.1.2)
 //   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6)
 //   4. tunnel mode: outer headers from the SA's template; DSCP, ECN, DF and flow label as the SA says
@@ -10,6 +11,7 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "datapath/crypto/suite.hpp"
@@ -17,6 +19,7 @@
 #include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
+#include "datapath/worker/selectors.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
@@ -127,7 +130,7 @@ void Worker::encapsulate() {
   for (const auto row : protect_) {
     const auto& sa = shared_.sas->outbound(burst_.sa[row]);
     const bool active = sa.state.load(std::memory_order_acquire) == sa::State::active;
-    if (active && !fits_path(row, sa)) continue;
+    if (active && ((sa.selectors != nullptr && !fits_selectors(row, sa)) || !fits_path(row, sa))) continue;
     protect_.row[kept++] = row;
     if (!active) continue;
     for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)])
@@ -144,6 +147,20 @@ void Worker::encapsulate() {
   }
   clock_.end_stage(Stage::encapsulate, protect_.count);
   tracer_.stage(burst_, Stage::encapsulate, crypto_rows_);
+}
+
+// Of an SA that a route leads to: the peer would drop what its selectors do not take. Pieces of a packet are
+// like the whole. False: it has its verdict.
+bool Worker::fits_selectors(unsigned row, const sa::OutboundSa& sa) {
+  if (cutting_) return true;
+  const auto* mbuf = burst_.mbuf[row];
+  const auto fit = judge(*sa.selectors, Way::out, burst_.family[row],
+                         {burst_.l3[row], std::min<std::size_t>(mbuf->pkt_len, mbuf->data_len)});
+  if (fit == sa::Fit::inside) return true;
+  if (burst_.tunnel[row] != tunnel::no_tunnel)
+    shared_.tunnels->at(burst_.tunnel[row]).drops.fetch_add(1, std::memory_order_relaxed);
+  finish(row, fit == sa::Fit::unknown ? Verdict::SELECTOR_FIELDS_OPAQUE : Verdict::OUT_SELECTOR_MISMATCH);
+  return false;
 }
 
 // Packets [first, next) of protect_, all of one SA: their sequence numbers are claimed at once.

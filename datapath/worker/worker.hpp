@@ -153,6 +153,7 @@ class Worker {
 
   void encapsulate();  // outbound.cpp: protect_ -> unrouted_
   void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
+  bool fits_selectors(unsigned row, const sa::OutboundSa& sa);
   bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
   std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence);
   bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol);

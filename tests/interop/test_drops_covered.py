@@ -14,6 +14,7 @@ import test_modes  # noqa: F401
 import test_policies  # noqa: F401
 import test_sizes  # noqa: F401
 from lib.coverage import FIRED
+import test_tunnels  # noqa: F401
 from lib.reasons import DROPS
 
 # What frames alone cannot raise on this testbed, and why; the unit tests of the worker do.

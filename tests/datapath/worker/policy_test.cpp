@@ -234,6 +234,7 @@ TEST_CASE("spokes reach each other through the hub where policies cover both") {
   CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_IKE_START_SP=1");
   auto other = rig.parameters(false);
   other.spi = 0x2002;
+  other.selectors.clear();
   other.remote = *net::parse_address("192.0.2.3");
   const auto sa = must(rig.sas->install_outbound(other));
   rig.add_policy(selector("10.2.0.0/16", "10.3.0.0/16"), 1, Decision::protect(sa));
@@ -249,6 +250,7 @@ TEST_CASE("spokes behind one NAT address are told apart by their ports") {
   mend_checksum(inner);
   auto other = rig.parameters(false);
   other.spi = 0x2002;
+  other.selectors.clear();
   other.remote_port = 61'000;
   const auto sa = must(rig.sas->install_outbound(other));
   rig.add_policy(selector("10.2.0.0/16", "10.3.0.0/16"), 1, Decision::protect(sa));

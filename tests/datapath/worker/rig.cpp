@@ -126,7 +126,9 @@ void Rig::create_tables(unsigned worker_count) {
   shared.tunnels = tunnels.get();
   inbound = must(sas->reserve_inbound(options.inbound_spi));
   must(sas->install_inbound(inbound, parameters(true)));
-  outbound = must(sas->install_outbound(parameters(false)));
+  auto sending = parameters(false);
+  if (!options.by_route) sending.selectors.clear();
+  outbound = must(sas->install_outbound(sending));
 }
 
 sa::SaParameters Rig::parameters(bool inbound_direction) const {

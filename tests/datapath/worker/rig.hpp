@@ -43,6 +43,7 @@ struct SaOptions {
   std::uint32_t reassembly_flows = 8;
   sa::Lifetime lifetime{};
   std::vector<net::TrafficSelector> selectors{};  // of the SAs and their policies, instead of these networks
+  bool by_route = false;                          // the outbound SA has the selectors, as a tunnel's does
 };
 
 class Rig {
