@@ -62,21 +62,25 @@ constexpr Command rows[] = {
                                "state": "resolved", "mac": "02:00:00:00:00:fe", "source": "kernel"}]})"},
 
     // state: up, down, gone; reason: why not up, else null. rx, tx: inner packets of the connections, since
-    // the
-    // start; of GRE with its header. key: null where there is none. drops: what the tunnel could not take, or
-    // what came out of it broken.
+    // the start; of GRE with its header. key: null where there is none. next_hops: of a multipoint tunnel's
+    // peer. drops: what the tunnel could not take, or what came out of it broken, the peers' included.
     {.id = CommandId::show_tunnels,
      .path = "show tunnels",
      .where = Where::answer,
      .summary = "Tunnel interfaces: connections, state and what passed through them",
-     .help = "A tunnel is up while its connection has SAs in both directions; its link in the kernel has "
-             "carrier\n"
-             "then. Routes lead into it: `ip route add PREFIX dev NAME`.",
+     .help =
+         "A tunnel is up while its connection, or that of any of its peers, has SAs in both directions; "
+         "its\n"
+         "link in the kernel has carrier then. Routes lead into it: `ip route add PREFIX dev NAME`, where "
+         "it\n"
+         "has several peers `ip route add PREFIX via NEXT-HOP dev NAME`.",
      .example = "show tunnels",
-     .result = R"({"tunnels": [{"name": "tun0", "kind": "gre", "key": 42, "checksum": true,
-                                "peers": [{"connection": "branch"}],
+     .result = R"({"tunnels": [{"name": "tun0", "kind": "gre-multipoint", "key": 42, "checksum": true,
+                                "peers": [{"connection": "branch", "next_hops": ["10.255.0.2"],
+                                           "state": "down", "rx": {"packets": 812, "bytes": 97440},
+                                           "tx": {"packets": 790, "bytes": 94800}, "drops": 3}],
                                 "state": "down", "reason": "connection branch has no outbound SA",
-                                "mtu": 1446, "addresses": ["10.255.0.1/30"],
+                                "mtu": 1434, "addresses": ["10.255.0.1/24"],
                                 "rx": {"packets": 812, "bytes": 97440},
                                 "tx": {"packets": 790, "bytes": 94800}, "drops": 3}]})"},
 

@@ -63,6 +63,7 @@ struct Checks {
   Claims<net::TrafficSelector> protected_traffic;  // of connections
   Claims<std::string> connection_names;
   Claims<std::string> tunnel_connections;  // by the tunnels that name them
+  Claims<net::Address> next_hops;          // of multipoint tunnels' peers
   Claims<std::uint32_t> inbound_spis;
   Claims<std::pair<std::uint32_t, net::Address>> outbound_spis;  // with the peer's address
   Claims<std::string_view> cipher_keys;  // views of the secrets in the Configuration, no copies
@@ -72,8 +73,8 @@ struct Checks {
   std::vector<unsigned> mtu_rows;                             // by port
   struct TunnelPlace {
     Path path;
-    unsigned connection_row;
     unsigned mtu_row;
+    std::vector<Claim> peers;  // where each names its connection
   };
   std::vector<TunnelPlace> places_of_tunnels;  // by index in the Configuration
   std::vector<Claim> places_of_policies;       // by index in the Configuration

@@ -31,7 +31,7 @@ class Path {
     std::string_view name;
     int index;
   };
-  std::array<Step, 2> steps_{};
+  std::array<Step, 3> steps_{};
   unsigned depth_ = 0;
 };
 

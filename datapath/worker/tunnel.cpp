@@ -2,7 +2,9 @@
 // what it bypasses, or does not know, is encrypted if its route leads into a tunnel, whose SA then is the
 // policy (RFC 4301 4.4.1 calls the database; here the routing table selects). A tunnel without an SA drops.
 //
-// A tunnel is the SA in tunnel mode, or GRE (RFC 2784, RFC 2890) that the SA protects in transport mode.
+// A tunnel is the SA in tunnel mode, or GRE (RFC 2784, RFC 2890) that the SA protects in transport mode. The
+// peers of a multipoint tunnel are tunnels like any other; only what the kernel sends into the link that they
+// share has yet to find its peer.
 //
 // Inbound, what a tunnel's SA decrypted came in by that tunnel: the SA's selectors have judged its addresses,
 // and no route back is asked for. What would have to come that way and comes in clear instead is refused.
@@ -124,13 +126,15 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
   auto& tunnel = shared_.tunnels->at(index);
   const auto decision = tunnel.current();
   burst_.tunnel[row] = index;
+  const auto traits = tunnel.current_traits();
   if (!decision.is_protect()) {
     tunnel.drops.fetch_add(1, std::memory_order_relaxed);
-    finish(row, by_family(burst_.family[row], Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
-                          Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
+    finish(row, traits.multipoint ? Verdict::GRE_NEXT_HOP_UNKNOWN
+                                  : by_family(burst_.family[row], Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
+                                              Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
     return;
   }
-  if (const auto traits = tunnel.current_traits(); traits.gre) {
+  if (traits.gre) {
     const auto& sa = shared_.sas->outbound(decision.outbound_sa());
     if (!fits_gre(row, traits.options, sa) || !wrap_in_gre(row, traits.options, sa)) {
       if (burst_.verdict[row] != Verdict::FRAGMENTED) tunnel.drops.fetch_add(1, std::memory_order_relaxed);
@@ -248,7 +252,17 @@ void Worker::decide_from_tunnel(tunnel::Index index) {
     else
       apply_match(row, match_[row], entering);
   }
-  for (const auto row : entering) enter_tunnel(row, index);
+  const bool multipoint = shared_.tunnels->at(index).current_traits().multipoint;
+  for (const auto row : entering) enter_tunnel(row, multipoint ? peer_towards(row, index) : index);
+}
+
+// The peer that routes give a packet of the kernel's to, which does not say by which next hop it meant it to
+// go. The tunnel itself, which drops, where they lead to none of its peers.
+tunnel::Index Worker::peer_towards(unsigned row, tunnel::Index tunnel) const {
+  const auto family = burst_.family[row];
+  const auto& hop = hop_to(destination_of(burst_.l3[row], family), family);
+  if (hop.kind != forward::HopKind::tunnel) return tunnel;
+  return shared_.tunnels->at(hop.tunnel).current_traits().peer_of == tunnel ? hop.tunnel : tunnel;
 }
 
 // Whether a packet that must not be forwarded, for this fault, was meant for this end of the tunnel: the two
@@ -262,7 +276,7 @@ bool Worker::is_for_this_end(unsigned row, Verdict fault) const {
   return hop_to(destination, family).kind == forward::HopKind::local;
 }
 
-// To the kernel, by the tunnel's link: the IP packet as it is.
+// To the kernel, by the link of the tunnel or of the one it is a peer of: the IP packet as it is.
 void Worker::deliver_from_tunnel(unsigned row) {
   const auto link = static_cast<std::uint16_t>(first_tunnel_link + burst_.tunnel[row]);
   punt(row, link, shared_.rings.host, host_limit_,

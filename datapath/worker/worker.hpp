@@ -148,12 +148,13 @@ class Worker {
   bool must_stay_whole(unsigned row) const;
   bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
+  tunnel::Index peer_towards(unsigned row, tunnel::Index tunnel) const;
   bool is_for_this_end(unsigned row, Verdict fault) const;
   void deliver_from_tunnel(unsigned row);
 
   void encapsulate();  // outbound.cpp: protect_ -> unrouted_
-  void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
   bool fits_selectors(unsigned row, const sa::OutboundSa& sa);
+  void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
   bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
   std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence);
   bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol);
@@ -239,9 +240,9 @@ class Worker {
     Origin origin;
     std::uint32_t sa;
     bool sa_is_outbound;
+    tunnel::Index tunnel;
     forward::HopIndex hop;
   };
-    tunnel::Index tunnel;
   unsigned aside_count_ = 0;
   unsigned aside_next_ = 0;
   std::array<Aside, 2 * burst_max> aside_;

@@ -22,10 +22,11 @@ const std::set<Verdict> no_sa_to_blame{
     Verdict::IN_US_CL_V6_PKT_FAILED_POLICY,
     Verdict::IN_SPI_RESERVED,
     Verdict::IN_NATT_LENGTH_MISMATCH,
-    Verdict::GRE_HEADER_INVALID,  // these four are the tunnel's
+    Verdict::GRE_HEADER_INVALID,  // these five are the tunnel's
     Verdict::GRE_KEY_MISMATCH,
     Verdict::GRE_CHECKSUM_BAD,
     Verdict::GRE_PROTOCOL_UNKNOWN,
+    Verdict::GRE_NEXT_HOP_UNKNOWN,
     Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
     Verdict::OUT_V6_PKT_HIT_IKE_START_SP,
     Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP,
