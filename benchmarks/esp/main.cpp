@@ -31,6 +31,7 @@ Measures ESP tunnel mode through a whole worker, in TSC cycles a packet. Needs r
 pages (--memory-mb says how many); scripts/bench sees to both.
 
   --quick               fewer sizes and SAs, fewer runs
+  --full                all sizes and SAs for every suite
   --cpu N               where to run (default: the last CPU)
   --direction D         inbound or outbound
   --inner BYTES         size of the inner packet, or imix; may be given again
@@ -79,6 +80,7 @@ T choice(const char* option, std::string_view text, std::string_view first, T on
 Options read_options(int argc, char** argv) {
   enum Option {
     quick = 1,
+    full,
     cpu,
     direction,
     inner,
@@ -93,6 +95,7 @@ Options read_options(int argc, char** argv) {
     help_wanted
   };
   static const option table[] = {{"quick", no_argument, nullptr, quick},
+                                 {"full", no_argument, nullptr, full},
                                  {"cpu", required_argument, nullptr, cpu},
                                  {"direction", required_argument, nullptr, direction},
                                  {"inner", required_argument, nullptr, inner},
@@ -112,6 +115,9 @@ Options read_options(int argc, char** argv) {
     switch (found) {
       case quick:
         selection.quick = true;
+        break;
+      case full:
+        selection.full = true;
         break;
       case cpu:
         result.cpu = number("cpu", optarg, 0, 1'023);

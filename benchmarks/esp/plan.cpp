@@ -53,16 +53,21 @@ std::vector<Scene> scenes_of(const Selection& selection, const std::vector<crypt
 }  // namespace
 
 std::vector<Scene> plan(const Selection& selection) {
-  auto scenes = scenes_of(selection, selection.suites.empty() ? std::vector{main_suite} : selection.suites);
-  if (!selection.suites.empty() || selection.quick || !chosen(selection.sas, 1u)) return scenes;
-  // A row of each kind for every other suite.
-  Selection small = selection;
-  small.sas = {1};
-  if (small.inner_bytes.empty()) small.inner_bytes = {46, 1'400};
+  if (!selection.suites.empty()) return scenes_of(selection, selection.suites);
   std::vector<crypto::SuiteId> others;
   for (const auto& suite : crypto::suites())
     if (suite.id != main_suite) others.push_back(suite.id);
-  std::ranges::move(scenes_of(small, others), std::back_inserter(scenes));
+  auto scenes = scenes_of(selection, {main_suite});
+  if (!chosen(selection.kinds, Kind::esp)) return scenes;
+  Selection rest = selection;
+  if (!selection.full) {
+    if (selection.quick || !chosen(selection.sas, 1u)) return scenes;
+    // A row of each kind for every other suite.
+    rest.sas = {1};
+    if (rest.inner_bytes.empty()) rest.inner_bytes = {46, 1'400};
+  }
+  rest.kinds = {Kind::esp};  // an unknown SPI has no suite
+  std::ranges::move(scenes_of(rest, others), std::back_inserter(scenes));
   return scenes;
 }
 

@@ -54,6 +54,7 @@ struct Scene {
 struct Selection {
   bool quick = false;
   Route route = Route::policy;
+  bool full = false;                  // every suite as the main one
   std::vector<Direction> directions;  // empty: all
   std::vector<unsigned> inner_bytes;
   std::vector<std::uint32_t> sas;

@@ -25,6 +25,20 @@ void Stream::pull(Next next, std::function<nlohmann::json()> result) {
   std::exchange(connection_, nullptr)->pull_from(std::move(next), std::move(result));
 }
 
+void Stream::pull_all(std::vector<nlohmann::json> items) {
+  const auto total = items.size();
+  // Behind a pointer, since a std::function copies what it holds.
+  pull(
+      [items = std::make_shared<std::vector<nlohmann::json>>(std::move(items)),
+       next = std::size_t{0}]() mutable -> std::optional<nlohmann::json> {
+        if (next == items->size()) return std::nullopt;
+        return std::move((*items)[next++]);
+      },
+      [total] {
+        return nlohmann::json{{"total", total}};
+      });
+}
+
 void Stream::finish(const nlohmann::json& result) {
   if (connection_ == nullptr) return;
   std::exchange(connection_, nullptr)->end_stream(result_line(result));

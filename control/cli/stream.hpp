@@ -6,6 +6,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <vector>
 
 #include "datapath/base/expected.hpp"
 
@@ -35,6 +36,8 @@ class Stream {
   // done its part and is no longer open.
   using Next = std::function<std::optional<nlohmann::json>()>;
   void pull(Next next, std::function<nlohmann::json()> result);
+  // The same for what is all at hand. The closing result says how many there were: {"total": N}.
+  void pull_all(std::vector<nlohmann::json> items);
 
   void finish(const nlohmann::json& result = nlohmann::json::object());
   void fail(const Error& error);

@@ -52,21 +52,14 @@ Expected<void> show_policies(Services& services, const cli::Request& request, co
   const auto from = address(request, "from");
   const auto to = address(request, "to");
   const auto connection = request.text("connection");
-  auto items = std::make_shared<std::vector<json>>();
+  std::vector<json> items;
   for (const auto& [order, policy] : services.sas->policies().policies()) {
     const auto& selector = policy.key.selector;
     if ((from && !selector.local.contains(*from)) || (to && !selector.remote.contains(*to))) continue;
     if (connection && policy.key.owner != *connection) continue;
-    items->push_back(policy_json(services, policy));
+    items.push_back(policy_json(services, policy));
   }
-  stream->pull(
-      [items, next = std::size_t{0}]() mutable -> std::optional<json> {
-        if (next == items->size()) return std::nullopt;
-        return std::move((*items)[next++]);
-      },
-      [total = items->size()] {
-        return json{{"total", total}};
-      });
+  stream->pull_all(std::move(items));
   return {};
 }
 

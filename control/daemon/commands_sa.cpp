@@ -144,34 +144,22 @@ json sa_json(Services& services, const sa::SaReport& report) {
   return result;
 }
 
-void stream_all(std::shared_ptr<std::vector<json>> items, const cli::StreamPtr& stream) {
-  stream->pull(
-      [items, next = std::size_t{0}]() mutable -> std::optional<json> {
-        if (next == items->size()) return std::nullopt;
-        return std::move((*items)[next++]);
-      },
-      [total = items->size()] {
-        return json{{"total", total}};
-      });
-}
-
-// The SAs are gathered first, by index, and described as the client reads them: 100,000 SAs make a long
-// answer, and one of them may be gone by the time its turn comes.
+// They are described at once: by the time a slow client has read them, one of them may be gone.
 Expected<void> show_sa(Services& services, const cli::Request& request, const cli::StreamPtr& stream) {
   const auto spi = request.spi();
   const auto connection = request.text("connection");
-  auto reports = std::make_shared<std::vector<json>>();
+  std::vector<json> reports;
   services.sas->visit([&](const sa::SaReport& report) {
     if (spi && report.spi != *spi) return;
     if (connection && report.connection != *connection) return;
-    reports->push_back(sa_json(services, report));
+    reports.push_back(sa_json(services, report));
   });
-  if (spi && reports->empty())
+  if (spi && reports.empty())
     return Error{"no SA has SPI " + cli::spi_text(*spi),
                  "`show spi " + cli::spi_text(*spi) + "` tells what is known of it"};
-  if (connection && reports->empty())
+  if (connection && reports.empty())
     return Error{"connection " + *connection + " has no SA", "`show sa` lists those that have"};
-  stream_all(std::move(reports), stream);
+  stream->pull_all(std::move(reports));
   return {};
 }
 
@@ -191,10 +179,9 @@ json connection_json(const Services& services, const sa::ConnectionReport& repor
 }
 
 Expected<void> show_connections(Services& services, const cli::StreamPtr& stream) {
-  auto reports = std::make_shared<std::vector<json>>();
-  for (const auto& report : services.sas->connections())
-    reports->push_back(connection_json(services, report));
-  stream_all(std::move(reports), stream);
+  std::vector<json> reports;
+  for (const auto& report : services.sas->connections()) reports.push_back(connection_json(services, report));
+  stream->pull_all(std::move(reports));
   return {};
 }
 

@@ -204,13 +204,7 @@ void Worker::process_pieces() {
     counters_.made.add(burst_.count);
     tracer_.pass_over();
     for (const auto row : clear_) enter_tunnel(row, burst_.tunnel[row]);
-    if (protect_.count != 0) {
-      encapsulate();
-      encrypt();
-    }
-    if (unrouted_.count != 0) route();
-    if (routed_.count != 0) forward();
-    transmit();
+    send();
   }
   aside_count_ = aside_next_ = 0;
   cutting_ = false;

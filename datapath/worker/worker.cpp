@@ -134,12 +134,18 @@ void Worker::run_stages() {
   if (transit_.count != 0) decide_transit();
   if (decrypted_.count != 0) decide_decrypted();
   if (has_tunnels()) enter_tunnels();
+  send();
+}
+
+// What all packets on their way out have in common, wherever they came from.
+void Worker::send() {
   if (protect_.count != 0) {
     encapsulate();
     encrypt();
   }
   if (unrouted_.count != 0) route();
   if (routed_.count != 0) forward();
+  for (const auto row : raw_) send_raw(row);
   transmit();
 }
 
@@ -178,14 +184,7 @@ void Worker::process_from_host() {
       clock_.end_stage(Stage::parse, burst_.count);
       decide_from_host();
     }
-    if (protect_.count != 0) {
-      encapsulate();
-      encrypt();
-    }
-    if (unrouted_.count != 0) route();
-    if (routed_.count != 0) forward();
-    for (const auto row : raw_) send_raw(row);
-    transmit();
+    send();
     if (aside_count_ != 0) process_pieces();
   }
 }
@@ -205,13 +204,7 @@ void Worker::process_from_control(bool clear) {
     decide_from_control();
     if (has_tunnels()) enter_tunnels();
   }
-  if (protect_.count != 0) {
-    encapsulate();
-    encrypt();
-  }
-  route();
-  forward();
-  transmit();
+  send();
 }
 
 void Worker::clear_lanes() {

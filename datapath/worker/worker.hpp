@@ -96,6 +96,7 @@ class Worker {
   // The stages; each reads and writes columns of burst_ and the lanes below.
   void process();  // from a port
   void run_stages();
+  void send();  // protect_, unrouted_, routed_, raw_ -> tx_
   void process_from_host();
   void process_from_control(bool clear);
   void clear_lanes();
