@@ -53,7 +53,8 @@ TEST_CASE_METHOD(Routed, "a tunnel takes its connection's SAs, and policy does n
   CHECK(table->of_inbound(store2->find(0x1002)) == tunnel::no_tunnel);
 }
 
-TEST_CASE_METHOD(Routed, "the networks of a tunnel's connection go with its outbound SA, where no policy has them") {
+TEST_CASE_METHOD(Routed,
+                 "the networks of a tunnel's connection go with its outbound SA, where no policy has them") {
   const auto has_selectors = [&] { return store2->outbound(decision().outbound_sa()).selectors != nullptr; };
   CHECK(has_selectors());
   CHECK(store2->outbound(sink2.table.at(network2).outbound_sa()).selectors == nullptr);
