@@ -238,6 +238,8 @@ Expected<void> Daemon::apply_host_configuration() {
 
 Expected<void> Daemon::start_sas() {
   policies_ = std::make_unique<PolicyTable>(gateway_->policies());
+  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
+                                                configuration_.path_mtu_discovery);
   sa::SaManager::Options options;
   options.tombstones = configuration_.limits.tombstones;
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
@@ -245,18 +247,16 @@ Expected<void> Daemon::start_sas() {
   sas_ = std::make_unique<sa::SaManager>(
       sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
                            [this](const sa::LifetimeNews& news) { journal_.add(news, now()); },
-                           &gateway_->tunnels()},
+                           &gateway_->tunnels(),
+                           [this](std::uint32_t index) { size_service_->refresh_one(index); }},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
   const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
   tunnels_->follow(*sas_);
-  recovery::InvalidSpiHandler::Options spi_options;
-  spi_options.flows = configuration_.limits.invalid_spi_flows;
+  const recovery::InvalidSpiHandler::Options spi_options{.flows = configuration_.limits.invalid_spi_flows};
   invalid_spi_ =
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
-  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
-                                                configuration_.path_mtu_discovery);
   services_.sas = sas_.get();
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(
@@ -373,8 +373,8 @@ Daemon::~Daemon() {
   trace_.reset();
   server_.reset();
   tunnels_.reset();
-  size_service_.reset();
   sas_.reset();
+  size_service_.reset();
   host_sync_.reset();
   mirror_.reset();
   taps_.clear();

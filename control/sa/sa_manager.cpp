@@ -171,6 +171,7 @@ Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, co
   }
   lifetimes_.watch({Direction::outbound, *index, parameters.spi}, parameters.lifetime,
                    outbound_.records()[*index].began);
+  if (parts_.outbound_path) parts_.outbound_path(*index);
   connection->outbound = *index;
   const auto pointed = point_policies(*connection);
   if (!pointed) {

@@ -103,6 +103,8 @@ class SaManager final : public SpiKnowledge {
     // An SA came to a stage of its lifetime.
     std::function<void(const LifetimeNews&)> lifetime = {};
     tunnel::TunnelTable* tunnels = nullptr;  // nullptr: connections have none
+    // An outbound SA, by its index in the store, is about to be named by policies, or its peer moved.
+    std::function<void(std::uint32_t)> outbound_path = {};
   };
   struct Options {
     std::size_t tombstones = 10'000;

@@ -264,9 +264,8 @@ void Worker::apply_match(unsigned row, const policy::Match& match, Lanes& bypass
 // Leaves just the IP packet: no Ethernet header, no padding behind.
 void Worker::strip_frame(unsigned row) {
   const auto& info = burst_.info[row];
-  auto* mbuf = burst_.mbuf[row];
-  rte_pktmbuf_adj(mbuf, info.l3_offset);
-  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - info.l3_bytes));
+  rte_pktmbuf_adj(burst_.mbuf[row], info.l3_offset);
+  shorten(*burst_.mbuf[row], info.l3_bytes);
 }
 
 }  // namespace espgate::worker

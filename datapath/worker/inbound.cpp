@@ -308,7 +308,7 @@ void Worker::note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t
   moved.spi = sa.spi;
   moved.port = info.source_port;
   moved.family = family;
-  (void)rte_ring_mp_enqueue_elem(shared_.rings.peer, &moved, sizeof moved);  // the next packet tells again
+  if (rte_ring_mp_enqueue_elem(shared_.rings.peer, &moved, sizeof moved) != 0) load_.notices_lost.add(1);
 }
 
 }  // namespace espgate::worker

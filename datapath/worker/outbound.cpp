@@ -52,7 +52,7 @@ std::uint32_t flow_label(const sa::OutboundSa& sa, const std::uint8_t* inner, ne
 // Fills in what differs from packet to packet in the outer IP and UDP headers.
 void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, std::uint16_t packet_bytes,
                       const std::uint8_t* inner, net::Family family, bool dont_fragment, bool cut_later,
-                      std::uint64_t sequence) {
+                      Identifications& identifications) {
   const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
   std::size_t ip_bytes = net::ipv4_header_bytes;
   if (sa.outer_family == net::Family::v4) {
@@ -62,7 +62,7 @@ void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, s
     if (cut_later) outer[net::ipv4::fragment] = 0;
     // With DF set a packet is atomic and needs no identification (RFC 6864 4.1).
     if (outer[net::ipv4::fragment] == 0)
-      net::store_be16(outer, net::ipv4::identification, static_cast<std::uint16_t>(sequence));
+      net::store_be16(outer, net::ipv4::identification, identifications.next4(&outer[net::ipv4::source]));
     net::store_be16(outer, net::ipv4::checksum, net::header_checksum(outer.first(net::ipv4_header_bytes)));
   } else {
     ip_bytes = net::ipv6_header_bytes;
@@ -184,15 +184,12 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
 
 // Steps 2 to 4, and the crypto operation. False: the packet has its verdict.
 bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence) {
-  const auto family = burst_.family[row];
   if (!make_exclusive(row)) {
-    finish(row, fits_one_buffer(row) ? Verdict::PKT_BUFFER_UNAVAILABLE
-                                     : by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
-                                                 Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
+    finish(row, copy_fault(row));
     return false;
   }
   burst_.inner_bytes[row] = static_cast<std::uint16_t>(burst_.mbuf[row]->pkt_len);
-  auto* esp = sa.mode == sa::Mode::tunnel ? wrap_packet(row, sa, sequence) : insert_esp(row, sa);
+  auto* esp = sa.mode == sa::Mode::tunnel ? wrap_packet(row, sa) : insert_esp(row, sa);
   if (esp == nullptr) return false;
 
   const auto& suite = crypto::suite(sa.suite);
@@ -213,7 +210,7 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
 
 // Tunnel mode: trailer, outer headers and room for the IV around the packet. Returns the ESP header, or
 // nullptr when the packet has its verdict.
-std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence) {
+std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa) {
   const auto family = burst_.family[row];
   if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
     finish(row, Verdict::TTL_EXPIRED);
@@ -238,7 +235,7 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::u
   else
     copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
   complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), inner, family,
-                   burst_.dont_fragment[row], burst_.fragment_outer[row], sequence);
+                   burst_.dont_fragment[row], burst_.fragment_outer[row], identifications_);
   burst_.l3[row] = outer;
   return outer + sa.headers_bytes - net::esp_header_bytes;
 }

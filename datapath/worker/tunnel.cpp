@@ -164,7 +164,7 @@ bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::
   burst_.fragment_outer[row] = (!outer_df && !(follows && forbidden)) ||
                                (burst_.family[row] == net::Family::v6 && bytes <= least_ipv6_mtu);
   if (burst_.fragment_outer[row]) return true;
-  if (!forbidden && Cutter::possible(burst_.l3[row], burst_.family[row], largest))
+  if (!forbidden && Cutter::possible(burst_.l3[row], burst_.family[row], bytes, largest))
     set_aside(row, largest, Onward::tunnel);
   else
     refuse_for_path(row, largest);
@@ -181,7 +181,7 @@ bool Worker::must_stay_whole(unsigned row) const {
 bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa) {
   const auto family = burst_.family[row];
   if (!make_exclusive(row)) {
-    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    finish(row, copy_fault(row));
     return false;
   }
   if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
@@ -208,8 +208,6 @@ bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const s
     packet[net::ipv4::tos] |= copied;
     if (sa.outer.copy_df && dont_fragment) packet[net::ipv4::fragment] = 0x40;
     if (burst_.fragment_outer[row]) packet[net::ipv4::fragment] = 0;
-    if (packet[net::ipv4::fragment] == 0)
-      net::store_be16(packet, net::ipv4::identification, ++gre_identification_);
   } else {
     net::store_be32(packet, 0, net::load_be32(packet, 0) | std::uint32_t{copied} << 20);
   }

@@ -24,12 +24,14 @@
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/policy/classifier.hpp"
 #include "datapath/port/port.hpp"
+#include "datapath/sa/esp_sizes.hpp"
 #include "datapath/sa/sa_store.hpp"
 #include "datapath/tunnel/tunnel_table.hpp"
 #include "datapath/verdict/counters.hpp"
 #include "datapath/worker/burst.hpp"
 #include "datapath/worker/capture.hpp"
 #include "datapath/worker/cutter.hpp"
+#include "datapath/worker/identification.hpp"
 #include "datapath/worker/punt.hpp"
 #include "datapath/worker/reassembly.hpp"
 #include "datapath/worker/stages.hpp"
@@ -71,6 +73,9 @@ struct Load {
   Counter bursts;
   std::array<Counter, 8> burst_sizes;  // 1, 2-3, 4-7, … 64
   Counter spi_samples_lost;            // SPI-miss records beyond the ring or the rate limit
+  // What control was not told for want of room in a ring, or of a buffer: senders to be told, peers that
+  // moved, neighbours wanted, lifetimes reached. The next packet that has reason to tells it again.
+  Counter notices_lost;
 };
 
 class Worker {
@@ -157,7 +162,7 @@ class Worker {
   bool fits_selectors(unsigned row, const sa::OutboundSa& sa);
   void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
   bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
-  std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence);
+  std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa);
   bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol);
   void encrypt();
   void finish_udp6(unsigned row, std::uint8_t* text);
@@ -175,6 +180,7 @@ class Worker {
   void count_given_up();
   bool is_part(const parse::FrameInfo& info) const;
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
+  bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);
   void tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port);
   bool exceeds_way(unsigned row, const forward::Hop& hop) const;
@@ -203,13 +209,23 @@ class Worker {
   void untag(unsigned row);
   void ask_for_neighbour(unsigned row);
 
-  void settle(unsigned row, Verdict verdict);  // counts the verdict; the mbuf is somebody else's now
+  // Counts the verdict, at the packet's SA too if it has one; the mbuf is somebody else's now.
+  void settle(unsigned row, Verdict verdict);
   void finish(unsigned row, Verdict verdict);  // the same, and the mbuf is freed at the end of the burst
   // One direct, contiguous segment of reference count 1: as nearly all are, or by a copy.
   bool make_exclusive(unsigned row) { return is_exclusive(*burst_.mbuf[row]) || copy_packet(row); }
   bool copy_packet(unsigned row);
+  // Why a packet on its way out could not be copied.
+  Verdict copy_fault(unsigned row) const;
   bool fits_one_buffer(unsigned row) const;  // a large one if need be, or no copy can be contiguous
   static bool fits(unsigned bytes, rte_mempool* pool);
+  // Large buffers are few, and their pool is not the one that transmit queues may count on
+  // (RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE): what leaves the worker does so in ordinary ones, several if need be.
+  // False: there are not enough.
+  bool leave_large_buffer(unsigned row) {
+    return burst_.mbuf[row]->pool != shared_.large_buffers || copy_to(row, shared_.buffers);
+  }
+  bool copy_to(unsigned row, rte_mempool* pool);
   port::Port& in_port() const { return *shared_.ports[burst_.port]; }
 
   Shared& shared_;
@@ -250,7 +266,7 @@ class Worker {
   std::optional<Cutter> cutter_;  // of aside_[aside_next_]
   bool in_whole_ = false;         // this burst is of reassembled frames, and none is part of another
   bool cutting_ = false;          // this burst is of pieces, and none is cut again
-  std::uint32_t identification_;  // of the next IPv6 packet that is cut
+  Identifications identifications_;
 
   struct TxBuffer {
     unsigned count = 0;
@@ -265,7 +281,6 @@ class Worker {
   PacketCounters counters_;
   StageClock clock_;
   Load load_;
-  std::uint16_t gre_identification_ = 0;  // of the last GRE packet that may be fragmented
   unsigned idle_rounds_ = 0;
 };
 
