@@ -129,6 +129,10 @@ struct Surroundings {
                    news.push_back(fmt::format(
                        "{} {:x} {} {}", told.direction == Direction::inbound ? "in" : "out", told.spi,
                        told.stage == LifetimeStage::hard ? "hard" : "soft", told.connection));
+                 },
+                 nullptr,
+                 [this](std::span<const std::uint8_t> packet, tunnel::Index) {
+                   dummies.emplace_back(packet.begin(), packet.end());
                  }},
                 options) {
     configuration.file = "espgate.conf";
@@ -175,6 +179,7 @@ struct Surroundings {
   std::mt19937_64 random{1};
   std::vector<std::string> lines;
   std::vector<std::string> news;  // of lifetimes
+  std::vector<std::vector<std::uint8_t>> dummies;
   std::unique_ptr<SaStore> store;
   SaManager manager;
   config::Configuration configuration;
