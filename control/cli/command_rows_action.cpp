@@ -184,7 +184,9 @@ constexpr Command rows[] = {
      .where = Where::answer,
      .summary = "Delete an SA",
      .help = "An inbound SPI stays known as retired for limits.tombstone-seconds, so that late packets are\n"
-             "recognised. A reload brings back what the configuration file still lists.",
+             "recognised. A reload brings back what the configuration file still lists, with what is left of "
+             "its\n"
+             "lifetime.",
      .example = "sa delete 0x1001",
      .result = R"({"spi": "0x00001001", "direction": "in", "connection": "branch", "state": "retired"})",
      .arguments = sa_delete_arguments,

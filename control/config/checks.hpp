@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/config/group_reader.hpp"
+#include "control/config/selector_texts.hpp"
 #include "datapath/net/traffic_selector.hpp"
 
 namespace espgate::config {
@@ -95,11 +96,7 @@ std::optional<net::Prefix> prefix_of(const GroupReader& group, const TextElement
 std::optional<net::InterfaceAddress> interface_address_of(const GroupReader& group,
                                                           const TextElement& element, Checks& checks);
 
-// The keys of a selector under their names in a group. An empty `local` or `remote` is everything, of the
-// other one's family or of both: the result is one selector or two, none when something is wrong (reported).
-struct SelectorKeys {
-  std::string_view local, remote, local_port, remote_port;
-};
+// As read_selectors, from a group; what is wrong is reported.
 std::vector<net::TrafficSelector> selectors_of(const GroupReader& group, const SelectorKeys& keys);
 
 // Why `address` cannot be that of a host: unspecified, multicast or broadcast. Empty: it can.

@@ -67,6 +67,8 @@ struct Connection {
   net::Address remote;
   Mode mode = Mode::tunnel;
   sa::OuterFields outer;
+  std::uint16_t tfc_bytes = 0;   // tunnel mode, as sa::OutboundSa has it
+  std::uint32_t dummy_rate = 0;  // tunnel mode: dummy packets a second
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;
   std::uint16_t remote_port = 4500;

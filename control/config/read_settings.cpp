@@ -81,6 +81,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
   check_limit(top, checks, "tunnels", "tunnels, peers of multipoint ones included",
               tunnel_entries(configuration.tunnels), limits.tunnels);
   warn_of_shadows(top.report(), configuration, checks);
+  warn_of_lockout(top.report(), configuration, checks);
 
   if (checks.manual_sas > 0)
     top.report().warning(

@@ -245,10 +245,11 @@ Expected<void> Daemon::start_sas() {
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
-      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
-                           [this](const sa::LifetimeNews& news) { journal_.add(news, now()); },
-                           &gateway_->tunnels(),
-                           [this](std::uint32_t index) { size_service_->refresh_one(index); }},
+      sa::SaManager::Parts{
+          gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
+          [this](const sa::LifetimeNews& news) { journal_.add(news, now()); }, &gateway_->tunnels(),
+          [this](std::uint32_t index) { size_service_->refresh_one(index); },
+          [this](auto packet, auto tunnel) { host_path_->send(packet, worker::dummy_from_control, tunnel); }},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
   const auto result = sas_->configure(configuration_, now(), [this] { return told_to_stop(); });
@@ -383,10 +384,6 @@ Daemon::~Daemon() {
 }
 
 }  // namespace
-
-Moment now() {
-  return {std::chrono::steady_clock::now().time_since_epoch(), std::chrono::system_clock::now()};
-}
 
 Expected<void> run(config::Configuration configuration) {
   start_log(configuration.log_level);

@@ -34,6 +34,7 @@ struct SaParameters {
   net::Address remote;
   Mode mode = Mode::tunnel;
   OuterFields outer;
+  std::uint16_t tfc_bytes = 0;  // outbound, tunnel mode: see OutboundSa
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;  // with udp encapsulation; not 0
   std::uint16_t remote_port = 4500;

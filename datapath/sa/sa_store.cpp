@@ -244,6 +244,7 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   entry.iv_base = iv_bases_.take(parameters.keymat, unix_seconds());
   entry.headers_bytes = write_outer_headers(parameters, entry.headers);
   entry.path_mtu.store(path_mtu_unknown, std::memory_order_relaxed);
+  entry.tfc_bytes = parameters.mode == Mode::tunnel ? parameters.tfc_bytes : std::uint16_t{0};
   entry.traffic_class_mask = copied_traffic_class(parameters.outer);
   entry.outer = {.copy_df = parameters.outer.df == DfPolicy::copy, .flow_label = parameters.outer.flow_label};
   zero_usage(outbound_usage_, outbound_row_, index);

@@ -34,6 +34,7 @@ enum class Origin : std::uint8_t {
   encrypted,  // ESP that we made
   host,       // from the kernel
   control,    // an outer packet of the control core's own
+  dummy,      // to be encrypted, and to be dropped by the peer
 };
 
 inline bool is_exclusive(const rte_mbuf& mbuf) {

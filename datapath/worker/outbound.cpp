@@ -2,7 +2,9 @@
 //   1. the SA is active, is for such a packet if no policy said so (RFC 4301 5.1), and a sequence number is
 //      left (3.3.3)
 //   2. tunnel mode: the inner TTL is decremented where the packet is forwarded (RFC 4301 5.1.2)
-//   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6)
+//   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6); before them, if the SA wants it, padding
+//   that
+//      hides the inner length (2.7)
 //   4. tunnel mode: outer headers from the SA's template; DSCP, ECN, DF and flow label as the SA says
 //      (RFC 4301 5.1.2, RFC 6040, RFC 6438); transport mode: ESP behind the IP header (transport.cpp)
 //   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1); for CBC the
@@ -17,6 +19,7 @@
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
 #include "datapath/sa/esp_operation.hpp"
+#include "datapath/sa/esp_sizes.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/selectors.hpp"
@@ -101,6 +104,24 @@ Claim claim_sequence(sa::OutboundSa& sa, unsigned wanted, bool exclusive) {
     if (sa.sequence.compare_exchange_weak(used, used + count, std::memory_order_relaxed))
       return {used + 1, count};
   }
+}
+
+// How much to put behind the inner packet, so that its length does not show: no more than what keeps it whole
+// on its way, and in its buffer.
+[[gnu::noinline]] unsigned confidentiality_padding(const sa::OutboundSa& sa, const rte_mbuf& mbuf) {
+  const auto& suite = crypto::suite(sa.suite);
+  const unsigned inner_bytes = mbuf.pkt_len;
+  const unsigned path_mtu = sa.path_mtu.load(std::memory_order_relaxed);
+  const bool to_path = sa.tfc_bytes == sa::tfc_to_path_mtu;
+  if (to_path && path_mtu == sa::path_mtu_unknown) return 0;
+  const unsigned trailer_room = suite.align_bytes + trailer_bytes + suite.icv_bytes;
+  const unsigned tail_room = rte_pktmbuf_tailroom(&mbuf);
+  if (tail_room < trailer_room) return 0;
+  const unsigned largest = std::min(sa::EspSizes(sa.headers_bytes, suite).largest_payload(path_mtu),
+                                    inner_bytes + tail_room - trailer_room);
+  const unsigned wanted =
+      to_path ? largest : std::min(largest, (inner_bytes + sa.tfc_bytes - 1U) / sa.tfc_bytes * sa.tfc_bytes);
+  return wanted - std::min(wanted, inner_bytes);
 }
 
 // Why nothing can be sent under an SA in this state.
@@ -221,8 +242,11 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa) {
   burst_.dont_fragment[row] =
       !burst_.fragment_outer[row] && (family == net::Family::v6 || (inner[net::ipv4::fragment] & 0x40) != 0);
   const auto front_bytes = static_cast<std::uint16_t>(sa.headers_bytes + crypto::suite(sa.suite).iv_bytes);
-  const std::uint8_t protocol = family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6;
-  auto* outer = add_trailer(row, sa, mbuf->pkt_len, protocol)
+  const std::uint8_t protocol = burst_.origin[row] == Origin::dummy ? net::protocol_none
+                                : family == net::Family::v4         ? net::protocol_ipv4
+                                                                    : net::protocol_ipv6;
+  const unsigned tfc_bytes = sa.tfc_bytes == 0 ? 0 : confidentiality_padding(sa, *mbuf);
+  auto* outer = add_trailer(row, sa, mbuf->pkt_len, protocol, tfc_bytes)
                     ? reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, front_bytes))
                     : nullptr;
   if (outer == nullptr || mbuf->pkt_len > net::ip_packet_max) {
@@ -240,15 +264,19 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa) {
   return outer + sa.headers_bytes - net::esp_header_bytes;
 }
 
-// Padding 1, 2, 3, …, pad length, next header, and room for the ICV, behind `payload_bytes` of text. False:
-// no room in the buffer.
+// Zeros that hide the length, padding 1, 2, 3, …, pad length, next header, and room for the ICV, behind
+// `payload_bytes` of text. False: no room in the buffer.
 bool Worker::add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes,
-                         std::uint8_t protocol) {
+                         std::uint8_t protocol, unsigned tfc_bytes) {
   const auto& suite = crypto::suite(sa.suite);
-  const unsigned pad_bytes = (0u - (payload_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
+  const unsigned pad_bytes = (0u - (payload_bytes + tfc_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
   auto* trailer = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(
-      burst_.mbuf[row], static_cast<std::uint16_t>(pad_bytes + trailer_bytes + suite.icv_bytes)));
+      burst_.mbuf[row], static_cast<std::uint16_t>(tfc_bytes + pad_bytes + trailer_bytes + suite.icv_bytes)));
   if (trailer == nullptr) return false;
+  if (tfc_bytes != 0) [[unlikely]] {
+    std::memset(trailer, 0, tfc_bytes);
+    trailer += tfc_bytes;
+  }
   for (unsigned i = 0; i < pad_bytes; ++i) trailer[i] = static_cast<std::uint8_t>(i + 1);
   trailer[pad_bytes] = static_cast<std::uint8_t>(pad_bytes);
   trailer[pad_bytes + 1] = protocol;

@@ -164,7 +164,7 @@ void Worker::process_from_host() {
     while (next < total && all[next]->port == all[first]->port) ++next;
     burst_.count = next - first;
     const auto source = all[first]->port;
-    const bool control = source == from_control || source == clear_from_control;
+    const bool control = source >= dummy_from_control;
     const bool tunnel = !control && source >= first_tunnel_link;
     const auto link = static_cast<tunnel::Index>(source - first_tunnel_link);
     burst_.port = control || tunnel ? std::uint8_t{0} : static_cast<std::uint8_t>(source);
@@ -172,7 +172,7 @@ void Worker::process_from_host() {
     first = next;
     clock_.end_stage(Stage::receive, burst_.count);
     if (control) {
-      process_from_control(source == clear_from_control);
+      process_from_control(source);
       if (aside_count_ != 0) process_pieces();
       continue;
     }
@@ -191,7 +191,7 @@ void Worker::process_from_host() {
   }
 }
 
-void Worker::process_from_control(bool clear) {
+void Worker::process_from_control(std::uint16_t mark) {
   clear_lanes();
   for (unsigned row = 0; row < burst_.count; ++row) {
     auto* ip = rte_pktmbuf_mtod(burst_.mbuf[row], std::uint8_t*);
@@ -199,10 +199,12 @@ void Worker::process_from_control(bool clear) {
     burst_.info[row] = {};
     burst_.info[row].kind = parse::FrameKind::ip;
     burst_.origin[row] = Origin::control;
-    (clear ? decrypted_ : unrouted_).add(row);
+    (mark == from_control ? unrouted_ : decrypted_).add(row);
   }
   tracer_.begin(burst_);
-  if (clear) {
+  if (mark == dummy_from_control) {
+    decide_dummies();
+  } else if (mark == clear_from_control) {
     decide_from_control();
     if (has_tunnels()) enter_tunnels();
   }

@@ -103,7 +103,7 @@ class Worker {
   void run_stages();
   void send();  // protect_, unrouted_, routed_, raw_ -> tx_
   void process_from_host();
-  void process_from_control(bool clear);
+  void process_from_control(std::uint16_t mark);
   void clear_lanes();
   void begin_row(unsigned row, std::uint8_t* l3, net::Family family);
   void parse();
@@ -130,6 +130,7 @@ class Worker {
   void read_flows(const Lanes& lanes);
   void judge_arrival();
   Verdict arrival_fault(unsigned row, bool local) const;
+  bool is_about_our_esp(unsigned row) const;
   void look_up_policies(const Lanes& lanes);
   void decide_transit();
   const forward::Hop& hop_to(const std::uint8_t* address, net::Family family) const;
@@ -137,6 +138,7 @@ class Worker {
   void decide_decrypted();  // decrypted_ -> protect_, unrouted_
   bool leads_back(unsigned row, policy::Decision decision) const;
   void decide_from_control();  // decrypted_ -> protect_, unrouted_
+  void decide_dummies();       // decrypted_ -> protect_
   void decide_from_host();     // all rows -> protect_, raw_
   void apply_match(unsigned row, const policy::Match& match, Lanes& bypassed);
   void strip_frame(unsigned row);
@@ -163,7 +165,8 @@ class Worker {
   void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
   bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
   std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa);
-  bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol);
+  bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol,
+                   unsigned tfc_bytes = 0);
   void encrypt();
   void finish_udp6(unsigned row, std::uint8_t* text);
 

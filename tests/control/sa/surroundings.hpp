@@ -133,6 +133,9 @@ struct Surroundings {
                  nullptr,
                  [this](std::uint32_t outbound) {
                    if (outbound_path) outbound_path(outbound);
+                 },
+                 [this](std::span<const std::uint8_t> packet, tunnel::Index) {
+                   dummies.emplace_back(packet.begin(), packet.end());
                  }},
                 options) {
     configuration.file = "espgate.conf";
@@ -180,6 +183,7 @@ struct Surroundings {
   std::vector<std::string> lines;
   std::vector<std::string> news;  // of lifetimes
   std::function<void(std::uint32_t)> outbound_path;
+  std::vector<std::vector<std::uint8_t>> dummies;
   std::unique_ptr<SaStore> store;
   SaManager manager;
   config::Configuration configuration;

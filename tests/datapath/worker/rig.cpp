@@ -146,6 +146,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
   result.lifetime = options.lifetime;
+  result.tfc_bytes = options.tfc_bytes;
   const auto between = [](const std::string& ours, const std::string& theirs) {
     return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
   };
@@ -257,10 +258,15 @@ Rig::Output Rig::run_from_control(const Bytes& packet, bool clear) {
   return inject(clear ? worker::clear_from_control : worker::from_control, packet);
 }
 
-Rig::Output Rig::inject(std::uint16_t mark, const Bytes& bytes) {
+Rig::Output Rig::run_dummy(const Bytes& packet, tunnel::Index tunnel) {
+  return inject(worker::dummy_from_control, packet, tunnel);
+}
+
+Rig::Output Rig::inject(std::uint16_t mark, const Bytes& bytes, tunnel::Index tunnel) {
   auto* mbuf = rte_pktmbuf_alloc(shared_buffers);
   std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())), bytes.data(), bytes.size());
   mbuf->port = mark;
+  mbuf->hash.usr = tunnel;
   rte_ring_enqueue(shared.rings.inject, mbuf);
   for (auto& p : ports_) p->receive_queues = 0;  // a ring port would give back what was sent
   workers[0]->poll();

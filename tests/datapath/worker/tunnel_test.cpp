@@ -129,8 +129,12 @@ TEST_CASE("a source behind a tunnel is refused where it comes in clear") {
   rig.run(Rig::outside,
           rig.frame_to(Rig::outside, redirected(rig.inner(net::Family::v4, 64, false), "10.2.0.9")));
   CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
-  // While the tunnel has no SA this host stays reachable.
+  // Also while the tunnel has no SA, but for what a policy bypasses.
   rig.tunnels->set(rig.tunnel, Decision::protect_without_sa());
+  CHECK(rig.run(Rig::outside, rig.frame_to(Rig::outside, to_us)).host.empty());
+  CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=1");
+  rig.add_policy(net::between(*net::parse_prefix("192.0.2.1/32"), *net::parse_prefix("10.2.0.0/16")), 1,
+                 Decision::bypass());
   CHECK(rig.run(Rig::outside, rig.frame_to(Rig::outside, to_us)).host.size() == 1);
   CHECK(rig.conserved());
 }
