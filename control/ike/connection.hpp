@@ -1,0 +1,71 @@
+// A connection as the protocol core sees it: one peer, how both sides prove who they are, what may be
+// negotiated, and the child SAs wanted. A value made by whoever reads the configuration; immutable once the
+// core has it, and shared with the SAs that were made from it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/ike/authenticator.hpp"
+#include "control/ike/endpoint.hpp"
+#include "control/ike/proposals.hpp"
+
+namespace espgate::ike {
+
+enum class StartAction : std::uint8_t {
+  passive,    // the peer starts, or the operator
+  on_demand,  // outbound traffic starts it
+  always,     // it is kept up
+};
+
+struct ChildConfiguration {
+  std::string name;  // unique in its connection
+  ChildAlgorithms algorithms;
+  // What may go through, before narrowing: at least one each, at most 255.
+  std::vector<SelectorSide> local;
+  std::vector<SelectorSide> remote;
+  bool transport = false;
+  // After that it is replaced (a random part of a tenth earlier, so that not all are at once), and after that
+  // it is gone; 0: never. Packets and bytes are counted by the datapath, which then says so.
+  std::chrono::seconds rekey_after{3'000};
+  std::chrono::seconds expires_after{3'600};
+};
+
+// RFC 7296 2.4: so many tries in all, each waiting `factor` times as long as the one before, within a tenth.
+struct Retransmission {
+  unsigned tries = 6;
+  std::chrono::milliseconds first{1'000};
+  double factor = 2.0;
+};
+
+struct Connection {
+  std::string name;
+  std::optional<net::Address> local;   // none: whichever the datagram came to; then it cannot initiate
+  std::optional<net::Address> remote;  // none: any; then it cannot initiate
+  std::uint16_t remote_port = ike_port;
+  Identity identity;  // ours
+  std::shared_ptr<const Authenticator> authenticator;
+  IkeAlgorithms algorithms;
+  std::vector<ChildConfiguration> children;  // one at least, unless `childless`
+
+  StartAction start = StartAction::passive;
+  bool childless = false;            // IKE_AUTH makes no child (RFC 6023)
+  bool force_encapsulation = false;  // UDP even where no NAT is
+  // Of an IKE message, without IP and UDP, before it goes in parts (RFC 7383); 0: never in parts.
+  std::size_t fragment_bytes = 1'200;
+  Retransmission retransmission;
+  std::chrono::seconds liveness_after{30};  // of silence; 0: never asked (RFC 7296 2.4)
+  std::chrono::seconds rekey_after{14'000};
+  std::chrono::seconds expires_after{16'000};
+  // After that all begins anew beside what there is, which goes once the new one is complete (RFC 7296 2.8.3,
+  // "make before break"); 0: never. Only who began it does so.
+  std::chrono::seconds reauthenticate_after{0};
+};
+using ConnectionHandle = std::shared_ptr<const Connection>;
+using ChildHandle = std::shared_ptr<const ChildConfiguration>;  // shares its connection's ownership
+
+}  // namespace espgate::ike

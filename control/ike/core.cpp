@@ -1,0 +1,298 @@
+#include "control/ike/core.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace espgate::ike {
+
+IkeCore::IkeCore(Parts parts, const Limits& limits)
+    : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random) {}
+IkeCore::~IkeCore() = default;
+
+Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Time now) {
+  std::map<std::string, Record> before;
+  before.swap(records_);
+  peers_.clear();
+  any_peer_.clear();
+  retries_.clear();
+  for (const auto& connection : connections) {
+    auto& record = records_[connection->name];
+    const auto known = before.find(connection->name);
+    if (known != before.end() && known->second.connection == connection) {
+      record = std::move(known->second);
+      before.erase(known);
+      if (record.retry_at != never) retries_.emplace(record.retry_at, connection->name);
+    } else {
+      record.connection = connection;
+      if (connection->start == StartAction::always) try_again(record, now);
+    }
+    if (connection->remote)
+      peers_[*connection->remote].push_back(connection);
+    else
+      any_peer_.push_back(connection);
+  }
+  for (const auto& [name, record] : before)
+    if (const auto ids = by_connection_.find(name); ids != by_connection_.end())
+      for (const auto id : ids->second)
+        if (auto* sa = find(id); sa->connection() == record.connection) sa->close(IkeSa::End::commanded);
+  settle_touched(now);
+  return take_actions();
+}
+
+Actions IkeCore::handle(const Event& event, Time now) {
+  std::visit([&](const auto& each) { on(each, now); }, event);
+  settle_touched(now);
+  return take_actions();
+}
+
+Time IkeCore::deadline() const {
+  return std::min(deadlines_.next(), retries_.empty() ? never : retries_.begin()->first);
+}
+
+void IkeCore::on(const DatagramReceived& datagram, Time now) {
+  Header header;
+  if (const auto error = decode_header(datagram.bytes, header)) {
+    // Only a later version is worth an answer (RFC 7296 2.5), and only to a request.
+    if (error->notify == NotifyType::invalid_major_version && !header.is_response())
+      refuse(header, datagram, error->notify, {});
+    return;
+  }
+  const bool is_greeting = header.exchange == ExchangeType::ike_sa_init && !header.is_response();
+  if (is_greeting) return on_greeting(header, datagram, now);
+  // The SPI that is ours: the initiator's, in what the responder sends.
+  const auto found = by_spi_.find(header.from_initiator() ? header.responder_spi : header.initiator_spi);
+  if (found == by_spi_.end()) return;
+  auto& sa = *find(found->second);
+  // The peer's SPI is known unless this is the answer that brings it.
+  const auto& spis = sa.spis();
+  const bool fits = header.initiator_spi == spis.initiator &&
+                    (header.responder_spi == spis.responder || spis.responder == 0);
+  if (fits && header.from_initiator() != sa.is_initiator()) sa.receive(header, datagram, now);
+}
+
+void IkeCore::on(const TimerExpired&, Time now) {
+  while (!retries_.empty() && retries_.begin()->first <= now) {
+    auto& record = records_.at(retries_.begin()->second);
+    retries_.erase(retries_.begin());
+    record.retry_at = never;
+    begin(record, now);
+  }
+  // Each once: what it then wants at once, it has done.
+  std::set<SaId> done;
+  for (auto id = deadlines_.due(now); id != 0 && done.insert(id).second; id = deadlines_.due(now)) {
+    find(id)->timer(now);
+    settle_touched(now);
+  }
+}
+
+void IkeCore::on(const WorkFinished& event, Time now) {
+  if (auto* sa = find(event.ticket.sa)) sa->work_finished(event.ticket.number, event.done, now);
+}
+
+void IkeCore::on(const Initiate& event, Time now) {
+  const auto found = records_.find(event.connection);
+  if (found == records_.end()) return;
+  auto& record = found->second;
+  for (const auto& child : record.connection->children)
+    if (event.child.empty() || child.name == event.child) record.demanded.insert(child.name);
+  begin(record, now);
+}
+
+void IkeCore::on(const Terminate& event, Time) {
+  if (const auto found = records_.find(event.connection); found != records_.end()) {
+    retries_.erase({found->second.retry_at, event.connection});
+    found->second.retry_at = never;
+    found->second.demanded.clear();
+  }
+  for (auto* sa : living(event.connection)) {
+    if (event.child.empty())
+      sa->close(IkeSa::End::commanded);
+    else
+      sa->close_child(event.child);
+  }
+}
+
+void IkeCore::on(const Rekey& event, Time now) {
+  for (auto* sa : living(event.connection)) {
+    if (event.child.empty())
+      sa->rekey(now);
+    else
+      sa->rekey_child(event.child, now);
+  }
+}
+
+void IkeCore::on(const TrafficArrived& event, Time now) {
+  if (auto* sa = owner_of(event.inbound_spi)) sa->traffic_arrived(event.inbound_spi, now);
+}
+void IkeCore::on(const SoftExpired& event, Time now) {
+  if (auto* sa = owner_of(event.inbound_spi)) sa->soft_expired(event.inbound_spi, now);
+}
+void IkeCore::on(const HardExpired& event, Time) {
+  if (auto* sa = owner_of(event.inbound_spi)) sa->hard_expired(event.inbound_spi);
+}
+
+// By an IKE SA that is there, or by a new one. The children are those demanded, or with `always` all.
+void IkeCore::begin(Record& record, Time now) {
+  const auto& connection = record.connection;
+  std::vector<ChildHandle> children;
+  for (const auto& child : connection->children)
+    if (connection->start == StartAction::always || record.demanded.contains(child.name))
+      children.emplace_back(connection, &child);
+  const auto there = living(connection->name);
+  if (!there.empty()) {
+    // One without children may be about to go.
+    const auto chosen = std::ranges::max_element(there, {}, [](IkeSa* sa) { return sa->children().size(); });
+    for (const auto& child : children) (*chosen)->want_child(child, now);
+    record.demanded.clear();
+    return;
+  }
+  if (!connection->local || !connection->remote) {
+    record.last_failure = "it has no address of ours and of the peer's, so only the peer can begin";
+    return;
+  }
+  if (sas_.size() >= limits_.ike_sas) {
+    record.last_failure = "there are as many IKE SAs as may be";
+    return try_again(record, now + retry_wait(*this, record.failures++));
+  }
+  retries_.erase({record.retry_at, connection->name});
+  record.retry_at = never;
+  begin_anew(connection, std::move(children), now);
+}
+
+IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now) {
+  auto& sa = create({new_sa_id(),
+                     true,
+                     {new_ike_spi(), 0},
+                     {*connection->local, ike_port},
+                     {*connection->remote, connection->remote_port},
+                     connection},
+                    now);
+  sa.greet(std::move(children), now);
+  return sa;
+}
+
+void IkeCore::try_again(Record& record, Time at) {
+  retries_.erase({record.retry_at, record.connection->name});
+  record.retry_at = at;
+  retries_.emplace(at, record.connection->name);
+}
+
+void IkeCore::settle_touched(Time now) {
+  while (!touched_.empty()) {
+    const auto id = *touched_.begin();
+    touched_.erase(touched_.begin());
+    settle(id, now);
+  }
+}
+
+void IkeCore::settle(SaId id, Time now) {
+  const auto found = sas_.find(id);
+  if (found == sas_.end()) return;
+  auto& sa = *found->second.sa;
+  sa.proceed(now);
+  if (!sa.is_half_open()) close_half_open(sa);
+  if (sa.replaces() != 0 && sa.is_complete()) {
+    if (auto* before = find(sa.replaces())) before->close(IkeSa::End::replaced);
+    sa.replace(0);
+  }
+  if (sa.state() == IkeSa::State::gone && !std::exchange(found->second.end_seen, true)) ended(sa, now);
+  if (sa.is_over(now)) return forget(id);
+  deadlines_.set(id, sa.deadline());
+}
+
+void IkeCore::ended(const IkeSa& sa, Time now) {
+  const auto name = sa.connection()->name;
+  if (const auto ids = by_connection_.find(name); ids != by_connection_.end()) {
+    ids->second.erase(sa.id());
+    if (ids->second.empty()) by_connection_.erase(ids);
+  }
+  if (sa.ended() == IkeSa::End::replaced) return;
+  if (!sa.reason().empty())
+    act(LogLine{Level::information, fmt::format("connection {}, peer {}: IKE SA is gone: {}", name,
+                                                to_string(sa.remote()), sa.reason())});
+  const auto found = records_.find(name);
+  if (found == records_.end() || found->second.connection != sa.connection()) return;
+  auto& record = found->second;
+  const bool failed = sa.ended() == IkeSa::End::failed;
+  if (failed) record.last_failure = sa.reason();
+  if (record.retry_at != never || !living(name).empty()) return;
+  const bool keep_up = record.connection->start == StartAction::always;
+  if (sa.ended() == IkeSa::End::commanded) {
+    // What was asked for since then needs another.
+    if (!record.demanded.empty()) try_again(record, now);
+  } else if (keep_up) {
+    try_again(record, now + retry_wait(*this, record.failures++));
+  } else {
+    record.demanded.clear();
+  }
+}
+
+void IkeCore::forget(SaId id) {
+  const auto& sa = *sas_.at(id).sa;
+  by_spi_.erase(sa.is_initiator() ? sa.spis().initiator : sa.spis().responder);
+  deadlines_.set(id, never);
+  sas_.erase(id);
+}
+
+IkeSa& IkeCore::create(IkeSa::Origin origin, Time now) {
+  return adopt(std::make_unique<IkeSa>(static_cast<SaHost&>(*this), std::move(origin), now));
+}
+
+IkeSa& IkeCore::adopt(std::unique_ptr<IkeSa> made) {
+  auto& sa = *made;
+  by_spi_[sa.is_initiator() ? sa.spis().initiator : sa.spis().responder] = sa.id();
+  if (sa.state() != IkeSa::State::answering) by_connection_[sa.connection()->name].insert(sa.id());
+  touched_.insert(sa.id());
+  sas_[sa.id()].sa = std::move(made);
+  return sa;
+}
+
+IkeSa* IkeCore::find(SaId id) {
+  const auto found = sas_.find(id);
+  if (found == sas_.end()) return nullptr;
+  touched_.insert(id);
+  return found->second.sa.get();
+}
+
+IkeSa* IkeCore::owner_of(std::uint32_t inbound_spi) {
+  const auto found = children_.find(inbound_spi);
+  return found == children_.end() ? nullptr : find(found->second);
+}
+
+std::vector<IkeSa*> IkeCore::living(const std::string& connection) {
+  std::vector<IkeSa*> found;
+  const auto ids = by_connection_.find(connection);
+  if (ids == by_connection_.end()) return found;
+  for (const auto id : ids->second) {
+    auto* sa = find(id);
+    switch (sa->state()) {
+      case IkeSa::State::greeting:
+      case IkeSa::State::proving:
+      case IkeSa::State::established:
+        if (!sa->is_closing()) found.push_back(sa);
+        break;
+      case IkeSa::State::answering:
+      case IkeSa::State::keyed:
+      case IkeSa::State::replaced:
+      case IkeSa::State::closing:
+      case IkeSa::State::gone:
+        break;
+    }
+  }
+  return found;
+}
+
+std::vector<const IkeSa*> IkeCore::ike_sas() const {
+  std::vector<const IkeSa*> all;
+  for (const auto& [id, entry] : sas_) all.push_back(entry.sa.get());
+  std::ranges::sort(all, {}, &IkeSa::id);
+  return all;
+}
+
+std::string IkeCore::last_failure(const std::string& connection) const {
+  const auto found = records_.find(connection);
+  return found == records_.end() ? std::string() : found->second.last_failure;
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,143 @@
+// The protocol core: all IKE SAs with all peers, as a pure function of what happens and when:
+//
+//   (now, event) -> actions
+//
+// It owns the SPIs of IKE SAs, the limits on who may begin, COOKIEs, the timers of all SAs, and when a
+// connection is tried again. It does no I/O, looks at no clock and starts no thread: whoever runs it hands in
+// datagrams, time and finished work, carries out the actions in order, and comes back at `deadline`.
+//
+// Reports of what is there are views that the next event ends. One owner, one thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "control/ike/cookies.hpp"
+#include "control/ike/deadlines.hpp"
+#include "control/ike/ike_sa.hpp"
+
+namespace espgate::ike {
+
+class IkeCore final : private SaHost {
+ public:
+  struct Parts {
+    RandomSource random;
+    // Reserves an SPI of 256 or above for a connection, so that it is known from here on. None: there is
+    // none.
+    std::function<std::optional<std::uint32_t>(const std::string& connection)> child_spi;
+  };
+  IkeCore(Parts parts, const Limits& limits);
+  ~IkeCore() override;
+
+  // What is configured from here on. Connections that are the same object as before keep their SAs; those
+  // that are not there any more, or are another object, are closed.
+  Actions configure(const std::vector<ConnectionHandle>& connections, Time now);
+  Actions handle(const Event& event, Time now);
+  // When TimerExpired is next wanted.
+  Time deadline() const;
+
+  // -- what is there --
+  std::vector<const IkeSa*> ike_sas() const;
+  std::size_t half_open() const { return half_open_.size(); }
+  // Why the connection is down, or was; empty: it never failed.
+  std::string last_failure(const std::string& connection) const;
+
+ private:
+  // Of a peer that has begun, by what its IKE_SA_INIT came with.
+  struct HalfOpenKey {
+    std::uint64_t initiator_spi;
+    Endpoint peer;
+    auto operator<=>(const HalfOpenKey&) const = default;
+  };
+  struct Record {
+    ConnectionHandle connection;
+    std::set<std::string> demanded;  // children, by an operator or by traffic, for the next attempt
+    Time retry_at = never;
+    unsigned failures = 0;
+    std::string last_failure;
+  };
+
+  // -- events --
+  void on(const DatagramReceived& datagram, Time now);
+  void on(const TimerExpired& event, Time now);
+  void on(const WorkFinished& event, Time now);
+  void on(const Initiate& event, Time now);
+  void on(const Terminate& event, Time now);
+  void on(const Rekey& event, Time now);
+  void on(const TrafficArrived& event, Time now);
+  void on(const SoftExpired& event, Time now);
+  void on(const HardExpired& event, Time now);
+
+  void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
+  void log_stranger(const std::string& text, Time now);
+  void refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data);
+  bool may_begin(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
+  void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
+                       Time now);
+  void begin(Record& record, Time now);
+  IkeSa& begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now);
+  void try_again(Record& record, Time at);
+  // Everything that may have changed with the SAs that an event touched: timers, standing, end.
+  void settle_touched(Time now);
+  void settle(SaId sa, Time now);
+  void ended(const IkeSa& sa, Time now);
+  void forget(SaId sa);
+  void close_half_open(const IkeSa& sa);
+  IkeSa* owner_of(std::uint32_t inbound_spi);
+  // Those of the connection, except those that are on their way out.
+  std::vector<IkeSa*> living(const std::string& connection);
+  Actions take_actions() { return std::exchange(actions_, {}); }
+  IkeSa& create(IkeSa::Origin origin, Time now);
+
+  // -- SaHost --
+  const Limits& limits() const override { return limits_; }
+  void act(Action action) override { actions_.push_back(std::move(action)); }
+  void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
+  std::uint64_t new_ike_spi() override;
+  std::optional<std::uint32_t> new_child_spi(const Connection& connection) override;
+  std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const override;
+  IkeSa* find(SaId sa) override;
+  IkeSa& adopt(std::unique_ptr<IkeSa> sa) override;
+  SaId new_sa_id() override { return next_id_++; }
+  void established(IkeSa& sa, Time now) override;
+  void reauthenticate(const IkeSa& sa, Time now) override;
+  bool is_redundant(const IkeSa& sa) const override;
+  void initial_contact(const IkeSa& sa, Time now) override;
+  bool has_other_established(const IkeSa& sa) const override;
+  void own_child(std::uint32_t inbound_spi, SaId sa) override;
+  std::uint32_t current_outbound(const std::string& key) const override;
+  void set_current_outbound(const std::string& key, std::uint32_t spi) override;
+  bool other_takes_over(const std::string& connection, const std::string& key, Time now) override;
+
+  Parts parts_;
+  Limits limits_;
+  Cookies cookies_;
+  Actions actions_;
+  SaId next_id_ = 1;
+  std::map<std::string, Record> records_;                                  // by connection
+  std::unordered_map<net::Address, std::vector<ConnectionHandle>> peers_;  // by remote address
+  std::vector<ConnectionHandle> any_peer_;
+  struct Entry {
+    std::unique_ptr<IkeSa> sa;
+    bool end_seen = false;
+  };
+  std::unordered_map<SaId, Entry> sas_;
+  std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
+  std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
+  std::map<HalfOpenKey, SaId> half_open_;
+  std::unordered_map<SaId, HalfOpenKey> half_open_by_id_;
+  std::unordered_map<net::Address, std::size_t> half_open_sources_;
+  std::unordered_map<std::uint32_t, SaId> children_;  // who has an inbound SPI
+  std::unordered_map<std::string, std::uint32_t> outbound_;
+  Time stranger_minute_ = Time::min();
+  unsigned stranger_lines_ = 0;  // in it
+  std::set<SaId> touched_;       // by the event at hand
+  Deadlines deadlines_;
+  std::set<std::pair<Time, std::string>> retries_;
+};
+
+}  // namespace espgate::ike

@@ -1,0 +1,130 @@
+// What the core does for its IKE SAs.
+#include <algorithm>
+
+#include "control/ike/core.hpp"
+#include "datapath/net/bytes.hpp"
+
+namespace espgate::ike {
+
+std::uint64_t IkeCore::new_ike_spi() {
+  for (;;) {
+    std::array<std::uint8_t, 8> bytes;
+    fill_random(bytes);
+    const auto spi = net::load_be64(bytes, 0);
+    if (spi != 0 && !by_spi_.contains(spi)) return spi;
+  }
+}
+
+std::optional<std::uint32_t> IkeCore::new_child_spi(const Connection& connection) {
+  return parts_.child_spi(connection.name);
+}
+
+std::vector<ConnectionHandle> IkeCore::candidates(const Endpoint& local, const Endpoint& remote) const {
+  std::vector<ConnectionHandle> found;
+  const auto add = [&](const std::vector<ConnectionHandle>& connections) {
+    for (const auto& connection : connections)
+      if (!connection->local || *connection->local == local.address) found.push_back(connection);
+  };
+  if (const auto known = peers_.find(remote.address); known != peers_.end()) add(known->second);
+  add(any_peer_);
+  return found;
+}
+
+namespace {
+
+bool have_same_peer(const IkeSa& a, const IkeSa& b) {
+  return a.connection()->name == b.connection()->name && a.peer_identity() == b.peer_identity();
+}
+
+}  // namespace
+
+void IkeCore::established(IkeSa& sa, Time now) {
+  by_connection_[sa.connection()->name].insert(sa.id());
+  const auto found = records_.find(sa.connection()->name);
+  if (found != records_.end()) {
+    auto& record = found->second;
+    record.failures = 0;
+    record.last_failure.clear();
+    record.demanded.clear();
+    retries_.erase({record.retry_at, record.connection->name});
+    record.retry_at = never;
+  }
+  // Who began makes the children; if it does not make all that we want up, we do.
+  constexpr Time patience = std::chrono::seconds(10);
+  if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
+    for (const auto& child : sa.connection()->children)
+      sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
+  for (const auto id : by_connection_[sa.connection()->name]) {
+    auto* other = find(id);
+    for (auto* each : {&sa, other})
+      if (each->lineage().we_began && is_redundant(*each)) each->close(IkeSa::End::replaced);
+  }
+}
+
+void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
+  const auto& connection = sa.connection();
+  const auto is_under_way = std::ranges::any_of(
+      living(connection->name), [&](const IkeSa* other) { return other->replaces() == sa.id(); });
+  if (is_under_way || !connection->local || !connection->remote) return;
+  std::vector<ChildHandle> children;
+  for (const auto& child : sa.children()) {
+    const auto& wanted = child.configuration;
+    const bool is_there =
+        std::ranges::any_of(children, [&](const ChildHandle& other) { return other->name == wanted->name; });
+    if (!is_there && !child.delete_wanted) children.push_back(wanted);
+  }
+  begin_anew(connection, std::move(children), now).replace(sa.id());
+}
+
+// Both sides have both IKE SAs, and so come to the same answer: the lower of the initiators' SPIs goes.
+bool IkeCore::is_redundant(const IkeSa& sa) const {
+  const auto ids = by_connection_.find(sa.connection()->name);
+  if (ids == by_connection_.end() || sa.state() != IkeSa::State::established) return false;
+  return std::ranges::any_of(ids->second, [&](SaId id) {
+    const auto& other = *sas_.at(id).sa;
+    return other.state() == IkeSa::State::established && other.lineage().we_began != sa.lineage().we_began &&
+           have_same_peer(sa, other) && sa.lineage().initiator_spi < other.lineage().initiator_spi;
+  });
+}
+
+void IkeCore::initial_contact(const IkeSa& sa, Time now) {
+  const auto ids = by_connection_[sa.connection()->name];
+  for (const auto id : ids) {
+    auto* other = find(id);
+    if (other != &sa && have_same_peer(sa, *other))
+      other->end(IkeSa::End::replaced, "the peer started anew", now);
+  }
+}
+
+bool IkeCore::has_other_established(const IkeSa& sa) const {
+  const auto ids = by_connection_.find(sa.connection()->name);
+  return ids != by_connection_.end() && std::ranges::any_of(ids->second, [&](SaId id) {
+           return id != sa.id() && sas_.at(id).sa->state() == IkeSa::State::established;
+         });
+}
+
+void IkeCore::own_child(std::uint32_t inbound_spi, SaId sa) {
+  if (sa == 0)
+    children_.erase(inbound_spi);
+  else
+    children_[inbound_spi] = sa;
+}
+
+std::uint32_t IkeCore::current_outbound(const std::string& key) const {
+  const auto found = outbound_.find(key);
+  return found == outbound_.end() ? 0 : found->second;
+}
+
+void IkeCore::set_current_outbound(const std::string& key, std::uint32_t spi) {
+  if (spi == 0)
+    outbound_.erase(key);
+  else
+    outbound_[key] = spi;
+}
+
+bool IkeCore::other_takes_over(const std::string& connection, const std::string& key, Time now) {
+  const auto others = living(connection);
+  return std::ranges::any_of(others, [&](IkeSa* sa) { return sa->take_over(key, now); });
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,135 @@
+// What the protocol core is told, and what it wants done. Values: no callbacks, no I/O; whoever runs the core
+// feeds it the one and carries out the other in order.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "control/ike/endpoint.hpp"
+#include "datapath/base/secret.hpp"
+#include "datapath/crypto/suite.hpp"
+#include "datapath/net/traffic_selector.hpp"
+
+namespace espgate::ike {
+
+using SaId = std::uint64_t;  // of an IKE SA within this process; never used again; 0: none
+
+// -- what happens --
+
+// A datagram of UDP port 500, or of 4500 without its non-ESP marker.
+struct DatagramReceived {
+  Endpoint from;
+  Endpoint to;
+  std::vector<std::uint8_t> bytes;
+};
+// The time that the core asked for has come.
+struct TimerExpired {};
+// Work was done, or (`done` is false) refused since too much is waiting.
+struct Ticket {
+  SaId sa = 0;
+  std::uint64_t number = 0;
+  bool operator==(const Ticket&) const = default;
+};
+struct WorkFinished {
+  Ticket ticket;
+  bool done = true;
+};
+// What an operator commands, or traffic that matches a policy without SA. An empty child: all, and with Rekey
+// the IKE SA itself.
+struct Initiate {
+  std::string connection;
+  std::string child;
+};
+struct Terminate {
+  std::string connection;
+  std::string child;
+};
+struct Rekey {
+  std::string connection;
+  std::string child;
+};
+// The datapath about an SA, by its inbound SPI. A good packet came in on it; the first one must be told,
+// others now and then while there is traffic, since they are a sign of life.
+struct TrafficArrived {
+  std::uint32_t inbound_spi;
+};
+struct SoftExpired {
+  std::uint32_t inbound_spi;
+};
+struct HardExpired {
+  std::uint32_t inbound_spi;
+};
+using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, Initiate, Terminate, Rekey,
+                           TrafficArrived, SoftExpired, HardExpired>;
+
+// -- what is to be done --
+
+struct SendDatagram {
+  Endpoint from;
+  Endpoint to;
+  std::vector<std::uint8_t> bytes;
+};
+// Run it on any thread, then WorkFinished.
+struct RunWork {
+  Ticket ticket;
+  std::function<void()> run;
+};
+// One direction of a child SA.
+struct ChildSaParameters {
+  std::string connection;
+  std::string child;
+  std::uint32_t spi = 0;
+  crypto::SuiteId suite{};
+  Secret keymat;
+  Endpoint local;
+  Endpoint remote;
+  bool udp_encapsulation = false;
+  bool transport = false;
+  bool extended_sequence = false;
+  std::vector<net::TrafficSelector> selectors;
+};
+// From here on packets with this SPI are taken.
+struct InstallInbound {
+  ChildSaParameters sa;
+};
+// From here on the child's traffic goes out by this SA, and by the one before no more. An outbound SA is
+// installed once in its life.
+struct InstallOutbound {
+  ChildSaParameters sa;
+  std::uint32_t inbound_spi = 0;
+};
+// The SPI is ours no longer. `replaced`: there is a successor, and packets under way are still good for a
+// while.
+struct RetireInbound {
+  std::uint32_t inbound_spi = 0;
+  bool replaced = false;
+};
+// The child's traffic has no SA any more.
+struct RetireOutbound {
+  std::string connection;
+  std::string child;
+  std::uint32_t spi = 0;
+  std::string reason;
+};
+// The peer is elsewhere now.
+struct MoveChild {
+  std::uint32_t inbound_spi = 0;
+  std::uint32_t outbound_spi = 0;
+  Endpoint local;
+  Endpoint remote;
+  bool udp_encapsulation = false;
+};
+enum class Level : std::uint8_t { debug, information, warning };
+struct LogLine {
+  Level level = Level::information;
+  std::string text;
+};
+using Action = std::variant<SendDatagram, RunWork, InstallInbound, InstallOutbound, RetireInbound,
+                            RetireOutbound, MoveChild, LogLine>;
+using Actions = std::vector<Action>;
+
+}  // namespace espgate::ike

@@ -1,0 +1,211 @@
+#include "control/ike/ike_sa.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "datapath/net/bytes.hpp"
+
+namespace espgate::ike {
+
+double random_unit(SaHost& host) {
+  std::array<std::uint8_t, 4> bytes;
+  host.fill_random(bytes);
+  return net::load_be32(bytes, 0) / 4294967295.0;
+}
+
+std::vector<std::uint8_t> random_bytes(SaHost& host, std::size_t count) {
+  std::vector<std::uint8_t> bytes(count);
+  host.fill_random(bytes);
+  return bytes;
+}
+
+Time retry_wait(SaHost& host, unsigned nth) {
+  const auto& limits = host.limits();
+  constexpr unsigned most_doublings = 20;
+  const auto plain =
+      std::min(limits.retry_first * (1 << std::min(nth, most_doublings)), limits.retry_longest);
+  return std::chrono::duration_cast<Time>(plain * (0.9 + 0.2 * random_unit(host)));
+}
+
+IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
+    : host_(host),
+      id_(origin.id),
+      is_initiator_(origin.is_initiator),
+      state_(origin.is_initiator ? State::greeting : State::answering),
+      spis_(origin.spis),
+      lineage_{origin.is_initiator, origin.spis.initiator},
+      local_(origin.local),
+      remote_(origin.remote),
+      connection_(std::move(origin.connection)),
+      last_heard_(now) {}
+
+std::string IkeSa::name() const {
+  return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));
+}
+
+void IkeSa::log(Level level, const std::string& text) {
+  host_.act(LogLine{level, fmt::format("{}: {}", name(), text)});
+}
+
+std::size_t IkeSa::fragment_bytes() const {
+  return peer_fragments_ ? connection_->fragment_bytes : 0;
+}
+
+void IkeSa::send(const Messages& messages, const Endpoint& from, const Endpoint& to) {
+  for (const auto& message : messages) host_.act(SendDatagram{from, to, message});
+}
+
+void IkeSa::send_request(ExchangeType exchange, const PayloadWriter& payloads, Time now) {
+  const auto id = next_request_id_++;
+  request_.start(id, channel_->seal(exchange, false, id, payloads, fragment_bytes()),
+                 connection_->retransmission, now, random_unit(host_));
+  send(request_.messages(), local_, remote_);
+}
+
+void IkeSa::answer(ExchangeType exchange, const PayloadWriter& payloads) {
+  peer_requests_.last_answer =
+      channel_->seal(exchange, true, peer_requests_.next_id++, payloads, fragment_bytes());
+  peer_requests_.is_being_answered = false;
+  repeat_answer();
+}
+
+void IkeSa::answer(ExchangeType exchange, NotifyType error, Bytes data) {
+  answer(exchange, PayloadWriter().add(Notify{error, data}));
+}
+
+void IkeSa::repeat_answer() {
+  send(peer_requests_.last_answer, answer_from_, answer_to_);
+}
+
+void IkeSa::receive(const Header& header, const DatagramReceived& datagram, Time now) {
+  if (header.exchange == ExchangeType::ike_sa_init) {
+    if (state_ == State::greeting && header.is_response()) on_greeting_answer(header, datagram.bytes, now);
+    return;
+  }
+  if (channel_ && header.from_initiator() != is_initiator_) receive_protected(header, datagram, now);
+}
+
+void IkeSa::receive_protected(const Header& header, const DatagramReceived& datagram, Time now) {
+  // What cannot be wanted is not worth decrypting. A request is the next, or the last once more.
+  const bool is_response = header.is_response();
+  const bool again = !is_response && header.message_id + 1 == peer_requests_.next_id;
+  const bool is_next = is_response ? request_.is_under_way() && header.message_id == request_.id()
+                                   : header.message_id == peer_requests_.next_id;
+  if (!again && (!is_next || state_ == State::gone)) return;
+  if (!is_response && is_next && peer_requests_.is_being_answered) return;
+
+  const auto& limits = host_.limits();
+  const auto most_bytes = state_ == State::keyed ? limits.strangers_message_bytes : limits.message_bytes;
+  auto opened = channel_->open(header, datagram.bytes, is_next ? most_bytes : 0);
+  if (!opened) return;
+  last_heard_ = now;
+  if (again) {
+    // To the first part only, or each part would be answered by all.
+    if (opened->is_first) send(peer_requests_.last_answer, datagram.to, datagram.from);
+    return;
+  }
+  peer_is_at(datagram);
+  if (!opened->is_whole) return;
+  const Inner inner{opened->first,
+                    std::make_shared<const std::vector<std::uint8_t>>(std::move(opened->bytes))};
+  if (is_response) {
+    on_response(inner, now);
+  } else {
+    answer_from_ = datagram.to;
+    answer_to_ = datagram.from;
+    on_request(header, inner, now);
+  }
+}
+
+// A NAT may give the peer another address or port at any time; only something new and authentic says so, and
+// only to who is behind no NAT himself (RFC 7296 2.23).
+void IkeSa::peer_is_at(const DatagramReceived& datagram) {
+  const bool may_move = state_ == State::established && nat_.peer_is_behind && !nat_.we_are_behind;
+  if (!may_move || datagram.from == remote_) return;
+  log(Level::information, fmt::format("the peer is now at {}", to_string(datagram.from)));
+  remote_ = datagram.from;
+  for (auto& child : children_) {
+    if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
+    host_.act(MoveChild{child.inbound_spi, child.outbound_spi, local_, remote_, encapsulated_});
+  }
+}
+
+void IkeSa::on_request(const Header& header, const Inner& inner, Time now) {
+  Payloads payloads;
+  const auto error = inner.decode(payloads);
+  const bool is_for_now = state_ == State::keyed ? header.exchange == ExchangeType::ike_auth
+                                                 : state_ == State::established ||
+                                                       state_ == State::replaced || state_ == State::closing;
+  // The peer may be through with IKE_AUTH before we are; it will ask again.
+  if (!is_for_now) return;
+  if (error) {
+    log(Level::warning, fmt::format("payload {} of a request is bad: {}", error->payload, error->what));
+    const std::uint8_t type[] = {error->payload};
+    const bool critical = error->notify == NotifyType::unsupported_critical_payload;
+    answer(header.exchange, error->notify, critical ? Bytes(type) : Bytes());
+    if (state_ == State::keyed) end(End::failed, "the peer's IKE_AUTH cannot be read", now);
+    return;
+  }
+  switch (header.exchange) {
+    case ExchangeType::ike_auth:
+      if (state_ == State::keyed) return on_proof(inner, now);
+      break;
+    case ExchangeType::create_child_sa:
+      return on_create_request(inner, now);
+    case ExchangeType::informational:
+      return on_informational(inner, now);
+    case ExchangeType::ike_sa_init:
+    case ExchangeType::ike_intermediate:
+      break;
+  }
+  answer(header.exchange, NotifyType::invalid_syntax);
+}
+
+void IkeSa::on_response(const Inner& inner, Time now) {
+  request_.finish();
+  switch (exchange_.kind) {
+    case Exchange::Kind::none:
+    case Exchange::Kind::ike_sa_init:
+      return;
+    case Exchange::Kind::ike_auth:
+      return on_proof_answer(inner, now);
+    case Exchange::Kind::create_child:
+    case Exchange::Kind::rekey_child:
+      return on_create_answer(inner, now);
+    case Exchange::Kind::rekey_ike:
+      return on_rekey_answer(inner, now);
+    case Exchange::Kind::delete_children:
+      return on_children_deleted(now);
+    case Exchange::Kind::delete_ike:
+      return end(end_ == End::none ? End::failed : end_, reason_, now);
+    case Exchange::Kind::liveness:
+      return exchange_over();
+  }
+}
+
+void IkeSa::work_finished(std::uint64_t number, bool done, Time now) {
+  auto waiting = waiting_.extract(number);
+  if (!waiting.empty()) waiting.mapped()(now, done);
+}
+
+void IkeSa::end(End why, std::string reason, Time now) {
+  if (state_ == State::gone) return;
+  if (state_ == State::established && peer_rekey_) {
+    // Both rekeyed, and the peer did not know: its successor goes on, and our rekey is forgotten.
+    auto* heir = host_.find(peer_rekey_->successor);
+    if (heir != nullptr && heir->state_ == State::established) hand_over(*heir, now);
+  }
+  if (end_ == End::none) end_ = why;
+  if (!reason.empty()) reason_ = std::move(reason);
+  state_ = State::gone;
+  // Before there was an answer nobody can ask for it again.
+  until_ = peer_requests_.last_answer.empty() ? now : now + host_.limits().linger;
+  request_.finish();
+  waiting_.clear();
+  release_spi(exchange_.inbound_spi);
+  exchange_over();
+  while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,354 @@
+// One IKE SA: a conversation with one peer, from IKE_SA_INIT to the end, with its child SAs (RFC 7296).
+//
+//      as initiator                                    as responder
+//   greeting                                        answering
+//      | IKE_SA_INIT answered                          | IKE_SA_INIT answered
+//   proving                                         keyed
+//      | the peer's AUTH is good                       | the peer's AUTH is good
+//      +--------------------> established <------------+<--- (made by a rekey)
+//                              |        |
+//        either side rekeyed it|        | DELETE sent
+//                          replaced   closing
+//                              |        |
+//     DELETE, no answer, any   +-> gone <+     still answers what comes again, then the core drops it
+//     failure ----------------------^
+//
+// Within a state at most one exchange of ours and one of the peer's are under way. What to do next is never
+// queued: `proceed` looks at what is wanted (children's and our own deadlines, `delete_wanted`, `wanted_`)
+// when the last exchange is over, so nothing that was decided long ago is done late. Public-key work runs
+// elsewhere: the exchange waits for its ticket, and looks again at everything that may have changed
+// meanwhile.
+//
+// Purpose: the protocol. Non-goals: which connection an IKE_SA_INIT belongs to, COOKIEs and half-open limits,
+// when to try a connection again (the core); I/O and clocks.
+//
+// One owner, one thread. Nothing a peer sends throws or is asserted on; want of memory throws std::bad_alloc.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "control/ike/channel.hpp"
+#include "control/ike/child_sa.hpp"
+#include "control/ike/key_exchange.hpp"
+#include "control/ike/nat_detection.hpp"
+#include "control/ike/sa_host.hpp"
+
+namespace espgate::ike {
+
+class IkeSa {
+ public:
+  enum class State : std::uint8_t {
+    greeting,
+    proving,
+    answering,
+    keyed,
+    established,
+    replaced,
+    closing,
+    gone,
+  };
+  enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed };
+
+  struct Origin {
+    SaId id = 0;
+    bool is_initiator = false;
+    Spis spis;  // those known so far
+    Endpoint local;
+    Endpoint remote;
+    ConnectionHandle connection;
+  };
+  IkeSa(SaHost& host, Origin origin, Time now);
+  IkeSa(const IkeSa&) = delete;
+  IkeSa& operator=(const IkeSa&) = delete;
+
+  // As initiator: starts with these children to be made.
+  void greet(std::vector<ChildHandle> children, Time now);
+  // As responder: answers an IKE_SA_INIT request whose payloads the core has looked at: they have SA, KE, and
+  // a nonce, `choice` is ours of them and fits the KE.
+  void answer_greeting(Bytes datagram, const Payloads& payloads, const IkeChoice& choice, Time now);
+  // The request of IKE_SA_INIT once more, from the same peer.
+  void greeting_repeated(Bytes datagram);
+
+  void receive(const Header& header, const DatagramReceived& datagram, Time now);
+  void timer(Time now);
+  void work_finished(std::uint64_t number, bool done, Time now);
+  // To be called after everything else: starts what is to be done next.
+  void proceed(Time now);
+  Time deadline() const;
+
+  // -- what others want of it --
+  // `now`, or later if the peer has not made it by then.
+  void want_child(const ChildHandle& configuration, Time not_before);
+  void close_child(const std::string& name);
+  void rekey_child(const std::string& name, Time now);
+  void rekey(Time now) { rekey_at_ = now; }
+  void close(End why);
+  // It is made in place of another IKE SA that goes once this one is complete; 0: none.
+  void replace(SaId other) { replaces_ = other; }
+  SaId replaces() const { return replaces_; }
+  bool is_complete() const { return state_ == State::established && is_idle() && wanted_.empty(); }
+  // It is no more, and the peer need not be told: it knows, or does not answer.
+  void end(End why, std::string reason, Time now);
+  // A child's outbound SA went; whether this one has another child for the same, which then is used or
+  // rekeyed.
+  bool take_over(const std::string& key, Time now);
+  void traffic_arrived(std::uint32_t inbound_spi, Time now);
+  void soft_expired(std::uint32_t inbound_spi, Time now);
+  void hard_expired(std::uint32_t inbound_spi);
+
+  // -- what it is --
+  SaId id() const { return id_; }
+  State state() const { return state_; }
+  bool is_initiator() const { return is_initiator_; }
+  bool is_half_open() const { return state_ == State::answering || state_ == State::keyed; }
+  // It is to be closed as soon as nothing else is under way.
+  bool is_closing() const { return close_wanted_; }
+  // Gone, and nobody can need its last answer any more.
+  bool is_over(Time now) const { return state_ == State::gone && now >= until_; }
+  End ended() const { return end_; }
+  const std::string& reason() const { return reason_; }
+  const Spis& spis() const { return spis_; }
+  // Of the IKE SA that this one descends from by rekeys, whoever began those.
+  struct Lineage {
+    bool we_began = false;
+    std::uint64_t initiator_spi = 0;
+  };
+  const Lineage& lineage() const { return lineage_; }
+  const Endpoint& local() const { return local_; }
+  const Endpoint& remote() const { return remote_; }
+  const ConnectionHandle& connection() const { return connection_; }
+  const std::optional<Identity>& peer_identity() const { return peer_identity_; }
+  const std::vector<Child>& children() const { return children_; }
+  const std::vector<WantedChild>& wanted() const { return wanted_; }
+
+ private:
+  // Of ours, under way or waiting for work.
+  struct Exchange {
+    enum class Kind : std::uint8_t {
+      none,
+      ike_sa_init,
+      ike_auth,
+      create_child,
+      rekey_child,
+      rekey_ike,
+      delete_children,
+      delete_ike,
+      liveness,
+    };
+    Kind kind = Kind::none;
+    ChildHandle child;              // that is made
+    std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
+    std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
+    std::vector<std::uint32_t> deleted;
+    std::uint64_t ike_spi = 0;  // ours, of the IKE SA that is made
+    Nonce nonce;
+    std::uint16_t method = 0;  // of the key exchange; 0: none
+    std::shared_ptr<KeyExchangeHalf> half;
+    unsigned attempts = 0;           // with another method or a cookie, after the peer asked for it
+    unsigned failures = 0;           // of the wanted child before
+    std::optional<PeerRekey> rival;  // of the replaced child, when it is gone already
+  };
+  // What of a child both sides agreed on.
+  struct ChildTerms {
+    ChildHandle configuration;
+    ChildChoice choice;
+    TrafficSelectors ts_initiator;  // of this exchange
+    TrafficSelectors ts_responder;
+    std::vector<net::TrafficSelector> selectors;  // local is ours
+    bool transport = false;
+  };
+  struct ExchangeNonces {
+    Nonce initiator;
+    Nonce responder;
+    Nonces view() const { return {initiator, responder}; }
+    const Nonce& lowest() const { return std::min(initiator, responder); }
+  };
+  using Opened = std::shared_ptr<const std::vector<std::uint8_t>>;  // decrypted payloads that outlive work
+  struct Inner {
+    PayloadType first{};
+    Opened bytes;
+    std::optional<DecodeError> decode(Payloads& out) const { return decode_payloads(first, *bytes, out); }
+  };
+  struct KeyAgreement {  // as responder of a key exchange
+    std::vector<std::uint8_t> value;
+    std::optional<Secret> secret;
+  };
+
+  // -- messages (ike_sa.cpp) --
+  void receive_protected(const Header& header, const DatagramReceived& datagram, Time now);
+  void peer_is_at(const DatagramReceived& datagram);
+  void on_request(const Header& header, const Inner& inner, Time now);
+  void on_response(const Inner& inner, Time now);
+  void repeat_answer();
+  void send(const Messages& messages, const Endpoint& from, const Endpoint& to);
+  void send_request(ExchangeType exchange, const PayloadWriter& payloads, Time now);
+  void answer(ExchangeType exchange, const PayloadWriter& payloads);
+  void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
+  void log(Level level, const std::string& text);
+  template <typename Result>
+  void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then);
+  std::size_t fragment_bytes() const;
+  std::string name() const;  // for log lines
+
+  // -- what to do next (ike_sa_tasks.cpp) --
+  bool is_idle() const { return exchange_.kind == Exchange::Kind::none; }
+  void start_next_exchange(Time now);
+  Time next_task() const;
+  Time liveness_at() const;
+  void delete_ike_sa(Time now);
+  void delete_children(std::vector<std::uint32_t> spis, Time now);
+  void check_liveness(Time now);
+  void exchange_over() { exchange_ = {}; }
+  void no_answer(Time now);
+
+  // -- IKE_SA_INIT (ike_sa_init.cpp) --
+  void make_first_half(Time now);
+  void send_greeting(Time now);
+  void on_greeting_answer(const Header& header, Bytes datagram, Time now);
+  void on_greeting_refused(const Payloads& payloads, Time now);
+  void note_capabilities(const Payloads& payloads, const Endpoint& from, const Endpoint& to);
+  void add_capabilities(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const;
+  void derive_first_keys(const Secret& shared);
+  void float_ports();
+
+  // -- IKE_AUTH (ike_sa_auth.cpp) --
+  Secret octets_of(bool initiators, const Identity& identity) const;
+  void make_proof(Time now);
+  void send_proof(const Proof& proof, Time now);
+  void on_proof_answer(const Inner& inner, Time now);
+  void finish_proof(const Inner& inner, const Expected<void>& verdict, Time now);
+  void on_proof(const Inner& inner, Time now);
+  void finish_answer_to_proof(const Inner& inner, const Expected<void>& verdict, const Expected<Proof>& ours,
+                              Time now);
+  ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
+  bool add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now);
+  void accept_first_child(const Payloads& payloads, Time now);
+  void become_established(Time now);
+
+  // -- children (ike_sa_children.cpp) --
+  Child* find_child(std::uint32_t inbound_spi);
+  Child* find_child_by_outbound(std::uint32_t outbound_spi);
+  std::string key_of(const ChildConfiguration& child) const;
+  ChildHandle child_named(const std::string& name) const;
+  bool has_child_of(const ChildConfiguration& configuration) const;
+  std::variant<ChildTerms, NotifyType> agree(const Payloads& payloads, const ChildHandle& only,
+                                             bool with_key_exchange) const;
+  std::optional<ChildTerms> accept_terms(const Payloads& payloads, const ChildHandle& configuration,
+                                         bool with_key_exchange) const;
+  Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const ExchangeNonces& nonces,
+                   const std::optional<Secret>& shared, bool we_began, Time now);
+  void use_outbound(Child& child);
+  void use_unless_redundant(Child& child);
+  void use_new_child(std::uint32_t inbound_spi, Time now);
+  void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
+  void want_again(const ChildHandle& configuration, unsigned failures, Time now);
+  void release_spi(std::uint32_t& inbound_spi);
+
+  // -- CREATE_CHILD_SA for children (ike_sa_create.cpp, ike_sa_answer.cpp) --
+  void create_child(const ChildHandle& configuration, std::uint32_t rekeyed_spi, unsigned failures, Time now);
+  void make_half(Time now);
+  void send_create_child(Time now);
+  void on_create_answer(const Inner& inner, Time now);
+  void on_create_refused(NotifyType error, const Payloads& payloads, Time now);
+  void finish_create(const ChildTerms& terms, const ExchangeNonces& nonces,
+                     const std::optional<Secret>& shared, Time now);
+  void create_failed(const std::string& why, Time now);
+  bool try_other_method(const Payloads& payloads, const std::vector<std::uint16_t>& allowed, Time now);
+  void on_create_request(const Inner& inner, Time now);
+  void answer_create(const Payloads& payloads, const Notify* rekeyed, Time now);
+  std::optional<NotifyType> refusal_of_create(std::uint32_t rekeyed_outbound_spi, bool is_rekey);
+  void finish_answer_create(const ChildTerms& terms, std::uint32_t inbound_spi,
+                            std::uint32_t rekeyed_outbound_spi, bool is_rekey, const ExchangeNonces& nonces,
+                            const KeyAgreement& agreement, Time now);
+  void refuse_key_exchange(std::uint16_t wanted);
+  void agree_on_key(std::uint16_t method, Bytes value,
+                    std::function<void(Time, std::optional<KeyAgreement>)> then);
+
+  // -- CREATE_CHILD_SA for the IKE SA (ike_sa_rekey.cpp) --
+  void start_rekey(Time now);
+  void send_rekey(Time now);
+  void on_rekey_answer(const Inner& inner, Time now);
+  void rekey_failed(const std::string& why, Time now);
+  void finish_rekey(const IkeChoice& choice, const ExchangeNonces& nonces, const Secret& shared, Time now);
+  void answer_rekey(const Payloads& payloads);
+  std::optional<NotifyType> refusal_of_rekey() const;
+  IkeSa& make_successor(const IkeChoice& choice, const Spis& spis, bool is_initiator,
+                        const ExchangeNonces& nonces, const Secret& shared, Time now);
+  void hand_over(IkeSa& heir, Time now);
+  void settle_predecessor(Time now);
+
+  // -- INFORMATIONAL (ike_sa_informational.cpp) --
+  void on_informational(const Inner& inner, Time now);
+  std::vector<std::uint32_t> on_delete(const Delete& payload, Time now);
+  void on_children_deleted(Time now);
+
+  SaHost& host_;
+  const SaId id_;
+  const bool is_initiator_;
+  State state_;
+  End end_ = End::none;
+  std::string reason_;
+  Time until_ = never;  // of this state
+  Spis spis_;
+  Lineage lineage_;
+  Endpoint local_;
+  Endpoint remote_;
+  ConnectionHandle connection_;
+  std::optional<Identity> peer_identity_;
+
+  // What IKE_SA_INIT brought; the messages go once AUTH is good.
+  std::optional<IkeChoice> choice_;
+  ExchangeNonces nonces_;
+  std::vector<std::uint8_t> our_first_message_;
+  std::vector<std::uint8_t> peers_first_message_;
+  std::vector<std::uint8_t> cookie_;
+  std::string refused_;  // what an unprotected answer said
+  PeerWishes peer_wishes_;
+  NatSituation nat_;
+  bool peer_fragments_ = false;
+  bool peer_allows_childless_ = false;
+  bool encapsulated_ = false;
+
+  SaKeys keys_;
+  std::optional<Channel> channel_;
+  OurRequest request_;
+  std::uint32_t next_request_id_ = 0;
+  PeerRequests peer_requests_;
+  Endpoint answer_from_;  // where the peer's last request came to, and from
+  Endpoint answer_to_;
+
+  Exchange exchange_;
+  std::uint64_t next_work_ = 1;
+  std::map<std::uint64_t, std::function<void(Time, bool)>> waiting_;
+
+  std::vector<Child> children_;
+  std::vector<WantedChild> wanted_;
+  std::vector<std::uint32_t> orphans_;  // inbound SPIs of children that only the peer has
+  bool close_wanted_ = false;
+  Time rekey_at_ = never;
+  Time expires_at_ = never;
+  Time reauthenticate_at_ = never;
+  SaId replaces_ = 0;
+  unsigned rekey_failures_ = 0;
+  Time last_heard_;
+  std::optional<PeerRekey> peer_rekey_;
+  SaId predecessor_ = 0;  // that still has our children, until it is known who won
+  SaId successor_ = 0;
+};
+
+// The answer to `run` comes while this SA lives, or never.
+template <typename Result>
+void IkeSa::work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then) {
+  const auto number = next_work_++;
+  const auto result = std::make_shared<std::optional<Result>>();
+  waiting_[number] = [result, then = std::move(then)](Time now, bool done) {
+    then(now, done ? std::move(*result) : std::nullopt);
+  };
+  host_.act(RunWork{{id_, number}, [result, run = std::move(run)] { *result = run(); }});
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,265 @@
+// IKE_AUTH (RFC 7296 1.2, 2.15): who the peer is, and the first child. Until the peer's AUTH is verified
+// nothing of what came with it is used.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/ike/ike_sa.hpp"
+#include "datapath/net/bytes.hpp"
+
+namespace espgate::ike {
+namespace {
+
+struct Judgement {
+  Expected<void> verdict;
+  Expected<Proof> ours;
+};
+
+Proof proof_of(const Payloads& payloads) {
+  Proof proof{payloads.authentication->method,
+              {payloads.authentication->data.begin(), payloads.authentication->data.end()},
+              {}};
+  for (const auto& certificate : payloads.certificates)
+    proof.certificates.push_back({certificate.encoding, {certificate.data.begin(), certificate.data.end()}});
+  return proof;
+}
+
+void add_proof(PayloadWriter& payloads, const Proof& proof) {
+  for (const auto& certificate : proof.certificates)
+    payloads.add(Certificate{certificate.encoding, certificate.data});
+  payloads.add(Authentication{proof.method, proof.data});
+}
+
+const Notify* first_error(const Payloads& payloads) {
+  const auto found =
+      std::ranges::find_if(payloads.notifies, [](const Notify& notify) { return is_error(notify.type); });
+  return found == payloads.notifies.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+// What the initiator, or the responder, signs.
+Secret IkeSa::octets_of(bool initiators, const Identity& identity) const {
+  const bool ours = initiators == is_initiator_;
+  return signed_octets(choice_->prf, ours ? our_first_message_ : peers_first_message_,
+                       initiators ? nonces_.responder : nonces_.initiator,
+                       initiators ? keys_.proof_initiator : keys_.proof_responder, identity.body(), {});
+}
+
+void IkeSa::make_proof(Time now) {
+  exchange_.kind = Exchange::Kind::ike_auth;
+  if (connection_->childless && !peer_allows_childless_)
+    return end(End::failed, "the peer makes no IKE SA without a child", now);
+  work<Expected<Proof>>(
+      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(true, connection_->identity),
+       wishes = peer_wishes_] { return by->prove(prf, octets, wishes); },
+      [this](Time then, std::optional<Expected<Proof>> proof) {
+        if (!proof) return end(End::failed, "too much public-key work is waiting", then);
+        if (!*proof) return end(End::failed, proof->error().text(), then);
+        send_proof(**proof, then);
+      });
+}
+
+void IkeSa::send_proof(const Proof& proof, Time now) {
+  PayloadWriter payloads;
+  payloads.add_id_initiator(connection_->identity.payload());
+  if (!host_.has_other_established(*this)) payloads.add(Notify{NotifyType::initial_contact, {}});
+  if (const auto authorities = connection_->authenticator->authorities(); !authorities.empty())
+    payloads.add(CertificateRequest{CertificateEncoding::x509_signature, authorities});
+  add_proof(payloads, proof);
+  if (!connection_->childless && !wanted_.empty()) {
+    const auto spi = host_.new_child_spi(*connection_);
+    if (!spi) return end(End::failed, "there is no SPI for its first child", now);
+    exchange_.child = wanted_.front().configuration;
+    exchange_.inbound_spi = *spi;
+    wanted_.erase(wanted_.begin());
+    std::array<std::uint8_t, 4> bytes;
+    net::store_be32(bytes, 0, *spi);
+    auto algorithms = exchange_.child->algorithms;
+    algorithms.key_exchanges.clear();
+    if (exchange_.child->transport) payloads.add(Notify{NotifyType::use_transport_mode, {}});
+    payloads.add(offer(algorithms, bytes))
+        .add_ts_initiator({exchange_.child->local})
+        .add_ts_responder({exchange_.child->remote});
+  }
+  send_request(ExchangeType::ike_auth, payloads, now);
+}
+
+void IkeSa::on_proof_answer(const Inner& inner, Time now) {
+  Payloads payloads;
+  if (const auto error = inner.decode(payloads))
+    return end(End::failed, fmt::format("the answer to IKE_AUTH is bad: {}", error->what), now);
+  if (!payloads.authentication || !payloads.id_responder) {
+    const auto* error = first_error(payloads);
+    const bool refused = error != nullptr && error->type == NotifyType::authentication_failed;
+    return end(End::failed,
+               refused ? "the peer does not accept who we are (AUTHENTICATION_FAILED)"
+                       : fmt::format("the peer refused IKE_AUTH with notify {}",
+                                     error == nullptr ? 0 : static_cast<int>(error->type)),
+               now);
+  }
+  const auto peer = Identity::of(*payloads.id_responder);
+  if (!connection_->authenticator->accepts(peer))
+    return finish_proof(inner, Error{"the peer is somebody else than configured", ""}, now);
+  work<Expected<void>>(
+      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(false, peer), peer,
+       proof = proof_of(payloads)] { return by->verify(prf, octets, peer, proof); },
+      [this, inner](Time then, std::optional<Expected<void>> verdict) {
+        finish_proof(inner, verdict ? *verdict : Error{"too much public-key work is waiting", ""}, then);
+      });
+}
+
+void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time now) {
+  if (!verdict) {
+    // It believes that all is well, so it has to be told (RFC 7296 2.21.2).
+    log(Level::warning, verdict.error().text());
+    reason_ = verdict.error().text();
+    end_ = End::failed;
+    release_spi(exchange_.inbound_spi);
+    exchange_over();
+    state_ = State::closing;
+    return delete_ike_sa(now);
+  }
+  Payloads payloads;
+  inner.decode(payloads);
+  peer_identity_ = Identity::of(*payloads.id_responder);
+  become_established(now);
+  host_.established(*this, now);
+  accept_first_child(payloads, now);
+  exchange_over();
+}
+
+void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
+  const auto configuration = exchange_.child;
+  if (!configuration) return;
+  const auto terms = accept_terms(payloads, configuration, false);
+  if (terms) {
+    const auto spi = std::exchange(exchange_.inbound_spi, 0);
+    return use_unless_redundant(add_child(*terms, spi, nonces_, {}, true, now));
+  }
+  const auto* error = first_error(payloads);
+  log(Level::warning,
+      error == nullptr
+          ? fmt::format("the peer's answer for child {} does not fit our offer", configuration->name)
+          : fmt::format("the peer refused child {} with notify {}; we offered {}", configuration->name,
+                        static_cast<int>(error->type), describe(offer(configuration->algorithms, {}))));
+  // One that the peer believes to have is deleted.
+  if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
+  release_spi(exchange_.inbound_spi);
+  want_again(configuration, 1, now);
+}
+
+void IkeSa::become_established(Time now) {
+  state_ = State::established;
+  until_ = never;
+  our_first_message_ = {};
+  peers_first_message_ = {};
+  last_heard_ = now;
+  const auto jittered = [&](std::chrono::seconds after) {
+    if (after.count() == 0) return never;
+    return now + std::chrono::duration_cast<Time>(after * (1 - 0.1 * random_unit(host_)));
+  };
+  rekey_at_ = jittered(connection_->rekey_after);
+  if (lineage_.we_began) reauthenticate_at_ = jittered(connection_->reauthenticate_after);
+  expires_at_ = connection_->expires_after.count() == 0 ? never : now + connection_->expires_after;
+}
+
+// Which of the connections that agree with the proposals has this peer, and is who the peer wants.
+ConnectionHandle IkeSa::connection_for(const Identity& peer,
+                                       const std::optional<Identification>& wanted) const {
+  for (const auto& candidate : host_.candidates(local_, remote_)) {
+    const auto has = [](const auto& list, const auto& value) {
+      return std::ranges::find(list, value) != list.end();
+    };
+    const auto& allowed = candidate->algorithms;
+    if (candidate->authenticator->accepts(peer) && has(allowed.suites, choice_->suite) &&
+        has(allowed.prfs, choice_->prf) && has(allowed.key_exchanges, choice_->key_exchange) &&
+        (!wanted || candidate->identity == Identity::of(*wanted)))
+      return candidate;
+  }
+  return nullptr;
+}
+
+void IkeSa::on_proof(const Inner& inner, Time now) {
+  Payloads payloads;
+  inner.decode(payloads);  // it was found good
+  if (!payloads.authentication || !payloads.id_initiator) {
+    answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
+    return end(End::failed, "IKE_AUTH without an identity or AUTH; EAP is not supported", now);
+  }
+  const auto peer = Identity::of(*payloads.id_initiator);
+  const auto connection = connection_for(peer, payloads.id_responder);
+  if (!connection) {
+    answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
+    return end(End::failed, "no connection has a peer of this identity", now);
+  }
+  connection_ = connection;
+  // With a NAT the peer comes from elsewhere now, to port 4500.
+  local_ = answer_from_;
+  remote_ = answer_to_;
+  for (const auto& request : payloads.certificate_requests)
+    if (request.encoding == CertificateEncoding::x509_signature)
+      peer_wishes_.authorities.insert(peer_wishes_.authorities.end(), request.authorities.begin(),
+                                      request.authorities.end());
+  peer_requests_.is_being_answered = true;
+  work<Judgement>(
+      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(true, peer), peer,
+       proof = proof_of(payloads), own = octets_of(false, connection_->identity), wishes = peer_wishes_] {
+        auto verdict = by->verify(prf, octets, peer, proof);
+        if (!verdict) return Judgement{verdict, verdict.error()};
+        return Judgement{{}, by->prove(prf, own, wishes)};
+      },
+      [this, inner](Time then, std::optional<Judgement> judgement) {
+        // Nothing was changed: the peer asks again.
+        if (!judgement)
+          peer_requests_.is_being_answered = false;
+        else
+          finish_answer_to_proof(inner, judgement->verdict, judgement->ours, then);
+      });
+}
+
+void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& verdict,
+                                   const Expected<Proof>& ours, Time now) {
+  if (!verdict || !ours) {
+    answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
+    return end(End::failed, (verdict ? ours.error() : verdict.error()).text(), now);
+  }
+  Payloads payloads;
+  inner.decode(payloads);
+  peer_identity_ = Identity::of(*payloads.id_initiator);
+  if (payloads.notify(NotifyType::initial_contact)) host_.initial_contact(*this, now);
+  become_established(now);
+  host_.established(*this, now);
+  PayloadWriter reply;
+  reply.add_id_responder(connection_->identity.payload());
+  add_proof(reply, *ours);
+  if (payloads.security_association && !add_first_child(payloads, reply, now))
+    log(Level::warning, fmt::format("the peer's first child is refused; it offered {}",
+                                    describe(*payloads.security_association)));
+  answer(ExchangeType::ike_auth, reply);
+}
+
+// The IKE SA is good whatever becomes of it (RFC 7296 1.2).
+bool IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now) {
+  const auto agreed = agree(payloads, nullptr, false);
+  if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
+    reply.add(Notify{*refusal, {}});
+    return false;
+  }
+  const auto& terms = std::get<ChildTerms>(agreed);
+  const auto spi = host_.new_child_spi(*connection_);
+  if (!spi) {
+    reply.add(Notify{NotifyType::no_additional_sas, {}});
+    return false;
+  }
+  use_unless_redundant(add_child(terms, *spi, nonces_, {}, false, now));
+  std::array<std::uint8_t, 4> bytes;
+  net::store_be32(bytes, 0, *spi);
+  if (terms.transport) reply.add(Notify{NotifyType::use_transport_mode, {}});
+  reply.add(ike::answer(terms.choice, bytes))
+      .add_ts_initiator(terms.ts_initiator)
+      .add_ts_responder(terms.ts_responder);
+  return true;
+}
+
+}  // namespace espgate::ike

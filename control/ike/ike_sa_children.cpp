@@ -1,0 +1,270 @@
+// The child SAs of an IKE SA: agreed on, installed, removed.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/ike/ike_sa.hpp"
+#include "control/ike/narrowing.hpp"
+
+namespace espgate::ike {
+
+Child* IkeSa::find_child(std::uint32_t inbound_spi) {
+  const auto found = std::ranges::find(children_, inbound_spi, &Child::inbound_spi);
+  return found == children_.end() ? nullptr : &*found;
+}
+
+Child* IkeSa::find_child_by_outbound(std::uint32_t outbound_spi) {
+  const auto found = std::ranges::find(children_, outbound_spi, &Child::outbound_spi);
+  return found == children_.end() ? nullptr : &*found;
+}
+
+// Of what one outbound SA at a time is in use for.
+std::string IkeSa::key_of(const ChildConfiguration& child) const {
+  const auto& peer = *peer_identity_;
+  return fmt::format("{}/{}/{}/{}", connection_->name, child.name, static_cast<int>(peer.type),
+                     std::string_view(reinterpret_cast<const char*>(peer.data.data()), peer.data.size()));
+}
+
+ChildHandle IkeSa::child_named(const std::string& name) const {
+  const auto found = std::ranges::find(connection_->children, name, &ChildConfiguration::name);
+  return found == connection_->children.end() ? nullptr : ChildHandle(connection_, &*found);
+}
+
+bool IkeSa::has_child_of(const ChildConfiguration& configuration) const {
+  return std::ranges::any_of(children_, [&](const Child& child) {
+    return child.configuration->name == configuration.name && !child.delete_wanted;
+  });
+}
+
+// What the peer offers, and we allow. `only`: the child that is replaced; null: the first that fits.
+std::variant<IkeSa::ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const ChildHandle& only,
+                                                         bool with_key_exchange) const {
+  if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder)
+    return NotifyType::invalid_syntax;
+  const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
+  auto refusal = NotifyType::ts_unacceptable;
+  for (const auto& each : connection_->children) {
+    const ChildHandle configuration(connection_, &each);
+    if (only && only->name != each.name) continue;
+    ChildTerms terms{configuration,
+                     {},
+                     narrow(*payloads.ts_initiator, each.remote),
+                     narrow(*payloads.ts_responder, each.local),
+                     {},
+                     each.transport && transport};
+    auto selectors = pairs(terms.ts_responder, terms.ts_initiator);
+    if (!selectors || each.transport != terms.transport) continue;
+    terms.selectors = std::move(*selectors);
+    auto algorithms = each.algorithms;
+    if (!with_key_exchange) algorithms.key_exchanges.clear();
+    const auto choice = choose(*payloads.security_association, algorithms,
+                               payloads.key_exchange ? payloads.key_exchange->method : std::uint16_t{0});
+    if (!choice) {
+      refusal = NotifyType::no_proposal_chosen;
+      continue;
+    }
+    terms.choice = *choice;
+    return terms;
+  }
+  return refusal;
+}
+
+// What the peer chose of our offer. None: it did not.
+std::optional<IkeSa::ChildTerms> IkeSa::accept_terms(const Payloads& payloads,
+                                                     const ChildHandle& configuration,
+                                                     bool with_key_exchange) const {
+  if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder) return {};
+  auto algorithms = configuration->algorithms;
+  if (!with_key_exchange) algorithms.key_exchanges.clear();
+  const auto choice = accept_child_answer(*payloads.security_association, algorithms);
+  const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
+  if (!choice || transport != configuration->transport) return {};
+  if (!is_within(*payloads.ts_initiator, configuration->local) ||
+      !is_within(*payloads.ts_responder, configuration->remote))
+    return {};
+  auto selectors = pairs(*payloads.ts_initiator, *payloads.ts_responder);
+  if (!selectors) return {};
+  return ChildTerms{configuration,         *choice,  *payloads.ts_initiator, *payloads.ts_responder,
+                    std::move(*selectors), transport};
+}
+
+// Its inbound SA is installed at once. `we_began` the exchange.
+Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const ExchangeNonces& nonces,
+                        const std::optional<Secret>& shared, bool we_began, Time now) {
+  const auto& suite = crypto::suite(terms.choice.suite);
+  const auto keymat = child_keymat(choice_->prf, keys_.d, shared, nonces.view(), suite);
+  const auto half = [&](bool initiators) {
+    const auto part =
+        std::span(keymat.bytes()).subspan(initiators ? 0 : suite.keymat_bytes(), suite.keymat_bytes());
+    Secret copy(part.size());
+    std::ranges::copy(part, copy.writable().begin());
+    return copy;
+  };
+  const auto parameters = [&](std::uint32_t spi, bool initiators) {
+    return ChildSaParameters{connection_->name,
+                             terms.configuration->name,
+                             spi,
+                             suite.id,
+                             half(initiators),
+                             local_,
+                             remote_,
+                             encapsulated_,
+                             terms.transport,
+                             terms.choice.extended_sequence,
+                             terms.selectors};
+  };
+  Child child;
+  child.configuration = terms.configuration;
+  child.inbound_spi = inbound_spi;
+  child.we_began = we_began;
+  child.lowest_nonce = nonces.lowest();
+  child.made_at = now;
+  child.outbound_spi = terms.choice.spi;
+  child.outbound_waiting = parameters(child.outbound_spi, we_began);
+  const auto& limits = *terms.configuration;
+  if (limits.rekey_after.count() != 0)
+    child.rekey_at =
+        now + std::chrono::duration_cast<Time>(limits.rekey_after * (1 - 0.1 * random_unit(host_)));
+  if (limits.expires_after.count() != 0) child.expires_at = now + limits.expires_after;
+  host_.act(InstallInbound{parameters(inbound_spi, !we_began)});
+  host_.own_child(inbound_spi, id_);
+  std::erase_if(wanted_, [&](const WantedChild& wanted) {
+    return wanted.configuration->name == terms.configuration->name;
+  });
+  return children_.emplace_back(std::move(child));
+}
+
+void IkeSa::use_outbound(Child& child) {
+  if (!child.outbound_waiting) return;
+  host_.act(InstallOutbound{std::move(*child.outbound_waiting), child.inbound_spi});
+  child.outbound_waiting.reset();
+  host_.set_current_outbound(key_of(*child.configuration), child.outbound_spi);
+}
+
+// Of two IKE SAs that both sides began at once only one goes on; traffic is not to move to the other.
+void IkeSa::use_unless_redundant(Child& child) {
+  const bool in_use = host_.current_outbound(key_of(*child.configuration)) != 0;
+  if (!in_use || !host_.is_redundant(*this)) use_outbound(child);
+}
+
+// Both sides made the same child at once: as with rekeys the one with the lowest nonce goes, by who made it.
+void IkeSa::use_new_child(std::uint32_t inbound_spi, Time now) {
+  constexpr Time at_once = std::chrono::seconds(60);
+  auto& made = *find_child(inbound_spi);
+  for (auto& other : children_) {
+    const bool is_twin = other.configuration->name == made.configuration->name &&
+                         other.we_began != made.we_began && !other.delete_wanted && !other.peer_rekey &&
+                         other.made_at + at_once > now;
+    if (!is_twin) continue;
+    auto& lost = made.lowest_nonce < other.lowest_nonce ? made : other;
+    lost.rekey_at = never;
+    lost.delete_wanted = lost.we_began;
+    if (&lost == &made) return;
+  }
+  use_outbound(made);
+}
+
+bool IkeSa::take_over(const std::string& key, Time now) {
+  if (state_ != State::established || close_wanted_) return false;
+  for (auto& child : children_) {
+    if (child.delete_wanted || key_of(*child.configuration) != key) continue;
+    // One that was in use before never is again: its sequence numbers would start anew.
+    if (child.outbound_waiting)
+      use_outbound(child);
+    else
+      child.rekey_at = now;
+    return true;
+  }
+  return false;
+}
+
+// The peer's new child waits until the one before goes, or something good comes in on it.
+void IkeSa::traffic_arrived(std::uint32_t inbound_spi, Time now) {
+  last_heard_ = now;
+  auto* child = find_child(inbound_spi);
+  if (child == nullptr || !child->outbound_waiting) return;
+  auto* before = find_child(child->predecessor);
+  if (before == nullptr || host_.current_outbound(key_of(*child->configuration)) == before->outbound_spi)
+    use_outbound(*child);
+}
+
+void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now) {
+  const auto found = std::ranges::find(children_, inbound_spi, &Child::inbound_spi);
+  if (found == children_.end()) return;
+  auto child = std::move(*found);
+  children_.erase(found);
+  host_.own_child(inbound_spi, 0);
+  if (exchange_.rekeyed_spi == inbound_spi) exchange_.rival = child.peer_rekey;
+  const auto key = key_of(*child.configuration);
+  // Packets that are under way on it are still good.
+  child.replaced |=
+      std::ranges::any_of(children_, [&](const Child& other) { return other.predecessor == inbound_spi; });
+  if (host_.current_outbound(key) == child.outbound_spi) {
+    // Its successor, if the peer made one, takes over.
+    const auto heir = std::ranges::find_if(children_, [&](const Child& other) {
+      return other.predecessor == inbound_spi && other.outbound_waiting && !other.delete_wanted;
+    });
+    if (heir != children_.end()) {
+      use_outbound(*heir);
+    } else {
+      host_.set_current_outbound(key, 0);
+      host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason});
+      if (!host_.other_takes_over(connection_->name, key, now) && make_again)
+        want_again(child.configuration, 0, now);
+    }
+  }
+  host_.act(RetireInbound{inbound_spi, child.replaced});
+  // A successor that is gone is none, so what it should have replaced is due again.
+  for (auto& other : children_)
+    if (other.peer_rekey && other.peer_rekey->successor == inbound_spi) {
+      other.peer_rekey.reset();
+      if (other.rekey_at == never) other.rekey_at = now + retry_wait(host_, 0);
+    }
+}
+
+void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time now) {
+  if (connection_->start != StartAction::always) return;
+  wanted_.push_back({configuration, now + retry_wait(host_, failures), failures});
+}
+
+void IkeSa::release_spi(std::uint32_t& inbound_spi) {
+  if (inbound_spi != 0) host_.act(RetireInbound{inbound_spi, false});
+  inbound_spi = 0;
+}
+
+void IkeSa::want_child(const ChildHandle& configuration, Time not_before) {
+  if (has_child_of(*configuration)) return;
+  if (exchange_.child && exchange_.child->name == configuration->name) return;
+  for (auto& wanted : wanted_)
+    if (wanted.configuration->name == configuration->name) {
+      wanted.not_before = std::min(wanted.not_before, not_before);
+      return;
+    }
+  wanted_.push_back({configuration, not_before});
+}
+
+void IkeSa::close_child(const std::string& name) {
+  std::erase_if(wanted_, [&](const WantedChild& wanted) { return wanted.configuration->name == name; });
+  for (auto& child : children_)
+    if (child.configuration->name == name) child.delete_wanted = true;
+}
+
+void IkeSa::rekey_child(const std::string& name, Time now) {
+  for (auto& child : children_)
+    if (child.configuration->name == name && !child.peer_rekey) child.rekey_at = now;
+}
+
+void IkeSa::soft_expired(std::uint32_t inbound_spi, Time now) {
+  auto* child = find_child(inbound_spi);
+  if (child != nullptr && !child->peer_rekey && !child->replaced)
+    child->rekey_at = std::min(child->rekey_at, now);
+}
+
+void IkeSa::hard_expired(std::uint32_t inbound_spi) {
+  auto* child = find_child(inbound_spi);
+  if (child == nullptr) return;
+  child->delete_wanted = true;
+  child->make_again = true;
+}
+
+}  // namespace espgate::ike

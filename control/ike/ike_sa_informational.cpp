@@ -1,0 +1,52 @@
+// INFORMATIONAL: deletes, signs of life, notifies (RFC 7296 1.4, 2.25).
+#include <fmt/format.h>
+
+#include "control/ike/ike_sa.hpp"
+
+namespace espgate::ike {
+
+void IkeSa::on_informational(const Inner& inner, Time now) {
+  Payloads payloads;
+  inner.decode(payloads);  // it was found good
+  PayloadWriter reply;
+  std::vector<std::uint32_t> deleted;
+  bool ike_deleted = false;
+  for (const auto& each : payloads.deletes) {
+    if (each.protocol == ProtocolId::ike) ike_deleted = true;
+    if (each.protocol != ProtocolId::esp) continue;
+    settle_predecessor(now);
+    const auto ours = on_delete(each, now);
+    deleted.insert(deleted.end(), ours.begin(), ours.end());
+  }
+  // Our AUTH did not convince it; it does not always say DELETE as well.
+  if (payloads.notify(NotifyType::authentication_failed) != nullptr) ike_deleted = true;
+  if (!deleted.empty()) reply.add(Delete{ProtocolId::esp, deleted});
+  if (const auto* echo = payloads.notify(NotifyType::cookie2))
+    reply.add(Notify{NotifyType::cookie2, echo->data});
+  answer(ExchangeType::informational, reply);
+  if (ike_deleted) end(End::by_peer, "the peer closed it", now);
+}
+
+// The inbound SPIs of ours that go with it: those that we are not deleting ourselves (RFC
+// 7296 1.4.1, 2.25.1).
+std::vector<std::uint32_t> IkeSa::on_delete(const Delete& payload, Time now) {
+  if (auto* heir = host_.find(successor_); heir != nullptr && state_ == State::replaced)
+    return heir->on_delete(payload, now);
+  std::vector<std::uint32_t> ours;
+  for (const auto spi : payload.spis) {
+    const auto* child = find_child_by_outbound(spi);
+    if (child == nullptr) continue;
+    if (child->state != Child::State::closing) ours.push_back(child->inbound_spi);
+    remove_child(child->inbound_spi, "the peer deleted it", !child->delete_wanted || child->make_again, now);
+  }
+  return ours;
+}
+
+void IkeSa::on_children_deleted(Time now) {
+  const auto deleted = std::move(exchange_.deleted);
+  exchange_over();
+  for (const auto spi : deleted)
+    if (const auto* child = find_child(spi)) remove_child(spi, "it was deleted", child->make_again, now);
+}
+
+}  // namespace espgate::ike

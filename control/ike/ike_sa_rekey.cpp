@@ -1,0 +1,207 @@
+// CREATE_CHILD_SA for the IKE SA itself, as initiator and as responder (RFC 7296 1.3.2, 2.8, 2.25.2). The
+// children go to the new IKE SA: at once, unless both sides rekey. Then it is the one whose exchange has not
+// the lowest nonce, and who made the other deletes it.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/ike/ike_sa.hpp"
+#include "datapath/net/bytes.hpp"
+
+namespace espgate::ike {
+namespace {
+
+constexpr std::size_t nonce_bytes = 32;
+
+std::array<std::uint8_t, 8> bytes_of(std::uint64_t spi) {
+  std::array<std::uint8_t, 8> bytes;
+  net::store_be64(bytes, 0, spi);
+  return bytes;
+}
+
+}  // namespace
+
+void IkeSa::start_rekey(Time now) {
+  exchange_.kind = Exchange::Kind::rekey_ike;
+  exchange_.ike_spi = host_.new_ike_spi();
+  exchange_.nonce = random_bytes(host_, nonce_bytes);
+  exchange_.method = choice_->key_exchange;
+  const auto& allowed = connection_->algorithms.key_exchanges;
+  if (std::ranges::find(allowed, exchange_.method) == allowed.end()) exchange_.method = allowed.front();
+  make_half(now);
+}
+
+void IkeSa::send_rekey(Time now) {
+  // Meanwhile the peer may have deleted it, or its own may have been answered.
+  if (state_ != State::established) return exchange_over();
+  if (peer_rekey_) return rekey_failed("the peer rekeys it", now);
+  PayloadWriter payloads;
+  payloads.add(offer(connection_->algorithms, bytes_of(exchange_.ike_spi)))
+      .add_nonce(exchange_.nonce)
+      .add(KeyExchange{exchange_.method, exchange_.half->value()});
+  send_request(ExchangeType::create_child_sa, payloads, now);
+}
+
+void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
+  Payloads payloads;
+  if (const auto error = inner.decode(payloads))
+    return rekey_failed(fmt::format("the answer is bad: {}", error->what), now);
+  if (!payloads.security_association) {
+    if (try_other_method(payloads, connection_->algorithms.key_exchanges, now)) return;
+    return rekey_failed(payloads.notify(NotifyType::temporary_failure) != nullptr
+                            ? "the peer is busy with something that excludes it"
+                            : "the peer refused it",
+                        now);
+  }
+  const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
+  if (!choice || choice->spi == 0 || choice->key_exchange != exchange_.method || !payloads.nonce ||
+      !payloads.key_exchange || payloads.key_exchange->method != exchange_.method)
+    return rekey_failed("the peer's answer does not fit our offer", now);
+  const ExchangeNonces nonces{exchange_.nonce, {payloads.nonce->begin(), payloads.nonce->end()}};
+  work<std::optional<Secret>>(
+      [half = exchange_.half,
+       value = Nonce(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end())] {
+        return half->shared_secret(value);
+      },
+      [this, choice = *choice, nonces](Time then, std::optional<std::optional<Secret>> shared) {
+        if (!shared || !*shared) return rekey_failed("the peer's key exchange value is of no use", then);
+        finish_rekey(choice, nonces, **shared, then);
+      });
+}
+
+void IkeSa::rekey_failed(const std::string& why, Time now) {
+  exchange_over();
+  if (peer_rekey_) {
+    // The peer's is the one that counts.
+    if (auto* heir = host_.find(peer_rekey_->successor)) return hand_over(*heir, now);
+    peer_rekey_.reset();
+  }
+  log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
+  rekey_at_ = now + retry_wait(host_, rekey_failures_++);
+}
+
+void IkeSa::finish_rekey(const IkeChoice& choice, const ExchangeNonces& nonces, const Secret& shared,
+                         Time now) {
+  const auto ours = exchange_.ike_spi;
+  exchange_over();
+  auto& heir = make_successor(choice, {ours, choice.spi}, true, nonces, shared, now);
+  // The peer's successor is in use already, so the peer waits for us to delete ours.
+  if (state_ != State::established) return heir.close(End::replaced);
+  auto* other = peer_rekey_ ? host_.find(peer_rekey_->successor) : nullptr;
+  const bool other_lives = other != nullptr && other->state_ == State::established;
+  if (other_lives && nonces.lowest() < peer_rekey_->lowest_nonce) {
+    heir.close(End::replaced);
+    return hand_over(*other, now);
+  }
+  // The peer deletes what lost; should it not, we do.
+  if (other_lives) other->expires_at_ = now + 2 * host_.limits().linger;
+  hand_over(heir, now);
+  close_wanted_ = true;
+  until_ = never;
+}
+
+std::optional<NotifyType> IkeSa::refusal_of_rekey() const {
+  if (state_ != State::established || close_wanted_ || peer_rekey_) return NotifyType::temporary_failure;
+  switch (exchange_.kind) {
+    case Exchange::Kind::none:
+    case Exchange::Kind::ike_sa_init:
+    case Exchange::Kind::ike_auth:
+    case Exchange::Kind::rekey_ike:
+    case Exchange::Kind::liveness:
+      return {};
+    case Exchange::Kind::create_child:
+    case Exchange::Kind::rekey_child:
+    case Exchange::Kind::delete_children:
+    case Exchange::Kind::delete_ike:
+      return NotifyType::temporary_failure;
+  }
+  return {};
+}
+
+void IkeSa::answer_rekey(const Payloads& payloads) {
+  const auto refuse = [this](NotifyType error) { answer(ExchangeType::create_child_sa, error); };
+  if (const auto refusal = refusal_of_rekey()) return refuse(*refusal);
+  if (!payloads.key_exchange) return refuse(NotifyType::invalid_syntax);
+  const auto choice =
+      choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
+  if (!choice || choice->spi == 0) {
+    log(Level::warning,
+        fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}",
+                    describe(*payloads.security_association), describe(offer(connection_->algorithms, {}))));
+    return refuse(NotifyType::no_proposal_chosen);
+  }
+  if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);
+  const ExchangeNonces nonces{{payloads.nonce->begin(), payloads.nonce->end()},
+                              random_bytes(host_, nonce_bytes)};
+  peer_requests_.is_being_answered = true;
+  agree_on_key(
+      choice->key_exchange, payloads.key_exchange->data,
+      [this, choice = *choice, nonces, refuse](Time then, std::optional<KeyAgreement> agreement) {
+        if (!agreement) return refuse(NotifyType::temporary_failure);
+        if (!agreement->secret) return refuse(NotifyType::invalid_syntax);
+        if (const auto refusal = refusal_of_rekey()) return refuse(*refusal);
+        const auto ours = host_.new_ike_spi();
+        auto& heir = make_successor(choice, {choice.spi, ours}, false, nonces, *agreement->secret, then);
+        peer_rekey_ = PeerRekey{heir.id_, nonces.lowest()};
+        const auto spi = bytes_of(ours);
+        PayloadWriter reply;
+        reply.add(ike::answer(choice, spi))
+            .add_nonce(nonces.responder)
+            .add(KeyExchange{choice.key_exchange, agreement->value});
+        answer(ExchangeType::create_child_sa, reply);
+        if (exchange_.kind == Exchange::Kind::rekey_ike)
+          heir.predecessor_ = id_;
+        else
+          hand_over(heir, then);
+      });
+}
+
+IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_initiator,
+                             const ExchangeNonces& nonces, const Secret& shared, Time now) {
+  auto made = std::make_unique<IkeSa>(
+      host_, Origin{host_.new_sa_id(), is_initiator, spis, local_, remote_, connection_}, now);
+  made->lineage_ = lineage_;
+  made->peer_identity_ = peer_identity_;
+  made->choice_ = choice;
+  made->peer_wishes_ = peer_wishes_;
+  made->nat_ = nat_;
+  made->peer_fragments_ = peer_fragments_;
+  made->encapsulated_ = encapsulated_;
+  const auto seed = next_seed(choice_->prf, keys_.d, shared, nonces.view());
+  const auto& suite = crypto::suite(choice.suite);
+  made->keys_ = derive_keys(choice.prf, seed, nonces.view(), spis, suite);
+  made->channel_.emplace(spis, is_initiator, suite, made->keys_);
+  made->become_established(now);
+  made->reauthenticate_at_ = reauthenticate_at_;  // a rekey proves nothing anew
+  made->replaces_ = std::exchange(replaces_, 0);
+  return host_.adopt(std::move(made));
+}
+
+// From here on the heir is the one to talk on.
+void IkeSa::hand_over(IkeSa& heir, Time now) {
+  for (const auto& child : children_) host_.own_child(child.inbound_spi, heir.id_);
+  std::ranges::move(children_, std::back_inserter(heir.children_));
+  std::ranges::move(wanted_, std::back_inserter(heir.wanted_));
+  std::ranges::move(orphans_, std::back_inserter(heir.orphans_));
+  children_.clear();
+  wanted_.clear();
+  orphans_.clear();
+  heir.predecessor_ = 0;
+  successor_ = heir.id_;
+  if (close_wanted_) heir.close(end_);
+  close_wanted_ = false;
+  state_ = State::replaced;
+  end_ = End::replaced;
+  // The peer is to delete this one; if it does not it goes anyway.
+  until_ = now + host_.limits().linger * 2;
+}
+
+// The peer uses this IKE SA for its children while we do not know yet that ours lost: it does not know of
+// ours.
+void IkeSa::settle_predecessor(Time now) {
+  if (predecessor_ == 0) return;
+  auto* old = host_.find(std::exchange(predecessor_, 0));
+  if (old != nullptr && old->state_ == State::established) old->hand_over(*this, now);
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,151 @@
+// What an IKE SA does next, and when.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/ike/ike_sa.hpp"
+
+namespace espgate::ike {
+
+void IkeSa::proceed(Time now) {
+  // Nobody has to be told of what nobody has yet.
+  const bool is_begun = state_ != State::greeting && !is_half_open();
+  if (close_wanted_ && !is_begun) return end(end_, "", now);
+  if (!is_idle()) return;
+  switch (state_) {
+    case State::greeting:
+    case State::proving:
+    case State::answering:
+    case State::keyed:
+    case State::gone:
+      return;
+    case State::replaced:
+    case State::closing:
+      if (close_wanted_) delete_ike_sa(now);
+      return;
+    case State::established:
+      return start_next_exchange(now);
+  }
+}
+
+// What ends comes before what goes on, and what goes on before what is new.
+void IkeSa::start_next_exchange(Time now) {
+  if (close_wanted_) return delete_ike_sa(now);
+  auto unwanted = std::exchange(orphans_, {});
+  for (auto& child : children_)
+    if (child.delete_wanted) {
+      child.state = Child::State::closing;
+      unwanted.push_back(child.inbound_spi);
+    }
+  if (!unwanted.empty()) return delete_children(std::move(unwanted), now);
+  if (reauthenticate_at_ <= now) {
+    reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
+    host_.reauthenticate(*this, now);
+  }
+  if (rekey_at_ <= now) return start_rekey(now);
+  for (const auto& child : children_)
+    if (child.rekey_at <= now)
+      return create_child(child.configuration, child.inbound_spi, child.rekey_failures, now);
+  for (auto wanted = wanted_.begin(); wanted != wanted_.end(); ++wanted)
+    if (wanted->not_before <= now) {
+      const auto chosen = *wanted;
+      wanted_.erase(wanted);
+      return create_child(chosen.configuration, 0, chosen.failures, now);
+    }
+  if (liveness_at() <= now) check_liveness(now);
+}
+
+Time IkeSa::liveness_at() const {
+  const auto after = connection_->liveness_after;
+  return after.count() == 0 ? never : last_heard_ + after;
+}
+
+Time IkeSa::next_task() const {
+  auto first = std::min({rekey_at_, reauthenticate_at_, liveness_at()});
+  for (const auto& child : children_) first = std::min(first, child.rekey_at);
+  for (const auto& wanted : wanted_) first = std::min(first, wanted.not_before);
+  return first;
+}
+
+Time IkeSa::deadline() const {
+  auto first = std::min(request_.deadline(), until_);
+  if (state_ != State::established) return first;
+  for (const auto& child : children_) first = std::min(first, child.expires_at);
+  first = std::min(first, expires_at_);
+  return is_idle() ? std::min(first, next_task()) : first;
+}
+
+void IkeSa::timer(Time now) {
+  if (request_.deadline() <= now) {
+    if (request_.try_again(now, random_unit(host_)))
+      send(request_.messages(), local_, remote_);
+    else
+      return no_answer(now);
+  }
+  if (until_ <= now && state_ != State::gone)
+    return end(state_ == State::replaced ? End::replaced : End::failed,
+               is_half_open() ? "the peer did not go on" : "it was not closed in time", now);
+  for (auto& child : children_)
+    if (child.expires_at <= now) {
+      log(Level::warning, fmt::format("child {} expired before it was replaced", child.configuration->name));
+      child.expires_at = never;
+      child.delete_wanted = true;
+      child.make_again = true;
+    }
+  if (expires_at_ <= now) {
+    expires_at_ = never;
+    if (state_ == State::established) {
+      end_ = End::failed;
+      reason_ = "its lifetime is over";
+      close_wanted_ = true;
+    }
+  }
+}
+
+void IkeSa::no_answer(Time now) {
+  switch (state_) {
+    case State::greeting:
+      return end(End::failed,
+                 refused_.empty() ? "no answer at all to IKE_SA_INIT"
+                                  : fmt::format("the peer refused IKE_SA_INIT: {}", refused_),
+                 now);
+    case State::proving:
+      return end(End::failed, "no answer to IKE_AUTH", now);
+    case State::answering:
+    case State::keyed:
+    case State::established:
+    case State::replaced:
+    case State::closing:
+    case State::gone:
+      return end(End::failed, "the peer does not answer any more", now);
+  }
+}
+
+void IkeSa::close(End why) {
+  if (end_ == End::none) end_ = why;
+  close_wanted_ = true;
+}
+
+void IkeSa::delete_ike_sa(Time now) {
+  close_wanted_ = false;
+  if (state_ == State::established) state_ = State::closing;
+  exchange_.kind = Exchange::Kind::delete_ike;
+  PayloadWriter payloads;
+  if (end_ == End::failed && !peer_identity_)
+    payloads.add(Notify{NotifyType::authentication_failed, {}});  // RFC 7296 2.21.2
+  send_request(ExchangeType::informational, payloads.add(Delete{ProtocolId::ike, {}}), now);
+}
+
+void IkeSa::delete_children(std::vector<std::uint32_t> spis, Time now) {
+  exchange_.kind = Exchange::Kind::delete_children;
+  exchange_.deleted = std::move(spis);
+  send_request(ExchangeType::informational, PayloadWriter().add(Delete{ProtocolId::esp, exchange_.deleted}),
+               now);
+}
+
+void IkeSa::check_liveness(Time now) {
+  exchange_.kind = Exchange::Kind::liveness;
+  send_request(ExchangeType::informational, {}, now);
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,26 @@
+// Whether there is a NAT between the two sides (RFC 7296 2.23). Any thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "control/ike/endpoint.hpp"
+#include "control/ike/keys.hpp"
+#include "control/ike/message.hpp"
+
+namespace espgate::ike {
+
+// SHA-1 of the SPIs, address and port: what NAT_DETECTION_*_IP says. It hides an address, and proves nothing.
+using NatHash = std::array<std::uint8_t, 20>;
+NatHash nat_hash(const Spis& spis, const Endpoint& endpoint);
+
+struct NatSituation {
+  bool peer_knows = false;  // both kinds of notifies were there, of the right length
+  bool we_are_behind = false;
+  bool peer_is_behind = false;
+  bool any() const { return we_are_behind || peer_is_behind; }
+};
+// From a message that came `from` there `to` here.
+NatSituation detect_nat(const Payloads& payloads, const Spis& spis, const Endpoint& from, const Endpoint& to);
+
+}  // namespace espgate::ike

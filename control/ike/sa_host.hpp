@@ -1,0 +1,79 @@
+// What an IKE SA needs from the core that it lives in: numbers, chance, the other IKE SAs, and somebody to
+// take its actions. Calls come from within an event of the SA.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "control/ike/connection.hpp"
+#include "control/ike/events.hpp"
+
+namespace espgate::ike {
+
+class IkeSa;
+
+struct Limits {
+  std::size_t ike_sas = 100'000;
+  std::size_t half_open = 10'000;         // as responder, not yet authenticated; beyond that none is let in
+  std::size_t half_open_cookies = 1'000;  // from there on who comes must show a COOKIE
+  std::size_t half_open_per_source = 50;  // of one IPv4 address or IPv6 /64
+  std::size_t children_per_ike_sa = 64;
+  // Of a message that comes in parts, from who is authenticated and from who is not yet.
+  std::size_t message_bytes = 65'535;
+  std::size_t strangers_message_bytes = 24'576;
+  // About messages of strangers; what is beyond goes unsaid.
+  unsigned stranger_lines_per_minute = 60;
+  Time half_open_life = std::chrono::seconds(30);
+  // How long an IKE SA that is gone still answers what it answered last.
+  Time linger = std::chrono::seconds(30);
+  // After TEMPORARY_FAILURE, a child that was refused, a connection that failed: twice as long each time.
+  Time retry_first = std::chrono::seconds(2);
+  Time retry_longest = std::chrono::seconds(120);
+};
+
+class SaHost {
+ public:
+  virtual ~SaHost() = default;
+
+  virtual const Limits& limits() const = 0;
+  virtual void act(Action action) = 0;
+  virtual void fill_random(std::span<std::uint8_t> bytes) = 0;
+  // One that no IKE SA has; it is the caller's.
+  virtual std::uint64_t new_ike_spi() = 0;
+  // Reserved for the connection, so that packets with it are no stranger's. None: there is none to be had.
+  virtual std::optional<std::uint32_t> new_child_spi(const Connection& connection) = 0;
+
+  // Connections that a peer at `remote` may be of, the most specific first.
+  virtual std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const = 0;
+  // Null: gone.
+  virtual IkeSa* find(SaId sa) = 0;
+  // A successor that `of` has made; it lives in the core from here on.
+  virtual IkeSa& adopt(std::unique_ptr<IkeSa> sa) = 0;
+  virtual SaId new_sa_id() = 0;
+
+  // The peer is who it says.
+  virtual void established(IkeSa& sa, Time now) = 0;
+  // Begins anew beside `sa`, which goes once the new one has all its children.
+  virtual void reauthenticate(const IkeSa& sa, Time now) = 0;
+  // Both sides began at once, and it is the other of the two that goes on.
+  virtual bool is_redundant(const IkeSa& sa) const = 0;
+  // The peer has no other IKE SA with us than this one (RFC 7296 2.4).
+  virtual void initial_contact(const IkeSa& sa, Time now) = 0;
+  virtual bool has_other_established(const IkeSa& sa) const = 0;
+  // From here on `sa` hears what happens to the inbound SPI; 0: nobody.
+  virtual void own_child(std::uint32_t inbound_spi, SaId sa) = 0;
+  // The outbound SPI that a child's traffic goes out by, whichever IKE SA it belongs to; 0: none.
+  virtual std::uint32_t current_outbound(const std::string& key) const = 0;
+  virtual void set_current_outbound(const std::string& key, std::uint32_t spi) = 0;
+  // Whether some IKE SA of the connection has another child for what just lost its outbound SA.
+  virtual bool other_takes_over(const std::string& connection, const std::string& key, Time now) = 0;
+};
+
+// From 0 to 1, by chance.
+double random_unit(SaHost& host);
+std::vector<std::uint8_t> random_bytes(SaHost& host, std::size_t count);
+// The n-th wait (from 0) of a series that doubles, within a tenth.
+Time retry_wait(SaHost& host, unsigned nth);
+
+}  // namespace espgate::ike

@@ -1,0 +1,213 @@
+// Both sides do something at the same time, and every order in which their messages can arrive is tried
+// (RFC 7296 2.8.1, 2.25): not a sample, all of them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "tests/control/ike/simulation.hpp"
+
+using namespace espgate;
+using namespace espgate::ike;
+using namespace espgate::ike::test;
+
+namespace {
+
+enum class Deed { nothing, rekey_child, rekey_ike, close_child, close_ike, new_child };
+
+const char* name_of(Deed deed) {
+  switch (deed) {
+    case Deed::nothing:
+      return "nothing";
+    case Deed::rekey_child:
+      return "rekey the child";
+    case Deed::rekey_ike:
+      return "rekey the IKE SA";
+    case Deed::close_child:
+      return "delete the child";
+    case Deed::close_ike:
+      return "delete the IKE SA";
+    case Deed::new_child:
+      return "make another child";
+  }
+  return "";
+}
+
+// A run through a tree of choices, and how to come to the next one.
+class Choices {
+ public:
+  std::size_t pick(std::size_t options) {
+    if (at_ == taken_.size()) taken_.push_back({0, options});
+    return taken_[at_++].first;
+  }
+  bool next() {
+    at_ = 0;
+    while (!taken_.empty() && ++taken_.back().first == taken_.back().second) taken_.pop_back();
+    return !taken_.empty();
+  }
+  std::string text() const {
+    std::string out;
+    for (const auto& [choice, options] : taken_) out += fmt::format("{}/{} ", choice, options);
+    return out;
+  }
+
+ private:
+  std::vector<std::pair<std::size_t, std::size_t>> taken_;
+  std::size_t at_ = 0;
+};
+
+void ask(Node& node, Deed deed) {
+  const auto& name = node.connection().name;
+  switch (deed) {
+    case Deed::nothing:
+      return;
+    case Deed::rekey_child:
+      return node.handle(Rekey{name, "net"});
+    case Deed::rekey_ike:
+      return node.handle(Rekey{name, ""});
+    case Deed::close_child:
+      return node.handle(Terminate{name, "net"});
+    case Deed::close_ike:
+      return node.handle(Terminate{name, ""});
+    case Deed::new_child:
+      return node.handle(Initiate{name, "other"});
+  }
+}
+
+bool keeps_traffic(Deed deed) {
+  return deed != Deed::close_child && deed != Deed::close_ike;
+}
+
+Connection with_second_child(Connection connection, std::string_view local, std::string_view remote) {
+  connection.liveness_after = 0s;
+  auto other = connection.children[0];
+  other.name = "other";
+  other.local = {side(local)};
+  other.remote = {side(remote)};
+  connection.children.push_back(other);
+  return connection;
+}
+
+struct Tree {
+  Deed of_a;
+  Deed of_b;
+  bool secrecy;     // children have a key exchange of their own
+  unsigned losses;  // datagrams that may be lost, each at any place
+};
+
+std::string run(const Tree& tree, Choices& choices) {
+  auto of_a = with_second_child(connection_of_a(), "10.3.0.0/16", "10.4.0.0/16");
+  auto of_b = with_second_child(connection_of_b(), "10.4.0.0/16", "10.3.0.0/16");
+  if (tree.secrecy)
+    for (auto* connection : {&of_a, &of_b})
+      for (auto& child : connection->children) child.algorithms.key_exchanges = {31};
+  Simulation world(7, handle(of_a), handle(of_b));
+  world.faults.longest_work = 0ms;
+  world.a.handle(Initiate{"a", "net"});
+  const auto is_up = [&] { return world.a.outbound().contains("net") && world.b.outbound().contains("net"); };
+  if (!world.run_until(is_up, 5s)) return "it does not come up";
+  world.run_for(1s);
+
+  // Datagrams and public-key work: what comes next is chosen.
+  std::vector<std::function<void()>> under_way;
+  std::vector<bool> can_be_lost;
+  world.passes = [&](const SendDatagram& datagram) {
+    under_way.push_back([&world, datagram] {
+      world.node_at(datagram.to).handle(DatagramReceived{datagram.from, datagram.to, datagram.bytes});
+    });
+    can_be_lost.push_back(true);
+    return false;
+  };
+  world.works = [&](Node& node, const RunWork& work) {
+    under_way.push_back([&node, work] {
+      work.run();
+      node.handle(WorkFinished{work.ticket});
+    });
+    can_be_lost.push_back(false);
+    return false;
+  };
+  const bool is_without_loss = keeps_traffic(tree.of_a) && keeps_traffic(tree.of_b);
+  ask(world.a, tree.of_a);
+  ask(world.b, tree.of_b);
+  auto losses = tree.losses;
+  for (int steps = 0; steps < 400 && world.problem.empty(); ++steps) {
+    for (auto* node : {&world.a, &world.b}) {
+      const auto& other = node == &world.a ? world.b : world.a;
+      const auto sa = node->outbound().find("net");
+      if (is_without_loss && sa == node->outbound().end()) return "there is nothing to send on";
+      if (is_without_loss && !other.inbound().contains(sa->second.spi))
+        return "what is sent now is not known where it comes to";
+    }
+    if (under_way.empty()) {
+      // Nothing is under way: time passes until something is sent, or nothing is any more.
+      if (!world.run_until([&] { return !under_way.empty(); }, 180s)) break;
+      continue;
+    }
+    const auto chosen = choices.pick(under_way.size());
+    const auto place = static_cast<std::ptrdiff_t>(chosen);
+    const auto happens = under_way[chosen];
+    const bool lossy = can_be_lost[chosen];
+    under_way.erase(under_way.begin() + place);
+    can_be_lost.erase(can_be_lost.begin() + place);
+    if (lossy && losses > 0 && choices.pick(2) == 1) {
+      --losses;
+      continue;
+    }
+    happens();
+  }
+  if (!world.problem.empty()) return world.problem;
+  if (!under_way.empty()) return "it does not come to rest\n" + world.state();
+  // Both sides have the same, once each.
+  const auto sas_a = world.a.established(), sas_b = world.b.established();
+  if (world.a.core().ike_sas().size() != sas_a.size() || world.b.core().ike_sas().size() != sas_b.size())
+    return "there are IKE SAs that are not up\n" + world.state();
+  if (sas_a.size() != sas_b.size() || sas_a.size() > 1) return "not the same IKE SAs\n" + world.state();
+  if (is_without_loss && sas_a.empty()) return "the IKE SA is gone\n" + world.state();
+  if (world.a.children() != world.b.children()) return "not the same children\n" + world.state();
+  const auto most = std::size_t{1} + (tree.of_a == Deed::new_child) + (tree.of_b == Deed::new_child);
+  if (world.a.children() > most) return "children are left over\n" + world.state();
+  if (is_without_loss && !is_up()) return "the child is gone\n" + world.state();
+  for (auto* node : {&world.a, &world.b})
+    for (const auto& [name, sa] : node->outbound())
+      if (!(node == &world.a ? world.b : world.a).inbound().contains(sa.spi))
+        return "outbound without inbound\n" + world.state();
+  return "";
+}
+
+std::size_t run_all(const Tree& tree) {
+  std::size_t runs = 0;
+  Choices choices;
+  do {
+    ++runs;
+    const auto problem = run(tree, choices);
+    if (!problem.empty()) {
+      INFO("a: " << name_of(tree.of_a) << ", b: " << name_of(tree.of_b) << ", losses " << tree.losses
+                 << ", choices " << choices.text());
+      FAIL(problem);
+    }
+  } while (choices.next());
+  return runs;
+}
+
+constexpr Deed deeds[] = {Deed::nothing,     Deed::rekey_child, Deed::rekey_ike,
+                          Deed::close_child, Deed::close_ike,   Deed::new_child};
+
+}  // namespace
+
+TEST_CASE("whatever both sides do at once, in every order of arrival, they agree in the end") {
+  std::size_t runs = 0;
+  for (const bool secrecy : {false, true})
+    for (const auto of_a : deeds)
+      for (const auto of_b : deeds) runs += run_all({of_a, of_b, secrecy, 0});
+  WARN(runs << " orders of arrival");
+  CHECK(runs > 72);
+}
+
+TEST_CASE("the same when any one datagram of a rekey is lost") {
+  std::size_t runs = 0;
+  for (const auto of_a : {Deed::rekey_child, Deed::rekey_ike})
+    for (const auto of_b : {Deed::nothing, Deed::rekey_child, Deed::rekey_ike})
+      runs += run_all({of_a, of_b, false, 1});
+  WARN(runs << " orders of arrival and loss");
+  CHECK(runs > 6);
+}

@@ -1,0 +1,147 @@
+// Two real cores that talk to each other over a network that loses, repeats, reorders and delays, in virtual
+// time. Everything follows from the seed. What must never happen is checked at every step; `problem` says the
+// first thing that did.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <queue>
+#include <random>
+#include <set>
+#include <string>
+
+#include "control/ike/core.hpp"
+
+namespace espgate::ike::test {
+
+using namespace std::chrono_literals;
+
+struct Faults {
+  double loss = 0;
+  double repeat = 0;
+  Time shortest = 5ms;
+  Time longest = 5ms;  // another delay for each datagram reorders them
+  double work_refused = 0;
+  Time longest_work = 2ms;
+};
+
+class Simulation;
+
+// A gateway: a core, and a datapath that knows which SAs there are and sends on them.
+class Node {
+ public:
+  Node(Simulation& world, ConnectionHandle connection, Limits limits);
+
+  void handle(const Event& event);
+  void carry_out(Actions actions);
+  // Everything is forgotten, as by a crash.
+  void restart();
+  void configure(ConnectionHandle connection);
+  // A packet of each child goes out.
+  void send_traffic();
+  void packet_arrived(const ChildSaParameters& sent);
+
+  IkeCore& core() { return *core_; }
+  const Connection& connection() const { return *connection_; }
+  const net::Address& address() const { return *connection_->local; }
+  std::vector<const IkeSa*> established() const;
+  std::size_t children() const;
+  const std::map<std::uint32_t, ChildSaParameters>& inbound() const { return inbound_; }
+  // By child.
+  const std::map<std::string, ChildSaParameters>& outbound() const { return outbound_; }
+
+  std::size_t received = 0;
+  std::size_t missed = 0;  // packets of SPIs that are not there
+  std::size_t unsent = 0;  // for want of an outbound SA, though there was one before
+  std::size_t installed = 0;
+  std::size_t moves = 0;  // of children to another address
+  std::vector<std::string> log;
+
+ private:
+  friend class Simulation;
+  void on(const SendDatagram& action);
+  void on(const RunWork& action);
+  void on(const InstallInbound& action);
+  void on(const InstallOutbound& action);
+  void on(const RetireInbound& action);
+  void on(const RetireOutbound& action);
+  void on(const MoveChild&) { ++moves; }
+  void on(const LogLine& action);
+
+  Simulation& world_;
+  ConnectionHandle connection_;
+  Limits limits_;
+  std::unique_ptr<IkeCore> core_;
+  unsigned life_ = 0;
+  std::map<std::uint32_t, ChildSaParameters> inbound_;
+  std::map<std::uint32_t, Time> lingering_;
+  std::map<std::string, ChildSaParameters> outbound_;
+  std::set<std::uint32_t> spis_;  // ever given out
+};
+
+class Simulation {
+ public:
+  Simulation(unsigned seed, ConnectionHandle a, ConnectionHandle b, const Limits& limits = {});
+
+  Time now() const { return now_; }
+  void run_for(Time duration);
+  // Until `condition` holds, at most so long; whether it does.
+  bool run_until(const std::function<bool()>& condition, Time longest);
+  void at(Time when, std::function<void()> what);
+  void after(Time wait, std::function<void()> what) { at(now_ + wait, std::move(what)); }
+  void send_traffic_every(Time interval) {
+    traffic_every_ = interval;
+    next_traffic_ = now_;
+  }
+  // One tunnel is up, on both sides alike, and packets pass both ways.
+  bool is_well();
+  // Each side sends this child's traffic by what the other takes.
+  bool is_well_for(const std::string& child);
+  std::string state();
+
+  bool chance(double probability) { return std::uniform_real_distribution<>(0, 1)(random) < probability; }
+  Time between(Time least, Time most);
+  void fail(std::string what);
+  Node& node_at(const Endpoint& endpoint);
+
+  Node a;
+  Node b;
+  Faults faults;
+  std::mt19937 random;
+  std::string problem;
+  std::size_t datagrams = 0;
+  // Asked for each datagram; false: it is lost.
+  std::function<bool(const SendDatagram&)> passes;
+  // Asked for each piece of work; false: whoever asked does it, and says WorkFinished.
+  std::function<bool(Node&, const RunWork&)> works;
+  // Keys that were ever used to send.
+  std::set<std::vector<std::uint8_t>> used_keys;
+
+ private:
+  friend class Node;
+  struct Planned {
+    Time when;
+    std::uint64_t order;
+    std::function<void()> what;
+    bool operator>(const Planned& other) const {
+      return std::tie(when, order) > std::tie(other.when, other.order);
+    }
+  };
+  bool step(Time until);
+
+  Time now_ = 0s;
+  std::uint64_t next_order_ = 0;
+  std::priority_queue<Planned, std::vector<Planned>, std::greater<>> planned_;
+  Time traffic_every_ = never;
+  Time next_traffic_ = never;
+};
+
+// Connections of the two sides: "a" and "b", the same key, one child "net" of x25519 and AES-GCM.
+Connection connection_of_a();
+Connection connection_of_b();
+ConnectionHandle handle(Connection connection);
+std::shared_ptr<const Authenticator> shared_key(std::string_view key);
+Identity fqdn(std::string_view name);
+SelectorSide side(std::string_view range);
+
+}  // namespace espgate::ike::test
