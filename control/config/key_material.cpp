@@ -11,7 +11,7 @@
 namespace espgate::config {
 namespace {
 
-constexpr std::size_t most_key_file_bytes = 4'096;
+constexpr std::size_t most_key_file_bytes = 16'384;  // an RSA key of 8192 bits in PEM has 6,400
 
 bool is_space(std::uint8_t c) {
   return c == ' ' || c == '\t' || c == '\r' || c == '\n';

@@ -2,25 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "control/ike/keys.hpp"
 
 namespace espgate::ike {
 
-std::vector<std::uint8_t> Identity::body() const {
-  constexpr std::size_t fields = 4;  // the type and three that are reserved
-  std::vector<std::uint8_t> out(fields + data.size());
-  out[0] = static_cast<std::uint8_t>(type);
-  std::ranges::copy(data, out.begin() + fields);
-  return out;
-}
-
-SharedKeyAuthenticator::SharedKeyAuthenticator(Secret key, std::optional<Identity> peer)
+SharedKeyAuthenticator::SharedKeyAuthenticator(Secret key, IdentityPattern peer)
     : key_(std::move(key)), peer_(std::move(peer)) {}
 
 bool SharedKeyAuthenticator::accepts(const Identity& peer) const {
-  return !peer_ || *peer_ == peer;
+  return peer_.matches(peer);
 }
 
 Expected<Proof> SharedKeyAuthenticator::prove(Prf prf, const Secret& octets, const PeerWishes&) const {

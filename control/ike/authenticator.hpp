@@ -11,26 +11,13 @@
 #include <cstdint>
 #include <vector>
 
+#include "control/ike/identity.hpp"
 #include "control/ike/message.hpp"
 #include "control/ike/prf.hpp"
 #include "datapath/base/expected.hpp"
 #include "datapath/base/secret.hpp"
 
 namespace espgate::ike {
-
-// Who somebody is: an ID payload that owns its bytes.
-struct Identity {
-  IdType type = IdType::key_id;
-  std::vector<std::uint8_t> data;
-
-  static Identity of(const Identification& payload) {
-    return {payload.type, {payload.data.begin(), payload.data.end()}};
-  }
-  Identification payload() const { return {type, data}; }
-  // The body of the ID payload, which AUTH covers.
-  std::vector<std::uint8_t> body() const;
-  bool operator==(const Identity&) const = default;
-};
 
 // A CERT payload that owns its bytes.
 struct CertificateData {
@@ -70,10 +57,10 @@ class Authenticator {
                                 const Proof& proof) const = 0;
 };
 
-// One key that both sides have, and one peer that may use it; none: whoever has the key.
+// One key that both sides have, and the peers that may use it.
 class SharedKeyAuthenticator final : public Authenticator {
  public:
-  SharedKeyAuthenticator(Secret key, std::optional<Identity> peer);
+  SharedKeyAuthenticator(Secret key, IdentityPattern peer);
 
   bool accepts(const Identity& peer) const override;
   Expected<Proof> prove(Prf prf, const Secret& octets, const PeerWishes& wishes) const override;
@@ -82,7 +69,7 @@ class SharedKeyAuthenticator final : public Authenticator {
 
  private:
   Secret key_;
-  std::optional<Identity> peer_;
+  IdentityPattern peer_;
 };
 
 }  // namespace espgate::ike

@@ -15,10 +15,13 @@ namespace {
 
 using Bytes = std::span<const std::uint8_t>;
 
-// RFC 3526, RFC 5903, RFC 8031.
-constexpr KeyExchangeMethod methods[] = {
-    {14, "modp2048", 256}, {15, "modp3072", 384}, {16, "modp4096", 512}, {19, "ecp256", 64},
-    {20, "ecp384", 96},    {21, "ecp521", 132},   {31, "x25519", 32},    {32, "x448", 56},
+constexpr std::uint16_t ml_kem_768 = 36;
+
+// RFC 3526, RFC 5903, RFC 8031, draft-ietf-ipsecme-ikev2-mlkem.
+constexpr KeyExchangeMethod all_methods[] = {
+    {14, "modp2048", 256, 256}, {15, "modp3072", 384, 384}, {16, "modp4096", 512, 512},
+    {19, "ecp256", 64, 64},     {20, "ecp384", 96, 96},     {21, "ecp521", 132, 132},
+    {31, "x25519", 32, 32},     {32, "x448", 56, 56},       {ml_kem_768, "ml-kem-768", 1184, 1088},
 };
 
 // How OpenSSL calls it. Without a group the algorithm is one curve, whose keys are raw bytes.
@@ -43,6 +46,8 @@ Names names_of(std::uint16_t id) {
       return {"EC", "P-521"};
     case 32:
       return {"X448", nullptr};
+    case ml_kem_768:
+      return {"ML-KEM-768", nullptr};
     default:
       assert(id == 31);
       return {"X25519", nullptr};
@@ -94,6 +99,49 @@ Key public_key(EVP_PKEY* ours, const KeyExchangeMethod& method, Bytes value) {
   return key;
 }
 
+// What the OpenSSL that runs can do, which may be a later one than it was built with.
+std::vector<KeyExchangeMethod> usable_methods() {
+  std::vector<KeyExchangeMethod> usable;
+  for (const auto& method : all_methods) {
+    const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, names_of(method.id).algorithm, nullptr));
+    if (context) usable.push_back(method);
+  }
+  ERR_clear_error();
+  return usable;
+}
+
+// A secret for whoever has the private key of `value`, and that secret wrapped for it.
+std::optional<KeyExchangeAnswer> encapsulate(const KeyExchangeMethod& method, Bytes value) {
+  const auto names = names_of(method.id);
+  const Key peer(
+      EVP_PKEY_new_raw_public_key_ex(nullptr, names.algorithm, nullptr, value.data(), value.size()));
+  const KeyContext context(peer ? EVP_PKEY_CTX_new_from_pkey(nullptr, peer.get(), nullptr) : nullptr);
+  std::size_t wrapped_bytes = 0, secret_bytes = 0;
+  if (!context || EVP_PKEY_encapsulate_init(context.get(), nullptr) != 1 ||
+      EVP_PKEY_encapsulate(context.get(), nullptr, &wrapped_bytes, nullptr, &secret_bytes) != 1 ||
+      wrapped_bytes != method.answer_bytes)
+    return {};
+  KeyExchangeAnswer answer{std::vector<std::uint8_t>(wrapped_bytes), Secret(secret_bytes)};
+  if (EVP_PKEY_encapsulate(context.get(), answer.value.data(), &wrapped_bytes,
+                           answer.shared.writable().data(), &secret_bytes) != 1)
+    return {};
+  return answer;
+}
+
+// FIPS 203: a ciphertext that was tampered with gives another secret, and no error.
+std::optional<Secret> decapsulate(EVP_PKEY* key, Bytes wrapped) {
+  const KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
+  std::size_t size = 0;
+  if (!context || EVP_PKEY_decapsulate_init(context.get(), nullptr) != 1 ||
+      EVP_PKEY_decapsulate(context.get(), nullptr, &size, wrapped.data(), wrapped.size()) != 1)
+    return {};
+  Secret secret(size);
+  if (EVP_PKEY_decapsulate(context.get(), secret.writable().data(), &size, wrapped.data(), wrapped.size()) !=
+      1)
+    return {};
+  return secret;
+}
+
 }  // namespace
 
 struct KeyExchangeHalf::Private {
@@ -101,12 +149,31 @@ struct KeyExchangeHalf::Private {
 };
 
 std::span<const KeyExchangeMethod> key_exchange_methods() {
-  return methods;
+  static const auto usable = usable_methods();
+  return usable;
 }
 
 const KeyExchangeMethod* find_key_exchange(std::uint16_t id) {
+  const auto methods = key_exchange_methods();
   const auto found = std::ranges::find(methods, id, &KeyExchangeMethod::id);
-  return found == std::end(methods) ? nullptr : &*found;
+  return found == methods.end() ? nullptr : &*found;
+}
+
+bool is_encapsulation(const KeyExchangeMethod& method) {
+  return method.id == ml_kem_768;
+}
+
+std::optional<KeyExchangeAnswer> answer_key_exchange(const KeyExchangeMethod& method, Bytes initiator_value) {
+  if (initiator_value.size() != method.value_bytes) return {};
+  if (is_encapsulation(method)) {
+    auto answer = encapsulate(method, initiator_value);
+    ERR_clear_error();
+    return answer;
+  }
+  const KeyExchangeHalf half(method);
+  auto shared = half.shared_secret(initiator_value);
+  if (!shared) return {};
+  return KeyExchangeAnswer{half.value(), *std::move(shared)};
 }
 
 KeyExchangeHalf::KeyExchangeHalf(const KeyExchangeMethod& method)
@@ -118,7 +185,8 @@ KeyExchangeHalf::KeyExchangeHalf(KeyExchangeHalf&&) noexcept = default;
 KeyExchangeHalf& KeyExchangeHalf::operator=(KeyExchangeHalf&&) noexcept = default;
 
 std::optional<Secret> KeyExchangeHalf::shared_secret(std::span<const std::uint8_t> peer_value) const {
-  if (peer_value.size() != method_->value_bytes) return {};
+  if (peer_value.size() != method_->answer_bytes) return {};
+  if (is_encapsulation(*method_)) return decapsulate(private_->key.get(), peer_value);
   const Key peer = public_key(private_->key.get(), *method_, peer_value);
   if (!peer) return {};
   const KeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, private_->key.get(), nullptr));

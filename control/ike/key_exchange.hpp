@@ -16,16 +16,31 @@ namespace espgate::ike {
 struct KeyExchangeMethod {
   std::uint16_t id;       // IANA's
   std::string_view name;  // as the configuration writes it
-  // Of the value in a KE payload, both ways; what is of another length is not an answer to this method.
+  // Of the value in the initiator's KE payload, and in the responder's. What is of another length does not
+  // belong to this method. A key encapsulation's are a public key and a ciphertext.
   std::uint16_t value_bytes;
+  std::uint16_t answer_bytes;
 };
 
-// All that there are, strongest last is not said: IANA's order.
+// All that this OpenSSL can, in IANA's order: ML-KEM from 3.5 on. Key encapsulations are for additional key
+// exchanges only (RFC 9370).
 std::span<const KeyExchangeMethod> key_exchange_methods();
 // Null: not one of ours.
 const KeyExchangeMethod* find_key_exchange(std::uint16_t id);
+bool is_encapsulation(const KeyExchangeMethod& method);
 
-// One side's half. Its private key is used once and goes with it.
+// The responder's part, all at once: its KE payload's value, and the secret that both then have.
+struct KeyExchangeAnswer {
+  std::vector<std::uint8_t> value;
+  Secret shared;
+};
+// None: the initiator's value is of the wrong length, not on the curve, or gives zero (RFC 6989, RFC 8031 2,
+// FIPS 203 7.2). Throws like KeyExchangeHalf.
+std::optional<KeyExchangeAnswer> answer_key_exchange(const KeyExchangeMethod& method,
+                                                     std::span<const std::uint8_t> initiator_value);
+
+// The initiator's half. Its private key is used once and goes with it. With methods that are not key
+// encapsulations the two halves are alike, and a responder may use one as well.
 class KeyExchangeHalf {
  public:
   // Throws std::bad_alloc when OpenSSL cannot make a key, which only want of memory or of entropy makes it.
@@ -37,7 +52,7 @@ class KeyExchangeHalf {
   const KeyExchangeMethod& method() const { return *method_; }
   // For our KE payload.
   const std::vector<std::uint8_t>& value() const { return value_; }
-  // None: the peer's value is of the wrong length, not on the curve, or gives zero (RFC 6989, RFC 8031 2).
+  // Of the responder's value. None: as above.
   std::optional<Secret> shared_secret(std::span<const std::uint8_t> peer_value) const;
 
  private:

@@ -1,9 +1,6 @@
 // Writes the ESP fuzzer's seed corpus: plaintexts with their trailers, good and bad.
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-
 #include "tests/datapath/worker/rig.hpp"
+#include "tests/fuzz/seeds.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
@@ -20,10 +17,6 @@ Bytes with_trailer(Bytes text, unsigned padding, unsigned pad_length, unsigned n
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
-    return 2;
-  }
   start_environment();
   const Rig rig;
   const auto v4 = rig.inner(net::Family::v4, 18, true);
@@ -35,15 +28,5 @@ int main(int argc, char** argv) {
                                  with_trailer(v4, 0, 0, 41),      with_trailer(v6, 0, 0, 4),
                                  with_trailer({}, 2, 2, 59),      with_trailer({}, 2, 2, 4),
                                  with_trailer(with_tfc, 2, 2, 4), with_trailer(v4, 200, 200, 4)};
-  const std::filesystem::path folder = argv[1];
-  std::filesystem::create_directories(folder);
-  int number = 0;
-  for (const auto& seed : seeds) {
-    std::ofstream file(folder / ("text-" + std::to_string(number++)), std::ios::binary);
-    for (const auto byte : seed) file.put(static_cast<char>(byte));
-    if (!file.flush()) {
-      std::fprintf(stderr, "cannot write to %s\n", folder.c_str());
-      return 1;
-    }
-  }
+  return testing::write_seeds(argc, argv, seeds);
 }

@@ -90,7 +90,7 @@ TEST_CASE("a key file is read only when others cannot read or replace it") {
 
 TEST_CASE("what cannot be a key file is refused") {
   const test::Folder folder;
-  const auto large = folder.write("large", std::string(5000, 'a'));
+  const auto large = folder.write("large", std::string(20'000, 'a'));
   for (const auto& file : {large, folder.path("absent"), folder.path(""), std::string("/dev/zero")}) {
     const auto content = read_key_file(file);
     REQUIRE_FALSE(content);

@@ -9,8 +9,58 @@
 using namespace espgate::ike;
 using espgate::ike::test::hex;
 
-TEST_CASE("both sides of every method get the same secret, of the length that its RFC says") {
+namespace {
+
+// Those whose two halves are alike.
+std::vector<KeyExchangeMethod> diffie_hellman_methods() {
+  std::vector<KeyExchangeMethod> methods;
+  for (const auto& method : key_exchange_methods())
+    if (!is_encapsulation(method)) methods.push_back(method);
+  return methods;
+}
+
+}  // namespace
+
+TEST_CASE("initiator and responder of every method get the same secret") {
   for (const auto& method : key_exchange_methods()) {
+    CAPTURE(std::string(method.name));
+    const KeyExchangeHalf initiator(method);
+    CHECK(initiator.value().size() == method.value_bytes);
+    const auto answer = answer_key_exchange(method, initiator.value());
+    REQUIRE(answer);
+    CHECK(answer->value.size() == method.answer_bytes);
+    const auto secret = initiator.shared_secret(answer->value);
+    REQUIRE(secret);
+    CHECK(*secret == answer->shared);
+    const auto another = answer_key_exchange(method, initiator.value());
+    CHECK_FALSE(another->shared == answer->shared);
+    auto cut = initiator.value();
+    cut.pop_back();
+    CHECK_FALSE(answer_key_exchange(method, cut));
+    CHECK_FALSE(answer_key_exchange(method, {}));
+  }
+}
+
+TEST_CASE(
+    "ML-KEM-768 refuses a key whose numbers are not reduced, and hides a wrong ciphertext (FIPS 203 7)") {
+  const auto* method = find_key_exchange(36);
+  if (method == nullptr) {
+    WARN("this OpenSSL has no ML-KEM, which takes 3.5");
+    return;
+  }
+  const KeyExchangeHalf initiator(*method);
+  auto value = initiator.value();
+  std::ranges::fill(value, std::uint8_t{0xff});
+  CHECK_FALSE(answer_key_exchange(*method, value));
+  auto answer = answer_key_exchange(*method, initiator.value()).value();
+  answer.value[0] ^= 1;
+  const auto secret = initiator.shared_secret(answer.value);
+  REQUIRE(secret);
+  CHECK_FALSE(*secret == answer.shared);
+}
+
+TEST_CASE("the two halves of a Diffie-Hellman method are alike, and the secret as long as its RFC says") {
+  for (const auto& method : diffie_hellman_methods()) {
     CAPTURE(std::string(method.name));
     const KeyExchangeHalf ours(method), theirs(method);
     CHECK(ours.value().size() == method.value_bytes);
@@ -24,7 +74,7 @@ TEST_CASE("both sides of every method get the same secret, of the length that it
 }
 
 TEST_CASE("values of another length are refused") {
-  for (const auto& method : key_exchange_methods()) {
+  for (const auto& method : diffie_hellman_methods()) {
     CAPTURE(std::string(method.name));
     const KeyExchangeHalf ours(method);
     auto value = KeyExchangeHalf(method).value();
@@ -37,7 +87,7 @@ TEST_CASE("values of another length are refused") {
 }
 
 TEST_CASE("values that would give the secret away are refused") {
-  for (const auto& method : key_exchange_methods()) {
+  for (const auto& method : diffie_hellman_methods()) {
     CAPTURE(std::string(method.name));
     const KeyExchangeHalf ours(method);
     std::vector<std::uint8_t> value(method.value_bytes);

@@ -1,0 +1,108 @@
+#include "control/ike/key_work.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <exception>
+#include <system_error>
+
+namespace espgate::ike {
+
+KeyWork::KeyWork(unsigned threads, std::size_t most_waiting)
+    : most_waiting_(most_waiting), finished_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  assert(threads > 0 && most_waiting > 0);
+  if (finished_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  try {
+    for (unsigned i = 0; i < threads; ++i)
+      threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
+  } catch (...) {
+    threads_.clear();
+    close(finished_);
+    throw;
+  }
+}
+
+KeyWork::~KeyWork() {
+  threads_.clear();
+  close(finished_);
+}
+
+std::optional<KeyWork::Ticket> KeyWork::submit(Urgency urgency, std::function<void()> work,
+                                               std::function<void(bool)> done) {
+  const auto ticket = last_ticket_ + 1;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& line = lines_[static_cast<std::size_t>(urgency)];
+    if (line.size() == most_waiting_) return {};
+    line.push_back({ticket, std::move(work)});
+  }
+  work_waits_.notify_one();
+  last_ticket_ = ticket;
+  done_.emplace(ticket, std::move(done));
+  return ticket;
+}
+
+void KeyWork::cancel(Ticket ticket) {
+  if (done_.erase(ticket) == 0) return;
+  std::function<void()> work;  // goes after the lock: what it holds may be large
+  const std::lock_guard lock(mutex_);
+  for (auto& line : lines_) {
+    const auto found = std::ranges::find(line, ticket, &Job::ticket);
+    if (found == line.end()) continue;
+    work = std::move(found->work);
+    line.erase(found);
+    return;
+  }
+}
+
+unsigned KeyWork::deliver() {
+  eventfd_t count = 0;
+  eventfd_read(finished_, &count);
+  std::vector<Result> results;
+  {
+    const std::lock_guard lock(mutex_);
+    results.swap(results_);
+  }
+  unsigned delivered = 0;
+  for (const auto& [ticket, good] : results) {
+    auto entry = done_.extract(ticket);  // it may cancel others, or itself
+    if (entry.empty()) continue;
+    entry.mapped()(good);
+    ++delivered;
+  }
+  return delivered;
+}
+
+std::size_t KeyWork::waiting(Urgency urgency) const {
+  const std::lock_guard lock(mutex_);
+  return lines_[static_cast<std::size_t>(urgency)].size();
+}
+
+void KeyWork::run(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  const auto next_line = [this] {
+    return std::ranges::find_if(lines_, [](const auto& line) { return !line.empty(); });
+  };
+  while (work_waits_.wait(lock, stop, [&] { return next_line() != lines_.end(); }) &&
+         !stop.stop_requested()) {
+    auto& line = *next_line();
+    auto job = std::move(line.front());
+    line.pop_front();
+    lock.unlock();
+    bool good = true;
+    try {
+      job.work();
+    } catch (const std::exception&) {
+      good = false;
+    }
+    job.work = nullptr;  // before `done` is called: what they share is then the control thread's alone
+    lock.lock();
+    results_.push_back({job.ticket, good});
+    eventfd_write(finished_, 1);
+  }
+}
+
+}  // namespace espgate::ike
