@@ -53,7 +53,7 @@ TEST_CASE("faults are counted each by itself, and what is no fault of an SA's is
   faults.count(inbound_faults.back());
   faults.count(Verdict::FORWARDED);
   faults.count(Verdict::ETH_RUNT);
-  std::uint32_t sum = 0;
+  std::uint64_t sum = 0;
   for (const auto reason : inbound_faults) sum += faults.of(reason);
   CHECK(sum == 4);
   CHECK(faults.of(Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION) == 3);
