@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "datapath/sa/faults.hpp"
 #include "datapath/sa/replay_window.hpp"
 
 namespace {
@@ -65,9 +66,20 @@ void two_workers(benchmark::State& state) {
       benchmark::Counter::kAvgThreads);
 }
 
+// A dropped packet's mark on its SA, which all workers share.
+void count_fault(benchmark::State& state) {
+  static espgate::sa::InboundFaults faults;
+  const std::uint64_t begin = __rdtsc();
+  for (auto unused : state) faults.count(espgate::Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION);
+  state.counters["cycles"] =
+      benchmark::Counter(static_cast<double>(__rdtsc() - begin) / static_cast<double>(state.iterations()),
+                         benchmark::Counter::kAvgThreads);
+}
+
 BENCHMARK(check_and_commit<&ReplayWindow::commit>)->ArgName("sas")->Arg(1)->Arg(50'000);
 BENCHMARK(check_and_commit<&ReplayWindow::commit_exclusive>)->ArgName("sas")->Arg(1)->Arg(50'000);
 BENCHMARK(two_workers)->Threads(1)->Threads(2);
+BENCHMARK(count_fault)->Threads(1)->Threads(2);
 
 }  // namespace
 

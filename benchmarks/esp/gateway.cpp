@@ -20,10 +20,16 @@ sa::Limits sa_limits(const Scene& scene) {
   return {in ? scene.sas : 1, in ? 1 : scene.sas, scene.workers};
 }
 
-constexpr forward::Limits forward_limits{64, 64};
+std::uint32_t tunnel_count(const Scene& scene) {
+  return scene.route == Route::vti ? scene.sas : 1;
+}
+
+forward::Limits forward_limits(const Scene& scene) {
+  return {tunnel_count(scene) + 64, tunnel_count(scene) + 64};
+}
 
 std::uint32_t policies(const Scene& scene) {
-  return scene.direction == Direction::outbound ? scene.sas : 1;
+  return scene.direction == Direction::outbound && scene.route == Route::policy ? scene.sas : 1;
 }
 
 net::Prefix prefix(std::uint32_t address, std::uint8_t length) {
@@ -53,8 +59,10 @@ void note_keys(SaRef& ref, const Sa& sa) {
 }  // namespace
 
 std::size_t Gateway::memory_bytes(const Scene& scene) {
-  return sa::SaStore::memory_bytes(sa_limits(scene)) + forward::Forwarding::memory_bytes(forward_limits) +
-         policy::Classifier::memory_bytes(policies(scene), scene.workers);
+  return sa::SaStore::memory_bytes(sa_limits(scene)) +
+         forward::Forwarding::memory_bytes(forward_limits(scene)) +
+         policy::Classifier::memory_bytes(policies(scene), scene.workers) +
+         tunnel::TunnelTable::memory_bytes(tunnel_count(scene), sa_limits(scene).inbound);
 }
 
 Gateway::Gateway(const Scene& scene)
@@ -63,11 +71,14 @@ Gateway::Gateway(const Scene& scene)
   shared.tsc_hz = rte_get_tsc_hz();
   must(shared.rings.create(1'024, 1'024));
   store_ = must(sa::SaStore::create(sa_limits(scene), *engine_, port::dpdk_memory()));
-  forwarding_ = must(forward::Forwarding::create(forward_limits, SOCKET_ID_ANY, nullptr, nullptr));
+  forwarding_ = must(forward::Forwarding::create(forward_limits(scene), SOCKET_ID_ANY, nullptr, nullptr));
   shared.sas = store_.get();
   policies_ = must(policy::Classifier::create(policies(scene), scene.workers, port::dpdk_memory(), {}));
   shared.forwarding = forwarding_.get();
   shared.policies = policies_.get();
+  tunnels_ = must(
+      tunnel::TunnelTable::create(tunnel_count(scene), sa_limits(scene).inbound, port::dpdk_memory(), {}));
+  shared.tunnels = tunnels_.get();
   install_sas();
   add_routes();
 }
@@ -79,7 +90,8 @@ Gateway::~Gateway() {
 void Gateway::install_sas() {
   refs_.reserve(scene_.sas);
   for (std::uint32_t number = 0; number < scene_.sas; ++number) {
-    const auto sa = parameters(number, scene_);
+    auto sa = parameters(number, scene_);
+    const auto selector = sa.selectors[0];
     SaRef ref{};
     ref.suite = scene_.suite;
     if (scene_.direction == Direction::inbound) {
@@ -87,12 +99,29 @@ void Gateway::install_sas() {
       must(store_->install_inbound(ref.index, sa));
       note_keys(ref, store_->inbound(ref.index));
     } else {
+      sa.selectors.clear();
       ref.index = must(store_->install_outbound(sa));
       note_keys(ref, store_->outbound(ref.index));
-      must(policies_->add(sa.selectors[0], number, policy::Decision::protect(ref.index)));
     }
+    bring_packets_to(number, ref, selector);
     refs_.push_back(ref);
   }
+}
+
+void Gateway::bring_packets_to(std::uint32_t number, const SaRef& ref, const net::TrafficSelector& selector) {
+  const bool outbound = scene_.direction == Direction::outbound;
+  if (scene_.route == Route::policy) {
+    if (outbound) must(policies_->add(selector, number, policy::Decision::protect(ref.index)));
+    return;
+  }
+  const auto tunnel = must(tunnels_->add());
+  if (!outbound) return tunnels_->bind_inbound(ref.index, tunnel);
+  tunnels_->set(tunnel, policy::Decision::protect(ref.index));
+  forward::Hop hop;
+  hop.kind = forward::HopKind::tunnel;
+  hop.tunnel = tunnel;
+  hop.mtu = jumbo_mtu;
+  must(forwarding_->set_route(selector.remote.cover(), must(forwarding_->add_hop(hop))));
 }
 
 void Gateway::add_routes() {

@@ -61,6 +61,7 @@ class Gateway {
 
  private:
   void install_sas();
+  void bring_packets_to(std::uint32_t number, const SaRef& ref, const net::TrafficSelector& selector);
   void add_routes();
 
   const Scene& scene_;
@@ -69,6 +70,7 @@ class Gateway {
   std::unique_ptr<sa::SaStore> store_;
   std::unique_ptr<forward::Forwarding> forwarding_;
   std::unique_ptr<policy::Classifier> policies_;
+  std::unique_ptr<tunnel::TunnelTable> tunnels_;
   std::vector<SaRef> refs_;
 };
 

@@ -38,6 +38,8 @@ pages (--memory-mb says how many); scripts/bench sees to both.
   --sas N               number of SAs; may be given again
   --suite NAME          cipher suite; may be given again (default: aes128-gcm16 in full, the others with one SA)
   --bench NAME          esp or unknown-spi
+  --route R             what brings packets to their SAs: policy (default), or vti, routes into a tunnel of
+                        each SA's own, of which there can be 65,280
   --runs N              runs a median is taken of (default 21; 9 with --quick; 5 to 64)
   --stages              also where in the worker the cycles go
   --json FILE           also writes JSON rows
@@ -85,20 +87,28 @@ Options read_options(int argc, char** argv) {
     sas,
     suite,
     bench,
+    route,
     runs,
     stages,
     json,
     memory,
     help_wanted
   };
-  static const option table[] = {
-      {"quick", no_argument, nullptr, quick},       {"full", no_argument, nullptr, full},
-      {"cpu", required_argument, nullptr, cpu},     {"direction", required_argument, nullptr, direction},
-      {"inner", required_argument, nullptr, inner}, {"sas", required_argument, nullptr, sas},
-      {"suite", required_argument, nullptr, suite}, {"bench", required_argument, nullptr, bench},
-      {"runs", required_argument, nullptr, runs},   {"stages", no_argument, nullptr, stages},
-      {"json", required_argument, nullptr, json},   {"memory-mb", no_argument, nullptr, memory},
-      {"help", no_argument, nullptr, help_wanted},  {nullptr, 0, nullptr, 0}};
+  static const option table[] = {{"quick", no_argument, nullptr, quick},
+                                 {"full", no_argument, nullptr, full},
+                                 {"cpu", required_argument, nullptr, cpu},
+                                 {"direction", required_argument, nullptr, direction},
+                                 {"inner", required_argument, nullptr, inner},
+                                 {"sas", required_argument, nullptr, sas},
+                                 {"suite", required_argument, nullptr, suite},
+                                 {"bench", required_argument, nullptr, bench},
+                                 {"route", required_argument, nullptr, route},
+                                 {"runs", required_argument, nullptr, runs},
+                                 {"stages", no_argument, nullptr, stages},
+                                 {"json", required_argument, nullptr, json},
+                                 {"memory-mb", no_argument, nullptr, memory},
+                                 {"help", no_argument, nullptr, help_wanted},
+                                 {nullptr, 0, nullptr, 0}};
   Options result;
   auto& selection = result.selection;
   for (int found = 0; (found = getopt_long(argc, argv, "h", table, nullptr)) != -1;) {
@@ -132,6 +142,9 @@ Options read_options(int argc, char** argv) {
       case bench:
         selection.kinds.push_back(
             choice("bench", optarg, "esp", Kind::esp, "unknown-spi", Kind::unknown_spi));
+        break;
+      case route:
+        selection.route = choice("route", optarg, "policy", Route::policy, "vti", Route::vti);
         break;
       case runs:
         result.runs = number("runs", optarg, 5, 64);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "datapath/tunnel/tunnel_table.hpp"
+
 namespace espgate::bench {
 namespace {
 
@@ -35,7 +37,8 @@ std::vector<Scene> scenes_of(const Selection& selection, const std::vector<crypt
     for (const auto direction : {Direction::inbound, Direction::outbound}) {
       if (!chosen(selection.directions, direction)) continue;
       for (const auto sas : counts) {
-        Scene scene{direction, sas, suite, {}, 1};
+        if (selection.route == Route::vti && sas > tunnel::most_tunnels) continue;
+        Scene scene{direction, sas, suite, {}, 1, selection.route};
         if (chosen(selection.kinds, Kind::esp))
           for (const auto bytes : sizes)
             if (fits(bytes, sas)) scene.loads.push_back({Kind::esp, bytes});

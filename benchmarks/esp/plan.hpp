@@ -16,6 +16,8 @@ inline constexpr std::uint32_t window_packets = 1024;
 
 enum class Direction : std::uint8_t { inbound, outbound };
 enum class Kind : std::uint8_t { esp, unknown_spi };
+// What brings packets to their SAs: policies, or routes into a tunnel of each SA's own.
+enum class Route : std::uint8_t { policy, vti };
 
 // Sizes of the inner IPv4 packet; IMIX is 7:4:1 of 64, 594 and 1518-byte frames.
 inline constexpr unsigned imix = 0;
@@ -46,10 +48,12 @@ struct Scene {
   crypto::SuiteId suite;
   std::vector<Load> loads;
   unsigned workers = 1;
+  Route route = Route::policy;
 };
 
 struct Selection {
   bool quick = false;
+  Route route = Route::policy;
   bool full = false;                  // every suite as the main one
   std::vector<Direction> directions;  // empty: all
   std::vector<unsigned> inner_bytes;

@@ -9,7 +9,8 @@ namespace espgate::bench {
 namespace {
 
 const char* bench_name(const Result& result) {
-  return result.load.kind == Kind::esp ? "esp" : "unknown-spi";
+  if (result.load.kind == Kind::unknown_spi) return "unknown-spi";
+  return result.scene.route == Route::vti ? "vti" : "esp";
 }
 const char* direction_name(const Result& result) {
   return result.scene.direction == Direction::inbound ? "inbound" : "outbound";

@@ -1,6 +1,7 @@
 #include "control/cli/arguments.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "control/cli/suggest.hpp"
 #include "control/cli/values.hpp"
@@ -88,6 +89,14 @@ Expected<json> check_protocol(const Command& command, const Parameter& parameter
                                           called(command, parameter), value.dump()));
 }
 
+Expected<json> check_choice(const Command& command, const Parameter& parameter, const json& value) {
+  if (value.is_string())
+    for (const auto choice : parameter.choices)
+      if (value.get_ref<const std::string&>() == choice) return value;
+  return usage_error(command,
+                     fmt::format("{} is not {}", value.dump(), fmt::join(parameter.choices, " or ")));
+}
+
 Expected<json> check_value(const Command& command, const Parameter& parameter, const json& value) {
   switch (parameter.kind) {
     case ValueKind::flag:
@@ -103,12 +112,12 @@ Expected<json> check_value(const Command& command, const Parameter& parameter, c
       return check_address(command, parameter, value);
     case ValueKind::protocol:
       return check_protocol(command, parameter, value);
-    case ValueKind::shell:
-      if (value == "bash" || value == "zsh") return value;
-      return usage_error(command, "no completion for the shell " + value.dump());
+    case ValueKind::choice:
+      return check_choice(command, parameter, value);
     case ValueKind::port:
     case ValueKind::connection:
     case ValueKind::file:
+    case ValueKind::text:
       return check_text(command, parameter, value);
     case ValueKind::words:
       return value;

@@ -40,12 +40,14 @@ enum class CommandId : std::uint8_t {
   initiate,
   terminate,
   rekey,
+  policy_add,
+  policy_delete,
   reload,
   completion,
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 33;
+inline constexpr std::size_t command_count = 35;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {
@@ -58,7 +60,8 @@ enum class ValueKind : std::uint8_t {
   address,     // of a host, IPv4 or IPv6: string
   protocol,    // name or number of an IP protocol: string
   file,        // path, or "-": string
-  shell,       // "bash" or "zsh"
+  choice,      // one of the parameter's choices: string
+  text,        // what the daemon makes of it: string
   words,       // all that follows, as it is: array of strings
 };
 
@@ -72,6 +75,7 @@ struct Parameter {
   bool local = false;       // concerns the client alone; never sent to the daemon
   std::uint64_t least = 0;  // numbers only
   std::uint64_t most = 0;
+  std::span<const std::string_view> choices{};
 };
 
 enum class Where : std::uint8_t {

@@ -128,6 +128,9 @@ constexpr Command rows[] = {
      .summary = "Capture frames of a port, or frames dropped for a reason, as pcap",
      .help =
          "Without --write one line a frame is printed. Ctrl-C ends the capture and leaves a complete file.\n"
+         "Dropped frames are shown as they came in; packets that had no Ethernet header, as the pieces of "
+         "those\n"
+         "that were cut, have one of zeros.\n"
          "A binary stream is never written to a terminal.",
      .example = "capture --drop IN_CD_SW_IPSEC_MAC_EXCEPTION --count 10 --write bad-icv.pcap",
      .result = R"({"frames": [{"time_ns": 1740830400123456789, "port": "outside", "direction": "rx",
@@ -181,7 +184,9 @@ constexpr Command rows[] = {
      .where = Where::answer,
      .summary = "Delete an SA",
      .help = "An inbound SPI stays known as retired for limits.tombstone-seconds, so that late packets are\n"
-             "recognised. A reload brings back what the configuration file still lists.",
+             "recognised. A reload brings back what the configuration file still lists, with what is left of "
+             "its\n"
+             "lifetime.",
      .example = "sa delete 0x1001",
      .result = R"({"spi": "0x00001001", "direction": "in", "connection": "branch", "state": "retired"})",
      .arguments = sa_delete_arguments,

@@ -4,12 +4,14 @@
 namespace espgate::cli {
 namespace {
 
+constexpr std::string_view shells[] = {"bash", "zsh"};
 constexpr Parameter completion_arguments[] = {
     {.name = "shell",
-     .kind = ValueKind::shell,
+     .kind = ValueKind::choice,
      .value_name = "bash|zsh",
      .help = "for which shell",
-     .required = true},
+     .required = true,
+     .choices = shells},
 };
 constexpr Parameter complete_arguments[] = {
     {.name = "words",

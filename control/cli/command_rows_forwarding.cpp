@@ -1,5 +1,4 @@
-// The commands that look at where packets go: routes, tunnels, policies. Conventions as in
-// command_rows_show.cpp.
+// The commands about where packets go: routes, tunnels, policies. Conventions as in command_rows_show.cpp.
 #include "control/cli/command_rows.hpp"
 
 namespace espgate::cli {
@@ -47,6 +46,71 @@ constexpr Parameter policy_match_arguments[] = {
      .most = 65'535},
 };
 
+constexpr Parameter policy_from{
+    .name = "from",
+    .kind = ValueKind::text,
+    .value_name = "ADDRESSES",
+    .help = "our side: a prefix, or a range such as 10.1.0.5-10.1.0.20; without it, all"};
+constexpr Parameter policy_to{.name = "to",
+                              .kind = ValueKind::text,
+                              .value_name = "ADDRESSES",
+                              .help = "the other side, in the same forms; without it, all"};
+constexpr Parameter policy_protocol{.name = "protocol",
+                                    .kind = ValueKind::protocol,
+                                    .value_name = "PROTOCOL",
+                                    .help = "a name such as tcp, or a number; without it, any"};
+constexpr Parameter policy_from_port{.name = "from-port",
+                                     .kind = ValueKind::text,
+                                     .value_name = "PORTS",
+                                     .help = "a port, or ports such as 1024-65535, on our side"};
+constexpr Parameter policy_to_port{
+    .name = "to-port", .kind = ValueKind::text, .value_name = "PORTS", .help = "the same on the other side"};
+constexpr Parameter policy_icmp_type{
+    .name = "icmp-type",
+    .kind = ValueKind::text,
+    .value_name = "TYPES",
+    .help = "with ICMP: a type 8, types 3-5, a type's code 3/4 or codes 3/0-4"};
+
+constexpr std::string_view policy_actions[] = {"protect", "bypass", "discard"};
+constexpr Parameter policy_add_arguments[] = {
+    {.name = "action",
+     .kind = ValueKind::choice,
+     .value_name = "ACTION",
+     .help = "protect by a connection, bypass (forward in clear) or discard",
+     .required = true,
+     .choices = policy_actions},
+};
+constexpr Parameter policy_add_options[] = {
+    policy_from,
+    policy_to,
+    policy_protocol,
+    policy_from_port,
+    policy_to_port,
+    policy_icmp_type,
+    {.name = "connection",
+     .kind = ValueKind::connection,
+     .value_name = "NAME",
+     .help = "which connection protects it"},
+    {.name = "priority",
+     .kind = ValueKind::number,
+     .value_name = "N",
+     .help = "lower ones are searched first; without it 1000 for protect, else 2000",
+     .most = 65'000},
+    {.name = "comment", .kind = ValueKind::text, .value_name = "TEXT", .help = "shown by `show policies`"},
+};
+constexpr Parameter policy_delete_options[] = {
+    policy_from,
+    policy_to,
+    policy_protocol,
+    policy_from_port,
+    policy_to_port,
+    policy_icmp_type,
+    {.name = "connection",
+     .kind = ValueKind::connection,
+     .value_name = "NAME",
+     .help = "one that this connection protects; without it, one that bypasses or discards"},
+};
+
 constexpr Command rows[] = {
     // port: or the tunnel. state: "connected", "resolved", "unresolved", "local", "tunnel", "blackhole".
     // source: "kernel", "built-in".
@@ -62,28 +126,32 @@ constexpr Command rows[] = {
                                "state": "resolved", "mac": "02:00:00:00:00:fe", "source": "kernel"}]})"},
 
     // state: up, down, gone; reason: why not up, else null. rx, tx: inner packets of the connections, since
-    // the
-    // start; of GRE with its header. key: null where there is none. drops: what the tunnel could not take, or
-    // what came out of it broken.
+    // the start; of GRE with its header. key: null where there is none. next_hops: of a multipoint tunnel's
+    // peer. drops: what the tunnel could not take, or what came out of it broken, the peers' included.
     {.id = CommandId::show_tunnels,
      .path = "show tunnels",
      .where = Where::answer,
      .summary = "Tunnel interfaces: connections, state and what passed through them",
-     .help = "A tunnel is up while its connection has SAs in both directions; its link in the kernel has "
-             "carrier\n"
-             "then. Routes lead into it: `ip route add PREFIX dev NAME`.",
+     .help =
+         "A tunnel is up while its connection, or that of any of its peers, has SAs in both directions; "
+         "its\n"
+         "link in the kernel has carrier then. Routes lead into it: `ip route add PREFIX dev NAME`, where "
+         "it\n"
+         "has several peers `ip route add PREFIX via NEXT-HOP dev NAME`.",
      .example = "show tunnels",
-     .result = R"({"tunnels": [{"name": "tun0", "kind": "gre", "key": 42, "checksum": true,
-                                "peers": [{"connection": "branch"}],
+     .result = R"({"tunnels": [{"name": "tun0", "kind": "gre-multipoint", "key": 42, "checksum": true,
+                                "peers": [{"connection": "branch", "next_hops": ["10.255.0.2"],
+                                           "state": "down", "rx": {"packets": 812, "bytes": 97440},
+                                           "tx": {"packets": 790, "bytes": 94800}, "drops": 3}],
                                 "state": "down", "reason": "connection branch has no outbound SA",
-                                "mtu": 1446, "addresses": ["10.255.0.1/30"],
+                                "mtu": 1434, "addresses": ["10.255.0.1/24"],
                                 "rx": {"packets": 812, "bytes": 97440},
                                 "tx": {"packets": 790, "bytes": 94800}, "drops": 3}]})"},
 
     // One item a policy, in the order they are searched. protocol, ports and icmp_type are null where the
     // policy does not narrow them. action: protect, bypass, discard; connection is null unless protect, spi
-    // also while there is no SA. line: of the configuration. packets: whose fate it decided, null while it
-    // finds no room in the table.
+    // also while there is no SA. line: of the configuration, null after `policy add`. packets: whose fate it
+    // decided, null while it finds no room in the table.
     {.id = CommandId::show_policies,
      .path = "show policies",
      .where = Where::stream,
@@ -117,6 +185,43 @@ constexpr Command rows[] = {
                               "spi": "0x00002001", "comment": "updates", "line": 12, "packets": 4000},
                    "explanation": "protected by connection branch, SPI 0x00002001"})",
      .arguments = policy_match_arguments},
+
+    // policies: what was added, as in show policies: one, or two where it is for IPv4 and IPv6. took_us: from
+    // the daemon's reading the command until the workers knew.
+    {.id = CommandId::policy_add,
+     .path = "policy add",
+     .where = Where::answer,
+     .summary = "Add a policy, until the next reload or restart",
+     .help =
+         "Checked as the file's policies are, and searched behind all others of its priority. Traffic goes\n"
+         "on meanwhile, however many policies there are. With protect, packets are sent by the connection's\n"
+         "outbound SA; what its inbound SA lets in stays as configured. To keep a policy write it into the\n"
+         "configuration file: a reload puts that in force, and only that.",
+     .example = "policy add bypass --from 192.0.2.1 --protocol tcp --from-port 22 --priority 900",
+     .result = R"({"policies": [{"priority": 900, "from": "192.0.2.1/32", "to": "0.0.0.0/0",
+                                 "protocol": "tcp", "from_ports": "22", "to_ports": "1024-65535",
+                                 "icmp_type": "8", "action": "bypass", "connection": "branch",
+                                 "spi": "0x00002001", "comment": "ssh", "line": 12, "packets": 0}],
+                   "took_us": 21})",
+     .arguments = policy_add_arguments,
+     .options = policy_add_options,
+     .changes = true},
+
+    // As policy add; policies: what was deleted, with what it decided.
+    {.id = CommandId::policy_delete,
+     .path = "policy delete",
+     .where = Where::answer,
+     .summary = "Delete a policy",
+     .help = "The one for just this traffic, not those for parts of it. A reload brings back what the\n"
+             "configuration file still lists.",
+     .example = "policy delete --from 192.0.2.1 --protocol tcp --from-port 22",
+     .result = R"({"policies": [{"priority": 900, "from": "192.0.2.1/32", "to": "0.0.0.0/0",
+                                 "protocol": "tcp", "from_ports": "22", "to_ports": "1024-65535",
+                                 "icmp_type": "8", "action": "bypass", "connection": "branch",
+                                 "spi": "0x00002001", "comment": "ssh", "line": 12, "packets": 4000}],
+                   "took_us": 92})",
+     .options = policy_delete_options,
+     .changes = true},
 };
 
 }  // namespace

@@ -240,7 +240,8 @@ constexpr Command rows[] = {
 
     // packets: taken in. idle_share: 0..1, part of the cycles without packets. cycles_per_packet: in stage
     // order. burst_histogram: polls that returned from..to packets. reassembling: packets whose fragments
-    // wait for others.
+    // wait for others. notices_lost: senders to be told, peers' moves, neighbours wanted and lifetimes
+    // reached that the control core was not told of for want of room; the next packet tells again.
     // conservation: received + from_host + made =
     // tx + host + control + consumed + drops, read at a loop boundary; `control` is the control core's own.
     {.id = CommandId::show_workers,
@@ -254,7 +255,7 @@ constexpr Command rows[] = {
      .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "idle_share": 0.97,
                                 "cycles_per_packet": [{"stage": "parse", "cycles": 21.5}],
                                 "burst_histogram": [{"from": 1, "to": 1, "bursts": 12}],
-                                "reassembling": 1,
+                                "reassembling": 1, "notices_lost": 0,
                                 "conservation": {"received": 1600, "from_host": 2, "made": 0, "tx": 1590, "host": 4,
                                                  "control": 0, "consumed": 1, "drops": 7, "holds": true}}],
                    "control": {"cpu": 0,

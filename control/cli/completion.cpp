@@ -139,9 +139,8 @@ class Line {
 
   void add_values(std::vector<Candidate>& found, const Parameter& parameter, const Names& names) const {
     switch (parameter.kind) {
-      case ValueKind::shell:
-        found.push_back({"bash", ""});
-        found.push_back({"zsh", ""});
+      case ValueKind::choice:
+        for (const auto choice : parameter.choices) found.push_back({std::string(choice), ""});
         return;
       case ValueKind::drop:
         for (const auto& row : verdict_rows()) {
@@ -161,6 +160,7 @@ class Line {
       case ValueKind::number:
       case ValueKind::address:
       case ValueKind::file:
+      case ValueKind::text:
       case ValueKind::words:
         return;
     }

@@ -103,6 +103,9 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::sa_delete:
       return fmt::format("SPI {}{} deleted, now {}\n", text_at(result, "spi"), of_connection(result),
                          text_at(result, "state"));
+    case CommandId::policy_add:
+    case CommandId::policy_delete:
+      return render_policy_changes(command, result, color);
     case CommandId::reload:
       return render_reload(result, color);
     case CommandId::completion:

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "control/cli/command.hpp"
+
 namespace espgate::cli {
 
 // The value at `path` ("rx.packets") as text: "-" when it is null or missing, "yes"/"no" for booleans, an
@@ -39,6 +41,7 @@ std::string render_routes(const nlohmann::json& result, bool color);
 std::string render_tunnels(const nlohmann::json& result, bool color);
 std::string render_ike(const nlohmann::json& result, bool color);
 std::string render_policies(const nlohmann::json& result, bool color);
+std::string render_policy_changes(const Command& command, const nlohmann::json& result, bool color);
 std::string render_policy_match(const nlohmann::json& result, bool color);
 std::string render_status(const nlohmann::json& result, bool color);
 std::string render_version(const nlohmann::json& result, bool color);

@@ -49,6 +49,13 @@ std::string render_policies(const json& result, bool color) {
   return fmt::format("{}\n{} policies\n", table, text_at(result, "total"));
 }
 
+std::string render_policy_changes(const Command& command, const json& result, bool color) {
+  const bool added = command.id == CommandId::policy_add;
+  return fmt::format("{}\n{} in {} us; a reload goes by the configuration file\n",
+                     policy_table(array_at(result, "policies"), color), added ? "added" : "deleted",
+                     text_at(result, "took_us"));
+}
+
 std::string render_policy_match(const json& result, bool color) {
   auto text = fmt::format("{}\n", text_at(result, "explanation"));
   const auto found = result.find("policy");

@@ -8,11 +8,33 @@ namespace {
 
 using nlohmann::json;
 
-std::string connections(const json& tunnel) {
-  std::string text;
-  for (const auto& peer : array_at(tunnel, "peers"))
-    text += fmt::format("{}{}", text.empty() ? "" : ", ", text_at(peer, "connection"));
-  return text.empty() ? "-" : text;
+bool is_multipoint(const json& tunnel) {
+  return text_at(tunnel, "kind") == "gre-multipoint";
+}
+
+std::string connection(const json& tunnel) {
+  const auto& peers = array_at(tunnel, "peers");
+  if (is_multipoint(tunnel)) return fmt::format("{} peer{}", peers.size(), peers.size() == 1 ? "" : "s");
+  return peers.empty() ? "-" : text_at(peers.front(), "connection");
+}
+
+std::string peers_of(const json& tunnel, bool color) {
+  TextTable table({{"Peer"},
+                   {"Next hops"},
+                   {"State"},
+                   {"Rx packets", Align::right},
+                   {"Tx packets", Align::right},
+                   {"Drops", Align::right}});
+  for (const auto& peer : array_at(tunnel, "peers")) {
+    const auto state = text_at(peer, "state");
+    table.add({text_at(peer, "connection"),
+               text_at(peer, "next_hops"),
+               {state, state == "up" ? Mark::plain : Mark::alarm},
+               text_at(peer, "rx.packets"),
+               text_at(peer, "tx.packets"),
+               text_at(peer, "drops")});
+  }
+  return table.text(color);
 }
 
 }  // namespace
@@ -33,7 +55,7 @@ std::string render_tunnels(const json& result, bool color) {
     const auto state = text_at(tunnel, "state");
     table.add({text_at(tunnel, "name"),
                text_at(tunnel, "kind"),
-               connections(tunnel),
+               connection(tunnel),
                {state, state == "up" ? Mark::plain : Mark::alarm},
                text_at(tunnel, "mtu"),
                text_at(tunnel, "rx.packets"),
@@ -46,6 +68,7 @@ std::string render_tunnels(const json& result, bool color) {
     rest += detail_line("addresses", text_at(tunnel, "addresses"));
     if (const auto reason = text_at(tunnel, "reason"); reason != "-")
       rest += detail_line("down because", reason);
+    if (is_multipoint(tunnel)) rest += fmt::format("\n{}", peers_of(tunnel, color));
   }
   return table.empty() ? "no tunnels\n" : table.text(color) + rest;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/config/group_reader.hpp"
+#include "control/config/selector_texts.hpp"
 #include "datapath/net/traffic_selector.hpp"
 
 namespace espgate::config {
@@ -63,6 +64,7 @@ struct Checks {
   Claims<net::TrafficSelector> protected_traffic;  // of connections
   Claims<std::string> connection_names;
   Claims<std::string> tunnel_connections;  // by the tunnels that name them
+  Claims<net::Address> next_hops;          // of multipoint tunnels' peers
   Claims<std::uint32_t> inbound_spis;
   Claims<std::pair<std::uint32_t, net::Address>> outbound_spis;  // with the peer's address
   Claims<std::string_view> cipher_keys;  // views of the secrets in the Configuration, no copies
@@ -72,8 +74,8 @@ struct Checks {
   std::vector<unsigned> mtu_rows;                             // by port
   struct TunnelPlace {
     Path path;
-    unsigned connection_row;
     unsigned mtu_row;
+    std::vector<Claim> peers;  // where each names its connection
   };
   std::vector<TunnelPlace> places_of_tunnels;  // by index in the Configuration
   std::vector<Claim> places_of_policies;       // by index in the Configuration
@@ -94,11 +96,7 @@ std::optional<net::Prefix> prefix_of(const GroupReader& group, const TextElement
 std::optional<net::InterfaceAddress> interface_address_of(const GroupReader& group,
                                                           const TextElement& element, Checks& checks);
 
-// The keys of a selector under their names in a group. An empty `local` or `remote` is everything, of the
-// other one's family or of both: the result is one selector or two, none when something is wrong (reported).
-struct SelectorKeys {
-  std::string_view local, remote, local_port, remote_port;
-};
+// As read_selectors, from a group; what is wrong is reported.
 std::vector<net::TrafficSelector> selectors_of(const GroupReader& group, const SelectorKeys& keys);
 
 // Why `address` cannot be that of a host: unspecified, multicast or broadcast. Empty: it can.

@@ -16,4 +16,11 @@ std::vector<net::TrafficSelector> policies_of(const Connection& connection) {
   return connection.by_route ? std::vector<net::TrafficSelector>() : protected_by(connection);
 }
 
+std::size_t tunnel_entries(const std::vector<Tunnel>& tunnels) {
+  std::size_t entries = tunnels.size();
+  for (const auto& tunnel : tunnels)
+    if (tunnel.kind == TunnelKind::gre_multipoint) entries += tunnel.peers.size();
+  return entries;
+}
+
 }  // namespace espgate::config

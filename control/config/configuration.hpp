@@ -19,7 +19,7 @@ namespace espgate::config {
 
 enum class Idle : std::uint8_t { spin, sleep };
 enum class Mode : std::uint8_t { tunnel, transport };
-enum class TunnelKind : std::uint8_t { vti, gre };
+enum class TunnelKind : std::uint8_t { vti, gre, gre_multipoint };
 enum class Encapsulation : std::uint8_t { none, udp };
 enum class PolicyAction : std::uint8_t { bypass, discard };
 
@@ -69,6 +69,8 @@ struct Connection {
   net::Address remote;
   Mode mode = Mode::tunnel;
   sa::OuterFields outer;
+  std::uint16_t tfc_bytes = 0;   // tunnel mode, as sa::OutboundSa has it
+  std::uint32_t dummy_rate = 0;  // tunnel mode: dummy packets a second
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;
   std::uint16_t remote_port = 4500;
@@ -90,17 +92,27 @@ struct Connection {
   unsigned file = 0;
 };
 
-// An interface that routes lead into, and the connection that protects what they send there.
+// The connection that protects what goes to one peer of a tunnel's.
+struct TunnelPeer {
+  std::string connection;
+  std::vector<net::Address> next_hops;  // multipoint: routes through these lead to it
+  bool operator==(const TunnelPeer&) const = default;
+};
+
+// An interface that routes lead into.
 struct Tunnel {
   std::string name;  // also the name of its link in the kernel
   TunnelKind kind = TunnelKind::vti;
-  std::string connection;
-  net::gre::Options gre{};  // of kind gre
-  std::uint16_t mtu = 0;    // largest inner packet; as loaded never 0
+  std::vector<TunnelPeer> peers;  // exactly one, unless it is multipoint
+  net::gre::Options gre{};        // not of kind vti
+  std::uint16_t mtu = 0;          // largest inner packet; as loaded never 0
   std::vector<net::InterfaceAddress> addresses;
   unsigned line = 0;
   unsigned file = 0;
 };
+
+// How many entries of limits.tunnels these take: each interface one, and each peer of a multipoint one.
+std::size_t tunnel_entries(const std::vector<Tunnel>& tunnels);
 
 // All that the connection may carry: each pair of networks that one packet can lie in, then its selectors.
 std::vector<net::TrafficSelector> protected_by(const Connection& connection);

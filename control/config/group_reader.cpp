@@ -19,7 +19,7 @@ using libconfig::Setting;
 
 // Zero for text that is no number: has_kind() has seen that it is one.
 long long value_of(const Key& row, const Setting& setting) {
-  if (setting.getType() == Setting::TypeString) return quantity(setting.c_str(), row.multiples).value_or(0);
+  if (setting.getType() == Setting::TypeString) return number_in_text(row, setting.c_str()).value_or(0);
   return setting.getType() == Setting::TypeInt64 ? static_cast<long long>(setting)
                                                  : static_cast<int>(setting);
 }
@@ -84,6 +84,7 @@ std::string wanted(const Key& key, Kind kind) {
       return "true or false";
     case Kind::integer:
       return key.least == key.most   ? range(key)
+             : !key.word.empty()     ? fmt::format("a whole number from {}, or \"{}\"", range(key), key.word)
              : key.multiples.empty() ? "a whole number from " + range(key)
                                      : fmt::format("a number of {}, or one in quotes with {} behind it",
                                                    key.unit, names_of_multiples(key));
@@ -129,8 +130,8 @@ bool has_kind(const Key& row, const Setting& setting, Kind kind) {
     case Kind::boolean:
       return setting.getType() == Setting::TypeBoolean;
     case Kind::integer:
-      return is_integer(setting) || (!row.multiples.empty() && setting.getType() == Setting::TypeString &&
-                                     quantity(setting.c_str(), row.multiples));
+      return is_integer(setting) ||
+             (setting.getType() == Setting::TypeString && number_in_text(row, setting.c_str()));
     case Kind::text:
     case Kind::choice:
     case Kind::secret:
@@ -256,6 +257,7 @@ bool GroupReader::check_value(const Key& row, Kind kind, const Setting& setting,
   }
   if (kind == Kind::integer) {
     const auto value = value_of(row, setting);
+    if (setting.getType() == Setting::TypeString && row.word == setting.c_str()) return true;
     if (value >= row.least && value <= row.most) return true;
     if (row.least == row.most)
       return complain(fmt::format("{} is not {}: {}", shown_number(setting), range(row), row.reason),

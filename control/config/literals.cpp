@@ -59,6 +59,11 @@ std::optional<long long> quantity(std::string_view text, std::span<const Multipl
   return failure == std::errc::result_out_of_range || number > greatest / of ? greatest : number * of;
 }
 
+std::optional<long long> number_in_text(const Key& key, std::string_view text) {
+  if (!key.word.empty() && text == key.word) return key.word_is;
+  return key.multiples.empty() ? std::nullopt : quantity(text, key.multiples);
+}
+
 bool is_float_literal(std::string_view word) {
   if (word.starts_with('-') || word.starts_with('+')) word.remove_prefix(1);
   if (word.empty() || !(is_digit(word[0]) || word[0] == '.')) return false;

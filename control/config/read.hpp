@@ -38,6 +38,10 @@ std::optional<unsigned> largest_inner_packet(const Configuration& configuration,
 // Warns of inside ports whose packets do not fit their way out.
 void check_mtus(const GroupReader& top, const Configuration& configuration, const Checks& checks);
 
+// Warns where our own address on a port with ipsec lies in a connection's networks, and nothing of it is
+// bypassed.
+void warn_of_lockout(Report& report, const Configuration& configuration, const Checks& checks);
+
 // Warns of policies and selectors that can never match, since one that is searched before takes all they
 // take.
 void warn_of_shadows(Report& report, const Configuration& configuration, const Checks& checks);

@@ -327,6 +327,17 @@ void read_lifetime(const GroupReader& group, sa::Lifetime& lifetime) {
   pair("soft-seconds", "hard-seconds", lifetime.soft_seconds, lifetime.hard_seconds);
 }
 
+// RFC 4303 2.6 and 2.7. In transport mode the receiver could not tell where padding begins.
+void read_confidentiality(const GroupReader& group, Connection& connection) {
+  group.integer("tfc-padding", connection.tfc_bytes);
+  group.integer("dummy-rate", connection.dummy_rate);
+  if (connection.mode == Mode::tunnel) return;
+  for (const auto* key : {"tfc-padding", "dummy-rate"})
+    if (group.given(key))
+      group.error(key, "a connection in transport mode cannot hide its traffic so",
+                  "remove it, or set mode = \"tunnel\"");
+}
+
 void read_connection(const GroupReader& group, Connection& connection, Checks& checks) {
   const auto& place = group.report().places().of(group.row());
   connection.line = place.line;
@@ -339,6 +350,7 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   connection.by_route =
       connection.mode == Mode::tunnel && checks.tunnel_connections.find(connection.name) != nullptr;
   read_outer_fields(group, connection.outer);
+  read_confidentiality(group, connection);
   group.boolean("follow-peer", connection.follow_peer);
   group.integer("nat-keepalive", connection.nat_keepalive_s);
   if (connection.mode == Mode::transport)

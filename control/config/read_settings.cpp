@@ -78,8 +78,10 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
   check_limit(top, checks, "outbound-sas", "outbound SAs", outbound, limits.outbound_sas);
   check_limit(top, checks, "routes", "routes", configuration.routes.size(), limits.routes);
   check_limit(top, checks, "policies", "policies, those of connections included", policies, limits.policies);
-  check_limit(top, checks, "tunnels", "tunnels", configuration.tunnels.size(), limits.tunnels);
+  check_limit(top, checks, "tunnels", "tunnels, peers of multipoint ones included",
+              tunnel_entries(configuration.tunnels), limits.tunnels);
   warn_of_shadows(top.report(), configuration, checks);
+  warn_of_lockout(top.report(), configuration, checks);
 
   if (checks.manual_sas > 0)
     top.report().warning(

@@ -9,9 +9,6 @@
 namespace espgate::config {
 namespace {
 
-constexpr std::uint16_t ipv6_least_mtu_bytes = 1'280;  // RFC 8200 5
-constexpr unsigned least_mtu_bytes = 576, most_mtu_bytes = 9'000;
-
 // Ports and tunnels are interfaces of one kernel.
 void read_name(const GroupReader& group, Tunnel& tunnel, Checks& checks) {
   if (!group.text("name", tunnel.name)) return;
@@ -39,7 +36,7 @@ void read_connection_name(const GroupReader& group, std::string& name, Checks& c
         fmt::format("connection {} is already that of {}, so it is unclear which of the two its packets "
                     "come out of",
                     shown(name), described(*first, group.report(), row)),
-        "give each tunnel a connection of its own");
+        "give each tunnel, and each peer of a multipoint one, a connection of its own");
 }
 
 void read_gre(const GroupReader& group, Tunnel& tunnel) {
@@ -47,95 +44,109 @@ void read_gre(const GroupReader& group, Tunnel& tunnel) {
   if (group.given("key") && group.integer("key", key)) tunnel.gre.key = key;
   group.boolean("checksum", tunnel.gre.checksum);
   for (const auto* name : {"key", "checksum"})
-    if (tunnel.kind != TunnelKind::gre && group.given(name))
+    if (tunnel.kind == TunnelKind::vti && group.given(name))
       group.error(name, "only GRE has one", "set kind = \"gre\", or remove it");
+}
+
+bool is_link_local6(const net::Address& address) {
+  return address.family == net::Family::v6 && address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
+// An address that kernel routes name behind `via`.
+std::optional<net::Address> next_hop_of(const GroupReader& group, const TextElement& element,
+                                        Checks& checks) {
+  const auto complain = [&](std::string message, std::string remedy) {
+    group.report().error(element.row, element.path.text(), std::move(message), std::move(remedy));
+    return std::nullopt;
+  };
+  const auto address = net::parse_address(element.text);
+  if (!address)
+    return complain(fmt::format("{} is not an IP address", shown(element.text)),
+                    "write the peer's address in the tunnel, such as 10.255.0.2, without a prefix length");
+  if (const auto why = not_a_host(*address); !why.empty())
+    return complain(fmt::format("{} is {}", element.text, why), "write the peer's address in the tunnel");
+  if (is_link_local6(*address))
+    return complain(fmt::format("{} is link-local, and such addresses are not mapped to peers", element.text),
+                    "give both ends addresses of a network of the tunnel's, and name the peer's");
+  if (const auto* own = checks.port_addresses.find(*address))
+    return complain(
+        fmt::format("{} is our own address, {}", element.text, described(*own, group.report(), element.row)),
+        "write the peer's address in the tunnel");
+  if (const auto* first = checks.next_hops.claim(*address, element.row, element.path))
+    return complain(fmt::format("{} is already {}, so it is unclear to which peer its packets go",
+                                element.text, described(*first, group.report(), element.row)),
+                    "give each next hop to one peer");
+  return address;
+}
+
+// A route by a next hop that is on no network of the link's is refused by the kernel.
+void warn_of_foreign_next_hop(const GroupReader& group, const TextElement& element,
+                              const net::Address& next_hop, const Tunnel& tunnel) {
+  const auto reaches = [&](const net::InterfaceAddress& own) {
+    return net::masked(own.address, own.prefix_length).contains(next_hop);
+  };
+  if (tunnel.addresses.empty() || std::ranges::any_of(tunnel.addresses, reaches)) return;
+  group.report().warning(
+      element.row, element.path.text(),
+      fmt::format("{} is on none of the networks of the tunnel's addresses, so the kernel takes no route "
+                  "through it",
+                  element.text),
+      "give the tunnel an address of that network, or add the routes with `onlink`");
+}
+
+// All of the tunnel's peers, whose addresses have been read.
+void read_peers(const GroupReader& group, Tunnel& tunnel, Checks::TunnelPlace& place, Checks& checks) {
+  group.visit("peers", [&](const GroupReader& entry) {
+    auto& peer = tunnel.peers.emplace_back();
+    place.peers.push_back({entry.row_of("connection"), entry.path()});
+    read_connection_name(entry, peer.connection, checks);
+    for (const auto& element : entry.texts("next-hops"))
+      if (const auto next_hop = next_hop_of(entry, element, checks)) {
+        peer.next_hops.push_back(*next_hop);
+        warn_of_foreign_next_hop(entry, element, *next_hop, tunnel);
+      }
+  });
+}
+
+void read_ways(const GroupReader& group, Tunnel& tunnel, Checks::TunnelPlace& place, Checks& checks) {
+  if (tunnel.kind == TunnelKind::gre_multipoint) {
+    if (group.given("connection"))
+      group.error("connection", "a multipoint tunnel has a connection for each peer", "move it into peers");
+    if (!group.given("peers")) group.missing("peers");
+    return read_peers(group, tunnel, place, checks);
+  }
+  if (group.given("peers"))
+    group.error("peers", "only a multipoint tunnel has several",
+                "set kind = \"gre-multipoint\", or name the one peer's connection in connection");
+  if (!group.given("connection")) return group.missing("connection");
+  place.peers.push_back({group.row_of("connection"), group.path()});
+  read_connection_name(group, tunnel.peers.emplace_back().connection, checks);
 }
 
 Tunnel read_tunnel(const GroupReader& group, Checks& checks) {
   Tunnel tunnel;
-  const auto& place = group.report().places().of(group.row());
-  tunnel.line = place.line;
-  tunnel.file = place.file;
+  const auto& file_place = group.report().places().of(group.row());
+  tunnel.line = file_place.line;
+  tunnel.file = file_place.file;
   read_name(group, tunnel, checks);
-  group.choice("kind", tunnel.kind);
-  read_connection_name(group, tunnel.connection, checks);
-  read_gre(group, tunnel);
-  group.integer("mtu", tunnel.mtu);
   for (const auto& element : group.texts("addresses"))
     if (const auto address = interface_address_of(group, element, checks))
       tunnel.addresses.push_back(*address);
-  return tunnel;
-}
-
-const Connection* find(const Configuration& configuration, const std::string& name) {
-  const auto found = std::ranges::find(configuration.connections, name, &Connection::name);
-  return found == configuration.connections.end() ? nullptr : &*found;
-}
-
-void check_connection(Report& report, const Checks::TunnelPlace& place, const Connection* connection,
-                      const Tunnel& tunnel) {
-  if (tunnel.connection.empty()) return;
-  const auto path = place.path.of("connection");
-  if (connection == nullptr)
-    return report.error(place.connection_row, path,
-                        fmt::format("there is no connection {}", shown(tunnel.connection)),
-                        "name one of connections, or add it there");
-  const bool gre = tunnel.kind == TunnelKind::gre;
-  if (!gre && connection->mode != Mode::tunnel)
-    report.error(place.connection_row, path,
-                 fmt::format("connection {} is in transport mode, which carries no packets of others",
-                             shown(tunnel.connection)),
-                 "set mode = \"tunnel\" in the connection, or kind = \"gre\" here");
-  if (gre && connection->mode != Mode::transport)
-    report.error(place.connection_row, path,
-                 fmt::format("connection {} is in tunnel mode, and GRE goes from gateway to gateway",
-                             shown(tunnel.connection)),
-                 "set mode = \"transport\" in the connection, or kind = \"vti\" here");
-  const auto carries_gre = [](const net::TrafficSelector& selector) {
-    return !selector.protocol || *selector.protocol == net::protocol_gre;
-  };
-  if (gre && connection->mode == Mode::transport &&
-      std::ranges::none_of(protected_by(*connection), carries_gre))
-    report.error(place.connection_row, path,
-                 fmt::format("no selector of connection {} is for GRE", shown(tunnel.connection)),
-                 "add one with protocol = \"gre\", or remove the connection's selectors");
-}
-
-void find_mtu(Report& report, const Checks::TunnelPlace& place, const Configuration& configuration,
-              const Connection* connection, Tunnel& tunnel) {
-  if (tunnel.mtu == 0) {
-    const auto around =
-        tunnel.kind == TunnelKind::gre ? static_cast<unsigned>(net::gre::header_bytes(tunnel.gre)) : 0;
-    const auto largest =
-        connection == nullptr ? std::nullopt : largest_inner_packet(configuration, *connection);
-    tunnel.mtu = static_cast<std::uint16_t>(
-        std::clamp(largest.value_or(1'400) - around, least_mtu_bytes, most_mtu_bytes));
+  auto& place =
+      checks.places_of_tunnels.emplace_back(Checks::TunnelPlace{group.path(), group.row_of("mtu"), {}});
+  if (group.choice("kind", tunnel.kind)) {
+    read_ways(group, tunnel, place, checks);
+    read_gre(group, tunnel);
   }
-  const bool has_v6 = std::ranges::any_of(
-      tunnel.addresses, [](const auto& entry) { return entry.address.family == net::Family::v6; });
-  if (has_v6 && tunnel.mtu < ipv6_least_mtu_bytes)
-    report.error(
-        place.mtu_row, place.path.of("mtu"),
-        fmt::format("{} bytes are too few for the tunnel's IPv6 address (RFC 8200 5)", tunnel.mtu),
-        fmt::format("choose {} or more, and an outside port that carries them", ipv6_least_mtu_bytes));
+  group.integer("mtu", tunnel.mtu);
+  return tunnel;
 }
 
 }  // namespace
 
 void read_tunnels(const GroupReader& top, Configuration& configuration, Checks& checks) {
-  top.visit("tunnels", [&](const GroupReader& group) {
-    configuration.tunnels.push_back(read_tunnel(group, checks));
-    checks.places_of_tunnels.push_back({group.path(), group.row_of("connection"), group.row_of("mtu")});
-  });
-}
-
-void check_tunnels(Report& report, Configuration& configuration, const Checks& checks) {
-  for (std::size_t i = 0; i < configuration.tunnels.size(); ++i) {
-    auto& tunnel = configuration.tunnels[i];
-    const auto* connection = find(configuration, tunnel.connection);
-    check_connection(report, checks.places_of_tunnels[i], connection, tunnel);
-    find_mtu(report, checks.places_of_tunnels[i], configuration, connection, tunnel);
-  }
+  top.visit("tunnels",
+            [&](const GroupReader& group) { configuration.tunnels.push_back(read_tunnel(group, checks)); });
 }
 
 }  // namespace espgate::config

@@ -5,6 +5,7 @@
 
 #include "control/config/schema_groups.hpp"
 #include "datapath/crypto/suite.hpp"
+#include "datapath/sa/security_association.hpp"
 
 namespace espgate::config {
 namespace {
@@ -157,13 +158,14 @@ constexpr std::array connection_keys{
         .kind = Kind::choice,
         .preset = "copy",
         .choices = df_policies,
-        .meaning = "Don't-fragment bit of outer IPv4 headers in tunnel mode: the inner packet's, or always "
-                   "set, or always clear. An inner IPv6 packet counts as having it set."},
+        .meaning = "Don't-fragment bit of outer IPv4 headers in tunnel mode and around GRE: the inner "
+                   "packet's, or always set, or always clear. An inner IPv6 packet counts as having it set."},
     Key{.name = "dscp",
         .kind = Kind::integer,
         .least = 0,
         .most = 63,
-        .meaning = "DSCP of all outer headers in tunnel mode; without it the inner packet's is copied."},
+        .meaning = "DSCP of all outer headers in tunnel mode and around GRE; without it the inner packet's "
+                   "is copied."},
     Key{.name = "ecn",
         .kind = Kind::boolean,
         .preset = "true",
@@ -174,12 +176,35 @@ constexpr std::array connection_keys{
         .least = 1,
         .most = 255,
         .preset = "64",
-        .meaning = "TTL or hop limit of outer headers in tunnel mode."},
+        .meaning = "TTL or hop limit of outer headers in tunnel mode and around GRE."},
     Key{.name = "flow-label",
         .kind = Kind::boolean,
         .preset = "true",
         .meaning = "Whether outer IPv6 headers get a flow label made from the inner addresses (RFC 6438), so "
                    "that the network can spread the tunnel's flows; false sends 0."},
+    Key{.name = "tfc-padding",
+        .kind = Kind::integer,
+        .unit = "bytes",
+        .least = 0,
+        .most = 9'000,
+        .word = "mtu",
+        .word_is = sa::tfc_to_path_mtu,
+        .preset = "0",
+        .meaning =
+            "Traffic flow confidentiality: inner packets in tunnel mode are padded to a multiple of so many "
+            "bytes, as far as the path's MTU allows, or with \"mtu\" to all that it allows (RFC 4303 2.7). 0 "
+            "pads no more than encryption needs."},
+    Key{.name = "dummy-rate",
+        .kind = Kind::integer,
+        .unit = "packets/s",
+        .least = 0,
+        .most = 1'000,
+        .preset = "0",
+        .meaning =
+            "Dummy packets that are sent in tunnel mode among the others, of random sizes at about this "
+            "rate, "
+            "and which the peer drops (RFC 4303 2.6). They count towards lifetimes. All connections together "
+            "send at most 25600 a second."},
     Key{.name = "local-networks",
         .kind = Kind::texts,
         .most = any_length,
@@ -241,27 +266,6 @@ constexpr Group connection_group{"connections[]",
                                  "A tunnel to a peer, with keys by IKE (ike), or manual ones: then at least "
                                  "one of inbound and outbound is there.",
                                  connection_keys};
-
-constexpr std::array threshold_keys{
-    Key{.name = "reason",
-        .kind = Kind::text,
-        .least = 1,
-        .most = any_length,
-        .required = true,
-        .meaning = "A drop reason by its number (\"62\") or name, or a group such as \"IpsecInput\"."},
-    Key{.name = "per-minute",
-        .kind = Kind::integer,
-        .unit = "packets",
-        .least = 1,
-        .most = 1'000'000'000'000,
-        .required = true,
-        .meaning = "So many in the last minute are worth a warning."},
-};
-constexpr Group threshold_group{
-    "thresholds[]",
-    "A warning, in the log and in `espgatectl show events`, when packets are dropped for a reason more often "
-    "than this. It comes once, and again only after the last minute's drops have been below half of it.",
-    threshold_keys};
 
 constexpr std::array top_keys{
     Key{.name = "control-cpu",
@@ -363,9 +367,9 @@ constexpr std::array top_keys{
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
 constexpr std::array<const Group*, 13> all_groups{
-    &top_group,        &limits_group,   &port_group,     &route_group, &policy_group,
-    &connection_group, &selector_group, &lifetime_group, &ike_group,   &inbound_group,
-    &outbound_group,   &tunnel_group,   &threshold_group};
+    &top_group,        &limits_group,   &port_group,        &route_group, &policy_group,
+    &connection_group, &selector_group, &lifetime_group,    &ike_group,   &inbound_group,
+    &outbound_group,   &tunnel_group,   &tunnel_peer_group, &threshold_group};
 
 }  // namespace
 

@@ -36,6 +36,8 @@ struct Key {
   long long most = 0;
   bool hexadecimal = false;                  // show the range so
   std::span<const Multiple> multiples = {};  // integers
+  std::string_view word = "";                // integers: a text that may stand instead of a number,
+  long long word_is = 0;                     // and which one it stands for, outside of least..most
   std::string_view preset = "";              // default as written in a file; empty: none
   bool required = false;
   std::size_t fewest_elements = 0;  // lists

@@ -68,7 +68,9 @@ const Group policy_group{
     "What happens to cleartext that no connection protects. Connections and policies together are searched "
     "by their priority, lower ones first, and the first that matches decides; what none matches is dropped. "
     "On ports with ipsec = true, what comes in clear is judged as well, with source and destination swapped: "
-    "what its answer would be protected for, or discarded, is dropped.",
+    "what its answer would be protected for, or discarded, is dropped. That goes for what is sent to the "
+    "gateway itself, too, whether there is an SA or not: give ssh and the like a bypass policy of a lower "
+    "priority where a connection's networks take in the gateway's own address.",
     policy_keys};
 
 const Group selector_group{

@@ -12,6 +12,8 @@ extern const Group route_group;
 extern const Group policy_group;
 extern const Group selector_group;
 extern const Group tunnel_group;
+extern const Group tunnel_peer_group;
+extern const Group threshold_group;
 
 inline constexpr long long any_length = 4'096;  // of a text, in characters
 

@@ -68,6 +68,7 @@ std::string facts(const Key& key) {
     text += key.hexadecimal         ? fmt::format(", {:#x} to {:#x}", key.least, key.most)
             : key.least == key.most ? fmt::format(", {} only", key.least)
                                     : fmt::format(", {} to {}{}", key.least, key.most, unit);
+  if (!key.word.empty()) text += fmt::format(", or \"{}\"", key.word);
   if (!key.multiples.empty()) text += ", or text with " + names_of_multiples(key);
   if (!is_number(key.kind) && !key.unit.empty()) text += fmt::format(", at most {}{}", key.most, unit);
   if (key.most_elements != 0) text += fmt::format(", at most {} entries", key.most_elements);

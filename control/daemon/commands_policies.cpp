@@ -1,9 +1,11 @@
-// show policies, show policy-match.
+// show policies, show policy-match, policy add, policy delete.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <memory>
 
 #include "control/cli/values.hpp"
+#include "control/config/selector_texts.hpp"
 #include "control/daemon/services.hpp"
 #include "datapath/net/flow.hpp"
 
@@ -34,7 +36,7 @@ json policy_json(const Services& services, const sa::Policy& policy) {
               {"connection", policy.key.owner.empty() ? json(nullptr) : json(policy.key.owner)},
               {"spi", nullptr},
               {"comment", policy.comment.empty() ? json(nullptr) : json(policy.comment)},
-              {"line", policy.line},
+              {"line", policy.line == 0 ? json(nullptr) : json(policy.line)},
               {"packets", nullptr}};
   if (policy.rule && policy.decision.is_protect())
     result["spi"] = cli::spi_text(services.gateway->sas().outbound(policy.decision.outbound_sa()).spi);
@@ -110,6 +112,84 @@ Expected<json> show_policy_match(Services& services, const cli::Request& request
               {"explanation", explanation(services, match, policy)}};
 }
 
+// As the file's policies are read, and with the same complaints: one selector, or one of each family.
+Expected<std::vector<net::TrafficSelector>> selectors_of(const cli::Request& request) {
+  const config::SelectorTexts texts{request.text("from"),      request.text("to"),
+                                    request.text("from-port"), request.text("to-port"),
+                                    request.text("protocol"),  request.text("icmp-type")};
+  std::optional<Error> first;
+  auto selectors =
+      config::read_selectors(texts, {"from", "to", "from-port", "to-port"},
+                             [&](std::string_view key, const std::string& message, std::string remedy) {
+                               if (!first)
+                                 first = Error{fmt::format("--{}: {}", key, message), std::move(remedy)};
+                             });
+  if (first) return *first;
+  return selectors;
+}
+
+class Stopwatch {
+ public:
+  std::int64_t us() const {
+    return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin_).count();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point begin_ = Clock::now();
+};
+
+Expected<json> add_policy(Services& services, const cli::Request& request) {
+  const Stopwatch stopwatch;
+  const auto action = *request.text("action");
+  const auto connection = request.text("connection");
+  const bool protects = action == "protect";
+  if (protects != connection.has_value())
+    return Error{protects ? std::string("which connection is to protect it?")
+                          : fmt::format("no connection can {}", action),
+                 protects ? "add --connection NAME" : "leave out --connection, or write protect"};
+  const auto selectors = selectors_of(request);
+  if (!selectors) return selectors.error();
+  const auto preset = protects ? config::connection_priority : config::policy_priority;
+  const auto priority = static_cast<std::uint16_t>(request.number("priority").value_or(preset));
+  const auto decision = action == "bypass" ? policy::Decision::bypass() : policy::Decision::discard();
+  std::vector<const sa::Policy*> added;
+  for (const auto& selector : *selectors) {
+    const auto policy = services.sas->add_policy(
+        {{connection.value_or(""), priority, selector}, 0, request.text("comment").value_or("")}, decision);
+    if (!policy) {
+      for (const auto* before : added) services.sas->remove_policy(*before);
+      return policy.error();
+    }
+    added.push_back(*policy);
+  }
+  const auto took_us = stopwatch.us();
+  json result{{"policies", json::array()}, {"took_us", took_us}};
+  for (const auto* policy : added) result["policies"].push_back(policy_json(services, *policy));
+  return result;
+}
+
+Expected<json> delete_policy(Services& services, const cli::Request& request) {
+  const Stopwatch stopwatch;
+  const auto connection = request.text("connection");
+  const auto selectors = selectors_of(request);
+  if (!selectors) return selectors.error();
+  json result{{"policies", json::array()}};
+  for (const auto& selector : *selectors) {
+    const auto* policy = services.sas->policies().find(connection.has_value(), selector);
+    if (policy == nullptr || (connection && policy->key.owner != *connection)) continue;
+    result["policies"].push_back(policy_json(services, *policy));
+    services.sas->remove_policy(*policy);
+  }
+  if (result["policies"].empty())
+    return Error{fmt::format("{} has no policy for {}",
+                             connection ? "connection " + *connection : std::string("the list"),
+                             net::to_string(selectors->front())),
+                 "`show policies` lists them; `policy delete` wants just what one says"};
+  result["took_us"] = stopwatch.us();
+  return result;
+}
+
 }  // namespace
 
 NarrowedFields narrowed_fields(const net::TrafficSelector& selector) {
@@ -130,6 +210,10 @@ void add_policy_commands(Services& services, cli::Handlers& handlers) {
                   });
   handlers.answer(cli::CommandId::show_policy_match,
                   [&services](const cli::Request& request) { return show_policy_match(services, request); });
+  handlers.answer(cli::CommandId::policy_add,
+                  [&services](const cli::Request& request) { return add_policy(services, request); });
+  handlers.answer(cli::CommandId::policy_delete,
+                  [&services](const cli::Request& request) { return delete_policy(services, request); });
 }
 
 }  // namespace espgate::daemon

@@ -111,6 +111,7 @@ json worker_json(const worker::Worker& worker, unsigned cpu) {
           {"cycles_per_packet", cycles},
           {"burst_histogram", histogram},
           {"reassembling", worker.reassembling()},
+          {"notices_lost", load.notices_lost.value()},
           {"conservation", balance(worker.counters())}};
 }
 

@@ -14,21 +14,45 @@ json traffic_json(const sa::Totals& totals) {
   return {{"packets", totals.packets}, {"bytes", totals.bytes}};
 }
 
+std::string_view kind_name(config::TunnelKind kind) {
+  switch (kind) {
+    case config::TunnelKind::vti:
+      return "vti";
+    case config::TunnelKind::gre:
+      return "gre";
+    case config::TunnelKind::gre_multipoint:
+      break;
+  }
+  return "gre-multipoint";
+}
+
 json tunnel_json(const Tunnels::Report& report, const Traffic& traffic) {
   const auto& tunnel = report.tunnel;
   auto addresses = json::array();
   for (const auto& address : tunnel.addresses)
     addresses.push_back(fmt::format("{}/{}", net::to_string(address.address), address.prefix_length));
+  auto peers = json::array();
   sa::Totals inbound, outbound;
-  if (const auto found = traffic.find(tunnel.connection); found != traffic.end()) {
-    inbound += found->second.inbound;
-    outbound += found->second.outbound;
+  for (const auto& peer : report.peers) {
+    auto next_hops = json::array();
+    for (const auto& next_hop : peer.peer.next_hops) next_hops.push_back(net::to_string(next_hop));
+    const auto found = traffic.find(peer.peer.connection);
+    const auto rx = found == traffic.end() ? sa::Totals() : found->second.inbound;
+    const auto tx = found == traffic.end() ? sa::Totals() : found->second.outbound;
+    peers.push_back({{"connection", peer.peer.connection},
+                     {"next_hops", next_hops},
+                     {"state", peer.up ? "up" : "down"},
+                     {"rx", traffic_json(rx)},
+                     {"tx", traffic_json(tx)},
+                     {"drops", peer.drops}});
+    inbound += rx;
+    outbound += tx;
   }
   return {{"name", tunnel.name},
-          {"kind", tunnel.kind == config::TunnelKind::gre ? "gre" : "vti"},
+          {"kind", kind_name(tunnel.kind)},
           {"key", tunnel.gre.key ? json(*tunnel.gre.key) : json(nullptr)},
           {"checksum", tunnel.gre.checksum},
-          {"peers", json::array({{{"connection", tunnel.connection}}})},
+          {"peers", peers},
           {"state", report.state},
           {"reason", report.reason.empty() ? json(nullptr) : json(report.reason)},
           {"mtu", tunnel.mtu},

@@ -241,17 +241,21 @@ Expected<void> Daemon::apply_host_configuration() {
 
 Expected<void> Daemon::start_sas() {
   policies_ = std::make_unique<PolicyTable>(gateway_->policies());
+  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
+                                                configuration_.path_mtu_discovery);
   sa::SaManager::Options options;
   options.tombstones = configuration_.limits.tombstones;
   options.tombstone = std::chrono::seconds(configuration_.limits.tombstone_s);
   options.linger = std::chrono::seconds(configuration_.limits.linger_s);
   sas_ = std::make_unique<sa::SaManager>(
-      sa::SaManager::Parts{gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
-                           [this](const sa::LifetimeNews& news) {
-                             journal_.add(news, now());
-                             ike_->lifetime_reached(news, now());
-                           },
-                           &gateway_->tunnels()},
+      sa::SaManager::Parts{
+          gateway_->sas(), *policies_, gateway_->readers(), sa::openssl_random, log_line,
+          [this](const sa::LifetimeNews& news) {
+            journal_.add(news, now());
+            ike_->lifetime_reached(news, now());
+          },
+          &gateway_->tunnels(), [this](std::uint32_t index) { size_service_->refresh_one(index); },
+          [this](auto packet, auto tunnel) { host_path_->send(packet, worker::dummy_from_control, tunnel); }},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
   ike_ = std::make_unique<IkeService>(
@@ -264,12 +268,9 @@ Expected<void> Daemon::start_sas() {
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
   ike_->configure(configuration_, now());
   tunnels_->follow(*sas_);
-  recovery::InvalidSpiHandler::Options spi_options;
-  spi_options.flows = configuration_.limits.invalid_spi_flows;
+  const recovery::InvalidSpiHandler::Options spi_options{.flows = configuration_.limits.invalid_spi_flows};
   invalid_spi_ =
       std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
-  size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
-                                                configuration_.path_mtu_discovery);
   services_.sas = sas_.get();
   services_.ike = ike_.get();
   services_.invalid_spi = invalid_spi_.get();
@@ -367,9 +368,9 @@ Daemon::~Daemon() {
   trace_.reset();
   server_.reset();
   tunnels_.reset();
-  size_service_.reset();
   ike_.reset();
   sas_.reset();
+  size_service_.reset();
   host_sync_.reset();
   mirror_.reset();
   taps_.clear();
@@ -378,10 +379,6 @@ Daemon::~Daemon() {
 }
 
 }  // namespace
-
-Moment now() {
-  return {std::chrono::steady_clock::now().time_since_epoch(), std::chrono::system_clock::now()};
-}
 
 Expected<void> run(config::Configuration configuration) {
   start_log(configuration.log_level);

@@ -47,13 +47,14 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
   return count;
 }
 
-bool HostPath::send(std::span<const std::uint8_t> ip_packet, std::uint16_t as) {
+bool HostPath::send(std::span<const std::uint8_t> ip_packet, std::uint16_t as, tunnel::Index tunnel) {
   auto* packet = rte_pktmbuf_alloc(buffers_);
   auto* room =
       packet == nullptr ? nullptr : rte_pktmbuf_append(packet, static_cast<std::uint16_t>(ip_packet.size()));
   if (room != nullptr) {
     std::memcpy(room, ip_packet.data(), ip_packet.size());
     packet->port = as;
+    packet->hash.usr = tunnel;
     if (rte_ring_sp_enqueue(rings_.inject, packet) == 0) return true;
   }
   rte_pktmbuf_free(packet);

@@ -24,8 +24,10 @@ class HostPath {
   // Delivers what waits in the host and IKE rings, a bounded number of packets. Returns how many.
   unsigned deliver();
   // Has a worker route and send an IP packet of the control core's own: an outer one as it is, or one in
-  // clear by policy (worker::from_control, clear_from_control). False: no buffer, or no room in the ring.
-  bool send(std::span<const std::uint8_t> ip_packet, std::uint16_t as = worker::from_control);
+  // clear by policy, or a dummy, also by `tunnel` (worker::from_control and others). False: no buffer, or no
+  // room in the ring.
+  bool send(std::span<const std::uint8_t> ip_packet, std::uint16_t as = worker::from_control,
+            tunnel::Index tunnel = tunnel::no_tunnel);
   // Shows `listener` each IP packet that the kernel gets from the host ring.
   void listen(std::function<void(std::span<const std::uint8_t>)> listener) {
     listener_ = std::move(listener);

@@ -94,18 +94,13 @@ std::string threshold_name(const config::Threshold& threshold) {
 bool same_threshold(const config::Threshold& a, const config::Threshold& b) {
   return a.per_minute == b.per_minute;
 }
-std::string traffic(const config::Policy& policy) {
-  return net::to_string(policy.selector);
-}
 bool same_route(const config::Route& a, const config::Route& b) {
   return a.via == b.via;
 }
-bool same_policy(const config::Policy& a, const config::Policy& b) {
-  return a.action == b.action && a.priority == b.priority;
-}
 
-json connection_changes(const sa::ConfigureResult& applied) {
-  return {{"what", "connections"},
+// `applied`: a ConfigureResult, or its count of policies.
+json changes(const char* what, const auto& applied) {
+  return {{"what", what},
           {"added", applied.added},
           {"removed", applied.removed},
           {"changed", applied.changed},
@@ -126,7 +121,6 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   Reloaded result;
   auto& current = parts.current;
   const auto routes = difference(current.routes, wanted.routes, destination, same_route);
-  const auto policies = difference(current.policies, wanted.policies, traffic, same_policy);
   const auto thresholds = difference(current.thresholds, wanted.thresholds, threshold_name, same_threshold);
   // Before the routes that lead into them, and before connections that come with them.
   Tunnels::Change tunnels;
@@ -138,11 +132,12 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   if (parts.ike != nullptr) parts.ike->configure(wanted, now);
   for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
-  result.changes = {{"configuration", current.file},
-                    {"changes",
-                     {connection_changes(applied), routes.json("routes"), policies.json("policies"),
-                      thresholds.json("thresholds"), tunnel_changes(tunnels)}},
-                    {"restart_needed", restart_needed(current, wanted)}};
+  result.changes = {
+      {"configuration", current.file},
+      {"changes",
+       {changes("connections", applied), routes.json("routes"), changes("policies", applied.policies),
+        thresholds.json("thresholds"), tunnel_changes(tunnels)}},
+      {"restart_needed", restart_needed(current, wanted)}};
   current.routes = steps.in_force();
   current.policies = std::move(wanted.policies);
   current.connections = std::move(wanted.connections);

@@ -37,6 +37,10 @@ void SizeService::refresh() {
   path_mtus_.refresh(sas_a_round, steady_now());
 }
 
+void SizeService::refresh_one(std::uint32_t outbound_sa) {
+  path_mtus_.refresh_one(outbound_sa, steady_now());
+}
+
 unsigned SizeService::tell_senders() {
   std::array<void*, packets_a_round> packets;
   const unsigned count =

@@ -25,6 +25,8 @@ class SizeService {
   unsigned tell_senders();
   // Every 10 ms or so.
   void refresh();
+  // An outbound SA is about to be used, or its peer moved: its path MTU must be right with the first packet.
+  void refresh_one(std::uint32_t outbound_sa);
 
  private:
   void tell_sender(std::span<const std::uint8_t> refused, std::uint16_t largest, std::uint16_t port);

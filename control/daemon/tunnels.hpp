@@ -1,11 +1,13 @@
 // The tunnels of the configuration: for each a link in the kernel, an entry in the workers' table, and the
-// connection behind it. Links are there from the start (or the reload that brings them) until the tunnel
-// leaves the configuration or the daemon ends; a change keeps the link, and with it the kernel's routes
-// through it.
+// connection behind it; for a multipoint one also an entry for each peer with its connection. Links are there
+// from the start (or the reload that brings them) until the tunnel leaves the configuration or the daemon
+// ends; a change keeps the link, and with it the kernel's routes through it.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -48,21 +50,28 @@ class Tunnels {
   };
   // Makes the tunnels what `configuration` says, by difference. Their names are all different.
   Change configure(const config::Configuration& configuration);
-  // Lets each link's carrier follow its connection's SAs. To be called every 100 ms or so.
+  // Lets each link's carrier follow its connection's SAs, or those of any of its peers. To be called every
+  // 100 ms or so.
   void follow(const sa::SaManager& sas);
 
   std::vector<host::TunnelLink> links() const;
   std::unordered_map<std::string, tunnel::Index> by_connection() const;
 
+  struct PeerReport {
+    const config::TunnelPeer& peer;  // valid until the next configure
+    bool up = false;                 // SAs in both directions
+    std::uint64_t drops = 0;
+  };
   struct Report {
     const config::Tunnel& tunnel;  // valid until the next configure
     std::string_view state;        // "up", "down", "gone"
     std::string reason;            // why it is not up, or empty
-    std::uint64_t drops = 0;
+    std::uint64_t drops = 0;       // the peers' included
+    std::vector<PeerReport> peers;
   };
   // In the order of their names.
   std::vector<Report> report(const sa::SaManager& sas, const host::KernelView& view) const;
-  // The name of the tunnel with this index in the table; empty when there is none.
+  // The name of the tunnel that has this index in the table, or a peer with it; empty when there is none.
   std::string name_of(tunnel::Index index) const;
 
  private:
@@ -70,15 +79,19 @@ class Tunnels {
     config::Tunnel tunnel;
     host::Tap link;
     tunnel::Index index;
+    std::map<std::string, tunnel::Index> peers;  // multipoint: by connection
     bool carrier = false;
     bool gone = false;  // somebody removed the link
   };
   using Entries = std::map<std::string, std::unique_ptr<Entry>>;
 
   Expected<void> add(const config::Tunnel& wanted);
-  Expected<void> change(Entry& entry, const config::Tunnel& wanted);
+  Expected<void> change(Entry& entry, const config::Tunnel& wanted, std::vector<tunnel::Index>& leaving);
+  Expected<void> set_peers(Entry& entry, std::vector<tunnel::Index>& leaving);
+  void remove(tunnel::Index index);
   Expected<void> add_addresses(const Entry& entry, const std::vector<net::InterfaceAddress>& addresses);
   void take_packets(Entry& entry);
+  static std::optional<tunnel::Index> index_of(const Entry& entry, const config::TunnelPeer& peer);
   std::string why_down(const Entry& entry, const sa::SaManager& sas) const;
 
   Parts parts_;

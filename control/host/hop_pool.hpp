@@ -32,6 +32,9 @@ struct TunnelLink {
   int ifindex = 0;
   std::string name;
   std::uint16_t mtu = 1500;
+  // Multipoint: the peers behind it, each with its number in the datapath; what is for none of them goes to
+  // `index`. Empty: the link is one to one peer.
+  std::map<net::Address, std::uint16_t> next_hops = {};
   bool operator==(const TunnelLink&) const = default;
 };
 
@@ -42,7 +45,7 @@ struct HopPlan {
   std::uint16_t mtu = 0;                // resolved, unresolved, glean, tunnel
   std::optional<net::Address> gateway;  // resolved, unresolved, tunnel where the route names one
   Mac mac{};                            // resolved: the next hop's
-  std::uint16_t tunnel = 0;             // tunnel
+  std::uint16_t tunnel = 0;             // tunnel: its number in the datapath, or its peer's
   auto operator<=>(const HopPlan&) const = default;
 };
 

@@ -1,6 +1,7 @@
 #include "control/host/host_sync.hpp"
 
 #include <algorithm>
+#include <unordered_map>
 
 namespace espgate::host {
 namespace {
@@ -48,7 +49,11 @@ HostSync::~HostSync() {
 void HostSync::set_tunnels(std::vector<TunnelLink> tunnels) {
   for (const auto& tunnel : tunnels_) mark_link_changed(tunnel.ifindex);
   tunnels_ = std::move(tunnels);
-  for (const auto& tunnel : tunnels_) mark_link_changed(tunnel.ifindex);
+  next_hops_.clear();
+  for (const auto& tunnel : tunnels_) {
+    for (const auto& [next_hop, peer] : tunnel.next_hops) next_hops_.insert(host_prefix(next_hop));
+    mark_link_changed(tunnel.ifindex);
+  }
 }
 
 void HostSync::on_event(const Event& event) {
@@ -60,7 +65,7 @@ void HostSync::on_event(const Event& event) {
   // Addresses come as routes of the local table.
 }
 
-// The route itself, the neighbours it may put on the link, and what a local route may cover.
+// The route itself, the neighbours and peers it may put on the link, and what a local route may cover.
 void HostSync::mark_routes_changed(const net::Prefix& prefix) {
   marked_.insert(prefix);
   if (prefix.length == prefix.address.bits()) return;
@@ -68,6 +73,8 @@ void HostSync::mark_routes_changed(const net::Prefix& prefix) {
   for (auto at = view_.neighbours.lower_bound(first);
        at != view_.neighbours.end() && prefix.contains(at->first.address); ++at)
     marked_.insert(host_prefix(at->first.address));
+  for (auto at = next_hops_.lower_bound(prefix); at != next_hops_.end() && prefix.contains(at->address); ++at)
+    marked_.insert(*at);
 
   const auto installed = installed_.find(prefix);
   const bool was_local = installed != installed_.end() && installed->second.origin == RouteOrigin::local;
@@ -101,6 +108,8 @@ void HostSync::mark_link_changed(int ifindex) {
   }
   for (const auto& [key, neighbour] : view_.neighbours)
     if (key.ifindex == ifindex) marked_.insert(host_prefix(key.address));
+  if (const auto* tunnel = chooser_.tunnel_of(ifindex))
+    for (const auto& [next_hop, peer] : tunnel->next_hops) marked_.insert(host_prefix(next_hop));
 }
 
 bool HostSync::settle(Clock::time_point now, std::size_t budget) {
@@ -237,6 +246,11 @@ const PortTwin* HostSync::port_with_index(std::uint8_t index) const {
 }
 
 std::vector<HostSync::RouteEntry> HostSync::routes() const {
+  std::unordered_map<std::uint16_t, const TunnelLink*> tunnels;  // by their own numbers and their peers'
+  for (const auto& tunnel : tunnels_) {
+    tunnels.emplace(tunnel.index, &tunnel);
+    for (const auto& [next_hop, peer] : tunnel.next_hops) tunnels.emplace(peer, &tunnel);
+  }
   std::vector<RouteEntry> result;
   result.reserve(installed_.size());
   for (const auto& [prefix, choice] : installed_) {
@@ -244,10 +258,10 @@ std::vector<HostSync::RouteEntry> HostSync::routes() const {
     const bool on_port =
         hop.kind == HopKind::resolved || hop.kind == HopKind::unresolved || hop.kind == HopKind::glean;
     const PortTwin* port = on_port ? port_with_index(hop.port) : nullptr;
-    const auto tunnel = hop.kind == HopKind::tunnel
-                            ? std::ranges::find(tunnels_, hop.tunnel, &TunnelLink::index)
-                            : tunnels_.end();
-    const auto by = port != nullptr ? port->name : tunnel != tunnels_.end() ? tunnel->name : std::string();
+    const auto tunnel = hop.kind == HopKind::tunnel ? tunnels.find(hop.tunnel) : tunnels.end();
+    const auto by = port != nullptr           ? port->name
+                    : tunnel != tunnels.end() ? tunnel->second->name
+                                              : std::string();
     result.push_back({prefix, choice.origin, hop.kind, hop.gateway, by,
                       hop.kind == HopKind::resolved ? std::optional(hop.mac) : std::nullopt, hop.mtu});
   }

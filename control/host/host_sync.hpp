@@ -108,6 +108,7 @@ class HostSync {
   const KernelView& view_;
   std::vector<PortTwin> ports_;
   std::vector<TunnelLink> tunnels_;
+  Prefixes next_hops_;  // of all tunnels' peers
   RouteChooser chooser_;
   HopPool hops_;
   NeighbourRequests requests_;

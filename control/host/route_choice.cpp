@@ -56,10 +56,14 @@ std::optional<Choice> RouteChooser::choose(const net::Prefix& destination) const
   if (const auto plan = main_plan(destination)) return Choice{*plan, RouteOrigin::main};
   if (destination.length != destination.address.bits()) return std::nullopt;
 
+  const auto on_link = covering_main_plan(destination.address);
+  if (on_link && on_link->kind == HopKind::tunnel) {
+    const auto peer = peer_on_link(destination.address, *on_link);
+    return peer ? std::optional(Choice{*peer, RouteOrigin::neighbour}) : std::nullopt;
+  }
   const PortTwin* port = on_link_port(destination.address);
   if (port == nullptr || view_.neighbour({destination.address, port->ifindex}) == nullptr)
     return std::nullopt;
-  const auto on_link = covering_main_plan(destination.address);
   return Choice{towards(*port, destination.address, on_link->mtu), RouteOrigin::neighbour};
 }
 
@@ -142,7 +146,7 @@ std::optional<HopPlan> RouteChooser::through(const Route& route) const {
   }
   const NextHop* chosen = live_next_hop(route);
   if (chosen == nullptr) return std::nullopt;
-  if (const TunnelLink* tunnel = tunnel_of(chosen->ifindex)) return into(*tunnel, *chosen, route.mtu);
+  if (const TunnelLink* tunnel = tunnel_of(chosen->ifindex)) return into(*tunnel, *chosen, route);
   const PortTwin* port = port_of(chosen->ifindex);
   if (port == nullptr) return plain(HopKind::no_route);
   if (chosen->gateway) return towards(*port, *chosen->gateway, route.mtu);
@@ -187,11 +191,27 @@ HopPlan RouteChooser::towards(const PortTwin& port, const net::Address& gateway,
   return plan;
 }
 
-HopPlan RouteChooser::into(const TunnelLink& tunnel, const NextHop& next, std::uint32_t route_mtu) const {
+HopPlan RouteChooser::into(const TunnelLink& tunnel, const NextHop& next, const Route& route) const {
   HopPlan plan = plain(HopKind::tunnel);
   plan.tunnel = tunnel.index;
-  plan.mtu = mtu_of(tunnel.mtu, tunnel.ifindex, route_mtu);
+  plan.mtu = mtu_of(tunnel.mtu, tunnel.ifindex, route.mtu);
   plan.gateway = next.gateway;
+  const auto& destination = route.destination;
+  const bool names_host = destination.length == destination.address.bits();
+  if (!next.gateway && !names_host) return plan;
+  const auto peer = tunnel.next_hops.find(next.gateway.value_or(destination.address));
+  if (peer != tunnel.next_hops.end()) plan.tunnel = peer->second;
+  return plan;
+}
+
+// A peer on a network that the link of its multipoint tunnel connects; `around` is that network's.
+std::optional<HopPlan> RouteChooser::peer_on_link(const net::Address& address, const HopPlan& around) const {
+  const auto tunnel = std::ranges::find(tunnels_, around.tunnel, &TunnelLink::index);
+  if (around.gateway || tunnel == tunnels_.end()) return std::nullopt;
+  const auto peer = tunnel->next_hops.find(address);
+  if (peer == tunnel->next_hops.end()) return std::nullopt;
+  HopPlan plan = around;
+  plan.tunnel = peer->second;
   return plan;
 }
 

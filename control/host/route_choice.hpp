@@ -7,7 +7,8 @@
 // - Of several next hops the first wins whose interface has carrier; if none has, the first that is up.
 //   Flows are not spread over equal paths.
 // - A gateway that does not answer does not disqualify its route, as in a kernel that forwards.
-// - What the kernel reaches through a tunnel's link goes into the tunnel.
+// - What the kernel reaches through a tunnel's link goes into the tunnel; if that has several peers, to the
+//   one whose address is the next hop. The peers' own addresses are like neighbours on the link.
 // - What the kernel reaches through an interface that is neither has no route here: the packet is dropped
 //   and counted rather than sent where the kernel would not send it.
 // - A packet to one of our own addresses goes to the twin that has the address; to the first port's if none
@@ -63,7 +64,8 @@ class RouteChooser {
   std::optional<HopPlan> through(const Route& route) const;
   const NextHop* live_next_hop(const Route& route) const;
   HopPlan towards(const PortTwin& port, const net::Address& gateway, std::uint32_t route_mtu) const;
-  HopPlan into(const TunnelLink& tunnel, const NextHop& next, std::uint32_t route_mtu) const;
+  HopPlan into(const TunnelLink& tunnel, const NextHop& next, const Route& route) const;
+  std::optional<HopPlan> peer_on_link(const net::Address& address, const HopPlan& around) const;
   std::uint16_t mtu_of(std::uint16_t own_mtu, int ifindex, std::uint32_t route_mtu) const;
 
   const KernelView& view_;

@@ -14,6 +14,12 @@ Totals totals(const SaStore::Total& traffic, const Reasons& reasons, const Fault
   return result;
 }
 
+LifetimeUsed used(bool limited, const Allowance& allowance) {
+  if (!limited) return {};
+  return {allowance.packets.load(std::memory_order_relaxed), allowance.bytes.load(std::memory_order_relaxed),
+          0};
+}
+
 }  // namespace
 
 Totals& Totals::operator+=(const Totals& other) {
@@ -42,6 +48,14 @@ Totals inbound_totals(SaStore& store, std::uint32_t index) {
 
 Totals outbound_totals(SaStore& store, std::uint32_t index) {
   return totals(store.outbound_total(index), outbound_faults, store.outbound_faults(index));
+}
+
+LifetimeUsed inbound_used(SaStore& store, std::uint32_t index) {
+  return used(store.inbound(index).limited, store.inbound_allowance(index));
+}
+
+LifetimeUsed outbound_used(SaStore& store, std::uint32_t index) {
+  return used(store.outbound(index).limited, store.outbound_allowance(index));
 }
 
 }  // namespace espgate::sa

@@ -33,6 +33,10 @@ struct Totals {
 Totals inbound_totals(SaStore& store, std::uint32_t index);
 Totals outbound_totals(SaStore& store, std::uint32_t index);
 
+// What was used of its lifetime, but for the seconds; nothing where it has none.
+LifetimeUsed inbound_used(SaStore& store, std::uint32_t index);
+LifetimeUsed outbound_used(SaStore& store, std::uint32_t index);
+
 struct Connection {
   std::string name;
   unsigned line = 0;                         // in the configuration file
@@ -43,11 +47,13 @@ struct Connection {
   std::uint32_t outbound = no_sa;            // store index of the SA that we use now
   Fingerprint inbound_mark;                  // what these were installed from, to tell an unchanged reload
   Fingerprint outbound_mark;
-  std::uint32_t nat_keepalive_s = 0;     // 0: none are sent
-  std::uint64_t packets_sent = 0;        // of the outbound SA, when last looked at
-  Moment last_sent;                      // when that number had changed, or a keepalive went
-  std::optional<net::Address> moved_to;  // where the peer was found that is not at its configured address
-  Totals past_inbound;                   // of SAs that are gone
+  std::uint32_t nat_keepalive_s = 0;      // 0: none are sent
+  std::uint64_t packets_sent = 0;         // of the outbound SA, when last looked at
+  Moment last_sent;                       // when that number had changed, or a keepalive went
+  std::uint32_t dummy_rate = 0;           // packets a second; 0: none
+  std::chrono::nanoseconds next_dummy{};  // steady time
+  std::optional<net::Address> moved_to;   // where the peer was found that is not at its configured address
+  Totals past_inbound;                    // of SAs that are gone
   Totals past_outbound;
   bool configured = true;  // false once it left the configuration
 };

@@ -39,10 +39,10 @@ class Message {
     for (const auto byte : bytes) push(byte);
   }
 
-  std::array<std::uint8_t, 32> digest() const {
+  Digest digest() const {
     // Looked up once: looking up an algorithm costs OpenSSL 3 more than a digest of this size.
     static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    std::array<std::uint8_t, 32> result{};
+    Digest result{};
     EVP_Digest(bytes_.data(), bytes_.size(), result.data(), nullptr, sha256, nullptr);
     return result;
   }
@@ -83,6 +83,7 @@ Fingerprint fingerprint(const SaParameters& parameters) {
   message.add(parameters.outer.ecn);
   message.add(parameters.outer.hop_limit);
   message.add(parameters.outer.flow_label);
+  message.add(parameters.tfc_bytes);
   message.add(parameters.track_peer);
   message.add(parameters.local_port);
   message.add(parameters.remote_port);

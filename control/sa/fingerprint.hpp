@@ -9,12 +9,13 @@
 
 namespace espgate::sa {
 
+using Digest = std::array<std::uint8_t, 32>;
+
 struct Fingerprint {
-  std::array<std::uint8_t, 32> sa{};   // all parameters, but not what was used of the lifetime
-  std::array<std::uint8_t, 32> key{};  // SPI, suite, ESN and key: the sequence number space
+  Digest sa{};   // all parameters, but not what was used of the lifetime
+  Digest key{};  // SPI, suite, ESN and key: the sequence number space
 
   bool operator==(const Fingerprint&) const = default;
-  bool same_sequence_space(const Fingerprint& other) const { return key == other.key; }
 };
 
 Fingerprint fingerprint(const SaParameters& parameters);

@@ -2,8 +2,6 @@
 
 #include <cassert>
 
-#include "control/sa/lifetimes.hpp"
-
 namespace espgate::sa {
 namespace {
 
@@ -37,10 +35,13 @@ std::string_view name(Phase phase) {
   return {};
 }
 
-InboundSas::InboundSas(SaStore& store, Reaper& reaper, LifeStories& stories, const Limits& limits)
+InboundSas::InboundSas(SaStore& store, Reaper& reaper, LifeStories& stories, Lifetimes& lifetimes,
+                       KeyMemory& keys, const Limits& limits)
     : store_(store),
       reaper_(reaper),
       stories_(stories),
+      lifetimes_(lifetimes),
+      keys_(keys),
       limits_(limits),
       capacity_(store.limits().inbound),
       records_(capacity_) {}
@@ -50,7 +51,7 @@ Expected<InboundRecord*> InboundSas::reserve(std::uint32_t spi, const Connection
   const auto index = store_.reserve_inbound(spi);
   if (!index) return index.error();
   auto& larval = phases_[static_cast<std::size_t>(Phase::larval)];
-  larval.push_back({*index, spi, Phase::larval, Reason::deleted, 0, now, connection, {}, now});
+  larval.push_back({*index, spi, Phase::larval, Reason::deleted, 0, now, connection, {}, now, {}});
   records_[*index] = std::prev(larval.end());
   ++used_;
   stories_.begin(spi, connection, now);
@@ -62,6 +63,7 @@ Expected<void> InboundSas::install(InboundRecord& record, const SaParameters& pa
   if (auto done = store_.install_inbound(record.index, parameters); !done) return done;
   record.lifetime = parameters.lifetime;
   record.began = began(parameters, now);
+  lifetimes_.watch({Direction::inbound, record.index, record.spi}, record.lifetime, record.began);
   enter(record, Phase::active, now);
   stories_.note(record.spi, {now, Happening::installed});
   return {};
@@ -77,6 +79,7 @@ void InboundSas::supersede(InboundRecord& record, std::uint32_t successor, Momen
 void InboundSas::retire(InboundRecord& record, Reason reason, Moment now) {
   assert(record.phase < Phase::retired);
   store_.retire_inbound(record.index);
+  end_use(record);
   record.reason = reason;
   enter(record, Phase::retired, now);
   stories_.note(record.spi, {now, happening(reason), record.successor});
@@ -88,10 +91,19 @@ void InboundSas::retire(InboundRecord& record, Reason reason, Moment now) {
 void InboundSas::unpublish(InboundRecord& record, Happening why, Moment now) {
   assert(record.phase != Phase::unpublished);
   store_.unpublish_inbound(record.index);
+  if (record.phase < Phase::retired) end_use(record);
   enter(record, Phase::unpublished, now);
   stories_.note(record.spi, {now, why});
   stories_.end(record.spi);
   reaper_.add(Direction::inbound, record.index);
+}
+
+// No worker accepts packets for it from here on, but for those that have begun.
+void InboundSas::end_use(const InboundRecord& record) {
+  if (record.phase == Phase::larval) return;
+  lifetimes_.forget({Direction::inbound, record.index, record.spi}, record.lifetime, record.began);
+  keys_.remember(record.key_mark, {inbound_used(store_, record.index), record.began,
+                                   store_.inbound(record.index).top.load(std::memory_order_relaxed)});
 }
 
 void InboundSas::retire_unconfigured(Moment now) {

@@ -20,7 +20,9 @@
 #include <vector>
 
 #include "control/sa/connection.hpp"
+#include "control/sa/key_memory.hpp"
 #include "control/sa/life_stories.hpp"
+#include "control/sa/lifetimes.hpp"
 #include "control/sa/reaper.hpp"
 #include "control/sa/spi_knowledge.hpp"
 
@@ -39,7 +41,8 @@ struct InboundRecord {
   Moment since;                     // when the phase began
   ConnectionHandle connection;
   Lifetime lifetime{};
-  Moment began{};  // of the lifetime: when the key was first in use
+  Moment began{};     // of the lifetime: when the key was first in use
+  Digest key_mark{};  // of a key of the configuration's
 };
 
 class InboundSas {
@@ -51,7 +54,8 @@ class InboundSas {
   };
 
   // All references outlive this.
-  InboundSas(SaStore& store, Reaper& reaper, LifeStories& stories, const Limits& limits);
+  InboundSas(SaStore& store, Reaper& reaper, LifeStories& stories, Lifetimes& lifetimes, KeyMemory& keys,
+             const Limits& limits);
 
   // Errors are the store's: SPI reserved (0..255) or in use, table full.
   Expected<InboundRecord*> reserve(std::uint32_t spi, const ConnectionHandle& connection, Moment now);
@@ -82,10 +86,13 @@ class InboundSas {
  private:
   using Records = std::list<InboundRecord>;
   void enter(InboundRecord& record, Phase phase, Moment now);
+  void end_use(const InboundRecord& record);
 
   SaStore& store_;
   Reaper& reaper_;
   LifeStories& stories_;
+  Lifetimes& lifetimes_;
+  KeyMemory& keys_;
   Limits limits_;
   std::size_t capacity_;
   std::size_t used_ = 0;                     // store entries, those waiting for the grace included

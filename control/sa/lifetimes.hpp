@@ -2,10 +2,11 @@
 // watch; so is the end in seconds, in case the control core is late.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 
 #include "control/sa/moment.hpp"
@@ -14,11 +15,12 @@
 
 namespace espgate::sa {
 
-// Which SA: the store index may have gone to another by the time that one asks, the SPI tells.
+// Which SA, as the store and its peer know it.
 struct SaName {
   Direction direction = Direction::inbound;
   std::uint32_t index = 0;
   std::uint32_t spi = 0;
+  auto operator<=>(const SaName&) const = default;
 };
 
 // An SA came to a stage of its lifetime, for whoever rekeys, logs or remembers.
@@ -35,18 +37,22 @@ Moment began(const SaParameters& parameters, Moment now);
 class Lifetimes {
  public:
   struct Due {
+    std::chrono::nanoseconds at;  // steady time
     SaName sa;
     LifetimeStage stage;
+    auto operator<=>(const Due&) const = default;
   };
 
-  // Does nothing for a lifetime without seconds. An SA that ends before stays listed until then.
+  // Does nothing for a lifetime without seconds.
   void watch(const SaName& sa, const Lifetime& lifetime, Moment began);
+  // The SA has no use any more. The arguments are those of `watch`.
+  void forget(const SaName& sa, const Lifetime& lifetime, Moment began);
   // The longest due, which is then forgotten.
   std::optional<Due> take_due(Moment now);
   std::size_t size() const { return due_.size(); }
 
  private:
-  std::multimap<std::chrono::nanoseconds, Due> due_;  // by steady time
+  std::set<Due> due_;
 };
 
 }  // namespace espgate::sa

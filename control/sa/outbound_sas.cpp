@@ -2,19 +2,25 @@
 
 #include <cassert>
 
-#include "control/sa/lifetimes.hpp"
-
 namespace espgate::sa {
 
-OutboundSas::OutboundSas(SaStore& store, Reaper& reaper)
-    : store_(store), reaper_(reaper), records_(store.limits().outbound) {}
+OutboundSas::OutboundSas(SaStore& store, Reaper& reaper, Lifetimes& lifetimes, KeyMemory& keys)
+    : store_(store), reaper_(reaper), lifetimes_(lifetimes), keys_(keys), records_(store.limits().outbound) {}
 
 Expected<std::uint32_t> OutboundSas::install(const SaParameters& parameters,
                                              const ConnectionHandle& connection, Moment now) {
   auto index = store_.install_outbound(parameters);
   if (!index) return index;
-  records_[*index] = {OutboundPhase::active, Reason::deleted,       parameters.spi, now, connection,
-                      parameters.lifetime,   began(parameters, now)};
+  records_[*index] = {OutboundPhase::active,
+                      Reason::deleted,
+                      parameters.spi,
+                      now,
+                      connection,
+                      parameters.lifetime,
+                      began(parameters, now),
+                      {}};
+  lifetimes_.watch({Direction::outbound, *index, parameters.spi}, parameters.lifetime,
+                   records_[*index].began);
   ++used_;
   return index;
 }
@@ -23,9 +29,16 @@ void OutboundSas::retire(std::uint32_t index, Reason reason, Moment now) {
   auto& record = records_[index];
   assert(record.phase == OutboundPhase::active);
   if (reason != Reason::rekeyed) store_.retire_outbound(index);
+  lifetimes_.forget({Direction::outbound, index, record.spi}, record.lifetime, record.began);
+  keys_.remember(record.key_mark, use_of(index));
   record.phase = OutboundPhase::retired;
   record.reason = reason;
   record.since = now;
+}
+
+KeyUse OutboundSas::use_of(std::uint32_t index) const {
+  return {outbound_used(store_, index), records_[index].began,
+          store_.outbound(index).sequence.load(std::memory_order_relaxed)};
 }
 
 void OutboundSas::unlink(std::uint32_t index) {

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "control/sa/connection.hpp"
+#include "control/sa/key_memory.hpp"
+#include "control/sa/lifetimes.hpp"
 #include "control/sa/moment.hpp"
 #include "control/sa/reaper.hpp"
 #include "control/sa/spi_knowledge.hpp"
@@ -26,13 +28,14 @@ struct OutboundRecord {
   Moment since;  // when the phase began
   ConnectionHandle connection;
   Lifetime lifetime{};
-  Moment began{};  // of the lifetime: when the key was first in use
+  Moment began{};     // of the lifetime: when the key was first in use
+  Digest key_mark{};  // of a key of the configuration's
 };
 
 class OutboundSas {
  public:
   // References outlive this.
-  OutboundSas(SaStore& store, Reaper& reaper);
+  OutboundSas(SaStore& store, Reaper& reaper, Lifetimes& lifetimes, KeyMemory& keys);
 
   Expected<std::uint32_t> install(const SaParameters& parameters, const ConnectionHandle& connection,
                                   Moment now);
@@ -45,11 +48,15 @@ class OutboundSas {
   bool full() const { return used_ == records_.size(); }
   // The SA came to its hard lifetime. Policies go on naming it, so that it drops.
   void note_expired(std::uint32_t index, Moment now) { records_[index].since = now; }
+  void mark_key(std::uint32_t index, const Digest& key) { records_[index].key_mark = key; }
+  KeyUse use_of(std::uint32_t index) const;
   const std::vector<OutboundRecord>& records() const { return records_; }  // by store index
 
  private:
   SaStore& store_;
   Reaper& reaper_;
+  Lifetimes& lifetimes_;
+  KeyMemory& keys_;
   std::size_t used_ = 0;
   std::vector<OutboundRecord> records_;
 };

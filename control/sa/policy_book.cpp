@@ -1,6 +1,9 @@
 #include "control/sa/policy_book.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <utility>
 
 namespace espgate::sa {
 namespace {
@@ -37,9 +40,8 @@ std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders) 
 
 }  // namespace
 
-std::size_t PolicyBook::KeyHash::operator()(const PolicyKey& key) const noexcept {
-  return std::hash<net::TrafficSelector>{}(key.selector) * 31 + std::hash<std::string>{}(key.owner) +
-         key.priority;
+std::size_t PolicyBook::KnownHash::operator()(const Known& known) const noexcept {
+  return std::hash<net::TrafficSelector>{}(known.selector) * 2 + known.protects;
 }
 
 PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferenced unreferenced)
@@ -60,13 +62,14 @@ void PolicyBook::arrange_level(std::uint16_t priority, const Level& level, const
   std::vector<std::size_t> known;
   std::vector<std::uint64_t> orders;
   for (const auto i : level) {
-    const auto found = known_.find(wanted[i].key);
-    if (found == known_.end()) continue;
+    const auto* found = find(wanted[i].key.protects(), wanted[i].key.selector);
+    if (found == nullptr || found->key != wanted[i].key) continue;
     known.push_back(i);
-    orders.push_back(found->second->order);
+    orders.push_back(found->order);
   }
   for (const auto at : longest_rise(orders)) {
-    auto& policy = *known_.at(wanted[known[at]].key);
+    const auto& key = wanted[known[at]].key;
+    auto& policy = *find(key.protects(), key.selector);
     policy.wanted = true;
     policy.line = wanted[known[at]].line;
     policy.comment = wanted[known[at]].comment;
@@ -116,7 +119,7 @@ std::uint64_t PolicyBook::free_stretch(std::uint16_t priority, std::size_t count
 Policy* PolicyBook::create(const Wanted& wanted, std::uint64_t order) {
   auto& policy = policies_[order];
   policy = {wanted.key, wanted.line, wanted.comment, order, std::nullopt, {}, true};
-  known_[wanted.key] = &policy;
+  known_[{wanted.key.protects(), wanted.key.selector}] = &policy;
   return &policy;
 }
 
@@ -130,6 +133,7 @@ Expected<void> PolicyBook::set(Policy& policy, policy::Decision decision) {
     if (!rule) return rule.error();
     policy.rule = *rule;
     by_rule_[*rule] = &policy;
+    unsettled_ = true;
   }
   policy.decision = decision;
   if (decision.is_protect()) ++references_[decision.outbound_sa()];
@@ -139,19 +143,49 @@ Expected<void> PolicyBook::set(Policy& policy, policy::Decision decision) {
 
 // The last first: what is left of a level that moved is then its beginning, and the order stays what it was.
 void PolicyBook::remove_unwanted() {
-  bool settled = false;
   for (auto at = policies_.end(); at != policies_.begin();) {
     --at;
-    auto& policy = at->second;
-    if (policy.wanted) continue;
-    if (policy.rule) {
-      if (!std::exchange(settled, true)) sink_.settle();
-      sink_.remove(*policy.rule);
-      by_rule_.erase(*policy.rule);
-      drop_reference(policy.decision);
-    }
+    if (at->second.wanted) continue;
+    take_out(at->second);
     at = policies_.erase(at);
   }
+}
+
+Expected<Policy*> PolicyBook::add(const Wanted& wanted, policy::Decision decision) {
+  const auto priority = wanted.key.priority;
+  const auto end = policies_.lower_bound(level_end(priority));
+  const auto last = end == policies_.begin() ? 0 : std::prev(end)->first;
+  const auto behind = std::max(last, level_begin(priority));
+  const auto apart = order_after(behind, 1);
+  if (!apart)
+    return Error{fmt::format("no place behind the policies of priority {}", priority),
+                 "reload, which makes some, or give another priority"};
+  auto* policy = create(wanted, behind + *apart);
+  if (auto done = set(*policy, decision); !done) {
+    remove(*policy);
+    return done.error();
+  }
+  return policy;
+}
+
+void PolicyBook::remove(const Policy& policy) {
+  take_out(policy);
+  known_.erase({policy.key.protects(), policy.key.selector});
+  policies_.erase(policy.order);
+}
+
+// What came last is found by everybody before anything goes: a policy may stand in for another.
+void PolicyBook::take_out(const Policy& policy) {
+  if (!policy.rule) return;
+  if (std::exchange(unsettled_, false)) sink_.settle();
+  sink_.remove(*policy.rule);
+  by_rule_.erase(*policy.rule);
+  drop_reference(policy.decision);
+}
+
+Policy* PolicyBook::find(bool protects, const net::TrafficSelector& selector) const {
+  const auto found = known_.find({protects, selector});
+  return found == known_.end() ? nullptr : found->second;
 }
 
 const Policy* PolicyBook::of_rule(std::uint32_t rule) const {

@@ -30,8 +30,10 @@ SaManager::SaManager(Parts parts, const Options& options)
               [this](Direction direction, std::uint32_t index) {
                 direction == Direction::inbound ? inbound_.release(index) : outbound_.release(index);
               }),
-      inbound_(parts_.store, reaper_, stories_, {options.tombstones, options.tombstone, options.linger}),
-      outbound_(parts_.store, reaper_),
+      keys_(options.tombstones),
+      inbound_(parts_.store, reaper_, stories_, lifetimes_, keys_,
+               {options.tombstones, options.tombstone, options.linger}),
+      outbound_(parts_.store, reaper_, lifetimes_, keys_),
       book_(parts_.policies, parts_.store.limits().outbound,
             [this](std::uint32_t index) { unlink_unnamed(index); }) {}
 
@@ -80,7 +82,7 @@ Expected<void> SaManager::install_outbound(const std::string& name, const SaPara
                                            Moment now) {
   const auto owner = connection(name);
   if (!owner) return owner.error();
-  if (auto done = switch_outbound(*owner, parameters, now, false); !done) return done;
+  if (auto done = switch_outbound(*owner, parameters, now, {}); !done) return done;
   (*owner)->outbound_mark = {};
   return {};
 }
@@ -96,7 +98,7 @@ Expected<void> SaManager::replace(const std::string& name, const SaParameters& i
     record = *reserved;
   }
   auto done = inbound_.install(*record, inbound, now);
-  if (done) done = switch_outbound(*owner, outbound, now, false);
+  if (done) done = switch_outbound(*owner, outbound, now, {});
   if (!done) {
     inbound_.unpublish(*record, Happening::withdrawn, now);
     return done;
@@ -142,6 +144,7 @@ void SaManager::tick(Moment now) {
   // A negotiation wants its SPI at once, so tombstones make room beforehand.
   inbound_.make_room(std::min<std::size_t>(entries_kept_free, parts_.store.limits().inbound / 16), now);
   watch_lifetimes(now);
+  send_dummies(now);
   reaper_.collect(moves_a_tick);
   if (deferred_.empty()) return;
   for (const auto& problem : retry_deferred(now)) parts_.log(Severity::warning, problem.text());
@@ -156,36 +159,22 @@ Expected<ConnectionHandle> SaManager::connection(const std::string& name) const 
   return found->second;
 }
 
-// Each policy of the connection's gets its decision. A connection without an outbound SA still demands
-// protection, so that its traffic never leaves in clear.
-Expected<void> SaManager::point_policies(Connection& connection) {
-  const auto decision = connection.outbound == no_sa ? policy::Decision::protect_without_sa()
-                                                     : policy::Decision::protect(connection.outbound);
-  Expected<void> result;
-  for (auto* policy : connection.policies)
-    if (auto done = book_.set(*policy, decision); !done && result) result = done;
-  point_tunnel(connection, decision);
-  return result;
-}
-
-// With `continue_sequence` the new SA goes on where the old one will have stopped by the time that no worker
-// uses it any more, so that the peer, who has one window for both, sees no number twice.
+// With `past`, what an SA has done with the key before, the new one goes on where that will have stopped by
+// the time that no worker uses it any more, so that the peer, who has one window for both, sees no number
+// twice.
 Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
-                                          Moment now, bool continue_sequence) {
+                                          Moment now, const std::optional<KeyUse>& past) {
   const auto index = outbound_.install(parameters, connection, now);
   if (!index) return index.error();
   const auto before = connection->outbound;
-  if (continue_sequence) {
-    const auto& old = parts_.store.outbound(before);
-    const auto used = old.sequence.load(std::memory_order_relaxed);
-    const auto begin =
-        used + std::min(sequence_leap, old.sequence_limit - std::min(used, old.sequence_limit));
+  if (past) {
     auto& entry = parts_.store.outbound(*index);
+    const auto used = std::min(past->sequence, entry.sequence_limit);
+    const auto begin = used + std::min(sequence_leap, entry.sequence_limit - used);
     entry.sequence.store(begin, std::memory_order_relaxed);
     entry.iv_base -= begin;  // IVs begin where the store wanted them to
   }
-  lifetimes_.watch({Direction::outbound, *index, parameters.spi}, parameters.lifetime,
-                   outbound_.records()[*index].began);
+  if (parts_.outbound_path) parts_.outbound_path(*index);
   connection->outbound = *index;
   const auto pointed = point_policies(*connection);
   if (!pointed) {
@@ -213,7 +202,6 @@ void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now)
 
 void SaManager::make_current(InboundRecord& record, Moment now, Predecessor predecessor) {
   auto& connection = *record.connection;
-  lifetimes_.watch({Direction::inbound, record.index, record.spi}, record.lifetime, record.began);
   if (connection.inbound != no_sa && predecessor == Predecessor::lingers)
     inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
   connection.inbound = record.index;

@@ -19,7 +19,8 @@
 //
 // An SA at its hard lifetime is expired: workers drop what comes for it, by that name, and never in clear.
 // One of the configuration's stays, expired, through every reload that does not change it, since it would
-// come back with the same key; one that was negotiated is retired.
+// come back with the same key; one that was negotiated is retired. A key of the configuration's is remembered
+// when its SA goes: should it come back, its lifetime and its sequence numbers go on.
 //
 // Everything runs on the control thread.
 #pragma once
@@ -59,7 +60,13 @@ struct ConfigureResult {
   std::size_t changed = 0;
   std::size_t unchanged = 0;
   std::size_t removed = 0;
-  std::size_t deferred = 0;  // of these, how many wait for freed entries; tick goes on with them
+  struct Policies {  // of the file's own list
+    std::size_t added = 0;
+    std::size_t changed = 0;
+    std::size_t unchanged = 0;
+    std::size_t removed = 0;
+  } policies;
+  std::size_t deferred = 0;  // of the connections, how many wait for freed entries; tick goes on with them
   bool stopped = false;      // `stop` said so: only some of the configuration is in force
 };
 
@@ -108,6 +115,11 @@ class SaManager final : public SpiKnowledge {
     // An SA came to a stage of its lifetime.
     std::function<void(const LifetimeNews&)> lifetime = {};
     tunnel::TunnelTable* tunnels = nullptr;  // nullptr: connections have none
+    // An outbound SA, by its index in the store, is about to be named by policies, or its peer moved.
+    std::function<void(std::uint32_t)> outbound_path = {};
+    // Sends a dummy packet by policy, or by the tunnel of a connection that has one. One that is lost does
+    // not matter.
+    std::function<void(std::span<const std::uint8_t> ip_packet, tunnel::Index)> dummy = {};
   };
   struct Options {
     std::size_t tombstones = 10'000;
@@ -148,6 +160,13 @@ class SaManager final : public SpiKnowledge {
   // configuration's stays listed as retired until then.
   Expected<void> retire_outbound(const std::string& connection, Reason reason, Moment now);
 
+  // A policy by hand, until the next `configure`, which knows nothing of it: one of a connection's, or of the
+  // list, which says `decision`. Constant work but for what the connection has. Errors: no such connection,
+  // the selector has a policy of that kind, no room.
+  Expected<const Policy*> add_policy(const PolicyBook::Wanted& wanted, policy::Decision decision);
+  // One of policies(), until the next `configure`.
+  void remove_policy(const Policy& policy);
+
   // A good packet of an inbound SA came from elsewhere: its connection's peer is there now, until the SAs are
   // replaced. Logged. No error: the SA may be gone.
   void peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment now);
@@ -178,6 +197,7 @@ class SaManager final : public SpiKnowledge {
   // Of a connection; valid until the next configure.
   std::span<Policy* const> policies_of(const std::string& connection) const;
   std::size_t stories() const { return stories_.size(); }
+  std::size_t lifetimes_watched() const { return lifetimes_.size(); }  // ends in seconds that are to come
   std::size_t waiting_for_readers() const { return reaper_.waiting(); }
 
  private:
@@ -192,11 +212,11 @@ class SaManager final : public SpiKnowledge {
   void unlink_unnamed(std::uint32_t outbound_sa);
   Expected<InboundRecord*> reserve_inbound(std::uint32_t spi, const ConnectionHandle& owner, Moment now);
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
-                                 Moment now, bool continue_sequence);
+                                 Moment now, const std::optional<KeyUse>& past);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
   void make_current(InboundRecord& record, Moment now, Predecessor predecessor = Predecessor::lingers);
 
-  Plan plan(const config::Configuration& configuration, std::vector<ConfigureProblem>& problems);
+  Plan plan(const config::Configuration& configuration, ConfigureResult& result);
   void hand_over_spis(const Plan& plan, Moment now);
   void give_up(InboundRecord& record, Moment now);
   void apply(const ConnectionHandle& connection, const config::Connection& wanted, Application& result,
@@ -212,22 +232,25 @@ class SaManager final : public SpiKnowledge {
   std::vector<ConfigureProblem> retry_deferred(Moment now);
   void index_peers(const config::Configuration& configuration);
   void watch_lifetimes(Moment now);
-  LifetimeUsed used(Direction direction, std::uint32_t index) const;
-  LifetimeUsed used_until(Moment now, Direction direction, std::uint32_t index) const;
+  void list_dummy_senders();
+  void send_dummies(Moment now);
   SaReport report_of(const InboundRecord& record) const;
   SaReport report_of(std::uint32_t outbound_index) const;
 
   Parts parts_;
   LifeStories stories_;
   Reaper reaper_;
+  Lifetimes lifetimes_;
+  KeyMemory keys_;
   InboundSas inbound_;
   OutboundSas outbound_;
   PolicyBook book_;
-  Lifetimes lifetimes_;
   std::unordered_map<std::string, ConnectionHandle> connections_;
   ConnectionHandle unowned_ = std::make_shared<Connection>();  // of SPIs reserved for no connection
   std::unordered_map<net::Address, ConnectionHandle> peers_;   // by remote address
   std::unordered_map<std::string, tunnel::Index> tunnels_;     // by connection
+  std::vector<ConnectionHandle> dummy_senders_;
+  std::size_t next_dummy_sender_ = 0;
   std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full
   std::string file_;                         // of the last configuration
 };

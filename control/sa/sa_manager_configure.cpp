@@ -52,6 +52,7 @@ struct KeyedParameters : SaParameters {
     remote_port = connection.remote_port;
     mode = connection.mode == config::Mode::transport ? Mode::transport : Mode::tunnel;
     outer = connection.outer;
+    tfc_bytes = connection.tfc_bytes;
     track_peer = connection.follow_peer;
     extended_sequence = connection.extended_sequence;
     lifetime = connection.lifetime;
@@ -95,8 +96,8 @@ std::string ConfigureProblem::text() const {
 
 // Takes the configuration's names, selectors and SPIs into account, without touching an SA yet. What a
 // second claimant asks for in vain is a problem; it gets the rest.
-SaManager::Plan SaManager::plan(const config::Configuration& configuration,
-                                std::vector<ConfigureProblem>& problems) {
+SaManager::Plan SaManager::plan(const config::Configuration& configuration, ConfigureResult& result) {
+  auto& problems = result.problems;
   Plan plan;
   plan.work.reserve(configuration.connections.size());
   std::vector<PolicyBook::Wanted> wanted_policies;
@@ -122,6 +123,7 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration,
     connection->line = wanted.line;
     connection->nat_keepalive_s =
         wanted.encapsulation == config::Encapsulation::udp ? wanted.nat_keepalive_s : 0;
+    connection->dummy_rate = wanted.dummy_rate;
     plan.work.push_back({connection, &wanted, added, false});
     first_policies.push_back(wanted_policies.size());
     for (const auto& selector : config::policies_of(wanted)) {
@@ -142,10 +144,17 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration,
   for (const auto& policy : configuration.policies) {
     if (!owners.try_emplace(policy.selector, nullptr).second) continue;  // the first has decided
     wanted_policies.push_back({{"", policy.priority, policy.selector}, policy.line, policy.comment});
-    plan.policies.push_back({nullptr, policy.action == config::PolicyAction::bypass
-                                          ? policy::Decision::bypass()
-                                          : policy::Decision::discard()});
+    const auto decision = policy.action == config::PolicyAction::bypass ? policy::Decision::bypass()
+                                                                        : policy::Decision::discard();
+    const auto* known = book_.find(false, policy.selector);
+    const bool same =
+        known != nullptr && known->decision == decision && known->key.priority == policy.priority;
+    ++(known == nullptr ? result.policies.added : same ? result.policies.unchanged : result.policies.changed);
+    plan.policies.push_back({nullptr, decision});
   }
+  const auto listed = static_cast<std::size_t>(std::ranges::count_if(
+      book_.policies(), [](const auto& entry) { return !entry.second.key.protects(); }));
+  result.policies.removed = listed - result.policies.unchanged - result.policies.changed;
 
   const auto arranged = book_.arrange(wanted_policies);
   for (std::size_t i = 0; i < plan.work.size(); ++i) {
@@ -165,7 +174,7 @@ ConfigureResult SaManager::configure(const config::Configuration& configuration,
   ConfigureResult result;
   deferred_.clear();
   file_ = configuration.file;
-  const auto plan = this->plan(configuration, result.problems);
+  const auto plan = this->plan(configuration, result);
   hand_over_spis(plan, now);
   for (std::size_t done = 0; const auto& [connection, wanted, added, policies_changed] : plan.work) {
     if (stop && ++done % connections_between_questions == 0 && stop()) {
@@ -191,6 +200,7 @@ ConfigureResult SaManager::configure(const config::Configuration& configuration,
   for (auto& problem : retry_deferred(now)) result.problems.push_back(std::move(problem));
   result.deferred = deferred_.size();
   index_peers(configuration);
+  list_dummy_senders();
   return result;
 }
 
@@ -249,7 +259,6 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
     result.errors.push_back({"inbound: " + valid.error().what, valid.error().remedy});
     return;
   }
-  std::uint64_t seen = 0;
   if (auto* holder = inbound_.find(parameters.spi)) {
     if (holder->connection != connection && holder->phase <= Phase::active) {
       result.errors.push_back(
@@ -258,17 +267,16 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
            "give each inbound SA an SPI of its own"});
       return;
     }
-    if (holder->index == current && mark.same_sequence_space(connection->inbound_mark)) {
-      seen = parts_.store.inbound(current).top.load(std::memory_order_relaxed);
-      parameters.used = used_until(now, Direction::inbound, current);
-    }
     give_up(*holder, now);
   }
+  const auto past = keys_.recall(mark.key);
+  if (past) parameters.used = past->until(now);
   if (auto done = install_in_place(connection, parameters, now); !done) {
     result.errors.push_back({"inbound: " + done.error().what, done.error().remedy});
     return;
   }
-  reject_up_to(parts_.store.inbound(current), seen);
+  if (past) reject_up_to(parts_.store.inbound(current), past->sequence);
+  inbound_.at(current).key_mark = mark.key;
   connection->inbound_mark = mark;
 }
 
@@ -294,6 +302,8 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
     return;
   }
   KeyedParameters parameters(wanted, *wanted.outbound);
+  if (wanted.by_route)
+    parameters.selectors = config::protected_by(wanted);  // there are no policies to have them
   const auto mark = fingerprint(parameters);
   if (current != no_sa && mark == connection->outbound_mark) return;
   result.changed = true;
@@ -302,12 +312,14 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
     result.again = Again::store_full;
     return;
   }
-  const bool goes_on = current != no_sa && mark.same_sequence_space(connection->outbound_mark);
-  if (goes_on) parameters.used = used_until(now, Direction::outbound, current);
-  if (auto done = switch_outbound(connection, parameters, now, goes_on); !done) {
+  const bool goes_on = current != no_sa && mark.key == connection->outbound_mark.key;
+  const auto past = goes_on ? std::optional(outbound_.use_of(current)) : keys_.recall(mark.key);
+  if (past) parameters.used = past->until(now);
+  if (auto done = switch_outbound(connection, parameters, now, past); !done) {
     result.errors.push_back({"outbound: " + done.error().what, done.error().remedy});
     return;
   }
+  outbound_.mark_key(connection->outbound, mark.key);
   connection->outbound_mark = mark;
 }
 

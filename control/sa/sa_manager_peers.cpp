@@ -19,6 +19,7 @@ void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uin
       fmt::format("connection {}: peer moved from {} port {} to {} port {} (SPI 0x{:08x})", connection.name,
                   net::to_string(before), sa.remote_port, net::to_string(peer), port, spi));
   parts_.store.move_peer(record->index, connection.outbound, peer, port);
+  if (parts_.outbound_path && connection.outbound != no_sa) parts_.outbound_path(connection.outbound);
   if (connection.moved_to) {
     const auto known = peers_.find(*connection.moved_to);
     if (known != peers_.end() && known->second == record->connection) peers_.erase(known);

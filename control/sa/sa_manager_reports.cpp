@@ -99,7 +99,7 @@ SaReport SaManager::report_of(const InboundRecord& record) const {
           record.successor,
           inbound_totals(parts_.store, record.index),
           record.lifetime,
-          used(Direction::inbound, record.index),
+          inbound_used(parts_.store, record.index),
           record.began};
 }
 
@@ -118,7 +118,7 @@ SaReport SaManager::report_of(std::uint32_t index) const {
           0,
           outbound_totals(parts_.store, index),
           record.lifetime,
-          used(Direction::outbound, index),
+          outbound_used(parts_.store, index),
           record.began};
 }
 

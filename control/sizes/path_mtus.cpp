@@ -22,28 +22,40 @@ net::Address address_of(const sa::OutboundSa& sa, bool remote) {
 }  // namespace
 
 PathMtus::PathMtus(sa::SaStore& store, const forward::Forwarding& forwarding, const Options& options)
-    : store_(store), forwarding_(forwarding), options_(options) {}
+    : store_(store), forwarding_(forwarding), options_(options), index_(store.limits().outbound) {}
 
 void PathMtus::refresh(std::size_t most, Time now) {
+  forget_old(now);
   const auto count = store_.limits().outbound;
   for (most = std::min<std::size_t>(most, count); most > 0; --most) {
     next_ = next_ + 1 < count ? next_ + 1 : 0;
-    auto& sa = store_.outbound(next_);
-    if (sa.state.load(std::memory_order_relaxed) != sa::State::active) continue;
-    const auto mtu = mtu_of(address_of(sa, true), now);
-    if (sa.path_mtu.load(std::memory_order_relaxed) != mtu) sa.path_mtu.store(mtu, std::memory_order_relaxed);
+    refresh_one(next_, now);
   }
 }
 
-std::uint16_t PathMtus::mtu_of(const net::Address& remote, Time now) {
-  auto mtu = route_mtu(remote);
+void PathMtus::refresh_one(std::uint32_t index, Time now) {
+  auto& sa = store_.outbound(index);
+  if (sa.state.load(std::memory_order_relaxed) != sa::State::active) {
+    index_.remove(index);
+    return;
+  }
+  const auto remote = address_of(sa, true);
+  index_.put(index, remote, sa.spi);
+  const auto mtu = mtu_of(remote, now);
+  if (sa.path_mtu.load(std::memory_order_relaxed) != mtu) sa.path_mtu.store(mtu, std::memory_order_relaxed);
+}
+
+// Peers that are gone as well.
+void PathMtus::forget_old(Time now) {
+  if (learned_.empty() || now - forgot_ < std::chrono::seconds(1)) return;
+  forgot_ = now;
+  std::erase_if(learned_, [&](const auto& entry) { return now >= entry.second.until; });
+}
+
+std::uint16_t PathMtus::mtu_of(const net::Address& remote, Time now) const {
+  const auto mtu = route_mtu(remote);
   const auto known = learned_.find(remote);
-  if (known == learned_.end()) return mtu;
-  if (now >= known->second.until)
-    learned_.erase(known);
-  else
-    mtu = std::min(mtu, known->second.mtu);
-  return mtu;
+  return known == learned_.end() || now >= known->second.until ? mtu : std::min(mtu, known->second.mtu);
 }
 
 // Without a route nothing is known, and nothing is sent either.
@@ -65,26 +77,23 @@ std::uint16_t PathMtus::route_mtu(const net::Address& remote) const {
 
 bool PathMtus::learn(const PathReport& report, Time now) {
   if (!options_.learn || report.mtu < least_mtu(report.remote.family)) return false;
-  if (report.mtu >= mtu_of(report.remote, now)) return false;
+  const auto quoted =
+      index_.find(report.remote, report.spi, [&](std::uint32_t index) { return was_sent(report, index); });
+  if (quoted == OutboundIndex::nobody) return false;
+  const bool news = report.mtu < mtu_of(report.remote, now) && remember(report, now);
+  refresh_one(quoted, now);
+  return news;
+}
+
+bool PathMtus::remember(const PathReport& report, Time now) {
   if (now - second_ >= std::chrono::seconds(1)) {
     second_ = now;
     reports_ = 0;
   }
-  if (++reports_ > options_.reports_per_second) return false;
-  const auto known = learned_.find(report.remote);
-  if (known == learned_.end() && learned_.size() >= options_.paths) return false;
-  bool sent = false;
-  for (std::uint32_t index = 0; index < store_.limits().outbound && !sent; ++index)
-    sent = was_sent(report, index);
-  if (!sent) return false;
+  if (reports_ == options_.reports_per_second) return false;
+  if (learned_.size() >= options_.paths && !learned_.contains(report.remote)) return false;
+  ++reports_;
   learned_[report.remote] = {report.mtu, now + options_.age};
-  // The SAs to that peer follow at once, however many there are of others.
-  for (std::uint32_t index = 0; index < store_.limits().outbound; ++index) {
-    auto& sa = store_.outbound(index);
-    if (sa.state.load(std::memory_order_relaxed) == sa::State::active &&
-        address_of(sa, true) == report.remote)
-      sa.path_mtu.store(mtu_of(report.remote, now), std::memory_order_relaxed);
-  }
   return true;
 }
 

@@ -3,7 +3,9 @@
 // learned outlives a rekey.
 //
 // Reports are not authenticated. One counts only if it quotes the SPI, the addresses and a sequence number we
-// lately used, lowers what is known, and stays above what every path must carry (RFC 4301 8.2.1).
+// lately used, lowers what is known, and stays above what every path must carry (RFC 4301 8.2.1). Finding
+// the SA that it quotes costs no more than the report cost to read, so that a flood of forged ones keeps no
+// good one out; limits are for those that count.
 //
 // Everything runs on the control thread.
 #pragma once
@@ -12,6 +14,7 @@
 #include <cstdint>
 #include <unordered_map>
 
+#include "control/sizes/outbound_index.hpp"
 #include "control/sizes/path_report.hpp"
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/sa/sa_store.hpp"
@@ -23,9 +26,10 @@ class PathMtus {
   using Time = std::chrono::nanoseconds;  // steady
   struct Options {
     bool learn = true;
-    Time age = std::chrono::minutes(10);      // of what was learned
-    std::size_t paths = 4'096;                // most peers with something learned
-    unsigned reports_per_second = 10;         // more are passed over: each costs a search through the SAs
+    Time age = std::chrono::minutes(10);  // of what was learned
+    std::size_t paths = 4'096;            // most peers with something learned
+    unsigned reports_per_second =
+        100;  // that count; more are passed over, and the sender's router tells again
     std::uint32_t sequence_window = 1 << 20;  // how far back a quoted packet may lie
   };
   // Both references outlive this.
@@ -34,7 +38,10 @@ class PathMtus {
   // Brings the next `most` SAs up to date. To be called every few milliseconds: routes, ports and SAs change,
   // and what was learned ages, without telling.
   void refresh(std::size_t most, Time now);
-  // True: the report counts, and the SAs to that peer will follow.
+  // The same for one SA: a new one before it is used, or one whose peer moved.
+  void refresh_one(std::uint32_t sa, Time now);
+  // True: it says something new. The SA that it quotes follows at once, others to that peer with their own
+  // reports or the next refresh. Counts for SAs that `refresh` has seen.
   bool learn(const PathReport& report, Time now);
 
   std::size_t learned() const { return learned_.size(); }
@@ -44,17 +51,21 @@ class PathMtus {
     std::uint16_t mtu;
     Time until;
   };
-  std::uint16_t mtu_of(const net::Address& remote, Time now);
+  std::uint16_t mtu_of(const net::Address& remote, Time now) const;
   std::uint16_t route_mtu(const net::Address& remote) const;
   bool was_sent(const PathReport& report, std::uint32_t index) const;
+  bool remember(const PathReport& report, Time now);
+  void forget_old(Time now);
 
   sa::SaStore& store_;
   const forward::Forwarding& forwarding_;
   Options options_;
   std::unordered_map<net::Address, Learned> learned_;  // by the peer's address
+  OutboundIndex index_;
   std::uint32_t next_ = 0;
   Time second_{};
   unsigned reports_ = 0;  // in that second
+  Time forgot_{};
 };
 
 }  // namespace espgate::sizes

@@ -25,6 +25,7 @@ inline constexpr std::uint16_t ethertype_vlan = 0x8100;     // IEEE 802.1Q custo
 inline constexpr std::uint16_t ethertype_service = 0x88a8;  // IEEE 802.1ad service tag
 
 inline constexpr std::uint8_t protocol_hop_by_hop = 0;
+inline constexpr std::uint8_t protocol_icmp = 1;
 inline constexpr std::uint8_t protocol_ipv4 = 4;
 inline constexpr std::uint8_t protocol_tcp = 6;
 inline constexpr std::uint8_t protocol_udp = 17;

@@ -10,7 +10,8 @@ struct EspSizes {
   unsigned around;  // outer IP, UDP, ESP header, IV and ICV
   unsigned align;   // of payload, padding and trailer together
 
-  static constexpr unsigned trailer_bytes = 2;  // pad length and next header (RFC 4303 2)
+  static constexpr unsigned trailer_bytes = 2;                      // pad length and next header (RFC 4303 2)
+  static constexpr unsigned most_behind = 15 + trailer_bytes + 32;  // padding, trailer and ICV of any suite
 
   // `headers_bytes`: outer IP, UDP and ESP header.
   EspSizes(unsigned headers_bytes, const crypto::Suite& suite)

@@ -1,5 +1,7 @@
 // Why packets of one SA were dropped: the drop reasons that can be laid at an SA's door, counted for each SA.
-// Rare enough that all workers share a counter.
+// All workers share a counter, whose locked add costs 20 cycles, and some 50 while another worker does
+// nothing but the same (benchmarks/RESULTS.md): less than the rest of a dropped packet. One for each worker
+// would cost as much memory again for each of them.
 #pragma once
 
 #include <algorithm>
@@ -57,6 +59,8 @@ inline constexpr auto outbound_faults = std::to_array<Verdict>({
     Verdict::TTL_EXPIRED,
     Verdict::PORT_TX_FULL,
     Verdict::PORT_DOWN,
+    Verdict::OUT_SELECTOR_MISMATCH,
+    Verdict::SELECTOR_FIELDS_OPAQUE,
 });
 
 // A counter for each of `reasons`, one of the lists above.
@@ -68,7 +72,7 @@ class FaultCounts {
     const auto place = places[index_of(verdict)];
     if (place < reasons.size()) counts_[place].fetch_add(1, std::memory_order_relaxed);
   }
-  std::uint32_t of(Verdict verdict) const {
+  std::uint64_t of(Verdict verdict) const {
     const auto place = places[index_of(verdict)];
     return place < reasons.size() ? counts_[place].load(std::memory_order_relaxed) : 0;
   }
@@ -82,7 +86,7 @@ class FaultCounts {
     return result;
   }();
 
-  std::array<std::atomic<std::uint32_t>, reasons.size()> counts_;
+  std::array<std::atomic<std::uint64_t>, reasons.size()> counts_;
 };
 using InboundFaults = FaultCounts<inbound_faults>;
 using OutboundFaults = FaultCounts<outbound_faults>;

@@ -43,6 +43,13 @@ Expected<void> validate_outbound(const SaParameters& parameters) {
   if (parameters.outer.dscp.value_or(0) > 63)
     return Error{about(parameters, "DSCP " + std::to_string(*parameters.outer.dscp)), "a DSCP is 0 to 63"};
   if (parameters.outer.hop_limit == 0) return Error{about(parameters, "TTL 0"), "use 1 to 255"};
+  if (parameters.selectors.size() > most_selectors)
+    return Error{about(parameters, std::to_string(parameters.selectors.size()) + " selectors"),
+                 "an SA has 255 at most"};
+  for (const auto& selector : parameters.selectors)
+    if (selector.local.first.family != selector.remote.first.family)
+      return Error{about(parameters, "selector " + net::to_string(selector) + " mixes families"),
+                   "pair IPv4 networks with IPv4, IPv6 with IPv6"};
   return {};
 }
 
@@ -52,14 +59,8 @@ Expected<void> validate_inbound(const SaParameters& parameters) {
   if (window != 0 && (window < smallest_window || window > largest_window))
     return Error{about(parameters, "replay window of " + std::to_string(window) + " packets"),
                  "use 64 to 65536, or 0"};
-  const auto& selectors = parameters.selectors;
-  if (selectors.empty() || selectors.size() > most_selectors)
-    return Error{about(parameters, std::to_string(selectors.size()) + " selectors"),
-                 "an inbound SA has 1 to 255"};
-  for (const auto& selector : selectors)
-    if (selector.local.first.family != selector.remote.first.family)
-      return Error{about(parameters, "selector " + net::to_string(selector) + " mixes families"),
-                   "pair IPv4 networks with IPv4, IPv6 with IPv6"};
+  if (parameters.selectors.empty())
+    return Error{about(parameters, "no selector"), "an inbound SA has 1 to 255"};
   return {};
 }
 

@@ -34,13 +34,15 @@ struct SaParameters {
   net::Address remote;
   Mode mode = Mode::tunnel;
   OuterFields outer;
+  std::uint16_t tfc_bytes = 0;  // outbound, tunnel mode: see OutboundSa
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;  // with udp encapsulation; not 0
   std::uint16_t remote_port = 4500;
   bool track_peer = true;  // inbound, with udp encapsulation: the peer's address and port may change
   bool extended_sequence = false;
-  std::uint32_t window_packets = 1024;          // inbound; 64..65536, 0 is off
-  std::vector<net::TrafficSelector> selectors;  // inbound: 1..255; outbound: policies have them
+  std::uint32_t window_packets = 1024;  // inbound; 64..65536, 0 is off
+  // Inbound 1..255. Outbound none where policies have them; where routes decide, what the SA is for.
+  std::vector<net::TrafficSelector> selectors;
   Lifetime lifetime;
   LifetimeUsed used;
 };

@@ -45,24 +45,13 @@ std::vector<std::uint32_t> all_free(std::uint32_t count) {
   return indices;
 }
 
-bool is_two_prefixes(const net::TrafficSelector& selector) {
-  return !selector.protocol && selector.local.is_prefix() && selector.remote.is_prefix();
-}
-
-Selector inbound_selector(const net::TrafficSelector& selector) {
-  const auto remote = selector.remote.cover();
-  const auto local = selector.local.cover();
-  Selector result{};
-  std::ranges::copy(remote.address.bytes, result.source);
-  std::ranges::copy(local.address.bytes, result.destination);
-  result.source_bits = remote.length;
-  result.destination_bits = local.length;
-  result.family = local.address.family;
-  return result;
-}
-
-std::size_t bytes_of(std::size_t prefixes, std::size_t detailed) {
-  return sizeof(MoreSelectors) + detailed * sizeof(DetailedSelector) + prefixes * sizeof(Selector);
+bool take_everything(std::span<const net::TrafficSelector> selectors) {
+  const auto takes_all = [&](net::Family family) {
+    const auto everything = net::AddressRange::everything(family);
+    return std::ranges::find(selectors, net::TrafficSelector{everything, everything, {}, {}, {}}) !=
+           selectors.end();
+  };
+  return takes_all(net::Family::v4) && takes_all(net::Family::v6);
 }
 
 // What both directions' entries hold of the parameters, under the same names.
@@ -239,10 +228,15 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   const std::uint32_t index = free_outbound_.back();
   std::byte* key = outbound_keys_.at(index);
   if (auto result = prepare_key(parameters, key); !result) return result.error();
+  OutboundSa& entry = outbound_[index];
+  try {
+    entry.selectors = take_everything(parameters.selectors) ? nullptr : keep(parameters.selectors);
+  } catch (const std::bad_alloc&) {
+    OPENSSL_cleanse(key, outbound_keys_.stride());
+    return Error{"no memory for the selectors of SPI " + spi_text(parameters.spi), "provide more huge pages"};
+  }
   free_outbound_.pop_back();
   outbound_stage_[index] = Stage::published;
-
-  OutboundSa& entry = outbound_[index];
   fill_common(entry, parameters, key);
   begin_lifetime(outbound_allowances_[index], parameters);
   entry.sequence.store(0, std::memory_order_relaxed);
@@ -250,6 +244,7 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   entry.iv_base = iv_bases_.take(parameters.keymat, unix_seconds());
   entry.headers_bytes = write_outer_headers(parameters, entry.headers);
   entry.path_mtu.store(path_mtu_unknown, std::memory_order_relaxed);
+  entry.tfc_bytes = parameters.mode == Mode::tunnel ? parameters.tfc_bytes : std::uint16_t{0};
   entry.traffic_class_mask = copied_traffic_class(parameters.outer);
   entry.outer = {.copy_df = parameters.outer.df == DfPolicy::copy, .flow_label = parameters.outer.flow_label};
   zero_usage(outbound_usage_, outbound_row_, index);
@@ -267,6 +262,7 @@ void SaStore::release_outbound(std::uint32_t index) {
   assert(outbound_stage_[index] == Stage::published);
   OPENSSL_cleanse(outbound_keys_.at(index), outbound_keys_.stride());
   OPENSSL_cleanse(outbound_[index].salt, sizeof outbound_[index].salt);
+  give_back(outbound_[index].selectors);
   outbound_.reset(index);
   outbound_stage_[index] = Stage::free;
   free_outbound_.push_back(index);
@@ -315,44 +311,10 @@ void SaStore::take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t wi
   std::uninitialized_value_construct_n(entry.cells, count);
 }
 
-// The first that is two prefixes goes into the entry, the others into one block behind it.
-void SaStore::take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors) {
-  const auto prefixes = static_cast<std::size_t>(std::ranges::count_if(selectors, is_two_prefixes));
-  const auto prefixes_behind = prefixes - std::min<std::size_t>(prefixes, 1);
-  const auto detailed = selectors.size() - prefixes;
-  entry.selector = {};
-  entry.selector_count = static_cast<std::uint8_t>(selectors.size());
-  entry.more = nullptr;
-  if (const auto first = std::ranges::find_if(selectors, is_two_prefixes); first != selectors.end())
-    entry.selector = inbound_selector(*first);
-  if (selectors.size() == prefixes - prefixes_behind) return;
-
-  auto* block =
-      static_cast<std::byte*>(memory_.allocate(bytes_of(prefixes_behind, detailed), alignof(MoreSelectors)));
-  auto* first_detailed = reinterpret_cast<DetailedSelector*>(block + sizeof(MoreSelectors));
-  auto* first_prefixes = reinterpret_cast<Selector*>(first_detailed + detailed);
-  auto* next_detailed = first_detailed;
-  auto* next_prefixes = first_prefixes;
-  bool inline_one = true;
-  for (const auto& selector : selectors) {
-    if (!is_two_prefixes(selector))
-      std::construct_at(next_detailed++,
-                        DetailedSelector{net::FlowRanges::of(selector.local, selector.remote), selector});
-    else if (!std::exchange(inline_one, false))
-      std::construct_at(next_prefixes++, inbound_selector(selector));
-  }
-  entry.more =
-      std::construct_at(reinterpret_cast<MoreSelectors*>(block),
-                        MoreSelectors{{first_prefixes, prefixes_behind}, {first_detailed, detailed}});
-}
-
 void SaStore::give_back(InboundSa& entry, std::uint32_t index) {
   if (entry.cells && static_cast<void*>(entry.cells) != cells_.at(index))
     memory_.deallocate(entry.cells, (std::size_t{entry.cell_mask} + 1) * sizeof(ReplayCell), line_bytes);
-  if (entry.more != nullptr)
-    memory_.deallocate(const_cast<MoreSelectors*>(entry.more),
-                       bytes_of(entry.more->prefixes.size(), entry.more->detailed.size()),
-                       alignof(MoreSelectors));
+  give_back(entry.more);
   entry.cells = nullptr;
   entry.more = nullptr;
 }

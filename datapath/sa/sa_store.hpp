@@ -105,6 +105,9 @@ class SaStore {
   void take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets);
   void take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors);
   void give_back(InboundSa& entry, std::uint32_t index);  // what the two took
+  const MoreSelectors* keep(std::span<const net::TrafficSelector> selectors,
+                            const net::TrafficSelector* but = nullptr);
+  void give_back(const MoreSelectors* kept);
   void begin_lifetime(Allowance& allowance, const SaParameters& parameters) const;
   void zero_usage(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
   Total total(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;

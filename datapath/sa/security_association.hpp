@@ -65,6 +65,9 @@ static_assert(sizeof(OuterChoice) == 1);
 // What path_mtu says until control knows better: anything an IP packet can be.
 inline constexpr std::uint16_t path_mtu_unknown = 0xffff;
 
+// As tfc_bytes: to as many as the path takes.
+inline constexpr std::uint16_t tfc_to_path_mtu = 0xffff;
+
 // Line 0: counters and key; line 1: the outer headers to prepend.
 struct alignas(64) OutboundSa {
   std::atomic<std::uint64_t> sequence;  // last one claimed; the next packet takes sequence + 1
@@ -84,8 +87,11 @@ struct alignas(64) OutboundSa {
   Mode mode;
   bool track_peer;                      // as inbound: control may change the destination in `headers`
   std::atomic<std::uint16_t> path_mtu;  // of the outer packet, IP header included; control writes
-  bool limited;                         // has a lifetime: see its Allowance
-  std::uint8_t unused[11];
+  // Inner packets are padded to a multiple of it, as far as the path takes (RFC 4303 2.7). 0: they are not.
+  std::uint16_t tfc_bytes;
+  bool limited;  // has a lifetime: see its Allowance
+  std::uint8_t unused;
+  const MoreSelectors* selectors;  // nullptr: anything, or what policies bring
 
   std::uint8_t headers[64];  // lengths, checksum, DSCP/ECN, sequence number to be filled in
 };

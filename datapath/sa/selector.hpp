@@ -1,6 +1,6 @@
-// What an inbound SA may carry (RFC 4301 5.2 step 4): source and destination of an inner packet, as prefixes
-// under which both must fall; or, where an SA is for a part of the traffic between them, also ranges, a
-// protocol and ports.
+// What an SA may carry (RFC 4301 5.2 step 4; outbound 5.1, where a route and no policy brings the packet):
+// source and destination of an inner packet, as prefixes under which both must fall; or, where an SA is for
+// a part of the traffic between them, also ranges, a protocol and ports.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace espgate::sa {
 
-// `source` is the remote side. Addresses in network order; IPv4 uses the first four bytes. All zero, it
-// matches nothing.
+// `source` is the remote side, as of an inbound packet. Addresses in network order; IPv4 uses the first four
+// bytes. All zero, it matches nothing.
 struct Selector {
   std::uint8_t source[16];
   std::uint8_t destination[16];
@@ -49,7 +49,7 @@ inline bool under_prefix6(const std::uint8_t* prefix, const std::uint8_t* addres
 
 }  // namespace detail
 
-// True when both addresses (network order) of an inner packet of `family` fall under the selector.
+// True when both addresses (network order) of an inbound inner packet of `family` fall under the selector.
 inline bool matches(const Selector& selector, net::Family family, const std::uint8_t* source,
                     const std::uint8_t* destination) {
   if (selector.family != family) return false;
@@ -66,7 +66,7 @@ struct DetailedSelector {
   net::TrafficSelector selector;
 };
 
-// What an SA has behind its one inline selector.
+// What an inbound SA has behind its one inline selector, and all that an outbound one has.
 struct MoreSelectors {
   std::span<const Selector> prefixes;
   std::span<const DetailedSelector> detailed;
@@ -78,7 +78,7 @@ enum class Fit : std::uint8_t {
   unknown,  // a packet without ports, and a selector for ports that matches in everything else (RFC 4301 7)
 };
 
-// `flow` is the inbound packet's, turned: its destination is the local side.
+// The source of `flow` is the local side: an inbound packet's is turned.
 Fit fit(std::span<const DetailedSelector> selectors, const net::Flow& flow);
 
 }  // namespace espgate::sa

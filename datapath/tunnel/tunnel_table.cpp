@@ -43,9 +43,10 @@ Expected<Index> TunnelTable::add(const Traits& traits) {
 }
 
 void TunnelTable::change(Index index, const Traits& traits) {
-  const auto word = (traits.gre ? detail::is_gre : 0) | (traits.options.key ? detail::has_key : 0) |
-                    (traits.options.checksum ? detail::has_checksum : 0) |
-                    std::uint64_t{traits.options.key.value_or(0)};
+  const auto word =
+      (traits.gre ? detail::is_gre : 0) | (traits.options.key ? detail::has_key : 0) |
+      (traits.options.checksum ? detail::has_checksum : 0) | (traits.multipoint ? detail::is_multipoint : 0) |
+      std::uint64_t{traits.peer_of} << detail::peer_of_shift | std::uint64_t{traits.options.key.value_or(0)};
   tunnels_[index].traits.store(word, std::memory_order_relaxed);
 }
 

@@ -3,6 +3,10 @@
 //
 //   route ─► hop ─► tunnel ─► policy::Decision ─► outbound SA          inbound SA ─► tunnel
 //
+// A multipoint tunnel has an entry for each of its peers, which routes lead into by the peer's next hop and
+// which workers take for a tunnel like any other, and one of its own, for the link in the kernel that they
+// share: a route that leads there names none of the peers, and what it brings is dropped.
+//
 // One writer, the control thread; workers read without a lock.
 #pragma once
 
@@ -27,6 +31,8 @@ inline constexpr std::uint32_t most_tunnels = 0xff00;
 struct Traits {
   bool gre = false;  // in transport mode; else nothing: the SA is in tunnel mode
   net::gre::Options options{};
+  bool multipoint = false;    // the entry that the peers share
+  Index peer_of = no_tunnel;  // a peer's: that entry
   bool operator==(const Traits&) const = default;
 };
 
@@ -43,15 +49,19 @@ static_assert(sizeof(Tunnel) == 64);
 namespace detail {
 
 inline constexpr std::uint64_t is_gre = std::uint64_t{1} << 63, has_key = std::uint64_t{1} << 62,
-                               has_checksum = std::uint64_t{1} << 61;
+                               has_checksum = std::uint64_t{1} << 61, is_multipoint = std::uint64_t{1} << 60;
+inline constexpr unsigned peer_of_shift = 32;  // above the key
 
 }  // namespace detail
 
 inline Traits Tunnel::current_traits() const {
   const auto word = traits.load(std::memory_order_relaxed);
-  Traits result{(word & detail::is_gre) != 0, {}};
+  Traits result;
+  result.gre = (word & detail::is_gre) != 0;
   if ((word & detail::has_key) != 0) result.options.key = static_cast<std::uint32_t>(word);
   result.options.checksum = (word & detail::has_checksum) != 0;
+  result.multipoint = (word & detail::is_multipoint) != 0;
+  result.peer_of = static_cast<Index>(word >> detail::peer_of_shift);
   return result;
 }
 

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <utility>
 
 #include "datapath/crypto/engine.hpp"
 #include "datapath/parse/frame.hpp"
@@ -33,10 +34,27 @@ enum class Origin : std::uint8_t {
   encrypted,  // ESP that we made
   host,       // from the kernel
   control,    // an outer packet of the control core's own
+  dummy,      // to be encrypted, and to be dropped by the peer
 };
 
 inline bool is_exclusive(const rte_mbuf& mbuf) {
   return rte_mbuf_refcnt_read(&mbuf) == 1 && RTE_MBUF_DIRECT(&mbuf) && rte_pktmbuf_is_contiguous(&mbuf);
+}
+
+// Takes everything behind the first `bytes` off, segments included, which rte_pktmbuf_trim does not. There
+// are as many.
+inline void shorten(rte_mbuf& mbuf, std::uint32_t bytes) {
+  rte_mbuf* last = &mbuf;
+  std::uint32_t left = bytes;
+  if (mbuf.nb_segs != 1) [[unlikely]] {
+    for (mbuf.nb_segs = 1; left > last->data_len; ++mbuf.nb_segs) {
+      left -= last->data_len;
+      last = last->next;
+    }
+    rte_pktmbuf_free(std::exchange(last->next, nullptr));
+  }
+  last->data_len = static_cast<std::uint16_t>(left);
+  mbuf.pkt_len = bytes;
 }
 
 struct Burst {

@@ -3,9 +3,22 @@
 #include <rte_cycles.h>
 #include <rte_ring.h>
 
+#include <cstring>
 #include <limits>
 
+#include "datapath/net/headers.hpp"
+
 namespace espgate::worker {
+namespace {
+
+void put_ethernet_header(rte_mbuf& packet) {
+  const bool v4 = *rte_pktmbuf_mtod(&packet, const std::uint8_t*) >> 4 == 4;
+  auto* header = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(&packet, net::ethernet_bytes));
+  std::memset(header, 0, net::ethernet_bytes);
+  net::store_be16({header, net::ethernet_bytes}, 12, v4 ? net::ethertype_ipv4 : net::ethertype_ipv6);
+}
+
+}  // namespace
 
 rte_mbuf* Capture::copy_of(rte_mbuf* frame) {
   rte_mbuf* copy = rte_pktmbuf_copy(frame, pool_, 0, std::numeric_limits<std::uint32_t>::max());
@@ -27,8 +40,11 @@ void Capture::copy(rte_mbuf* const* frames, unsigned count, std::uint8_t port, D
     if (rte_mbuf* copy = copy_of(frames[i]); copy != nullptr) send(copy, port, direction);
 }
 
-void Capture::keep(rte_mbuf* const* frames, unsigned count) {
-  for (unsigned i = 0; i < count; ++i) kept_[i] = copy_of(frames[i]);
+void Capture::keep(rte_mbuf* const* frames, unsigned count, As as) {
+  for (unsigned i = 0; i < count; ++i) {
+    kept_[i] = copy_of(frames[i]);
+    if (as == As::packet && kept_[i] != nullptr) put_ethernet_header(*kept_[i]);
+  }
   kept_count_ = count;
 }
 

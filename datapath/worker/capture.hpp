@@ -44,8 +44,9 @@ class Capture {
   void copy(rte_mbuf* const* frames, unsigned count, std::uint8_t port, Direction direction);
   // While drops are wanted: keeps a copy of each frame of a burst as it came, since by the time it is dropped
   // a packet may be stripped or decrypted. `finish_burst` sends those of rows with the wanted verdict and
-  // frees the others.
-  void keep(rte_mbuf* const* frames, unsigned count);
+  // frees the others. Packets that have no Ethernet header get one of zeros.
+  enum class As : std::uint8_t { frame, packet };
+  void keep(rte_mbuf* const* frames, unsigned count, As as);
   void finish_burst(const Verdict* verdicts, std::uint8_t port) {
     if (kept_count_ != 0) sort_kept(verdicts, port);
   }

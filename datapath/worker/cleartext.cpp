@@ -10,6 +10,27 @@
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
+namespace {
+
+// ICMP messages that say that a packet did not arrive: unreachable, too big, time exceeded, parameter
+// problem.
+bool is_error(std::uint8_t type, net::Family family) {
+  return family == net::Family::v4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
+}
+
+// `quoted`: the beginning of a packet of ours, an IP header without options and eight bytes at least.
+bool is_esp_or_ike(const std::uint8_t* quoted, net::Family family) {
+  constexpr std::uint16_t ike_port = 500, natt_port = 4500;
+  const bool v4 = family == net::Family::v4;
+  const auto* upper = quoted + (v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes);
+  std::uint8_t protocol = quoted[v4 ? net::ipv4::protocol : net::ipv6::next_header];
+  if (!v4 && protocol == net::protocol_fragment) protocol = upper[0];
+  if (protocol == net::protocol_esp) return true;
+  const auto source_port = net::load_be16({upper, 2}, 0);
+  return protocol == net::protocol_udp && (source_port == ike_port || source_port == natt_port);
+}
+
+}  // namespace
 
 // What policies judge by, of packets as they were parsed.
 void Worker::read_flows(const Lanes& lanes) {
@@ -42,17 +63,14 @@ void Worker::judge_arrival() {
   if (has_tunnels()) judge_sources();
 }
 
-// Undecided: it may have come in clear. As long as protection is without an SA it does not count for packets
-// to us, or a gateway whose policy covers all addresses could not be reached while a tunnel is down; but GRE,
-// which carries others' packets.
+// Undecided: it may have come in clear.
 Verdict Worker::arrival_fault(unsigned row, bool local) const {
   const auto decision = arrival_[row].decision;
   const auto family = burst_.family[row];
   if (decision == policy::Decision::ports_unknown()) return Verdict::SELECTOR_FIELDS_OPAQUE;
-  const bool refused = decision.is_protect() || decision == policy::Decision::discard() ||
-                       (decision == policy::Decision::protect_without_sa() &&
-                        (!local || burst_.info[row].protocol == net::protocol_gre));
-  if (!refused) return Verdict::undecided;
+  const bool unprotected = decision.demands_protection();
+  if (!unprotected && decision != policy::Decision::discard()) return Verdict::undecided;
+  if (unprotected && local && is_about_our_esp(row)) return Verdict::undecided;
   return local ? by_family(family, Verdict::IN_US_CL_V4_PKT_FAILED_POLICY,
                            Verdict::IN_US_CL_V6_PKT_FAILED_POLICY)
                : by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
@@ -88,6 +106,20 @@ void Worker::admit_cleartext() {
       transit_.add(row);
     }
   }
+}
+
+// An ICMP error about ESP or IKE that we sent: it comes from whoever is on the way there, with whom there is
+// no SA, and path MTUs depend on it (RFC 4301 6.1.1, 8.2.1).
+bool Worker::is_about_our_esp(unsigned row) const {
+  constexpr std::size_t icmp_bytes = 8, upper_bytes = 8;
+  const auto& info = burst_.info[row];
+  const bool v4 = info.family == net::Family::v4;
+  const std::size_t quoted_bytes = (v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes) + upper_bytes;
+  if (info.protocol != (v4 ? net::protocol_icmp : net::protocol_icmpv6) || info.fragment ||
+      info.l4_offset + icmp_bytes + quoted_bytes > burst_.mbuf[row]->data_len)
+    return false;
+  const auto* message = burst_.l3[row] + (info.l4_offset - info.l3_offset);
+  return is_error(message[0], info.family) && is_esp_or_ike(message + icmp_bytes, info.family);
 }
 
 // RFC 4861 6 and 7: such messages come from the link itself, which the hop limit proves.
@@ -216,6 +248,28 @@ void Worker::decide_from_control() {
   }
 }
 
+// Dummies go under an SA or not at all.
+void Worker::decide_dummies() {
+  for (const auto row : decrypted_)
+    parse::read_flow({burst_.l3[row], burst_.mbuf[row]->data_len}, burst_.family[row], flow_[row]);
+  shared_.policies->look_up(flow_.data(), {decrypted_.row.data(), decrypted_.count}, match_.data());
+  for (const auto row : decrypted_) {
+    const auto tunnel = static_cast<tunnel::Index>(burst_.mbuf[row]->hash.usr);
+    const auto decision =
+        tunnel == tunnel::no_tunnel ? match_[row].decision : shared_.tunnels->at(tunnel).current();
+    if (!decision.is_protect()) {
+      finish(row, by_family(burst_.family[row], Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
+                            Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
+      continue;
+    }
+    burst_.origin[row] = Origin::dummy;
+    burst_.tunnel[row] = tunnel;
+    burst_.sa[row] = decision.outbound_sa();
+    burst_.protect[row] = true;
+    protect_.add(row);
+  }
+}
+
 // Frames of the kernel's: what policy protects is encrypted, what it discards is dropped, the rest leaves
 // as it is. IKE and ESP of the kernel's own making are never protected again.
 void Worker::decide_from_host() {
@@ -264,9 +318,8 @@ void Worker::apply_match(unsigned row, const policy::Match& match, Lanes& bypass
 // Leaves just the IP packet: no Ethernet header, no padding behind.
 void Worker::strip_frame(unsigned row) {
   const auto& info = burst_.info[row];
-  auto* mbuf = burst_.mbuf[row];
-  rte_pktmbuf_adj(mbuf, info.l3_offset);
-  rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - info.l3_bytes));
+  rte_pktmbuf_adj(burst_.mbuf[row], info.l3_offset);
+  shorten(*burst_.mbuf[row], info.l3_bytes);
 }
 
 }  // namespace espgate::worker

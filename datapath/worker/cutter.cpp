@@ -39,8 +39,13 @@ std::size_t later_header(const std::uint8_t* packet, std::size_t header_bytes, s
 
 }  // namespace
 
-bool Cutter::possible(const std::uint8_t* ip, net::Family family, std::uint32_t limit) {
+bool Cutter::possible(const std::uint8_t* ip, net::Family family, std::uint32_t packet_bytes,
+                      std::uint32_t limit) {
   const auto headers = header_bytes_of(ip, family);
+  if (family == net::Family::v4) {
+    const std::size_t offset = std::size_t{net::load_be16({ip, headers}, net::ipv4::fragment)} % 0x2000 * 8;
+    if (offset + packet_bytes > net::ip_packet_max) return false;
+  }
   return limit >= headers + (family == net::Family::v4 ? 0 : fragment_header_bytes) + 8;
 }
 

@@ -20,8 +20,10 @@ class Cutter {
   // `identification` is for IPv6; an IPv4 packet has its own.
   Cutter(const rte_mbuf& packet, net::Family family, std::uint32_t limit, std::uint32_t identification);
 
-  // Whether any fragment can be that small: headers and eight bytes.
-  static bool possible(const std::uint8_t* ip, net::Family family, std::uint32_t limit);
+  // Whether any fragment can be as small as `limit`, headers and eight bytes, and all can say where they
+  // belong: a packet of `packet_bytes` may be a fragment that ends where no packet does.
+  static bool possible(const std::uint8_t* ip, net::Family family, std::uint32_t packet_bytes,
+                       std::uint32_t limit);
 
   bool done() const { return at_ == end_; }
   // The next fragment, in a buffer of its own from `pool`, whose buffers hold `limit` bytes. nullptr: there

@@ -92,7 +92,7 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
   }
   if (origin == Origin::transit || origin == Origin::admitted) {
     if (!make_exclusive(row)) {
-      finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+      finish(row, copy_fault(row));
       return;
     }
     mbuf = burst_.mbuf[row];
@@ -101,15 +101,11 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
       return;
     }
   }
-  if (mbuf->pool == shared_.large_buffers) [[unlikely]] {
-    // Transmit queues may count on one pool (RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE), and what fits a port fits
-    // it.
-    if (!copy_packet(row)) {
-      finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
-      return;
-    }
-    mbuf = burst_.mbuf[row];
+  if (!leave_large_buffer(row)) [[unlikely]] {  // what fits a port fits one of the others
+    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    return;
   }
+  mbuf = burst_.mbuf[row];
   auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, hop.frame_bytes));
   if (frame == nullptr) {
     finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);

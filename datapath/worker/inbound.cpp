@@ -17,10 +17,10 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
-#include "datapath/parse/upper_layer.hpp"
 #include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
+#include "datapath/worker/selectors.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
@@ -43,13 +43,7 @@ sa::Fit judge(const sa::InboundSa& sa, net::Family family, std::span<const std::
   const auto* source = source_of(inner.data(), family);
   const auto* destination = destination_of(inner.data(), family);
   if (sa::matches(sa.selector, family, source, destination)) return sa::Fit::inside;
-  if (sa.more == nullptr) return sa::Fit::outside;
-  for (const auto& selector : sa.more->prefixes)
-    if (sa::matches(selector, family, source, destination)) return sa::Fit::inside;
-  if (sa.more->detailed.empty()) return sa::Fit::outside;
-  net::Flow flow;
-  parse::read_flow(inner, family, flow);
-  return sa::fit(sa.more->detailed, flow.turned());
+  return sa.more == nullptr ? sa::Fit::outside : judge(*sa.more, Way::in, family, inner);
 }
 
 bool padding_is_sound(const std::uint8_t* padding, unsigned length) {
@@ -314,7 +308,7 @@ void Worker::note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t
   moved.spi = sa.spi;
   moved.port = info.source_port;
   moved.family = family;
-  (void)rte_ring_mp_enqueue_elem(shared_.rings.peer, &moved, sizeof moved);  // the next packet tells again
+  if (rte_ring_mp_enqueue_elem(shared_.rings.peer, &moved, sizeof moved) != 0) load_.notices_lost.add(1);
 }
 
 }  // namespace espgate::worker

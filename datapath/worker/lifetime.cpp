@@ -29,8 +29,9 @@ void Worker::tell_lifetime(unsigned row, sa::LifetimeStage stage) {
   if (told >= stage || !allowance.first_at(stage)) return;
   const auto spi = inbound ? shared_.sas->inbound(index).spi : shared_.sas->outbound(index).spi;
   sa::LifetimeReached reached{index, spi, inbound, stage, {}};
-  if (rte_ring_mp_enqueue_elem(shared_.rings.lifetime, &reached, sizeof reached) != 0)
-    allowance.stage_told.store(told, std::memory_order_relaxed);
+  if (rte_ring_mp_enqueue_elem(shared_.rings.lifetime, &reached, sizeof reached) == 0) return;
+  allowance.stage_told.store(told, std::memory_order_relaxed);
+  load_.notices_lost.add(1);
 }
 
 void Worker::pin(unsigned row, Verdict verdict) {

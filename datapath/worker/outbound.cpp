@@ -1,7 +1,10 @@
 // Outbound ESP (RFC 4303 3.3). The recipe, per packet:
-//   1. the SA is active, and a sequence number is left (3.3.3)
+//   1. the SA is active, is for such a packet if no policy said so (RFC 4301 5.1), and a sequence number is
+//      left (3.3.3)
 //   2. tunnel mode: the inner TTL is decremented where the packet is forwarded (RFC 4301 5.1.2)
-//   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6)
+//   3. padding 1, 2, 3, …, pad length, next header (2.4 to 2.6); before them, if the SA wants it, padding
+//   that
+//      hides the inner length (2.7)
 //   4. tunnel mode: outer headers from the SA's template; DSCP, ECN, DF and flow label as the SA says
 //      (RFC 4301 5.1.2, RFC 6040, RFC 6438); transport mode: ESP behind the IP header (transport.cpp)
 //   5. encryption and ICV; IV = iv_base + sequence number, unique for the key (RFC 4106 3.1); for CBC the
@@ -10,13 +13,16 @@
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
 #include "datapath/sa/esp_operation.hpp"
+#include "datapath/sa/esp_sizes.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
+#include "datapath/worker/selectors.hpp"
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
@@ -49,7 +55,7 @@ std::uint32_t flow_label(const sa::OutboundSa& sa, const std::uint8_t* inner, ne
 // Fills in what differs from packet to packet in the outer IP and UDP headers.
 void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, std::uint16_t packet_bytes,
                       const std::uint8_t* inner, net::Family family, bool dont_fragment, bool cut_later,
-                      std::uint64_t sequence) {
+                      Identifications& identifications) {
   const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
   std::size_t ip_bytes = net::ipv4_header_bytes;
   if (sa.outer_family == net::Family::v4) {
@@ -59,7 +65,7 @@ void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, s
     if (cut_later) outer[net::ipv4::fragment] = 0;
     // With DF set a packet is atomic and needs no identification (RFC 6864 4.1).
     if (outer[net::ipv4::fragment] == 0)
-      net::store_be16(outer, net::ipv4::identification, static_cast<std::uint16_t>(sequence));
+      net::store_be16(outer, net::ipv4::identification, identifications.next4(&outer[net::ipv4::source]));
     net::store_be16(outer, net::ipv4::checksum, net::header_checksum(outer.first(net::ipv4_header_bytes)));
   } else {
     ip_bytes = net::ipv6_header_bytes;
@@ -100,6 +106,24 @@ Claim claim_sequence(sa::OutboundSa& sa, unsigned wanted, bool exclusive) {
   }
 }
 
+// How much to put behind the inner packet, so that its length does not show: no more than what keeps it whole
+// on its way, and in its buffer.
+[[gnu::noinline]] unsigned confidentiality_padding(const sa::OutboundSa& sa, const rte_mbuf& mbuf) {
+  const auto& suite = crypto::suite(sa.suite);
+  const unsigned inner_bytes = mbuf.pkt_len;
+  const unsigned path_mtu = sa.path_mtu.load(std::memory_order_relaxed);
+  const bool to_path = sa.tfc_bytes == sa::tfc_to_path_mtu;
+  if (to_path && path_mtu == sa::path_mtu_unknown) return 0;
+  const unsigned trailer_room = suite.align_bytes + trailer_bytes + suite.icv_bytes;
+  const unsigned tail_room = rte_pktmbuf_tailroom(&mbuf);
+  if (tail_room < trailer_room) return 0;
+  const unsigned largest = std::min(sa::EspSizes(sa.headers_bytes, suite).largest_payload(path_mtu),
+                                    inner_bytes + tail_room - trailer_room);
+  const unsigned wanted =
+      to_path ? largest : std::min(largest, (inner_bytes + sa.tfc_bytes - 1U) / sa.tfc_bytes * sa.tfc_bytes);
+  return wanted - std::min(wanted, inner_bytes);
+}
+
 // Why nothing can be sent under an SA in this state.
 Verdict not_active(sa::State state, net::Family family) {
   switch (state) {
@@ -127,7 +151,7 @@ void Worker::encapsulate() {
   for (const auto row : protect_) {
     const auto& sa = shared_.sas->outbound(burst_.sa[row]);
     const bool active = sa.state.load(std::memory_order_acquire) == sa::State::active;
-    if (active && !fits_path(row, sa)) continue;
+    if (active && ((sa.selectors != nullptr && !fits_selectors(row, sa)) || !fits_path(row, sa))) continue;
     protect_.row[kept++] = row;
     if (!active) continue;
     for (const auto offset : hot_key_lines_[static_cast<std::size_t>(sa.suite)])
@@ -144,6 +168,20 @@ void Worker::encapsulate() {
   }
   clock_.end_stage(Stage::encapsulate, protect_.count);
   tracer_.stage(burst_, Stage::encapsulate, crypto_rows_);
+}
+
+// Of an SA that a route leads to: the peer would drop what its selectors do not take. Pieces of a packet are
+// like the whole. False: it has its verdict.
+bool Worker::fits_selectors(unsigned row, const sa::OutboundSa& sa) {
+  if (cutting_) return true;
+  const auto* mbuf = burst_.mbuf[row];
+  const auto fit = judge(*sa.selectors, Way::out, burst_.family[row],
+                         {burst_.l3[row], std::min<std::size_t>(mbuf->pkt_len, mbuf->data_len)});
+  if (fit == sa::Fit::inside) return true;
+  if (burst_.tunnel[row] != tunnel::no_tunnel)
+    shared_.tunnels->at(burst_.tunnel[row]).drops.fetch_add(1, std::memory_order_relaxed);
+  finish(row, fit == sa::Fit::unknown ? Verdict::SELECTOR_FIELDS_OPAQUE : Verdict::OUT_SELECTOR_MISMATCH);
+  return false;
 }
 
 // Packets [first, next) of protect_, all of one SA: their sequence numbers are claimed at once.
@@ -167,15 +205,12 @@ void Worker::encapsulate_run(unsigned first, unsigned next, std::uint32_t index)
 
 // Steps 2 to 4, and the crypto operation. False: the packet has its verdict.
 bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence) {
-  const auto family = burst_.family[row];
   if (!make_exclusive(row)) {
-    finish(row, fits_one_buffer(row) ? Verdict::PKT_BUFFER_UNAVAILABLE
-                                     : by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
-                                                 Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
+    finish(row, copy_fault(row));
     return false;
   }
   burst_.inner_bytes[row] = static_cast<std::uint16_t>(burst_.mbuf[row]->pkt_len);
-  auto* esp = sa.mode == sa::Mode::tunnel ? wrap_packet(row, sa, sequence) : insert_esp(row, sa);
+  auto* esp = sa.mode == sa::Mode::tunnel ? wrap_packet(row, sa) : insert_esp(row, sa);
   if (esp == nullptr) return false;
 
   const auto& suite = crypto::suite(sa.suite);
@@ -196,7 +231,7 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
 
 // Tunnel mode: trailer, outer headers and room for the IV around the packet. Returns the ESP header, or
 // nullptr when the packet has its verdict.
-std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence) {
+std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa) {
   const auto family = burst_.family[row];
   if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
     finish(row, Verdict::TTL_EXPIRED);
@@ -207,8 +242,11 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::u
   burst_.dont_fragment[row] =
       !burst_.fragment_outer[row] && (family == net::Family::v6 || (inner[net::ipv4::fragment] & 0x40) != 0);
   const auto front_bytes = static_cast<std::uint16_t>(sa.headers_bytes + crypto::suite(sa.suite).iv_bytes);
-  const std::uint8_t protocol = family == net::Family::v4 ? net::protocol_ipv4 : net::protocol_ipv6;
-  auto* outer = add_trailer(row, sa, mbuf->pkt_len, protocol)
+  const std::uint8_t protocol = burst_.origin[row] == Origin::dummy ? net::protocol_none
+                                : family == net::Family::v4         ? net::protocol_ipv4
+                                                                    : net::protocol_ipv6;
+  const unsigned tfc_bytes = sa.tfc_bytes == 0 ? 0 : confidentiality_padding(sa, *mbuf);
+  auto* outer = add_trailer(row, sa, mbuf->pkt_len, protocol, tfc_bytes)
                     ? reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, front_bytes))
                     : nullptr;
   if (outer == nullptr || mbuf->pkt_len > net::ip_packet_max) {
@@ -221,20 +259,24 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa, std::u
   else
     copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
   complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), inner, family,
-                   burst_.dont_fragment[row], burst_.fragment_outer[row], sequence);
+                   burst_.dont_fragment[row], burst_.fragment_outer[row], identifications_);
   burst_.l3[row] = outer;
   return outer + sa.headers_bytes - net::esp_header_bytes;
 }
 
-// Padding 1, 2, 3, …, pad length, next header, and room for the ICV, behind `payload_bytes` of text. False:
-// no room in the buffer.
+// Zeros that hide the length, padding 1, 2, 3, …, pad length, next header, and room for the ICV, behind
+// `payload_bytes` of text. False: no room in the buffer.
 bool Worker::add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes,
-                         std::uint8_t protocol) {
+                         std::uint8_t protocol, unsigned tfc_bytes) {
   const auto& suite = crypto::suite(sa.suite);
-  const unsigned pad_bytes = (0u - (payload_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
+  const unsigned pad_bytes = (0u - (payload_bytes + tfc_bytes + trailer_bytes)) & (suite.align_bytes - 1u);
   auto* trailer = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(
-      burst_.mbuf[row], static_cast<std::uint16_t>(pad_bytes + trailer_bytes + suite.icv_bytes)));
+      burst_.mbuf[row], static_cast<std::uint16_t>(tfc_bytes + pad_bytes + trailer_bytes + suite.icv_bytes)));
   if (trailer == nullptr) return false;
+  if (tfc_bytes != 0) [[unlikely]] {
+    std::memset(trailer, 0, tfc_bytes);
+    trailer += tfc_bytes;
+  }
   for (unsigned i = 0; i < pad_bytes; ++i) trailer[i] = static_cast<std::uint8_t>(i + 1);
   trailer[pad_bytes] = static_cast<std::uint8_t>(pad_bytes);
   trailer[pad_bytes + 1] = protocol;

@@ -59,9 +59,11 @@ struct PeerMoved {
 static_assert(sizeof(PeerMoved) == 24);
 
 // mbuf->port in `inject` of a whole IP packet without Ethernet header that control made: an outer packet, to
-// be routed as it is, or a cleartext one, which meets policy like any other.
+// be routed as it is, or a cleartext one, which meets policy like any other, or a dummy, which goes under the
+// SA that policy names for it, or the tunnel of the index in mbuf->hash.usr.
 inline constexpr std::uint16_t from_control = 0xffff;
 inline constexpr std::uint16_t clear_from_control = 0xfffe;
+inline constexpr std::uint16_t dummy_from_control = 0xfffd;
 
 // What a packet in `too_big` says beside itself. It begins with its IP header and may have been cut at the
 // end. mbuf->port is the port whose address is to speak, or one of the two marks above if the kernel sent it.
@@ -75,7 +77,7 @@ inline std::uint16_t largest_packet(const rte_mbuf& refused) {
 // mbuf->port of a whole IP packet for the kernel's link of a tunnel, or from there: this and the tunnel's
 // index.
 inline constexpr std::uint16_t first_tunnel_link = port::ports_max;
-static_assert(first_tunnel_link + tunnel::most_tunnels < clear_from_control);
+static_assert(first_tunnel_link + tunnel::most_tunnels < dummy_from_control);
 
 // Many producers (workers), one consumer (control), but for `inject`, which goes the other way. A punted
 // packet is an mbuf with an untagged Ethernet frame; mbuf->port is the index of the port whose twin gets it

@@ -58,6 +58,10 @@ void Worker::punt(unsigned row, std::uint16_t twin, rte_ring* ring, RateLimit& l
     finish(row, verdicts.limited);
     return;
   }
+  if (!leave_large_buffer(row)) {
+    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    return;
+  }
   burst_.mbuf[row]->port = twin;
   if (rte_ring_mp_enqueue(ring, burst_.mbuf[row]) != 0) {
     finish(row, verdicts.full);
@@ -81,8 +85,8 @@ void Worker::ask_for_neighbour(unsigned row) {
   const auto family = burst_.family[row];
   NeighbourWanted wanted{
       hop_[row], net::Address::from_bytes(family, destination_of(burst_.l3[row], family)), {}};
-  // A full ring loses only the question; the next packet asks again.
-  (void)rte_ring_mp_enqueue_elem(shared_.rings.neighbour, &wanted, sizeof wanted);
+  if (rte_ring_mp_enqueue_elem(shared_.rings.neighbour, &wanted, sizeof wanted) != 0)
+    load_.notices_lost.add(1);
 }
 
 }  // namespace espgate::worker

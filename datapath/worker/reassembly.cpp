@@ -1,10 +1,13 @@
 #include "datapath/worker/reassembly.hpp"
 
+#include <rte_jhash.h>
 #include <rte_mbuf.h>
+#include <rte_random.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
-#include <limits>
+#include <type_traits>
 #include <utility>
 
 #include "datapath/net/congestion.hpp"
@@ -15,17 +18,8 @@
 namespace espgate::worker {
 namespace {
 
-// Headers that could precede the payload: tags and an IPv4 header with options, or an IPv6 header with some
-// extension headers. What is longer is nobody's ESP.
-constexpr std::size_t headers_max = 256;
-
-// Never 0. Not a hash to withstand anybody: a collision costs one comparison of keys.
-std::uint32_t mark_of(std::span<const std::uint8_t> addresses, std::uint32_t identification) {
-  std::uint32_t mark = identification * 0x9e37'79b9;
-  for (std::size_t i = 0; i + 4 <= addresses.size(); i += 4)
-    mark = (mark ^ load_v4(&addresses[i])) * 0x85eb'ca6b;
-  return mark | 1;
-}
+// An IPv4 header with options, or an IPv6 header with some extension headers. What is longer is nobody's ESP.
+constexpr std::size_t header_max = 256;
 
 std::size_t unit_of(std::size_t bytes) {
   return bytes / 8;
@@ -35,6 +29,7 @@ std::size_t unit_of(std::size_t bytes) {
 
 struct Reassembly::Part {
   Key key;
+  std::size_t link_bytes = 0;    // before the IP header
   std::size_t header_bytes = 0;  // IP header and what stands before the payload, fragment header aside
   std::size_t next_header_at = 0;
   std::uint8_t next_header = 0;
@@ -46,17 +41,24 @@ struct Reassembly::Part {
 };
 
 Reassembly::Reassembly(std::uint32_t flows, std::uint64_t timeout_tsc, rte_mempool* large_buffers)
-    : timeout_tsc_(timeout_tsc), large_buffers_(large_buffers), marks_(flows), flows_(flows) {}
+    : timeout_tsc_(timeout_tsc),
+      large_buffers_(large_buffers),
+      hash_seed_(static_cast<std::uint32_t>(rte_rand())),
+      flows_(flows),
+      buckets_(std::bit_ceil(flows), nobody) {
+  for (std::uint32_t i = flows; i > 0; --i) flows_[i - 1].next = std::exchange(free_, i - 1);
+}
 
 Reassembly::~Reassembly() {
   for (auto& flow : flows_) rte_pktmbuf_free(flow.buffer);
 }
 
-// False: the fragment is malformed. Its headers lie in the first segment, as the parser saw to it.
-bool Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Part& part) {
+// Undecided, or why the fragment is refused. Its headers lie in the first segment, as the parser saw to it.
+Verdict Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Part& part) {
   const auto* start = rte_pktmbuf_mtod_offset(&frame, const std::uint8_t*, info.l3_offset);
   const std::size_t here = std::min<std::size_t>(info.l3_bytes, frame.data_len - std::size_t{info.l3_offset});
   const std::span ip(start, here);
+  const auto malformed = by_family(info.family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR);
   auto& key = part.key;
   key.family = info.family;
   part.congestion = net::traffic_class(start, info.family) & net::ecn_mask;
@@ -75,11 +77,11 @@ bool Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Part&
     std::size_t offset = net::ipv6_header_bytes;
     while (ip[at] != net::protocol_fragment) {
       const auto bytes = net::extension_bytes(ip, offset, ip[at]);
-      if (bytes == 0) return false;
+      if (bytes == 0) return malformed;
       at = offset;
       offset += bytes;
     }
-    if (offset + 8 > ip.size()) return false;
+    if (offset + 8 > ip.size()) return malformed;
     const auto fragment = net::load_be16(ip, offset + 2);
     part.header_bytes = offset;
     part.next_header_at = at;
@@ -90,11 +92,15 @@ bool Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Part&
     key.identification = net::load_be32(ip, offset + 4);
     std::memcpy(key.addresses.data(), &ip[net::ipv6::source], 32);
   }
-  if (payload >= info.l3_bytes || payload > ip.size()) return false;
+  if (payload >= info.l3_bytes || payload > ip.size()) return malformed;
+  part.link_bytes = info.l3_offset;
   part.payload = info.l3_offset + payload;
   part.bytes = info.l3_bytes - payload;
-  if (part.more && part.bytes % 8 != 0) return false;
-  return part.offset + part.bytes <= payload_max;
+  const std::size_t end = part.offset + part.bytes;
+  if ((part.more && part.bytes % 8 != 0) || end > net::ip_packet_max) return malformed;
+  if (end > payload_max)
+    return by_family(info.family, Verdict::IN_INFRA_V4_PKT_LEN_TOO_BIG, Verdict::IN_INFRA_V6_PKT_LEN_TOO_BIG);
+  return Verdict::undecided;
 }
 
 Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo& info,
@@ -102,7 +108,8 @@ Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo
   expire(now_tsc);
   const auto refused = by_family(info.family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR);
   Part part;
-  if (flows_.empty() || !read(frame, info, part)) return {refused};
+  if (flows_.empty()) return {refused};
+  if (const auto fault = read(frame, info, part); fault != Verdict::undecided) return {fault};
   Flow* flow = find(part.key);
   if (flow == nullptr) flow = begin(part.key, now_tsc);
   if (flow == nullptr) return {Verdict::PKT_BUFFER_UNAVAILABLE};
@@ -117,30 +124,31 @@ Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo
   return result;
 }
 
+std::uint32_t& Reassembly::bucket_of(const Key& key) {
+  static_assert(std::has_unique_object_representations_v<Key>);
+  return buckets_[rte_jhash(&key, sizeof key, hash_seed_) & (buckets_.size() - 1)];
+}
+
 Reassembly::Flow* Reassembly::find(const Key& key) {
-  const auto mark = mark_of(key.addresses, key.identification);
-  for (std::size_t i = 0; i < marks_.size(); ++i)
-    if (marks_[i] == mark && flows_[i].key == key) return &flows_[i];
+  for (auto i = bucket_of(key); i != nobody; i = flows_[i].next)
+    if (flows_[i].key == key) return &flows_[i];
   return nullptr;
 }
 
 // A place and a buffer for a datagram of which nothing is there yet. nullptr: no buffer.
 Reassembly::Flow* Reassembly::begin(const Key& key, std::uint64_t now_tsc) {
-  auto free = std::find(marks_.begin(), marks_.end(), 0);
-  if (free == marks_.end()) {
-    const auto oldest = std::min_element(flows_.begin(), flows_.end(), [](const Flow& a, const Flow& b) {
-      return a.started_tsc < b.started_tsc;
-    });
-    free = marks_.begin() + (oldest - flows_.begin());
-    give_up(*oldest);
-  }
+  if (free_ == nobody) give_up(flows_[oldest_]);
   auto* buffer = large_buffers_ == nullptr ? nullptr : rte_pktmbuf_alloc(large_buffers_);
   if (buffer == nullptr) return nullptr;
-  auto& flow = flows_[static_cast<std::size_t>(free - marks_.begin())];
-  flow = Flow{.key = key, .buffer = buffer, .taken = true, .started_tsc = now_tsc};
-  *free = mark_of(key.addresses, key.identification);
+  const auto place = free_;
+  auto& flow = flows_[place];
+  free_ = flow.next;
+  auto& bucket = bucket_of(key);
+  flow = Flow{.key = key, .buffer = buffer, .started_tsc = now_tsc, .next = bucket, .older = newest_};
+  bucket = place;
+  (newest_ == nobody ? oldest_ : flows_[newest_].newer) = place;
+  newest_ = place;
   count_held(1);
-  if (taken_++ == 0) next_expiry_ = now_tsc + timeout_tsc_;
   return &flow;
 }
 
@@ -180,39 +188,40 @@ Reassembly::Result Reassembly::place(Flow& flow, const Part& part, const rte_mbu
   flow.end = std::max(flow.end, end);
   flow.congestion_seen = static_cast<std::uint8_t>(flow.congestion_seen | 1 << part.congestion);
   if (last) flow.total = end;
-  if (flow.total == 0 || flow.headers_bytes == 0 || flow.units != unit_of(flow.total + 7)) return {};
+  if (flow.total == 0 || flow.header_bytes == 0 || flow.units != unit_of(flow.total + 7)) return {};
   // RFC 3168 5.3: a mark on any part marks the whole, and must not get lost on one that cannot carry it.
   constexpr unsigned not_capable = 1 << 0, congested = 1 << 3;
   if ((flow.congestion_seen & not_capable) != 0 && (flow.congestion_seen & congested) != 0) return bad;
-  return {Verdict::REASSEMBLY_PART, finish(flow)};
+  return {Verdict::REASSEMBLY_PART, finish(flow, part, frame)};
 }
 
-// The first part brings the headers, which go right before the payload. False: they are too long.
+// The first part brings the IP header, which goes right before the payload. False: it is too long.
 bool Reassembly::take_header(Flow& flow, const Part& part, const rte_mbuf& frame) {
-  const std::size_t link_bytes =
-      part.payload - part.header_bytes - (part.key.family == net::Family::v4 ? 0 : 8);
-  flow.headers_bytes = link_bytes + part.header_bytes;
-  flow.link_bytes = link_bytes;
-  if (flow.headers_bytes > headers_max) return false;
-  auto* buffer = flow.buffer;
-  auto* start = static_cast<std::uint8_t*>(buffer->buf_addr) + payload_at - flow.headers_bytes;
-  std::memcpy(start, rte_pktmbuf_mtod(&frame, const std::uint8_t*), flow.headers_bytes);
-  start[link_bytes + part.next_header_at] = part.next_header;
-  buffer->port = frame.port;
-  buffer->vlan_tci = frame.vlan_tci;
-  buffer->ol_flags = frame.ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+  if (part.header_bytes > header_max) return false;
+  flow.header_bytes = part.header_bytes;
+  auto* header = static_cast<std::uint8_t*>(flow.buffer->buf_addr) + payload_at - part.header_bytes;
+  std::memcpy(header, rte_pktmbuf_mtod_offset(&frame, const std::uint8_t*, part.link_bytes),
+              part.header_bytes);
+  header[part.next_header_at] = part.next_header;
   return true;
 }
 
-// All of it is there: an ordinary frame in one large buffer.
-rte_mbuf* Reassembly::finish(Flow& flow) {
+// All of it is there: an ordinary frame in one large buffer. Its link header is that of the part that came
+// last, since it goes on from where that came in: parts may arrive by several ports.
+rte_mbuf* Reassembly::finish(Flow& flow, const Part& part, const rte_mbuf& frame) {
   auto* buffer = std::exchange(flow.buffer, nullptr);
-  const std::size_t frame_bytes = flow.headers_bytes + flow.total;
-  buffer->data_off = static_cast<std::uint16_t>(payload_at - flow.headers_bytes);
+  const std::size_t headers_bytes = part.link_bytes + flow.header_bytes;
+  const std::size_t frame_bytes = headers_bytes + flow.total;
+  buffer->data_off = static_cast<std::uint16_t>(payload_at - headers_bytes);
   buffer->data_len = static_cast<std::uint16_t>(frame_bytes);
   buffer->pkt_len = static_cast<std::uint32_t>(frame_bytes);
-  auto* ip = rte_pktmbuf_mtod_offset(buffer, std::uint8_t*, flow.link_bytes);
-  const std::size_t header_bytes = flow.headers_bytes - flow.link_bytes;
+  buffer->port = frame.port;
+  buffer->vlan_tci = frame.vlan_tci;
+  buffer->ol_flags = frame.ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);
+  auto* start = rte_pktmbuf_mtod(buffer, std::uint8_t*);
+  std::memcpy(start, rte_pktmbuf_mtod(&frame, const std::uint8_t*), part.link_bytes);
+  auto* ip = start + part.link_bytes;
+  const std::size_t header_bytes = flow.header_bytes;
   const std::span packet(ip, header_bytes + flow.total);
   const auto family = flow.key.family;
   if ((flow.congestion_seen & 1 << 3) != 0) (void)net::take_in_congestion(net::ecn_experienced, ip, family);
@@ -227,29 +236,20 @@ rte_mbuf* Reassembly::finish(Flow& flow) {
 void Reassembly::give_up(Flow& flow) {
   if (flow.buffer != nullptr) {
     ++given_up_[flow.key.family == net::Family::v4 ? 0 : 1];
-    rte_pktmbuf_free(flow.buffer);
+    rte_pktmbuf_free(std::exchange(flow.buffer, nullptr));
     count_held(-1);
   }
   release(flow);
 }
 
 void Reassembly::release(Flow& flow) {
-  marks_[static_cast<std::size_t>(&flow - flows_.data())] = 0;
-  flow.buffer = nullptr;
-  flow.taken = false;
-  --taken_;
-}
-
-void Reassembly::expire_now(std::uint64_t now_tsc) {
-  std::uint64_t oldest = std::numeric_limits<std::uint64_t>::max();
-  for (auto& flow : flows_) {
-    if (!flow.taken) continue;
-    if (now_tsc - flow.started_tsc >= timeout_tsc_)
-      give_up(flow);
-    else
-      oldest = std::min(oldest, flow.started_tsc);
-  }
-  next_expiry_ = oldest == std::numeric_limits<std::uint64_t>::max() ? 0 : oldest + timeout_tsc_;
+  const auto place = static_cast<std::uint32_t>(&flow - flows_.data());
+  auto* link = &bucket_of(flow.key);
+  while (*link != place) link = &flows_[*link].next;
+  *link = flow.next;
+  (flow.older == nobody ? oldest_ : flows_[flow.older].newer) = flow.newer;
+  (flow.newer == nobody ? newest_ : flows_[flow.newer].older) = flow.older;
+  flow.next = std::exchange(free_, place);
 }
 
 unsigned Reassembly::take_given_up(net::Family family) {

@@ -45,9 +45,10 @@ class Reassembly {
   // Takes a frame that was parsed as a fragment.
   Result add(const rte_mbuf& frame, const parse::FrameInfo& info, std::uint64_t now_tsc);
 
-  // Gives up what is too old. Cheap while nothing is held, or when called again soon.
+  // Gives up what is too old. Cheap while nothing is.
   void expire(std::uint64_t now_tsc) {
-    if (taken_ != 0 && now_tsc >= next_expiry_) expire_now(now_tsc);
+    while (oldest_ != nobody && now_tsc - flows_[oldest_].started_tsc >= timeout_tsc_)
+      give_up(flows_[oldest_]);
   }
   // Datagrams given up unfinished since the last call.
   unsigned take_given_up(net::Family family);
@@ -65,43 +66,48 @@ class Reassembly {
     std::uint32_t identification = 0;
     std::uint8_t protocol = 0;  // IPv4
     net::Family family = net::Family::v4;
+    std::uint8_t unused[2]{};
     bool operator==(const Key&) const = default;
   };
+  static constexpr std::uint32_t nobody = ~std::uint32_t{0};
   struct Flow {
     Key key;
-    rte_mbuf* buffer = nullptr;  // nullptr: free, or given up because of an overlap
-    bool taken = false;
+    rte_mbuf* buffer = nullptr;  // nullptr: given up because of an overlap
     std::uint64_t started_tsc = 0;
-    std::size_t headers_bytes = 0;  // before the payload, link header included; 0: not seen
-    std::size_t link_bytes = 0;
-    std::size_t end = 0;    // of what has arrived
-    std::size_t total = 0;  // payload bytes; 0: not known
-    unsigned units = 0;     // of eight bytes, arrived
+    std::uint32_t next = nobody;  // in its bucket, or of those that are free
+    std::uint32_t older = nobody;
+    std::uint32_t newer = nobody;
+    std::size_t header_bytes = 0;  // of IP, before the payload; 0: not seen
+    std::size_t end = 0;           // of what has arrived
+    std::size_t total = 0;         // payload bytes; 0: not known
+    unsigned units = 0;            // of eight bytes, arrived
     std::uint8_t congestion_seen = 0;
     std::bitset<payload_max / 8> arrived{};
   };
   struct Part;
 
-  static bool read(const rte_mbuf& frame, const parse::FrameInfo& info, Part& part);
+  static Verdict read(const rte_mbuf& frame, const parse::FrameInfo& info, Part& part);
+  std::uint32_t& bucket_of(const Key& key);
   Flow* find(const Key& key);
   Flow* begin(const Key& key, std::uint64_t now_tsc);
   Result place(Flow& flow, const Part& part, const rte_mbuf& frame);
-  bool take_header(Flow& flow, const Part& part, const rte_mbuf& frame);
-  rte_mbuf* finish(Flow& flow);
+  static bool take_header(Flow& flow, const Part& part, const rte_mbuf& frame);
+  rte_mbuf* finish(Flow& flow, const Part& part, const rte_mbuf& frame);
   void give_up(Flow& flow);
   void release(Flow& flow);
   void count_held(int change) {
     held_.store(held() + static_cast<unsigned>(change), std::memory_order_relaxed);
   }
-  void expire_now(std::uint64_t now_tsc);
 
   std::uint64_t timeout_tsc_;
   rte_mempool* large_buffers_;
-  std::vector<std::uint32_t> marks_;  // of each flow's key, 0: free; what a search goes through
+  std::uint32_t hash_seed_;  // so that nobody can choose identifications that share a bucket
   std::vector<Flow> flows_;
+  std::vector<std::uint32_t> buckets_;  // a power of two; the first flow of each
+  std::uint32_t free_ = nobody;
+  std::uint32_t oldest_ = nobody;  // all have the same time, so they end in the order in which they began
+  std::uint32_t newest_ = nobody;
   std::atomic<unsigned> held_{0};  // flows with a buffer; written here alone
-  unsigned taken_ = 0;             // and those that remember an overlap
-  std::uint64_t next_expiry_ = 0;
   std::array<unsigned, 2> given_up_{};
 };
 

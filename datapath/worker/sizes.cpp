@@ -16,6 +16,7 @@
 #include <algorithm>
 
 #include "datapath/crypto/suite.hpp"
+#include "datapath/net/transport_headers.hpp"
 #include "datapath/sa/esp_sizes.hpp"
 #include "datapath/worker/packet.hpp"
 #include "datapath/worker/worker.hpp"
@@ -29,7 +30,7 @@ constexpr unsigned least_ipv4_mtu = 68;  // RFC 791 3.2
 // As much of a refused packet as an ICMPv6 message may quote (RFC 4443 3.2); control cuts off more for ICMP.
 constexpr std::uint32_t most_quoted_bytes = least_ipv6_mtu - 48;
 // The most that a suite adds: IV, padding, trailer, ICV.
-constexpr unsigned most_added_bytes = 16 + 15 + 2 + 32;
+constexpr unsigned most_added_bytes = 16 + sa::EspSizes::most_behind;
 
 bool has_df(const std::uint8_t* ip) {
   return (ip[net::ipv4::fragment] & 0x40) != 0;
@@ -72,7 +73,7 @@ void Worker::process_whole() {
   std::copy_n(whole_.begin(), whole_count_, burst_.mbuf.begin());
   counters_.made.add(whole_count_);
   whole_count_ = 0;
-  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
+  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::frame);
   in_whole_ = true;
   run_stages();
   in_whole_ = false;
@@ -84,24 +85,15 @@ bool Worker::fits_path(unsigned row, const sa::OutboundSa& sa) {
   const unsigned path_mtu = sa.path_mtu.load(std::memory_order_relaxed);
   if (mbuf->pkt_len + sa.headers_bytes + most_added_bytes <= path_mtu) [[likely]]
     return true;
-  const auto family = burst_.family[row];
   const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
-  const bool tunnel = sa.mode == sa::Mode::tunnel;
-  // In transport mode the packet's own IP header is the outer one.
-  const unsigned kept_bytes =
-      tunnel ? 0 : (family == net::Family::v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes);
-  if (sizes.outer_bytes(mbuf->pkt_len - kept_bytes) <= path_mtu) return true;
-  const unsigned largest = sizes.largest_payload(path_mtu) + kept_bytes;
+  if (sa.mode == sa::Mode::transport) return fits_path_in_transport(row, sizes, path_mtu);
+  if (sizes.outer_bytes(mbuf->pkt_len) <= path_mtu) return true;
+  const auto family = burst_.family[row];
+  const unsigned largest = sizes.largest_payload(path_mtu);
   const bool v4 = family == net::Family::v4;
   const bool may_cut = v4 && !has_df(burst_.l3[row]);
-  if (!tunnel) {
-    // RFC 4303 3.3.4: a whole packet is encrypted, and the result cut
-    if (may_cut || burst_.fragment_outer[row]) return true;
-    refuse_for_path(row, largest);
-    return false;
-  }
-  if (may_cut && Cutter::possible(burst_.l3[row], family, largest)) {
-    set_aside(row, largest, true);
+  if (may_cut && Cutter::possible(burst_.l3[row], family, mbuf->pkt_len, largest)) {
+    set_aside(row, largest, Onward::sa);
     return false;
   }
   const auto& outer_ip = sa.headers;
@@ -115,6 +107,22 @@ bool Worker::fits_path(unsigned row, const sa::OutboundSa& sa) {
   return false;
 }
 
+// The same where the packet's own headers in front of ESP are the outer ones, options and extensions
+// included.
+bool Worker::fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu) {
+  const auto* mbuf = burst_.mbuf[row];
+  const auto family = burst_.family[row];
+  const bool v4 = family == net::Family::v4;
+  const auto in_front = net::esp_position({burst_.l3[row], mbuf->data_len}, family).bytes;
+  const auto kept = static_cast<unsigned>(in_front);
+  const auto beyond = kept - static_cast<unsigned>(v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes);
+  if (sizes.outer_bytes(mbuf->pkt_len - kept) + beyond <= path_mtu) return true;
+  // RFC 4303 3.3.4: a whole packet is encrypted, and the result cut
+  if ((v4 && !has_df(burst_.l3[row])) || burst_.fragment_outer[row]) return true;
+  refuse_for_path(row, sizes.largest_payload(path_mtu - std::min(path_mtu, beyond)) + kept);
+  return false;
+}
+
 void Worker::refuse_for_path(unsigned row, unsigned largest) {
   tell_sender(row, Verdict::OUT_CANNOT_FRAG_DF_SET_PKT, largest,
               burst_.origin[row] == Origin::host ? from_control : burst_.port);
@@ -123,17 +131,17 @@ void Worker::refuse_for_path(unsigned row, unsigned largest) {
 // Drops a packet, and has its sender told how large one may be. `port`: whose address is to speak, or
 // from_control if the kernel sent it.
 void Worker::tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port) {
-  auto* mbuf = burst_.mbuf[row];
   const unsigned least = burst_.family[row] == net::Family::v4 ? least_ipv4_mtu : least_ipv6_mtu;
-  if (is_exclusive(*mbuf) && too_big_limit_.take(burst_.tsc)) {
-    if (mbuf->pkt_len > most_quoted_bytes)
-      rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - most_quoted_bytes));
-    set_largest_packet(*mbuf, static_cast<std::uint16_t>(std::max(largest, least)));
-    mbuf->port = port;
-    if (rte_ring_mp_enqueue(shared_.rings.too_big, mbuf) == 0) {
-      if (burst_.sa[row] != sa::no_sa) pin(row, verdict);
-      settle(row, verdict);
-      return;
+  if (too_big_limit_.take(burst_.tsc)) {
+    auto* mbuf = burst_.mbuf[row];
+    auto* quote = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, std::min(mbuf->pkt_len, most_quoted_bytes));
+    if (quote != nullptr) {
+      set_largest_packet(*quote, static_cast<std::uint16_t>(std::max(largest, least)));
+      quote->port = port;
+    }
+    if (quote == nullptr || rte_ring_mp_enqueue(shared_.rings.too_big, quote) != 0) {
+      rte_pktmbuf_free(quote);
+      load_.notices_lost.add(1);
     }
   }
   finish(row, verdict);
@@ -159,8 +167,8 @@ void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
     const auto path_mtu = shared_.sas->outbound(burst_.sa[row]).path_mtu.load(std::memory_order_relaxed);
     limit = std::min<unsigned>(limit, path_mtu);
   }
-  if (may_cut && !cutting_ && Cutter::possible(ip, family, limit))
-    set_aside(row, limit, false);
+  if (may_cut && !cutting_ && Cutter::possible(ip, family, burst_.mbuf[row]->pkt_len, limit))
+    set_aside(row, limit, Onward::hop);
   else if (burst_.origin[row] == Origin::encrypted)
     // The SA's path MTU will have followed before the sender tries again.
     finish(row, may_cut ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
@@ -171,23 +179,24 @@ void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
     tell_sender(row, Verdict::MTU_EXCEEDED, limit, in_port().ipsec ? hop.port : burst_.port);
 }
 
-void Worker::set_aside(unsigned row, unsigned limit, bool protect) {
+void Worker::set_aside(unsigned row, unsigned limit, Onward onward) {
   if (cutting_ || aside_count_ == aside_.size()) {
     finish(row, by_family(burst_.family[row], Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
                           Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
     return;
   }
   if (!make_exclusive(row)) {
-    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    finish(row, copy_fault(row));
     return;
   }
   aside_[aside_count_++] = {burst_.mbuf[row],
                             static_cast<std::uint16_t>(limit),
-                            protect,
+                            onward,
                             burst_.family[row],
                             burst_.origin[row],
                             burst_.sa[row],
                             burst_.protect[row],
+                            burst_.tunnel[row],
                             hop_[row]};
   settle(row, Verdict::FRAGMENTED);
 }
@@ -201,7 +210,9 @@ void Worker::process_pieces() {
     while (burst_.count < burst_max && next_piece()) {
     }
     counters_.made.add(burst_.count);
+    if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::packet);
     tracer_.pass_over();
+    for (const auto row : clear_) enter_tunnel(row, burst_.tunnel[row]);
     send();
   }
   aside_count_ = aside_next_ = 0;
@@ -212,7 +223,7 @@ void Worker::process_pieces() {
 bool Worker::next_piece() {
   while (aside_next_ < aside_count_) {
     const auto& aside = aside_[aside_next_];
-    if (!cutter_) cutter_.emplace(*aside.packet, aside.family, aside.limit, identification_++);
+    if (!cutter_) cutter_.emplace(*aside.packet, aside.family, aside.limit, identifications_.next6());
     auto* piece = cutter_->done() ? nullptr : cutter_->next(shared_.buffers);
     if (piece != nullptr) {
       const unsigned row = burst_.count++;
@@ -223,8 +234,9 @@ bool Worker::next_piece() {
       burst_.origin[row] = aside.origin;
       burst_.sa[row] = aside.sa;
       burst_.protect[row] = aside.sa_is_outbound;
+      burst_.tunnel[row] = aside.tunnel;
       hop_[row] = aside.hop;
-      (aside.protect ? protect_ : routed_).add(row);
+      (aside.onward == Onward::tunnel ? clear_ : aside.onward == Onward::sa ? protect_ : routed_).add(row);
       return true;
     }
     if (!cutter_->done()) {  // no buffer: the rest counts as one packet

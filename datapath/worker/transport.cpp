@@ -68,6 +68,9 @@ std::uint8_t* Worker::insert_esp(unsigned row, const sa::OutboundSa& sa) {
   std::memmove(front, burst_.l3[row], end.bytes);
   const std::span ip(front, mbuf->pkt_len);
   const bool udp = sa.encapsulation == sa::Encapsulation::udp;
+  // The kernel counts without knowing of packets in tunnel mode between the same two.
+  if (family == net::Family::v4 && (ip[net::ipv4::fragment] & 0x40) == 0)
+    net::store_be16(ip, net::ipv4::identification, identifications_.next4(&ip[net::ipv4::source]));
   net::rewrite_header(ip, family, end.bytes, end.next_header_at, udp ? net::protocol_udp : net::protocol_esp);
   sa::load_shared(front + end.bytes, sa.headers + ip_bytes, headers_bytes);
   if (udp) net::store_be16(ip, end.bytes + 4, static_cast<std::uint16_t>(ip.size() - end.bytes));

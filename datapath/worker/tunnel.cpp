@@ -2,7 +2,9 @@
 // what it bypasses, or does not know, is encrypted if its route leads into a tunnel, whose SA then is the
 // policy (RFC 4301 4.4.1 calls the database; here the routing table selects). A tunnel without an SA drops.
 //
-// A tunnel is the SA in tunnel mode, or GRE (RFC 2784, RFC 2890) that the SA protects in transport mode.
+// A tunnel is the SA in tunnel mode, or GRE (RFC 2784, RFC 2890) that the SA protects in transport mode. The
+// peers of a multipoint tunnel are tunnels like any other; only what the kernel sends into the link that they
+// share has yet to find its peer.
 //
 // Inbound, what a tunnel's SA decrypted came in by that tunnel: the SA's selectors have judged its addresses,
 // and no route back is asked for. What would have to come that way and comes in clear instead is refused.
@@ -124,16 +126,18 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
   auto& tunnel = shared_.tunnels->at(index);
   const auto decision = tunnel.current();
   burst_.tunnel[row] = index;
+  const auto traits = tunnel.current_traits();
   if (!decision.is_protect()) {
     tunnel.drops.fetch_add(1, std::memory_order_relaxed);
-    finish(row, by_family(burst_.family[row], Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
-                          Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
+    finish(row, traits.multipoint ? Verdict::GRE_NEXT_HOP_UNKNOWN
+                                  : by_family(burst_.family[row], Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
+                                              Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
     return;
   }
-  if (const auto traits = tunnel.current_traits(); traits.gre) {
+  if (traits.gre) {
     const auto& sa = shared_.sas->outbound(decision.outbound_sa());
     if (!fits_gre(row, traits.options, sa) || !wrap_in_gre(row, traits.options, sa)) {
-      tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+      if (burst_.verdict[row] != Verdict::FRAGMENTED) tunnel.drops.fetch_add(1, std::memory_order_relaxed);
       return;
     }
   }
@@ -143,8 +147,9 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
 }
 
 // Whether GRE and ESP around the packet fit the SA's path, or may be cut: what becomes too large is
-// fragmented outside, where the peer makes it whole (RFC 7588 2.1), unless the packet's sender forbade it.
-// False: the sender is told, while the packet is still his.
+// fragmented outside, where the peer makes it whole (RFC 7588 2.1), unless the packet's sender forbade it or
+// df = "set" does; then inside, if the sender allows that. False: the packet will come in pieces, or its
+// sender is told, while it is still his.
 bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa) {
   const unsigned bytes = burst_.mbuf[row]->pkt_len;
   const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
@@ -159,7 +164,10 @@ bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::
   burst_.fragment_outer[row] = (!outer_df && !(follows && forbidden)) ||
                                (burst_.family[row] == net::Family::v6 && bytes <= least_ipv6_mtu);
   if (burst_.fragment_outer[row]) return true;
-  refuse_for_path(row, largest);
+  if (!forbidden && Cutter::possible(burst_.l3[row], burst_.family[row], bytes, largest))
+    set_aside(row, largest, Onward::tunnel);
+  else
+    refuse_for_path(row, largest);
   return false;
 }
 
@@ -173,7 +181,7 @@ bool Worker::must_stay_whole(unsigned row) const {
 bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa) {
   const auto family = burst_.family[row];
   if (!make_exclusive(row)) {
-    finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
+    finish(row, copy_fault(row));
     return false;
   }
   if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
@@ -200,8 +208,6 @@ bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const s
     packet[net::ipv4::tos] |= copied;
     if (sa.outer.copy_df && dont_fragment) packet[net::ipv4::fragment] = 0x40;
     if (burst_.fragment_outer[row]) packet[net::ipv4::fragment] = 0;
-    if (packet[net::ipv4::fragment] == 0)
-      net::store_be16(packet, net::ipv4::identification, ++gre_identification_);
   } else {
     net::store_be32(packet, 0, net::load_be32(packet, 0) | std::uint32_t{copied} << 20);
   }
@@ -244,7 +250,17 @@ void Worker::decide_from_tunnel(tunnel::Index index) {
     else
       apply_match(row, match_[row], entering);
   }
-  for (const auto row : entering) enter_tunnel(row, index);
+  const bool multipoint = shared_.tunnels->at(index).current_traits().multipoint;
+  for (const auto row : entering) enter_tunnel(row, multipoint ? peer_towards(row, index) : index);
+}
+
+// The peer that routes give a packet of the kernel's to, which does not say by which next hop it meant it to
+// go. The tunnel itself, which drops, where they lead to none of its peers.
+tunnel::Index Worker::peer_towards(unsigned row, tunnel::Index tunnel) const {
+  const auto family = burst_.family[row];
+  const auto& hop = hop_to(destination_of(burst_.l3[row], family), family);
+  if (hop.kind != forward::HopKind::tunnel) return tunnel;
+  return shared_.tunnels->at(hop.tunnel).current_traits().peer_of == tunnel ? hop.tunnel : tunnel;
 }
 
 // Whether a packet that must not be forwarded, for this fault, was meant for this end of the tunnel: the two
@@ -258,7 +274,7 @@ bool Worker::is_for_this_end(unsigned row, Verdict fault) const {
   return hop_to(destination, family).kind == forward::HopKind::local;
 }
 
-// To the kernel, by the tunnel's link: the IP packet as it is.
+// To the kernel, by the link of the tunnel or of the one it is a peer of: the IP packet as it is.
 void Worker::deliver_from_tunnel(unsigned row) {
   const auto link = static_cast<std::uint16_t>(first_tunnel_link + burst_.tunnel[row]);
   punt(row, link, shared_.rings.host, host_limit_,

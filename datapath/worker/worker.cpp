@@ -4,6 +4,7 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
+#include <rte_random.h>
 #include <rte_rcu_qsbr.h>
 #include <time.h>
 
@@ -32,7 +33,7 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       exclusive_(shared.worker_count == 1),
       crypto_(std::move(queue)),
       reassembly_(shared.reassembly_flows, shared.reassembly_timeout_tsc, shared.large_buffers),
-      identification_(static_cast<std::uint32_t>(rte_rdtsc() ^ std::uint64_t{id} << 28)),
+      identifications_(id, shared.worker_count, rte_rand()),
       link_limit_(shared.rates.host_pps, shared.tsc_hz),
       host_limit_(shared.rates.host_pps, shared.tsc_hz),
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
@@ -109,7 +110,7 @@ void Worker::process() {
   burst_.tsc = rte_rdtsc();
   if (capture_.wants_port(burst_.port))
     capture_.copy(burst_.mbuf.data(), burst_.count, burst_.port, Direction::in);
-  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
+  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::frame);
   clock_.end_stage(Stage::receive, burst_.count);
 
   run_stages();
@@ -163,7 +164,7 @@ void Worker::process_from_host() {
     while (next < total && all[next]->port == all[first]->port) ++next;
     burst_.count = next - first;
     const auto source = all[first]->port;
-    const bool control = source == from_control || source == clear_from_control;
+    const bool control = source >= dummy_from_control;
     const bool tunnel = !control && source >= first_tunnel_link;
     const auto link = static_cast<tunnel::Index>(source - first_tunnel_link);
     burst_.port = control || tunnel ? std::uint8_t{0} : static_cast<std::uint8_t>(source);
@@ -171,11 +172,12 @@ void Worker::process_from_host() {
     first = next;
     clock_.end_stage(Stage::receive, burst_.count);
     if (control) {
-      process_from_control(source == clear_from_control);
+      process_from_control(source);
       if (aside_count_ != 0) process_pieces();
       continue;
     }
-    if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count);
+    if (capture_.wants_drops())
+      capture_.keep(burst_.mbuf.data(), burst_.count, tunnel ? Capture::As::packet : Capture::As::frame);
     if (tunnel) {
       decide_from_tunnel(link);
     } else {
@@ -189,7 +191,7 @@ void Worker::process_from_host() {
   }
 }
 
-void Worker::process_from_control(bool clear) {
+void Worker::process_from_control(std::uint16_t mark) {
   clear_lanes();
   for (unsigned row = 0; row < burst_.count; ++row) {
     auto* ip = rte_pktmbuf_mtod(burst_.mbuf[row], std::uint8_t*);
@@ -197,10 +199,12 @@ void Worker::process_from_control(bool clear) {
     burst_.info[row] = {};
     burst_.info[row].kind = parse::FrameKind::ip;
     burst_.origin[row] = Origin::control;
-    (clear ? decrypted_ : unrouted_).add(row);
+    (mark == from_control ? unrouted_ : decrypted_).add(row);
   }
   tracer_.begin(burst_);
-  if (clear) {
+  if (mark == dummy_from_control) {
+    decide_dummies();
+  } else if (mark == clear_from_control) {
     decide_from_control();
     if (has_tunnels()) enter_tunnels();
   }
@@ -304,6 +308,7 @@ void Worker::sort_link_group(unsigned row) {
 }
 
 void Worker::settle(unsigned row, Verdict verdict) {
+  if (burst_.sa[row] != sa::no_sa) pin(row, verdict);
   burst_.verdict[row] = verdict;
   counters_.count(verdict);
   const auto traced = static_cast<std::uint8_t>(row);
@@ -311,17 +316,20 @@ void Worker::settle(unsigned row, Verdict verdict) {
 }
 
 void Worker::finish(unsigned row, Verdict verdict) {
-  if (burst_.sa[row] != sa::no_sa) pin(row, verdict);
   settle(row, verdict);
   done_.add(row);
 }
 
 bool Worker::copy_packet(unsigned row) {
-  rte_mbuf* mbuf = burst_.mbuf[row];
   if (!fits_one_buffer(row)) return false;
+  return copy_to(row,
+                 fits(burst_.mbuf[row]->pkt_len, shared_.buffers) ? shared_.buffers : shared_.large_buffers);
+}
+
+bool Worker::copy_to(unsigned row, rte_mempool* pool) {
+  rte_mbuf* mbuf = burst_.mbuf[row];
   const auto offset = burst_.l3[row] - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
-  const bool large = !fits(mbuf->pkt_len, shared_.buffers);
-  rte_mbuf* copy = rte_pktmbuf_copy(mbuf, large ? shared_.large_buffers : shared_.buffers, 0, mbuf->pkt_len);
+  rte_mbuf* copy = rte_pktmbuf_copy(mbuf, pool, 0, mbuf->pkt_len);
   if (copy == nullptr) return false;
   rte_pktmbuf_free(mbuf);
   burst_.mbuf[row] = copy;
@@ -329,13 +337,21 @@ bool Worker::copy_packet(unsigned row) {
   return true;
 }
 
+Verdict Worker::copy_fault(unsigned row) const {
+  return fits_one_buffer(row) ? Verdict::PKT_BUFFER_UNAVAILABLE
+                              : by_family(burst_.family[row], Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
+                                          Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG);
+}
+
 bool Worker::fits_one_buffer(unsigned row) const {
   const auto bytes = burst_.mbuf[row]->pkt_len;
   return fits(bytes, shared_.buffers) || fits(bytes, shared_.large_buffers);
 }
 
+// With room for what ESP puts behind it.
 bool Worker::fits(unsigned bytes, rte_mempool* pool) {
-  return pool != nullptr && bytes + RTE_PKTMBUF_HEADROOM <= rte_pktmbuf_data_room_size(pool);
+  return pool != nullptr &&
+         RTE_PKTMBUF_HEADROOM + bytes + sa::EspSizes::most_behind <= rte_pktmbuf_data_room_size(pool);
 }
 
 }  // namespace espgate::worker

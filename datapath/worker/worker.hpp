@@ -24,12 +24,14 @@
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/policy/classifier.hpp"
 #include "datapath/port/port.hpp"
+#include "datapath/sa/esp_sizes.hpp"
 #include "datapath/sa/sa_store.hpp"
 #include "datapath/tunnel/tunnel_table.hpp"
 #include "datapath/verdict/counters.hpp"
 #include "datapath/worker/burst.hpp"
 #include "datapath/worker/capture.hpp"
 #include "datapath/worker/cutter.hpp"
+#include "datapath/worker/identification.hpp"
 #include "datapath/worker/punt.hpp"
 #include "datapath/worker/reassembly.hpp"
 #include "datapath/worker/stages.hpp"
@@ -71,6 +73,9 @@ struct Load {
   Counter bursts;
   std::array<Counter, 8> burst_sizes;  // 1, 2-3, 4-7, … 64
   Counter spi_samples_lost;            // SPI-miss records beyond the ring or the rate limit
+  // What control was not told for want of room in a ring, or of a buffer: senders to be told, peers that
+  // moved, neighbours wanted, lifetimes reached. The next packet that has reason to tells it again.
+  Counter notices_lost;
 };
 
 class Worker {
@@ -98,7 +103,7 @@ class Worker {
   void run_stages();
   void send();  // protect_, unrouted_, routed_, raw_ -> tx_
   void process_from_host();
-  void process_from_control(bool clear);
+  void process_from_control(std::uint16_t mark);
   void clear_lanes();
   void begin_row(unsigned row, std::uint8_t* l3, net::Family family);
   void parse();
@@ -125,6 +130,7 @@ class Worker {
   void read_flows(const Lanes& lanes);
   void judge_arrival();
   Verdict arrival_fault(unsigned row, bool local) const;
+  bool is_about_our_esp(unsigned row) const;
   void look_up_policies(const Lanes& lanes);
   void decide_transit();
   const forward::Hop& hop_to(const std::uint8_t* address, net::Family family) const;
@@ -132,6 +138,7 @@ class Worker {
   void decide_decrypted();  // decrypted_ -> protect_, unrouted_
   bool leads_back(unsigned row, policy::Decision decision) const;
   void decide_from_control();  // decrypted_ -> protect_, unrouted_
+  void decide_dummies();       // decrypted_ -> protect_
   void decide_from_host();     // all rows -> protect_, raw_
   void apply_match(unsigned row, const policy::Match& match, Lanes& bypassed);
   void strip_frame(unsigned row);
@@ -149,14 +156,17 @@ class Worker {
   bool must_stay_whole(unsigned row) const;
   bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
+  tunnel::Index peer_towards(unsigned row, tunnel::Index tunnel) const;
   bool is_for_this_end(unsigned row, Verdict fault) const;
   void deliver_from_tunnel(unsigned row);
 
   void encapsulate();  // outbound.cpp: protect_ -> unrouted_
+  bool fits_selectors(unsigned row, const sa::OutboundSa& sa);
   void encapsulate_run(unsigned first, unsigned next, std::uint32_t index);
   bool encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t sequence);
-  std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa, std::uint64_t sequence);
-  bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol);
+  std::uint8_t* wrap_packet(unsigned row, const sa::OutboundSa& sa);
+  bool add_trailer(unsigned row, const sa::OutboundSa& sa, unsigned payload_bytes, std::uint8_t protocol,
+                   unsigned tfc_bytes = 0);
   void encrypt();
   void finish_udp6(unsigned row, std::uint8_t* text);
 
@@ -173,11 +183,13 @@ class Worker {
   void count_given_up();
   bool is_part(const parse::FrameInfo& info) const;
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
+  bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);
   void tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port);
   bool exceeds_way(unsigned row, const forward::Hop& hop) const;
   void exceed_hop(unsigned row, const forward::Hop& hop);
-  void set_aside(unsigned row, unsigned limit, bool protect);
+  enum class Onward : std::uint8_t { hop, sa, tunnel };  // where the pieces of a packet go
+  void set_aside(unsigned row, unsigned limit, Onward onward);
   void process_pieces();
   bool next_piece();
 
@@ -200,13 +212,23 @@ class Worker {
   void untag(unsigned row);
   void ask_for_neighbour(unsigned row);
 
-  void settle(unsigned row, Verdict verdict);  // counts the verdict; the mbuf is somebody else's now
+  // Counts the verdict, at the packet's SA too if it has one; the mbuf is somebody else's now.
+  void settle(unsigned row, Verdict verdict);
   void finish(unsigned row, Verdict verdict);  // the same, and the mbuf is freed at the end of the burst
   // One direct, contiguous segment of reference count 1: as nearly all are, or by a copy.
   bool make_exclusive(unsigned row) { return is_exclusive(*burst_.mbuf[row]) || copy_packet(row); }
   bool copy_packet(unsigned row);
+  // Why a packet on its way out could not be copied.
+  Verdict copy_fault(unsigned row) const;
   bool fits_one_buffer(unsigned row) const;  // a large one if need be, or no copy can be contiguous
   static bool fits(unsigned bytes, rte_mempool* pool);
+  // Large buffers are few, and their pool is not the one that transmit queues may count on
+  // (RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE): what leaves the worker does so in ordinary ones, several if need be.
+  // False: there are not enough.
+  bool leave_large_buffer(unsigned row) {
+    return burst_.mbuf[row]->pool != shared_.large_buffers || copy_to(row, shared_.buffers);
+  }
+  bool copy_to(unsigned row, rte_mempool* pool);
   port::Port& in_port() const { return *shared_.ports[burst_.port]; }
 
   Shared& shared_;
@@ -233,11 +255,12 @@ class Worker {
   struct Aside {
     rte_mbuf* packet;
     std::uint16_t limit;  // bytes of a piece
-    bool protect;         // the pieces are to be encrypted; else they go to `hop`
+    Onward onward;
     net::Family family;
     Origin origin;
     std::uint32_t sa;
     bool sa_is_outbound;
+    tunnel::Index tunnel;
     forward::HopIndex hop;
   };
   unsigned aside_count_ = 0;
@@ -246,7 +269,7 @@ class Worker {
   std::optional<Cutter> cutter_;  // of aside_[aside_next_]
   bool in_whole_ = false;         // this burst is of reassembled frames, and none is part of another
   bool cutting_ = false;          // this burst is of pieces, and none is cut again
-  std::uint32_t identification_;  // of the next IPv6 packet that is cut
+  Identifications identifications_;
 
   struct TxBuffer {
     unsigned count = 0;
@@ -261,7 +284,6 @@ class Worker {
   PacketCounters counters_;
   StageClock clock_;
   Load load_;
-  std::uint16_t gre_identification_ = 0;  // of the last GRE packet that may be fragmented
   unsigned idle_rounds_ = 0;
 };
 

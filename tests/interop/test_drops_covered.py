@@ -9,10 +9,12 @@ import test_drops_inbound  # noqa: F401
 import test_drops_limits  # noqa: F401
 import test_drops_outbound  # noqa: F401
 import test_gre  # noqa: F401
+import test_gre_multipoint  # noqa: F401
 import test_lifetimes  # noqa: F401
 import test_modes  # noqa: F401
 import test_policies  # noqa: F401
 import test_sizes  # noqa: F401
+import test_tunnels  # noqa: F401
 from lib.coverage import FIRED
 from lib.reasons import DROPS
 

@@ -1,29 +1,15 @@
 """GRE over transport mode, against GRE and ESP built here: key, checksum, and everything that is wrong with either."""
 
-import struct
-
-from lib import case, configuration, packets
+from lib import case, configuration, gre, packets
 from lib.coverage import fires
 from lib.encapsulation import outer_of, wrap
 from lib.esp import GcmSa, keymat
 from lib.testbed import INSIDE, OUTSIDE, standard_ports
 
-GRE = 47
 PEER = {4: "192.0.2.33", 6: "2001:db8:f::33"}
 KEY = {4: 0xC0FFEE, 6: None}
 FAR = {4: "10.2.0.9", 6: "2001:db8:2::9"}
 FAR_NETWORKS = {4: "10.2.0.0/16", 6: "2001:db8:2::/48"}
-
-
-def gre(packet, key=None, checksum=False, sequence=None, protocol=None):
-    """RFC 2784, RFC 2890."""
-    flags = (0x8000 if checksum else 0) | (0x2000 if key is not None else 0) | (0x1000 if sequence is not None else 0)
-    protocol = protocol or (0x86DD if packet[0] >> 4 == 6 else 0x0800)
-    rest = (b"" if key is None else struct.pack("!I", key)) + (b"" if sequence is None else struct.pack("!I", sequence))
-    if not checksum:
-        return struct.pack("!HH", flags, protocol) + rest + packet
-    value = packets.checksum(struct.pack("!HHI", flags, protocol, 0) + rest + packet)
-    return struct.pack("!HHHH", flags, protocol, value, 0) + rest + packet
 
 
 class Gre(case.GatewayCase):
@@ -62,10 +48,10 @@ class Gre(case.GatewayCase):
             lambda frame: (packet := outer_of(frame)) is not None and (":" in packet.source) == (outer == 6), 2.0)
         self.assertIsNotNone(frame, "no ESP left")
         opened = GcmSa(0x2000 + outer, keymat(0x2000 + outer)).open(outer_of(frame).payload)
-        self.assertEqual(opened.next_header, GRE)
+        self.assertEqual(opened.next_header, gre.PROTOCOL)
         return opened.payload
 
-    def from_peer(self, outer, payload, next_header=GRE):
+    def from_peer(self, outer, payload, next_header=gre.PROTOCOL):
         type(self).sequence += 1
         esp = GcmSa(0x1000 + outer, keymat(0x1000 + outer)).seal(payload, next_header, self.sequence)
         self.testbed.send("outside", wrap(esp, PEER[outer], OUTSIDE.gateway[outer], udp_encapsulated=False))
@@ -95,17 +81,17 @@ class Gre(case.GatewayCase):
                     header = len(payload) - len(sent)
                     # Header, checksum and key as RFC 2784 and 2890 have them: byte for byte what we would build.
                     self.assertEqual(payload[:header],
-                                     gre(payload[header:], KEY[outer], checksum=outer == 4)[:header])
-                    self.from_peer(outer, gre(self.back(inner), KEY[outer], checksum=outer == 4))
+                                     gre.wrap(payload[header:], KEY[outer], checksum=outer == 4)[:header])
+                    self.from_peer(outer, gre.wrap(self.back(inner), KEY[outer], checksum=outer == 4))
                     self.assertTrue(self.arrives(inner))
 
     def test_a_sequence_number_is_passed_over(self):
-        self.from_peer(6, gre(self.back(), sequence=17))
+        self.from_peer(6, gre.wrap(self.back(), sequence=17))
         self.assertTrue(self.arrives(4))
 
     def test_the_peer_pings_the_gateway_through_it(self):
         self.testbed.namespace.ip("route", "replace", FAR_NETWORKS[4], "dev", "gre4")
-        self.from_peer(4, gre(packets.echo("10.255.4.2", "10.255.4.1", 3, 4), KEY[4], checksum=True))
+        self.from_peer(4, gre.wrap(packets.echo("10.255.4.2", "10.255.4.1", 3, 4), KEY[4], checksum=True))
         inner = None
         while inner is None or inner.protocol != packets.ICMP:
             inner = packets.parse_ip(self.opened(4)[12:])
@@ -114,29 +100,29 @@ class Gre(case.GatewayCase):
     @fires("GRE_HEADER_INVALID")
     def test_223(self):
         self.assertEqual(self.drops_of(b"\x20\x00\x08"), {"GRE_HEADER_INVALID": 1})
-        version1 = bytearray(gre(self.back(), KEY[4]))
+        version1 = bytearray(gre.wrap(self.back(), KEY[4]))
         version1[1] |= 1
         self.assertEqual(self.drops_of(bytes(version1)), {"GRE_HEADER_INVALID": 1})
 
     @fires("GRE_KEY_MISMATCH")
     def test_224(self):
-        for payload, outer in ((gre(self.back(), 1), 4), (gre(self.back()), 4), (gre(self.back(), 1), 6)):
+        for payload, outer in ((gre.wrap(self.back(), 1), 4), (gre.wrap(self.back()), 4), (gre.wrap(self.back(), 1), 6)):
             self.assertEqual(self.drops_of(payload, outer), {"GRE_KEY_MISMATCH": 1})
 
     @fires("GRE_CHECKSUM_BAD")
     def test_225(self):
-        damaged = bytearray(gre(self.back(), KEY[4], checksum=True))
+        damaged = bytearray(gre.wrap(self.back(), KEY[4], checksum=True))
         damaged[-1] ^= 1
         self.assertEqual(self.drops_of(bytes(damaged)), {"GRE_CHECKSUM_BAD": 1})
 
     @fires("GRE_PROTOCOL_UNKNOWN")
     def test_226(self):
-        self.assertEqual(self.drops_of(gre(self.back(), KEY[4], protocol=0x6558)), {"GRE_PROTOCOL_UNKNOWN": 1})
+        self.assertEqual(self.drops_of(gre.wrap(self.back(), KEY[4], protocol=0x6558)), {"GRE_PROTOCOL_UNKNOWN": 1})
 
     def test_gre_in_clear_is_refused(self):
         before = self.settled()
-        self.testbed.send("outside", packets.ip(PEER[4], OUTSIDE.gateway[4], GRE,
-                                                gre(self.back(), KEY[4], checksum=True)))
+        self.testbed.send("outside", packets.ip(PEER[4], OUTSIDE.gateway[4], gre.PROTOCOL,
+                                                gre.wrap(self.back(), KEY[4], checksum=True)))
         self.assertEqual(self.settled().since(before).drops, {"IN_US_CL_V4_PKT_FAILED_POLICY": 1})
 
     def test_the_mtu_leaves_room_for_both_headers(self):

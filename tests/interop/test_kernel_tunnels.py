@@ -21,17 +21,19 @@ class KernelTunnels(KernelBehindGateway):
             cls.guest.run(f"ip route del {INSIDE_NETWORKS[version]}")
 
     def connect(self, outer, mode, **tunnel):
-        """The gateway with tun0 and kernel routes through it, and the SAs in the guest."""
+        """The gateway with tun0 and kernel routes through it, by the guest's address if the tunnel has several peers."""
         inbound, outbound = peer.Keys(0x1000 + outer, os.urandom(20)), peer.Keys(0x2000 + outer, os.urandom(20))
         connection = configuration.connection(
             "guest", OUTSIDE.gateway[outer], OUTSIDE.host[outer], [], [], mode=mode,
             inbound=(inbound.spi, inbound.keymat), outbound=(outbound.spi, outbound.keymat))
         gateway = Gateway(self.gateway_side, self.workdir, configuration.gateway(
             standard_ports(), connections=[connection],
-            tunnels=[{"name": "tun0", "connection": "guest", "addresses": [f"{OURS[4]}/30", f"{OURS[6]}/64"], **tunnel}]))
+            tunnels=[{"name": "tun0", "addresses": [f"{OURS[4]}/30", f"{OURS[6]}/64"],
+                      **({} if "peers" in tunnel else {"connection": "guest"}), **tunnel}]))
         gateway.start()
         for version in (4, 6):
-            self.gateway_side.ip("route", "add", GUEST_NETWORKS[version], "dev", "tun0", "proto", "186")
+            via = ("via", THEIRS[version]) if "peers" in tunnel else ()
+            self.gateway_side.ip("route", "add", GUEST_NETWORKS[version], *via, "dev", "tun0", "proto", "186")
         self.gateway_side.ip("neigh", "replace", OUTSIDE.host[outer], "lladdr", GUEST_MAC, "dev", "outside", "nud",
                              "permanent")
         peer.add_neighbour(self.guest, OUTSIDE.gateway[outer], self.gateway_side.mac("outside"))
@@ -83,8 +85,8 @@ class KernelTunnels(KernelBehindGateway):
     def test_xfrm_interface_over_ipv6(self):
         self.check_xfrm_interface(6)
 
-    def check_gre(self, outer):
-        gateway, inbound, outbound = self.connect(outer, "transport", kind="gre", key=KEY, checksum=True)
+    def check_gre(self, outer, **tunnel):
+        gateway, inbound, outbound = self.connect(outer, "transport", **{"kind": "gre", **tunnel}, key=KEY, checksum=True)
         peer.remove_tunnels(self.guest)
         local, remote = OUTSIDE.host[outer], OUTSIDE.gateway[outer]
         peer.add_tunnel(self.guest, local, remote, inbound=outbound, outbound=inbound, networks=[(local, remote)],
@@ -100,3 +102,14 @@ class KernelTunnels(KernelBehindGateway):
 
     def test_gre_over_ipv6(self):
         self.check_gre(6)
+
+    def check_multipoint_gre(self, outer):
+        """The guest's end is point to point: what is multipoint is the gateway's alone."""
+        self.check_gre(outer, kind="gre-multipoint",
+                       peers=[{"connection": "guest", "next_hops": [THEIRS[4], THEIRS[6]]}])
+
+    def test_multipoint_gre_over_ipv4(self):
+        self.check_multipoint_gre(4)
+
+    def test_multipoint_gre_over_ipv6(self):
+        self.check_multipoint_gre(6)

@@ -2,6 +2,7 @@
 leaves in clear, and the operator is told of both.
 """
 
+import collections
 import time
 
 from lib import case, configuration, drop_case, packets
@@ -45,6 +46,12 @@ class Lifetimes(case.GatewayCase):
         return [event for event in self.gateway.ask("show", "events")["events"]
                 if event["event"] == kind and event["subject"] == f"c{number}"]
 
+    def left_outside(self):
+        """How many packets of each protocol left for the peer or its networks since the last look."""
+        found = [packets.ip_of(frame) for frame in self.testbed.outside.drain(0.3)]
+        return dict(collections.Counter(packet.protocol for packet in found if packet is not None and
+                                        packet.destination in (OUTSIDE.host[4], drop_case.host(COUNTED, 4))))
+
     @fires("IN_CD_SW_IPSEC_HARD_EXPIRY")
     def test_18(self):
         before = self.settled()
@@ -66,9 +73,10 @@ class Lifetimes(case.GatewayCase):
         moved = self.settled().since(before)
         self.assertEqual(moved.drops, {"OUT_CD_SW_IPSEC_HARD_EXPIRY": 50})
         self.assertEqual(self.sa(0x2000 + COUNTED)["packets"], HARD_PACKETS)
-        self.testbed.outside.drain()
+        self.assertEqual(self.left_outside(), {packets.ESP: HARD_PACKETS})
         self.testbed.send("inside", *self.outbound(COUNTED, 3))
         self.assertEqual(self.settled().since(before).drops, {"OUT_CD_SW_IPSEC_HARD_EXPIRY": 53})
+        self.assertEqual(self.left_outside(), {})
 
     def test_44_told_and_kept_over_a_reload(self):
         self.testbed.until(lambda: len(self.events("hard-expiry", COUNTED)) == 2)
@@ -98,6 +106,15 @@ class Lifetimes(case.GatewayCase):
         self.testbed.send("inside", *self.outbound(TIMED, 1))
         self.assertEqual(self.settled().since(before).drops,
                          {"IN_CD_SW_IPSEC_HARD_EXPIRY": 1, "OUT_CD_SW_IPSEC_HARD_EXPIRY": 1})
+
+    def test_z_a_deleted_sa_comes_back_with_the_lifetime_that_its_key_has_left(self):
+        self.gateway.ask("sa", "delete", f"{0x2000 + COUNTED:#x}")
+        self.gateway.ask("reload")
+        before = self.settled()
+        self.testbed.outside.drain()
+        self.testbed.send("inside", *self.outbound(COUNTED, 2))
+        self.assertEqual(self.settled().since(before).drops, {"OUT_CD_SW_IPSEC_HARD_EXPIRY": 2})
+        self.assertEqual(self.left_outside(), {})
 
     def test_zx_another_key_makes_it_live_again_and_the_connection_keeps_its_totals(self):
         """After all others: the configuration changes."""

@@ -4,6 +4,7 @@ The outside port is DPDK's pcap port: in front of an af_packet port the kernel w
 """
 
 import itertools
+import socket
 import struct
 
 from lib import case, configuration, packets
@@ -144,6 +145,17 @@ class Sizes(SizesCase):
                 "ping", "-c", 2, "-i", "0.3", "-W", 1, "-M", "do", "-s", 1420, HOSTS[OVER4][version], check=False)
             self.assertIn(str(largest_inner(OVER4, 1500)), text + errors)
 
+    def test_a_datagram_to_the_gateway_in_fragments_reaches_its_kernel_whole(self):
+        for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
+            with self.testbed.namespace.socket(family, socket.SOCK_DGRAM) as listener:
+                listener.settimeout(5)
+                listener.bind((OUTSIDE.gateway[version], 500))
+                for identification, size in enumerate((700, 3000, 20000), 500):
+                    datagram = packets.udp_packet(OUTSIDE.host[version], OUTSIDE.gateway[version], 501, 500,
+                                                  _pattern(size), **({"fragment": 0} if version == 4 else {}))
+                    self.testbed.send("outside", *packets.fragments(datagram, 496, identification))
+                    self.assertEqual(listener.recv(65536), _pattern(size))
+
     def test_missing_parts_give_the_packet_up(self):
         for number, reason in ((OVER4, "IN_V4_PKT_FRAG_ERR"), (OVER6, "IN_V6_PKT_FRAG_ERR")):
             before = self.settled()
@@ -172,10 +184,11 @@ class Paths(SizesCase):
             self.testbed.send("inside", self.from_inside(number, 4, 900))
             quoted = self.esp_frames(1)[0].whole[:128]
             header = 20 if number == OVER4 else 40
-            forged = bytearray(quoted)
-            forged[header + 3] ^= 1
-            for packet in (self.icmp(number, bytes(forged), mtu), self.icmp(number, quoted, 500)):
-                self.testbed.send("outside", packet)
+            self.testbed.send("outside", self.icmp(number, quoted, 500))
+            for guess in range(1, 256):  # more than are believed in a second
+                forged = bytearray(quoted)
+                forged[header + 3] ^= guess
+                self.testbed.send("outside", self.icmp(number, bytes(forged), mtu))
             self.assertEqual(self.path_mtu(number), 1500)
             self.testbed.send("outside", self.icmp(number, quoted, mtu))
             self.testbed.until(lambda: self.path_mtu(number) == mtu)

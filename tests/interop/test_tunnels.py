@@ -4,9 +4,10 @@ import json
 import subprocess
 
 from lib import case, configuration, packets
+from lib.coverage import fires
 from lib.encapsulation import outer_of, wrap
 from lib.esp import GcmSa, keymat
-from lib.testbed import INSIDE, OUTSIDE, standard_ports
+from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, standard_ports
 
 IN, OUT = 0x1001, 0x2001
 FAR = {4: "10.2.0.9", 6: "2001:db8:2::9"}
@@ -14,8 +15,8 @@ FAR_NETWORKS = {4: "10.2.0.0/16", 6: "2001:db8:2::/48"}
 OURS, THEIRS = {4: "10.255.0.1", 6: "2001:db8:ff::1"}, {4: "10.255.0.2", 6: "2001:db8:ff::2"}
 
 
-def _connection(name="branch", number=1, remote=OUTSIDE.host[4], **settings):
-    return configuration.connection(name, OUTSIDE.gateway[4], remote, [], [],
+def _connection(name="branch", number=1, remote=OUTSIDE.host[4], networks=((), ()), **settings):
+    return configuration.connection(name, OUTSIDE.gateway[4], remote, *networks,
                                     inbound=(0x1000 + number, keymat(0x1000 + number)),
                                     outbound=(0x2000 + number, keymat(0x2000 + number)), **settings)
 
@@ -130,9 +131,36 @@ class Tunnels(case.GatewayCase):
         self.assertEqual(self.drops_of(self.out), {"OUT_V4_POST_OUTPUT_POLICY_FAIL": 1})
         self.ip("link", "set", "tun0", "up")
 
+    def test_x_link_down_lets_nothing_out_by_a_wider_route(self):
+        """But what a policy bypasses, and then a blackhole route behind the tunnel's sees to that."""
+        self.ip("route", "add", "default", "via", OUTSIDE.host[4], "dev", "outside")
+        self.ip("link", "set", "tun0", "down")
+        self.until_route("10.2.0.0/16", None)
+        self.until_route("0.0.0.0/0", "resolved")
+        self.assertEqual(self.drops_of(self.out), {"OUT_V4_POST_OUTPUT_POLICY_FAIL": 1})
+        self.assertEqual(self.drops_of(lambda: self.out(destination="10.2.77.1")), {})
+        self.assertTrue(self.left_in_clear("10.2.77.1"))
+        self.ip("route", "add", "blackhole", "10.2.0.0/16", "metric", "4000")
+        self.until_route("10.2.0.0/16", "blackhole")
+        self.assertEqual(self.drops_of(lambda: self.out(destination="10.2.77.1")), {"ROUTE_BLACKHOLE": 1})
+        code, _, _ = self.testbed.namespace.exec("ping", "-c", 1, "-W", 1, FAR[4], check=False)
+        self.assertNotEqual(code, 0)
+        self.assertFalse(self.left_in_clear("10.2.77.1", FAR[4]))
+        self.ip("link", "set", "tun0", "up")
+        self.ip("route", "add", "10.2.0.0/16", "dev", "tun0", "proto", "186")
+        self.until_route("10.2.0.0/16", "tunnel")
+        for route in ("blackhole 10.2.0.0/16", "default"):
+            self.ip("route", "del", *route.split())
+
+    def left_in_clear(self, *destinations):
+        return self.testbed.outside.expect(lambda frame: (packet := packets.ip_of(frame)) is not None
+                                           and packet.destination in destinations, 0.3) is not None
+
     def test_it_is_shown_and_traced(self):
         shown = self.tunnel()
-        self.assertEqual((shown["kind"], shown["state"], shown["peers"]), ("vti", "up", [{"connection": "branch"}]))
+        self.assertEqual((shown["kind"], shown["state"]), ("vti", "up"))
+        self.assertEqual([(peer["connection"], peer["next_hops"], peer["state"]) for peer in shown["peers"]],
+                         [("branch", [], "up")])
         # 1500 less IPv4, ESP, IV and ICV is 1448; padded with the trailer to 4: 1446.
         self.assertEqual(shown["mtu"], 1446)
         self.assertIn("mtu 1446", self.ip("link", "show", "tun0"))
@@ -162,8 +190,7 @@ class Tunnels(case.GatewayCase):
         self.assertEqual(self.drops_of(lambda: self.out(6)), {"OUT_V6_PKT_HIT_IKE_START_SP": 1})
         self.assertEqual(self.drops_of(lambda: self.out(destination="10.2.77.1")), {"OUT_V4_PKT_HIT_IKE_START_SP": 1})
         self.assertEqual(self.tunnel()["drops"], drops + 3)
-        self.assertIsNone(self.testbed.outside.expect(lambda frame: (packet := packets.ip_of(frame)) is not None
-                                                      and packet.destination in (*FAR.values(), "10.2.77.1"), 0.3))
+        self.assertFalse(self.left_in_clear(*FAR.values(), "10.2.77.1"))
 
     def test_yy_tunnels_come_change_and_go(self):
         connections = [_connection(), _connection("second", 2, "192.0.2.3")]
@@ -177,6 +204,20 @@ class Tunnels(case.GatewayCase):
         self.assertEqual([tunnel["name"] for tunnel in self.gateway.ask("show", "tunnels")["tunnels"]], ["tun0"])
         self.assertNotIn("tun1", self.ip("link"))
         self.testbed.until(lambda: self.sends_through_tun0())
+
+    @fires("OUT_SELECTOR_MISMATCH")
+    def test_yyy_228(self):
+        """The connection's networks are the peer's selectors too: it would drop what they do not take."""
+        self.reload(connections=[_connection(networks=([INSIDE_NETWORKS[4]], ["10.2.0.0/24"]))],
+                    tunnels=[_tunnel()])
+        self.assertEqual(self.drops_of(self.out), {})
+        self.assertEqual(packets.parse_ip(self.opened()).destination, FAR[4])
+        drops = self.tunnel()["drops"]
+        self.assertEqual(self.drops_of(lambda: self.out(destination="10.2.9.9")), {"OUT_SELECTOR_MISMATCH": 1})
+        self.assertEqual(self.drops_of(lambda: self.out(6)), {"OUT_SELECTOR_MISMATCH": 1})
+        self.assertEqual(self.tunnel()["drops"], drops + 2)
+        sa = [sa for sa in self.gateway.ask("show", "sa")["sas"] if sa["direction"] == "out"]
+        self.assertIn("OUT_SELECTOR_MISMATCH", json.dumps(sa))
 
     def sends_through_tun0(self):
         self.testbed.outside.drain()

@@ -141,7 +141,11 @@ json routes() {
 json tunnels() {
   json document = json::parse(cli::command(CommandId::show_tunnels).result);
   auto second = document["tunnels"][0];
+  auto another = document["tunnels"][0]["peers"][0];
+  another.update({{"connection", "depot"}, {"next_hops", {"10.255.0.3", "2001:db8:f::3"}}, {"state", "up"}});
+  document["tunnels"][0]["peers"].push_back(another);
   second["name"] = "dc";
+  second["kind"] = "gre";
   second["peers"][0]["connection"] = "data-centre";
   second["state"] = "up";
   second["reason"] = nullptr;

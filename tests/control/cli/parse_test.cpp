@@ -104,7 +104,7 @@ TEST_CASE("bad arguments are errors that say what is expected") {
   CHECK(error_of({"show", "drops", "--nonzero=1"}).what == "--nonzero takes no value");
   CHECK(error_of({"show", "drops", "--nonzreo"}).remedy == "did you mean --nonzero?");
   CHECK(error_of({"show", "sa", "--spi", "1", "--spi", "2"}).what == "--spi given twice");
-  CHECK(error_of({"completion", "fish"}).what == "no completion for the shell \"fish\"");
+  CHECK(error_of({"completion", "fish"}).what == "\"fish\" is not bash or zsh");
 }
 
 TEST_CASE("global options stand anywhere and may be abbreviated") {

@@ -56,6 +56,7 @@ TEST_CASE("every command is answered, with what its handler returns") {
     if (row.id == CommandId::trace_add) arguments["count"] = 10;
     if (row.id == CommandId::capture) arguments = {{"port", "outside"}, {"count", 2}};
     if (row.id == CommandId::show_policy_match) arguments = {{"from", "10.1.0.7"}, {"to", "10.2.0.9"}};
+    if (row.id == CommandId::policy_add) arguments = {{"action", "bypass"}};
     const auto answer = ask(server.path(), row, arguments, patience);
     REQUIRE(answer);
     CHECK(*answer == test::canned(row.id));

@@ -16,6 +16,14 @@ namespace {
 #define ROUTED(name, remote, more) \
   "{ name = \"" name "\"; local = \"192.0.2.1\"; remote = \"" remote "\"; " more
 #define BRANCH "connections = ( " ROUTED("branch", "192.0.2.2", INBOUND("0x1001", KEY_A)) "} );\n"
+#define TRANSPORT                                                                                       \
+  "connections = ( " ROUTED(                                                                            \
+      "a", "192.0.2.2",                                                                                 \
+      "mode = \"transport\"; " INBOUND("0x1001", KEY_A)) "}, " ROUTED("b", "192.0.2.3",                 \
+                                                                      "mode = \"transport\"; " INBOUND( \
+                                                                          "0x1002", KEY_B)) "} );\n"
+#define MULTI(more) TUN0("kind = \"gre-multipoint\"; " more)
+#define PEER(name, next_hop) "peers = ( { connection = \"" name "\"; next-hops = [ \"" next_hop "\" ]; } ); "
 #define TUN0(more) "tunnels = ( { name = \"tun0\"; " more "} );"
 
 const Case mistakes[] = {
@@ -54,6 +62,40 @@ const Case mistakes[] = {
          "protocol = \"tcp\"; } ); " INBOUND(
              "0x1001", KEY_A)) "} );\n" TUN0("kind = \"gre\"; connection = \"branch\"; "),
      4, "tunnels[0].connection", "no selector of connection \"branch\" is for GRE", "protocol = \"gre\""},
+    {TRANSPORT MULTI("peers = ( { connection = \"a\"; } ); "), 5, "tunnels[0].peers[0].next-hops", "missing",
+     "add next-hops"},
+    {TRANSPORT MULTI("peers = ( { next-hops = [ \"10.255.0.2\" ]; } ); "), 5,
+     "tunnels[0].peers[0].connection", "missing", "add connection"},
+    {TRANSPORT MULTI(""), 5, "tunnels[0].peers", "missing", "add peers"},
+    {TRANSPORT MULTI("connection = \"a\"; " PEER("b", "10.255.0.3")), 5, "tunnels[0].connection",
+     "a connection for each peer", "move it into peers"},
+    {TRANSPORT TUN0("kind = \"gre\"; connection = \"a\"; " PEER("b", "10.255.0.3")), 5, "tunnels[0].peers",
+     "only a multipoint tunnel has several", "kind = \"gre-multipoint\""},
+    {TRANSPORT MULTI(PEER("c", "10.255.0.3")), 5, "tunnels[0].peers[0].connection",
+     "there is no connection \"c\"", "name one of connections"},
+    {BRANCH MULTI(PEER("branch", "10.255.0.3")), 4, "tunnels[0].peers[0].connection",
+     "connection \"branch\" is in tunnel mode, and GRE", "set mode = \"transport\""},
+    {TRANSPORT MULTI("peers = ( { connection = \"a\"; next-hops = [ \"10.255.0.2\" ]; },\n{ connection = "
+                     "\"a\"; next-hops = [ \"10.255.0.3\" ]; } ); "),
+     6, "tunnels[0].peers[1].connection", "connection \"a\" is already that of tunnels[0].peers[0] in line 5",
+     "each peer of a multipoint one"},
+    {TRANSPORT MULTI("peers = ( { connection = \"a\"; next-hops = [ \"10.255.0.2\" ]; },\n{ connection = "
+                     "\"b\"; next-hops = [ \"2001:db8::1\", \"10.255.0.2\" ]; } ); "),
+     6, "tunnels[0].peers[1].next-hops[1]",
+     "10.255.0.2 is already tunnels[0].peers[0].next-hops[0] in line 5", "each next hop to one peer"},
+    {TRANSPORT MULTI("addresses = [ \"10.255.0.1/24\" ]; " PEER("a", "10.255.0.1")), 5,
+     "tunnels[0].peers[0].next-hops[0]", "10.255.0.1 is our own address, tunnels[0].addresses[0]",
+     "the peer's address"},
+    {TRANSPORT MULTI(PEER("a", "fe80::2")), 5, "tunnels[0].peers[0].next-hops[0]", "fe80::2 is link-local",
+     "addresses of a network"},
+    {TRANSPORT MULTI(PEER("a", "10.255.0.2/24")), 5, "tunnels[0].peers[0].next-hops[0]",
+     "\"10.255.0.2/24\" is not an IP address", "without a prefix length"},
+    {TRANSPORT MULTI(PEER("a", "224.0.0.5")), 5, "tunnels[0].peers[0].next-hops[0]",
+     "224.0.0.5 is a multicast address", "the peer's address"},
+    {"limits = { tunnels = 2; };\n" TRANSPORT MULTI(
+         "peers = ( { connection = \"a\"; next-hops = [ \"10.255.0.2\" ]; }, { connection = \"b\"; "
+         "next-hops = [ \"10.255.0.3\" ]; } ); "),
+     2, "limits.tunnels", "3", ""},
     // The same connection without a tunnel.
     {BRANCH, 2, "connections[0].local-networks", "missing", "add local-networks"},
 };
@@ -92,7 +134,8 @@ TEST_CASE("a tunnel's connection carries everything and has no policies") {
   CHECK(protected_by(connection).size() == 2);
   CHECK(policies_of(connection).empty());
   const auto& tunnel = configuration.tunnels.at(0);
-  CHECK(tunnel.connection == "branch");
+  REQUIRE(tunnel.peers.size() == 1);
+  CHECK(tunnel.peers[0] == TunnelPeer{"branch", {}});
   CHECK(tunnel.addresses.size() == 1);
   // 1500 less IPv4 (20), ESP (8), IV (8) and ICV (16) is 1448, less pad length and next header.
   CHECK(tunnel.mtu == 1'446);
@@ -122,4 +165,32 @@ TEST_CASE("GRE has a transport mode connection, whose policies stay, and a small
   CHECK(tunnel.mtu == 1'446 - 12);
   CHECK_FALSE(configuration.connections.at(0).by_route);
   CHECK(policies_of(configuration.connections.at(0)).size() == 1);
+}
+
+TEST_CASE("a multipoint tunnel has peers, each with its next hops, and the MTU that fits through to all") {
+  const auto configuration = loaded(OUTSIDE TRANSPORT MULTI(
+      "key = 7; addresses = [ \"10.255.0.1/24\", \"2001:db8:ff::1/64\" ]; peers = ( { "
+      "connection = \"a\"; next-hops = [ \"10.255.0.2\", \"2001:db8:ff::2\" ]; }, { "
+      "connection = \"b\"; next-hops = [ \"10.255.0.3\" ]; } ); "));
+  const auto& tunnel = configuration.tunnels.at(0);
+  CHECK(tunnel.kind == TunnelKind::gre_multipoint);
+  REQUIRE(tunnel.peers.size() == 2);
+  CHECK(tunnel.peers[0] ==
+        TunnelPeer{"a", {*net::parse_address("10.255.0.2"), *net::parse_address("2001:db8:ff::2")}});
+  CHECK(tunnel.peers[1] == TunnelPeer{"b", {*net::parse_address("10.255.0.3")}});
+  CHECK(tunnel.gre == net::gre::Options{.key = 7});
+  CHECK(tunnel.mtu == 1'446 - 8);
+  CHECK(tunnel_entries(configuration.tunnels) == 3);
+}
+
+TEST_CASE("a next hop on no network of the tunnel's is warned of") {
+  const test::Folder folder;
+  const auto result = load(
+      folder.write("espgate.conf",
+                   OUTSIDE TRANSPORT MULTI("addresses = [ \"10.255.0.1/24\" ]; " PEER("a", "10.254.0.2"))));
+  const auto found = std::ranges::find(result.warnings, "tunnels[0].peers[0].next-hops[0]", &Problem::path);
+  REQUIRE(found != result.warnings.end());
+  CHECK(found->message.find("10.254.0.2 is on none of the networks") != std::string::npos);
+  CHECK(found->remedy.find("onlink") != std::string::npos);
+  CHECK(found->line == 5);
 }

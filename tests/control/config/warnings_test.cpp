@@ -79,6 +79,43 @@ TEST_CASE("settings that have no effect are warned of") {
 
 namespace {
 
+// A gateway at 192.0.2.1 with this connection and these policies.
+std::vector<Problem> reach_warnings(std::string_view local_network, std::string_view policies,
+                                    std::string_view port = "ipsec = true;") {
+  return warnings_of(fmt::format(
+      "ports = ( {{ name = \"outside\"; device = \"net_null0\"; {} addresses = [ \"192.0.2.1/24\" ]; }} );\n"
+      "connections = (\n{{ name = \"hub\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; local-networks = [ "
+      "\"{}\" ]; remote-networks = [ \"10.2.0.0/16\" ];\nreplay-window = 0; outbound = {{ spi = 4096; key = "
+      "\"47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4\"; }}; }} );\npolicies = ( {} );\n",
+      port, local_network, policies));
+}
+
+}  // namespace
+
+TEST_CASE("our own address in a connection's networks is warned of, unless a policy bypasses it first") {
+  const auto warnings = reach_warnings("0.0.0.0/0", "");
+  REQUIRE(warnings.size() == 2);
+  const auto& told = warnings[0].path == "connections[0]" ? warnings[0] : warnings[1];
+  CHECK(told.path == "connections[0]");
+  CHECK(told.line == 3);
+  CHECK_THAT(told.message, Catch::Contains("192.0.2.1, our own address on port \"outside\"") &&
+                               Catch::Contains("not at all while the tunnel is down"));
+  CHECK_THAT(told.remedy, Catch::Contains("from-port = \"22\"") && Catch::Contains("priority = 999"));
+  CHECK(reach_warnings("10.1.0.0/16", "").size() == 1);
+  CHECK(reach_warnings("192.0.2.0/24", "").size() == 2);
+  CHECK(reach_warnings("0.0.0.0/0", "", "").size() == 1);
+  CHECK(reach_warnings("0.0.0.0/0",
+                       "{ from = \"192.0.2.1\"; protocol = \"tcp\"; from-port = \"22\"; action = "
+                       "\"bypass\"; priority = 999; }")
+            .size() == 1);
+  CHECK(reach_warnings("0.0.0.0/0",
+                       "{ from = \"192.0.2.1\"; protocol = \"tcp\"; from-port = \"22\"; action = "
+                       "\"bypass\"; }")
+            .size() == 2);  // comes too late
+}
+
+namespace {
+
 // Ports "outside" (ipsec) and "inside" with these MTUs, one connection whose outbound SA goes out there.
 std::vector<Problem> mtu_warnings(int outside, int inside, std::string_view outer, std::string_view more = "",
                                   std::string_view key = "47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4") {

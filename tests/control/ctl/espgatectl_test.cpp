@@ -60,6 +60,9 @@ Words call_of(const cli::Command& command) {
     case CommandId::show_policy_match:
       words.insert(words.end(), {"10.1.0.7", "10.2.0.9", "tcp"});
       break;
+    case CommandId::policy_add:
+      words.insert(words.end(), {"bypass", "--to", "10.2.0.9"});
+      break;
     case CommandId::completion:
       words.push_back("bash");
       break;

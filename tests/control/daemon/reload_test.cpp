@@ -135,6 +135,7 @@ TEST_CASE("One reload at a time; with an error in the file nothing changes") {
   const config::test::Folder folder;
   running.current.file = folder.write("espgate.conf", config::test::minimal);
   running.current.policies.emplace_back().selector = net::between(prefix("0.0.0.0/0"), prefix("10.1.0.0/16"));
+  REQUIRE(running.sas.manager.configure(running.current, running.sas.now).policies.added == 1);
   daemon::EventLoop loop;
   int caught_up = 0;
   daemon::Journal journal;

@@ -304,5 +304,46 @@ TEST_CASE("Routes into a tunnel come with the tunnel and go with it") {
   for (const auto& [index, hop] : gateway.sink.hops) CHECK(hop.kind != HopKind::tunnel);
 }
 
+TEST_CASE(
+    "The peers of a multipoint tunnel come with the network of its link, and go with it or the tunnel") {
+  constexpr int tun0 = 9;
+  Gateway gateway;
+  gateway.view.links[tun0] = {"gre0", {}, 1400, true, true, false};
+  const auto tunnel_of = [&](const char* destination) {
+    gateway.settle();
+    const auto* hop = gateway.sink.at(destination);
+    return hop != nullptr && hop->kind == HopKind::tunnel ? hop->tunnel : 0;
+  };
+  host::TunnelLink link{7, tun0, "gre0", 1400, {{address("10.255.0.2"), 21}}};
+  gateway.sync->set_tunnels({link});
+  CHECK(tunnel_of("10.255.0.2") == 0);
+  gateway.add("10.255.0.0/24", tun0);
+  CHECK(tunnel_of("10.255.0.2") == 21);
+  gateway.add("10.9.0.0/16", tun0, "10.255.0.3");
+  CHECK(tunnel_of("10.9.0.0/16") == 7);
+  link.next_hops = {{address("10.255.0.3"), 22}};
+  gateway.sync->set_tunnels({link});
+  CHECK(tunnel_of("10.255.0.2") == 0);
+  CHECK(tunnel_of("10.255.0.3") == 22);
+  CHECK(tunnel_of("10.9.0.0/16") == 22);
+  const auto routes = gateway.sync->routes();
+  const auto found = std::ranges::find(routes, prefix("10.9.0.0/16"), &HostSync::RouteEntry::destination);
+  REQUIRE(found != routes.end());
+  CHECK(found->port == "gre0");
+  CHECK(gateway.asked.empty());
+  gateway.remove("10.255.0.0/24", tun0);
+  CHECK(tunnel_of("10.255.0.3") == 0);
+  gateway.add("10.255.0.0/24", tun0);
+  gateway.view.links[tun0].up = false;
+  gateway.sync->on_event(host::LinkChanged{tun0});
+  CHECK(tunnel_of("10.255.0.3") == 0);
+  gateway.view.links[tun0].up = true;
+  gateway.sync->on_event(host::LinkChanged{tun0});
+  CHECK(tunnel_of("10.255.0.3") == 22);
+  gateway.sync->set_tunnels({});
+  CHECK(tunnel_of("10.255.0.3") == 0);
+  for (const auto& [index, hop] : gateway.sink.hops) CHECK(hop.kind != HopKind::tunnel);
+}
+
 }  // namespace
 }  // namespace espgate::test

@@ -129,6 +129,38 @@ TEST_CASE("What the kernel reaches by a tunnel's link leads into the tunnel") {
   CHECK(network.kind("10.255.0.1") == HopKind::no_route);
 }
 
+TEST_CASE("What the kernel reaches by a multipoint tunnel's link goes to the peer that is the next hop") {
+  Network network;
+  network.tunnels[0].next_hops = {{address("10.255.0.2"), 21}, {address("2001:db8:ff::3"), 22}};
+  const auto tunnel_of = [&](const char* destination) {
+    const auto choice = network.choose(destination);
+    return choice && choice->hop.kind == HopKind::tunnel ? choice->hop.tunnel : 0;
+  };
+  network.add("10.2.0.0/16", tun0, "10.255.0.2");
+  network.add("10.3.0.0/16", tun0, "2001:db8:ff::3");  // RFC 5549
+  network.add("2001:db8:3::/48", tun0, "2001:db8:ff::3");
+  CHECK(tunnel_of("10.2.0.0/16") == 21);
+  CHECK(tunnel_of("10.3.0.0/16") == 22);
+  CHECK(tunnel_of("2001:db8:3::/48") == 22);
+  // Nobody has that address, and a network without a next hop is nobody's either.
+  network.add("10.4.0.0/16", tun0, "10.255.0.4");
+  network.add("10.5.0.0/16", tun0);
+  CHECK(tunnel_of("10.4.0.0/16") == 7);
+  CHECK(tunnel_of("10.5.0.0/16") == 7);
+  // A peer's own address: by a route of its own, or on the link's network.
+  CHECK_FALSE(network.choose("10.255.0.2"));
+  network.add("10.255.0.2", tun0);
+  CHECK(tunnel_of("10.255.0.2") == 21);
+  network.add("2001:db8:ff::/64", tun0);
+  CHECK(tunnel_of("2001:db8:ff::3") == 22);
+  CHECK(network.choose("2001:db8:ff::3")->origin == RouteOrigin::neighbour);
+  CHECK(network.choose("2001:db8:ff::3")->hop.mtu == 1400);
+  CHECK(tunnel_of("2001:db8:ff::/64") == 7);
+  CHECK_FALSE(network.choose("2001:db8:ff::4"));
+  network.view.links[tun0].up = false;
+  CHECK_FALSE(network.choose("2001:db8:ff::3"));
+}
+
 TEST_CASE("An IPv4 route may have an IPv6 gateway") {
   Network network;
   network.add("10.9.0.0/16", outside, "fe80::2");

@@ -245,7 +245,7 @@ SelectorSide side(std::string_view range) {
 
 std::shared_ptr<const Authenticator> shared_key(std::string_view key) {
   return std::make_shared<SharedKeyAuthenticator>(Secret(std::vector<std::uint8_t>(key.begin(), key.end())),
-                                                  std::nullopt);
+                                                  IdentityPattern());
 }
 
 ConnectionHandle handle(Connection connection) {

@@ -325,12 +325,12 @@ TEST_CASE("fingerprints differ in every parameter") {
   for (const auto& change : sequence_space) {
     auto changed = base;
     change(changed);
-    CHECK_FALSE(fingerprint(changed).same_sequence_space(fingerprint(base)));
+    CHECK(fingerprint(changed).key != fingerprint(base).key);
   }
   for (const auto& change : others) {
     auto changed = base;
     change(changed);
-    CHECK(fingerprint(changed).same_sequence_space(fingerprint(base)));
+    CHECK(fingerprint(changed).key == fingerprint(base).key);
     CHECK_FALSE(fingerprint(changed) == fingerprint(base));
   }
 }

@@ -99,6 +99,93 @@ TEST_CASE("what was used under a key counts when its SA is installed anew with i
   CHECK(s.news.size() == 2);
 }
 
+TEST_CASE("a manual key that comes back goes on with its lifetime and its sequence numbers") {
+  Limited s({.hard_packets = 100, .hard_seconds = 90});
+  s.store->inbound_allowance(s.in()).packets = 60;
+  s.store->inbound(s.in()).top = 5'000;
+  s.store->outbound_allowance(s.out()).packets = 70;
+  s.store->outbound(s.out()).sequence = 6'000;
+  s.advance(50s);
+  const auto configuration = s.configuration;
+  SECTION("deleted by hand, and reloaded") {
+    REQUIRE(s.manager.retire_inbound(0x1001, Reason::deleted, s.now));
+    REQUIRE(s.manager.retire_outbound("c1", Reason::deleted, s.now));
+  }
+  SECTION("out of the file, and in again") {
+    s.configuration.connections.clear();
+    REQUIRE(s.configure().removed == 1);
+  }
+  SECTION("other keys for a while") {
+    s.configuration.connections[0].inbound = manual(0x1001, 8);
+    s.configuration.connections[0].outbound = manual(0x2001, 9);
+    REQUIRE(s.configure().changed == 1);
+    CHECK(s.store->inbound_allowance(s.in()).packets == 0);
+    CHECK(s.store->outbound(s.out()).sequence == 0);
+  }
+  s.grace.pass();
+  s.advance(10s);
+  s.configuration = configuration;
+  s.configure();
+  CHECK(s.store->inbound_allowance(s.in()).packets == 60);
+  CHECK(s.store->inbound(s.in()).top == 5'000 + s.store->inbound(s.in()).window_packets);
+  CHECK(s.store->outbound_allowance(s.out()).packets == 70);
+  CHECK(s.store->outbound(s.out()).sequence > 6'000);
+  s.advance(29s);
+  CHECK(s.inbound_state(0x1001) == State::active);
+  s.advance(1s);  // 90 s after the key came into use
+  CHECK(s.inbound_state(0x1001) == State::expired);
+  CHECK(s.outbound_state() == State::expired);
+}
+
+TEST_CASE("as many keys are remembered as tombstones, the last ones") {
+  KeyMemory keys(2);
+  const auto digest = [](std::uint8_t byte) {
+    Digest result{};
+    result[0] = byte;
+    return result;
+  };
+  keys.remember(Digest{}, {});
+  CHECK(keys.size() == 0);
+  for (std::uint8_t i = 1; i < 4; ++i)
+    keys.remember(digest(i), {.used = {i, 0, 0}, .began = {}, .sequence = i});
+  keys.remember(digest(3), {.used = {}, .began = {}, .sequence = 30});
+  CHECK(keys.size() == 2);
+  CHECK_FALSE(keys.recall(digest(1)));
+  CHECK(keys.recall(digest(2))->used.packets == 2);
+  CHECK(keys.recall(digest(3))->sequence == 30);
+}
+
+TEST_CASE("ends in seconds of SAs that are gone are not waited for") {
+  Limited s({.soft_seconds = 60, .hard_seconds = 90});
+  CHECK(s.manager.lifetimes_watched() == 4);
+  REQUIRE(s.manager.retire_inbound(0x1001, Reason::deleted, s.now));
+  CHECK(s.manager.lifetimes_watched() == 2);
+  s.configuration.connections[0].outbound = manual(0x2001, 9);
+  s.configuration.connections[0].inbound.reset();
+  REQUIRE(s.configure().problems.empty());
+  CHECK(s.manager.lifetimes_watched() == 2);
+  s.configuration.connections.clear();
+  REQUIRE(s.configure().removed == 1);
+  CHECK(s.manager.lifetimes_watched() == 0);
+}
+
+TEST_CASE("many SAs that end together are expired over several ticks") {
+  Surroundings s({2'100, 1'100, 1});
+  for (unsigned i = 0; i < 1'000; ++i) {
+    s.configuration.connections.push_back(connection(i));
+    s.configuration.connections.back().outbound->spi = 0x20'000 + i;
+    s.configuration.connections.back().lifetime.hard_seconds = 60;
+  }
+  REQUIRE(s.configure().problems.empty());
+  s.advance(60s);
+  const auto a_tick = s.news.size();
+  CHECK(a_tick > 0);
+  CHECK(a_tick <= 256);
+  for (int i = 0; i < 8; ++i) s.advance(10ms);
+  CHECK(s.news.size() == 2'000);
+  CHECK(s.count(Direction::outbound, "expired") == 1'000);
+}
+
 TEST_CASE("a negotiated SA that expires is retired, and its traffic stays protected by policy") {
   Limited s({});
   SaParameters fresh;
@@ -112,7 +199,7 @@ TEST_CASE("a negotiated SA that expires is retired, and its traffic stays protec
   outbound.spi = 0x4001;
   REQUIRE(s.manager.replace("c1", fresh, outbound, s.now));
   s.advance(90s);
-  CHECK(s.news == std::vector<std::string>{"out 4001 hard c1", "in 3001 hard c1"});
+  CHECK(s.news == std::vector<std::string>{"in 3001 hard c1", "out 4001 hard c1"});
   CHECK(s.manager.about(0x3001).standing == SpiFacts::Standing::retired);
   CHECK(s.manager.about(0x3001).reason == Reason::expired);
   CHECK(s.inbound_state(0x3001) == State::expired);  // dropped by that name for as long as it is remembered

@@ -1,5 +1,7 @@
 // Peers behind NATs: followed where they go, and kept mapped.
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "control/sa/nat_keepalive.hpp"
 #include "control/sa/sa_manager.hpp"
@@ -24,6 +26,24 @@ net::Address destination_of(const OutboundSa& sa) {
 }
 
 }  // namespace
+
+TEST_CASE("an outbound SA's path is looked at before a policy names the SA, and when its peer moves") {
+  Surroundings s;
+  std::vector<std::pair<std::uint32_t, bool>> looked;  // SPI, named by a policy
+  s.outbound_path = [&](std::uint32_t index) {
+    const bool named = std::ranges::any_of(s.sink.table, [&](const auto& entry) {
+      return entry.second.is_protect() && entry.second.outbound_sa() == index;
+    });
+    looked.emplace_back(s.store->outbound(index).spi, named);
+  };
+  s.configuration.connections = {behind_nat(1)};
+  REQUIRE(s.configure().problems.empty());
+  s.manager.peer_moved(0x1001, address("203.0.113.7"), 61'000, s.now);
+  s.configuration.connections[0].outbound = manual(0x2222, 7);
+  REQUIRE(s.configure().problems.empty());
+  CHECK(looked ==
+        std::vector<std::pair<std::uint32_t, bool>>{{0x2001, false}, {0x2001, true}, {0x2222, false}});
+}
 
 TEST_CASE("a peer that moved is sent to where it is, and known there") {
   Surroundings s;

@@ -73,6 +73,71 @@ TEST_CASE("there is always room between two policies, however often something co
   }
 }
 
+TEST_CASE_METHOD(Started, "a policy by hand is in force until the next reload") {
+  const auto add = [&](const std::string& owner, const net::Prefix& to, std::uint16_t priority,
+                       policy::Decision decision = policy::Decision::discard()) {
+    return manager.add_policy({{owner, priority, net::between(prefix("10.1.0.0/16"), to)}, 0, ""}, decision);
+  };
+  const auto before = sink.rules.size();
+  const auto network9 = prefix("20.0.9.0/24");
+  SECTION("of the list, behind all others of its priority") {
+    REQUIRE(add("", network1, 10));
+    CHECK(sink.table[network1] == policy::Decision::discard());
+    REQUIRE(add("", network2, config::connection_priority));
+    CHECK(outbound_spi(network2) == 0x2002);
+    CHECK(add("", network1, 20).error().what.find("has a policy already") != std::string::npos);
+    CHECK(sink.rules.size() == before + 2);
+    const auto result = configure();
+    CHECK(result.policies.removed == 2);
+    CHECK(result.policies.unchanged == 2);
+    CHECK(result.unchanged == 3);
+    CHECK(outbound_spi(network1) == 0x2001);
+  }
+  SECTION("of a connection, with its SA, and without one") {
+    REQUIRE(add("c1", network9, 1'000));
+    CHECK(outbound_spi(network9) == 0x2001);
+    CHECK(add("c2", network9, 1'000).error().what.find("belongs to connection c1") != std::string::npos);
+    CHECK(add("c1", network1, 1'000).error().what.find("belongs to connection c1") != std::string::npos);
+    CHECK(add("nobody", network9, 1'000).error().what == "no connection is called nobody");
+    c(1).outbound = manual(0x2001, 9);
+    const auto old = sink.table[network9];
+    auto connections = configuration.connections;
+    REQUIRE(manager.retire_outbound("c1", Reason::deleted, now));
+    REQUIRE(configure().policies.removed == 0);
+    CHECK(outbound_spi(network1) == 0x2001);
+    CHECK_FALSE(sink.table.contains(network9));
+    REQUIRE(add("c1", network9, 1'000));
+    CHECK(sink.table[network9] != old);
+  }
+  SECTION("one that cannot be put in leaves nothing behind") {
+    sink.refuse = [](const net::Prefix&) { return true; };
+    CHECK_FALSE(add("c1", network9, 1'000));
+    CHECK_FALSE(add("", network9, 10));
+    sink.refuse = nullptr;
+    CHECK(add("", network9, 10));
+    CHECK(add("c1", network9, 1'000));
+  }
+  SECTION("one goes, by hand too, and its SA is freed with the others") {
+    const auto policy = add("c1", network9, 1'000);
+    REQUIRE(policy);
+    manager.remove_policy(**policy);
+    CHECK_FALSE(sink.table.contains(network9));
+    CHECK(sink.settled == 1);  // what came before is found by everybody
+    manager.remove_policy(*manager.policies().find(true, net::between(prefix("10.1.0.0/16"), network1)));
+    CHECK_FALSE(sink.table.contains(network1));
+    CHECK(sink.settled == 1);
+    REQUIRE(configure().changed == 1);
+    CHECK(outbound_spi(network1) == 0x2001);
+  }
+  settle();
+  configuration.connections.clear();
+  configuration.policies.clear();
+  REQUIRE(configure().problems.empty());
+  CHECK(sink.rules.empty());
+  settle();
+  CHECK(sas().empty());
+}
+
 TEST_CASE_METHOD(Started,
                  "a connection's policies are its pairs of networks and its selectors, and so are its SA's") {
   c(1).local_networks = {prefix("10.1.0.0/16"), prefix("2001:db8:1::/48")};

@@ -129,6 +129,13 @@ struct Surroundings {
                    news.push_back(fmt::format(
                        "{} {:x} {} {}", told.direction == Direction::inbound ? "in" : "out", told.spi,
                        told.stage == LifetimeStage::hard ? "hard" : "soft", told.connection));
+                 },
+                 nullptr,
+                 [this](std::uint32_t outbound) {
+                   if (outbound_path) outbound_path(outbound);
+                 },
+                 [this](std::span<const std::uint8_t> packet, tunnel::Index) {
+                   dummies.emplace_back(packet.begin(), packet.end());
                  }},
                 options) {
     configuration.file = "espgate.conf";
@@ -175,6 +182,8 @@ struct Surroundings {
   std::mt19937_64 random{1};
   std::vector<std::string> lines;
   std::vector<std::string> news;  // of lifetimes
+  std::function<void(std::uint32_t)> outbound_path;
+  std::vector<std::vector<std::uint8_t>> dummies;
   std::unique_ptr<SaStore> store;
   SaManager manager;
   config::Configuration configuration;

@@ -53,6 +53,19 @@ TEST_CASE_METHOD(Routed, "a tunnel takes its connection's SAs, and policy does n
   CHECK(table->of_inbound(store2->find(0x1002)) == tunnel::no_tunnel);
 }
 
+TEST_CASE_METHOD(Routed,
+                 "the networks of a tunnel's connection go with its outbound SA, where no policy has them") {
+  const auto has_selectors = [&] { return store2->outbound(decision().outbound_sa()).selectors != nullptr; };
+  CHECK(has_selectors());
+  CHECK(store2->outbound(sink2.table.at(network2).outbound_sa()).selectors == nullptr);
+  const auto before = store2->outbound(decision().outbound_sa()).sequence.load();
+  c(1).local_networks = c(1).remote_networks = {prefix("0.0.0.0/0"), prefix("::/0")};
+  REQUIRE(routed.configure(configuration, now).problems.empty());
+  CHECK_FALSE(has_selectors());
+  CHECK(spi() == 0x2001);
+  CHECK(store2->outbound(decision().outbound_sa()).sequence.load() > before);
+}
+
 TEST_CASE_METHOD(Routed, "a rekey switches the tunnel, and the old SA is freed after the grace only") {
   c(1).outbound = manual(0x3001, 9);
   c(1).inbound = manual(0x4001, 8);

@@ -2,6 +2,7 @@
 #include "control/sizes/path_mtus.hpp"
 
 #include <catch2/catch.hpp>
+#include <map>
 
 #include "datapath/net/headers.hpp"
 #include "tests/datapath/worker/must.hpp"
@@ -69,6 +70,7 @@ TEST_CASE("what a router says counts at once, for ten minutes, and outlives the 
 TEST_CASE("reports that do not quote what was sent, or go too low, change nothing") {
   const auto outer = GENERATE(net::Family::v4, net::Family::v6);
   Fixture f(outer);
+  f.path_mtu(0s);
   const auto good = f.report(1300);
   const auto refused = [&](auto change) {
     auto report = good;
@@ -89,16 +91,98 @@ TEST_CASE("reports that do not quote what was sent, or go too low, change nothin
 TEST_CASE("learning can be switched off, and is limited in number and rate") {
   {
     Fixture off(net::Family::v4, {.learn = false});
+    off.path_mtu(0s);
     CHECK_FALSE(off.mtus.learn(off.report(1300), 1s));
   }
   {
     Fixture full(net::Family::v4, {.paths = 0});
+    full.path_mtu(0s);
     CHECK_FALSE(full.mtus.learn(full.report(1300), 1s));
   }
   Fixture f(net::Family::v4, {.reports_per_second = 2});
-  auto forged = f.report(1300);
-  forged.spi ^= 1;
-  for (int i = 0; i < 2; ++i) CHECK_FALSE(f.mtus.learn(forged, 10s));
+  f.path_mtu(0s);
+  CHECK(f.mtus.learn(f.report(1400), 10s));
+  CHECK(f.mtus.learn(f.report(1350), 10s));
   CHECK_FALSE(f.mtus.learn(f.report(1300), 10s));
   CHECK(f.mtus.learn(f.report(1300), 11s));
+}
+
+TEST_CASE("forged reports, however many, keep no good one out") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Fixture f(outer, {.reports_per_second = 1});
+  f.path_mtu(0s);
+  auto forged = f.report(1300);
+  for (int i = 0; i < 100'000; ++i) {
+    ++forged.spi;
+    if (f.mtus.learn(forged, 10s)) FAIL("SPI " << forged.spi);
+  }
+  forged = f.report(1300);
+  forged.sequence = 9'000;
+  for (int i = 0; i < 1'000; ++i) CHECK_FALSE(f.mtus.learn(forged, 10s));
+  CHECK(f.mtus.learn(f.report(1300), 10s));
+  CHECK(f.rig.sas->outbound(f.rig.outbound).path_mtu == 1300);
+}
+
+TEST_CASE("a new SA to a peer knows the path from its first packet on, another peer's does not") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Fixture f(outer);
+  f.path_mtu(0s);
+  CHECK(f.mtus.learn(f.report(1300), 1s));
+  auto parameters = f.rig.parameters(false);
+  parameters.spi = 0x2002;
+  const auto second = must(f.rig.sas->install_outbound(parameters));
+  f.mtus.refresh_one(second, 2s);
+  CHECK(f.rig.sas->outbound(second).path_mtu == 1300);
+  auto report = f.report(1290);  // its packets are known at once, too
+  report.spi = 0x2002;
+  f.rig.sas->outbound(second).sequence = 5'000;
+  CHECK(f.mtus.learn(report, 2s));
+  CHECK(f.rig.sas->outbound(second).path_mtu == 1290);
+  CHECK(f.rig.sas->outbound(f.rig.outbound).path_mtu == 1300);  // until its own report, or a refresh
+  CHECK_FALSE(f.mtus.learn(f.report(1290), 3s));                // nothing new, but
+  CHECK(f.rig.sas->outbound(f.rig.outbound).path_mtu == 1290);
+  parameters.spi = 0x2003;
+  parameters.remote.bytes[15] = parameters.remote.bytes[3] = 77;
+  if (outer == net::Family::v4) parameters.remote.bytes[15] = 0;
+  const auto elsewhere = must(f.rig.sas->install_outbound(parameters));
+  f.mtus.refresh_one(elsewhere, 3s);
+  CHECK(f.rig.sas->outbound(elsewhere).path_mtu != 1290);
+}
+
+TEST_CASE("SAs that are gone are not found, and what was learned of their peers is forgotten in time") {
+  Fixture f;
+  f.path_mtu(0s);
+  CHECK(f.mtus.learn(f.report(1300), 1s));
+  f.rig.sas->retire_outbound(f.rig.outbound);
+  CHECK_FALSE(f.mtus.learn(f.report(1290), 2s));
+  f.mtus.refresh(1'000, 3s);
+  CHECK_FALSE(f.mtus.learn(f.report(1290), 4s));
+  CHECK(f.mtus.learned() == 1);
+  f.mtus.refresh(1, 601s);
+  CHECK(f.mtus.learned() == 0);
+}
+
+TEST_CASE("the index finds each SA by its peer and SPI among many, also after others have gone and moved") {
+  constexpr std::uint32_t most = 5'000;
+  sizes::OutboundIndex index(most);
+  const auto peer = [](std::uint32_t number) { return net::Address::v4(0x0a00'0000 + number % 7); };
+  std::map<std::uint32_t, std::uint32_t> spi_of;  // by SA
+  const auto found = [&](std::uint32_t number) {
+    return index.find(peer(number), 0x100 + number,
+                      [&](std::uint32_t sa) { return spi_of[sa] == 0x100 + number; });
+  };
+  for (std::uint32_t sa = 0; sa < most; ++sa) {
+    spi_of[sa] = 0x100 + sa;
+    index.put(sa, peer(sa), 0x100 + sa);
+    index.put(sa, peer(sa), 0x100 + sa);
+  }
+  for (std::uint32_t sa = 0; sa < most; ++sa) CHECK(found(sa) == sa);
+  for (std::uint32_t sa = 0; sa < most; sa += 2) index.remove(sa);
+  for (std::uint32_t sa = 1; sa < most; sa += 4) {
+    spi_of[sa] = 0x100 + most + sa;
+    index.put(sa, peer(most + sa), 0x100 + most + sa);
+  }
+  for (std::uint32_t sa = 0; sa < most; ++sa)
+    CHECK(found(sa) == (sa % 4 == 3 ? sa : sizes::OutboundIndex::nobody));
+  for (std::uint32_t sa = 1; sa < most; sa += 4) CHECK(found(most + sa) == sa);
 }

@@ -22,10 +22,11 @@ const std::set<Verdict> no_sa_to_blame{
     Verdict::IN_US_CL_V6_PKT_FAILED_POLICY,
     Verdict::IN_SPI_RESERVED,
     Verdict::IN_NATT_LENGTH_MISMATCH,
-    Verdict::GRE_HEADER_INVALID,  // these four are the tunnel's
+    Verdict::GRE_HEADER_INVALID,  // these five are the tunnel's
     Verdict::GRE_KEY_MISMATCH,
     Verdict::GRE_CHECKSUM_BAD,
     Verdict::GRE_PROTOCOL_UNKNOWN,
+    Verdict::GRE_NEXT_HOP_UNKNOWN,
     Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
     Verdict::OUT_V6_PKT_HIT_IKE_START_SP,
     Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP,
@@ -52,7 +53,7 @@ TEST_CASE("faults are counted each by itself, and what is no fault of an SA's is
   faults.count(inbound_faults.back());
   faults.count(Verdict::FORWARDED);
   faults.count(Verdict::ETH_RUNT);
-  std::uint32_t sum = 0;
+  std::uint64_t sum = 0;
   for (const auto reason : inbound_faults) sum += faults.of(reason);
   CHECK(sum == 4);
   CHECK(faults.of(Verdict::IN_CD_SW_IPSEC_MAC_EXCEPTION) == 3);

@@ -325,6 +325,13 @@ TEST_CASE("an outbound SA is ready to send") {
   CHECK(f.store->outbound(*extended).sequence_limit == ~std::uint64_t{0});
 }
 
+TEST_CASE("an outbound SA keeps its selectors, or is refused for want of memory") {
+  Fixture f;
+  CHECK(f.store->outbound(*f.store->install_outbound(parameters_of(0x2001))).selectors != nullptr);
+  f.memory.limit = f.memory.out_bytes;
+  CHECK_FALSE(f.store->install_outbound(parameters_of(0x2002)));
+}
+
 TEST_CASE("the IVs of one key never meet, in one second or later") {
   Fixture f({1, 8, 1});
   std::vector<std::uint64_t> bases;

@@ -1,6 +1,7 @@
-// Faults put in one by one: every operation of a burst that the cipher can fail, every buffer that can be
-// missing, every queue that can be full. Each is counted by name, nothing leaks, and the other packets of the
+// Faults put in one by one: every operation of a burst that the cipher can fail, every queue that can be
+// full. Each is counted by name, nothing leaks, and the other packets of the
 // burst fare as if nothing had happened.
+#include <rte_ethdev.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
 
@@ -8,7 +9,8 @@
 #include <set>
 
 #include "datapath/net/headers.hpp"
-#include "tests/datapath/worker/worker_lane.hpp"
+#include "tests/datapath/worker/bursts.hpp"
+#include "tests/datapath/worker/must.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
@@ -40,64 +42,6 @@ class FaultyQueue final : public crypto::Queue {
   std::unique_ptr<crypto::Queue> real_;
   const unsigned& failing_;
 };
-
-// A mempool whose allocation number `failing_allocation` (from 0) finds nothing, and no other.
-unsigned allocations = 0;
-unsigned failing_allocation = ~0u;
-
-int pool_alloc(rte_mempool* pool) {
-  pool->pool_data = rte_ring_create(pool->name, rte_align32pow2(pool->size + 1), SOCKET_ID_ANY, 0);
-  return pool->pool_data != nullptr ? 0 : -1;
-}
-void pool_free(rte_mempool* pool) {
-  rte_ring_free(static_cast<rte_ring*>(pool->pool_data));
-}
-int pool_enqueue(rte_mempool* pool, void* const* objects, unsigned count) {
-  return rte_ring_enqueue_bulk(static_cast<rte_ring*>(pool->pool_data), objects, count, nullptr) == count
-             ? 0
-             : -1;
-}
-int pool_dequeue(rte_mempool* pool, void** objects, unsigned count) {
-  if (allocations++ == failing_allocation) return -1;
-  return rte_ring_dequeue_bulk(static_cast<rte_ring*>(pool->pool_data), objects, count, nullptr) == count
-             ? 0
-             : -1;
-}
-unsigned pool_count(const rte_mempool* pool) {
-  return rte_ring_count(static_cast<const rte_ring*>(pool->pool_data));
-}
-
-rte_mempool* failing_pool() {
-  static rte_mempool* const pool = [] {
-    rte_mempool_ops operations{};
-    std::strcpy(operations.name, "failing");
-    operations.alloc = pool_alloc;
-    operations.free = pool_free;
-    operations.enqueue = pool_enqueue;
-    operations.dequeue = pool_dequeue;
-    operations.get_count = pool_count;
-    rte_mempool_register_ops(&operations);
-    return rte_pktmbuf_pool_create_by_ops("failing", 127, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY,
-                                          "failing");
-  }();
-  if (pool == nullptr) fail("no memory for buffers");
-  return pool;
-}
-
-constexpr unsigned burst_size = 16;
-
-std::vector<Bytes> arriving(const Rig& rig, std::uint64_t first) {
-  std::vector<Bytes> frames;
-  for (std::uint64_t i = 0; i < burst_size; ++i)
-    frames.push_back(rig.esp_frame(first + i, rig.inner(net::Family::v4, 40 + i, true), net::protocol_ipv4));
-  return frames;
-}
-std::vector<Bytes> leaving(const Rig& rig) {
-  std::vector<Bytes> frames;
-  for (std::uint64_t i = 0; i < burst_size; ++i)
-    frames.push_back(rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 40 + i, false)));
-  return frames;
-}
 
 }  // namespace
 
@@ -148,44 +92,6 @@ TEST_CASE("7: an IV whose operation failed is never used again") {
   CHECK_FALSE(rig.open(out[0], &sequence).empty());
   CHECK(sequence == 2);
   CHECK(rig.sas->outbound_total(rig.outbound).packets == 1);
-}
-
-TEST_CASE("the n-th buffer is missing, for every n, and no other packet notices") {
-  Rig rig;
-  WorkerLane lane(rig, 0);
-  auto* const all = std::exchange(rig.shared.buffers, failing_pool());
-  std::uint64_t next = 1;
-  for (const auto port : {Rig::outside, Rig::inside})
-    for (unsigned n = 0; n <= burst_size; ++n) {
-      CAPTURE(int{port}, n);
-      const auto frames = port == Rig::outside ? arriving(rig, next) : leaving(rig);
-      next += burst_size;
-      std::vector<rte_mbuf*> shared;  // each must be copied before it may be changed
-      for (const auto& frame : frames) shared.push_back(lane.buffer(frame));
-      std::vector<const std::uint8_t*> bytes;
-      for (auto* mbuf : shared) {
-        rte_mbuf_refcnt_update(mbuf, 1);
-        bytes.push_back(rte_pktmbuf_mtod(mbuf, const std::uint8_t*));
-      }
-      allocations = 0;
-      failing_allocation = n;
-      CHECK(lane.run(port, shared).size() == (n < burst_size ? burst_size - 1 : burst_size));
-      CHECK(allocations == burst_size);
-      const auto reason =
-          port == Rig::outside ? Verdict::IN_ESP_SHARED_BUFFER : Verdict::PKT_BUFFER_UNAVAILABLE;
-      CHECK(rig.taken(reason) == (n < burst_size ? 1 : 0));
-      CHECK(rig.taken(Verdict::FORWARDED) == (n < burst_size ? burst_size - 1 : burst_size));
-      for (std::size_t i = 0; i < shared.size(); ++i) {
-        CHECK(rte_mbuf_refcnt_read(shared[i]) == 1);
-        CHECK(std::memcmp(bytes[i], frames[i].data(), frames[i].size()) == 0);
-        rte_pktmbuf_free(shared[i]);
-      }
-      CHECK(rte_mempool_in_use_count(failing_pool()) == 0);
-    }
-  rig.shared.buffers = all;
-  failing_allocation = ~0u;
-  CHECK(lane.all_buffers_are_back());
-  CHECK(rig.conserved());
 }
 
 TEST_CASE("a transmit queue with room for r packets takes r of a burst, for every r") {
@@ -259,5 +165,53 @@ TEST_CASE("full punt rings drop by name or lose a sample, and ESP in the same bu
   CHECK(rig.run(Rig::outside, frames).inside.size() == burst_size - 4);
   CHECK(rig.verdicts() == "FORWARDED=12 IN_US_V4_PKT_SA_NOT_FOUND_SPI=1 IKE_RING_FULL=1 HOST_RING_FULL=2");
   CHECK(rig.workers[0]->load().spi_samples_lost.value() == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("full rings of those who are told something lose the word, and no packet fares otherwise") {
+  Rig rig({.encapsulation = sa::Encapsulation::udp});
+  rig.sas->outbound(rig.outbound).path_mtu = 1'400;
+  auto& rings = rig.shared.rings;
+  const auto run = [&](std::uint64_t first) {
+    auto in = arriving(rig, first);
+    auto unresolved = rig.inner(net::Family::v4, 20, true);
+    unresolved[net::ipv4::destination + 3] = 77;
+    mend_checksum(unresolved);
+    in[3] = rig.esp_frame(first + 3, unresolved, net::protocol_ipv4);
+    auto& moved = in[burst_size - 1];  // the newest
+    net::store_be16(moved, 14 + 20, 61'000);
+    CHECK(rig.run(Rig::outside, in).inside.size() == burst_size - 1);
+    auto out = leaving(rig);
+    out[5] = rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 1'400, false));
+    CHECK(rig.run(Rig::inside, out).outside.size() == burst_size - 1);
+    CHECK(rig.verdicts() == "FORWARDED=30 OUT_CANNOT_FRAG_DF_SET_PKT=1 NEIGHBOUR_UNRESOLVED=1");
+  };
+  while (!rte_ring_full(rings.too_big)) {
+    auto* filler = rte_pktmbuf_alloc(rig.shared.buffers);
+    REQUIRE(filler != nullptr);
+    rte_ring_enqueue(rings.too_big, filler);
+  }
+  worker::PeerMoved any_peer{};
+  while (rte_ring_enqueue_elem(rings.peer, &any_peer, sizeof any_peer) == 0) {
+  }
+  worker::NeighbourWanted any_neighbour{};
+  while (rte_ring_enqueue_elem(rings.neighbour, &any_neighbour, sizeof any_neighbour) == 0) {
+  }
+  run(1);
+  CHECK(rig.workers[0]->load().notices_lost.value() == 3);
+  for (const auto& refused : rig.refused()) CHECK(refused.packet.empty());
+  for (const auto& moved : rig.peers_moved()) CHECK(moved.port == 0);
+  const auto neighbours_wanted = [&] {
+    unsigned real = 0;
+    for (worker::NeighbourWanted wanted; rte_ring_dequeue_elem(rings.neighbour, &wanted, sizeof wanted) == 0;)
+      real += wanted.hop != 0;
+    return real;
+  };
+  CHECK(neighbours_wanted() == 0);
+  run(1 + burst_size);  // with room again, the same packets tell
+  CHECK(rig.refused().size() == 1);
+  CHECK(rig.peers_moved().size() == 1);
+  CHECK(neighbours_wanted() == 1);
+  CHECK(rig.workers[0]->load().notices_lost.value() == 3);
   CHECK(rig.conserved());
 }

@@ -2,11 +2,16 @@
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
+#include <set>
 
 #include "datapath/net/headers.hpp"
 #include "datapath/worker/cutter.hpp"
+#include "datapath/worker/identification.hpp"
 #include "tests/datapath/worker/fragments.hpp"
+#include "tests/datapath/worker/must.hpp"
 #include "tests/datapath/worker/rig.hpp"
 
 using namespace espgate;
@@ -168,6 +173,102 @@ TEST_CASE("without buffers for its pieces a packet is dropped by name") {
     CHECK(rte_mempool_in_use_count(few) == 0);
     rte_mempool_free(few);
   }
+}
+
+TEST_CASE("packets of several SAs between two gateways have no identification twice") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  constexpr unsigned worker_count = 3, rounds = 40;  // three divide neither 2^16 nor 2^32
+  Rig rig({.outer = outer, .outer_fields = {.df = sa::DfPolicy::clear}}, worker_count);
+  auto second = rig.parameters(false);
+  second.spi ^= 0x777;
+  second.selectors.clear();  // the policy below has them
+  const auto other = must(rig.sas->install_outbound(second));
+  const bool v4 = outer == net::Family::v4;
+  const auto there = *net::parse_range(v4 ? "10.77.0.0/16" : "2001:db8:4d::/48");
+  rig.add_policy({net::AddressRange::everything(outer), there, {}, {}, {}}, 1,
+                 policy::Decision::protect(other));
+  for (const auto sa : {rig.outbound, other}) rig.sas->outbound(sa).path_mtu = 1'280;
+  auto packet = rig.inner(outer, v4 ? 1'252 : 1'232, false);
+  if (v4) set_df(packet);  // so that the outer packet is cut
+  std::vector<Bytes> burst;
+  for (int i = 0; i < 16; ++i) {
+    packet[v4 ? 17 : 29] = i % 2 == 0 ? 77 : 2;
+    if (v4) mend_checksum(packet);
+    burst.push_back(rig.frame_to(Rig::inside, packet));
+  }
+  std::map<std::uint32_t, unsigned> seen;  // pieces, by identification
+  for (unsigned round = 0; round < rounds; ++round)
+    for (unsigned worker = 0; worker < worker_count; ++worker)
+      for (const auto& frame : rig.run(Rig::inside, burst, worker).outside)
+        ++seen[v4 ? net::load_be16(frame, 14 + net::ipv4::identification)
+                  : net::load_be32(frame, 14 + net::ipv6_header_bytes + 4)];
+  CHECK(seen.size() == rounds * worker_count * burst.size());
+  CHECK(std::ranges::all_of(seen, [](const auto& entry) { return entry.second == 2; }));
+  CHECK(rig.sas->outbound(other).sequence == rounds * worker_count * burst.size() / 2);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a worker's identifications come back after all of its share, and others' never come") {
+  const unsigned workers = GENERATE(1u, 2u, 3u, 7u);
+  std::map<std::uint16_t, unsigned> times;
+  const std::uint8_t addresses[8] = {192, 0, 2, 1, 192, 0, 2, 2};
+  for (unsigned worker = 0; worker < workers; ++worker) {
+    worker::Identifications identifications(worker, workers, 12'345 + worker);
+    for (unsigned i = 0; i < 65'536 / workers; ++i) ++times[identifications.next4(addresses)];
+  }
+  CHECK(times.size() == 65'536 / workers * workers);
+  CHECK(std::ranges::all_of(times, [](const auto& entry) { return entry.second == 1; }));
+}
+
+TEST_CASE("a fragment that ends where no packet does is not cut") {
+  Rig rig;
+  auto fragment = rig.inner(net::Family::v4, 1'700, true);
+  const std::uint8_t source[] = {192, 0, 2, 2};
+  std::copy_n(source, 4, fragment.begin() + net::ipv4::source);
+  const auto ends_at = [&](std::size_t bytes) {  // of the whole packet, its header included
+    const auto offset = (bytes - fragment.size()) / 8;
+    net::store_be16(fragment, net::ipv4::fragment, static_cast<std::uint16_t>(offset));
+    mend_checksum(fragment);
+    return rig.run(Rig::inside, rig.frame_to(Rig::inside, fragment)).inside.size();
+  };
+  CHECK(ends_at(65'535 / 8 * 8) == 2);
+  CHECK(ends_at(65'600) == 0);
+  CHECK(rig.verdicts() == "FORWARDED=2 FRAGMENTED=1 MTU_EXCEEDED=1");
+  (void)rig.refused();
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what is too long once it is encapsulated is dropped as that, not for want of buffers") {
+  const std::size_t payload_bytes = GENERATE(65'270u, 65'400u);  // with ESP around, or even without
+  const bool before = GENERATE(false, true);                     // to be cut before it is encrypted, or after
+  Rig rig({.outer_fields = {.df = sa::DfPolicy::clear}});
+  auto packet = rig.inner(net::Family::v4, payload_bytes, false);
+  if (!before) set_df(packet);
+  const auto frame = rig.frame_to(Rig::inside, packet);
+  std::vector<std::size_t> ends;
+  for (std::size_t at = 2'000; at < frame.size(); at += 2'000) ends.push_back(at);
+  CHECK(rig.run_split(Rig::inside, frame, ends).outside.empty());
+  CHECK(rig.verdicts() == "OUT_INFRA_V4_PKT_LEN_TOO_BIG=1");
+  CHECK(rig.sas->outbound_faults(rig.outbound).of(Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG) == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("padding behind a packet is taken off whatever segments it lies in") {
+  Rig rig;
+  const auto inner = filled(rig.inner(net::Family::v4, 100, false), 28);
+  auto frame = rig.frame_to(Rig::inside, inner);
+  const auto packet_end = frame.size();
+  frame.resize(packet_end + 60, 0xee);
+  std::uint64_t sent = 0;
+  for (std::size_t first = packet_end - 20; first < packet_end + 20; first += 4) {
+    const std::size_t ends[] = {first, first + 10, first + 30};
+    const auto out = rig.run_split(Rig::inside, frame, ends);
+    REQUIRE(out.outside.size() == 1);
+    CHECK(rig.open(out.outside[0]) == forwarded(inner));
+    ++sent;
+  }
+  CHECK(rig.taken(Verdict::FORWARDED) == sent);
+  CHECK(rig.conserved());
 }
 
 TEST_CASE("fragments of IPv4 have the options that belong into each, and keep their place") {

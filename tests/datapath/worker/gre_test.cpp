@@ -2,43 +2,11 @@
 #include <catch2/catch.hpp>
 
 #include "datapath/net/congestion.hpp"
-#include "tests/datapath/worker/tunnel_rig.hpp"
+#include "tests/datapath/worker/gre_rig.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
 using net::gre::Options;
-
-namespace {
-
-constexpr std::uint8_t gre_protocol = net::protocol_gre;
-
-struct GreRig : TunnelRig {
-  Options gre;
-
-  explicit GreRig(const Options& gre_options = {}, net::Family outer = net::Family::v4)
-      : TunnelRig({.outer = outer, .mode = sa::Mode::transport}, {true, gre_options}), gre(gre_options) {}
-
-  static Bytes wrapped(const Bytes& packet, const Options& gre_options) {
-    Bytes result(net::gre::header_bytes(gre_options));
-    result.insert(result.end(), packet.begin(), packet.end());
-    net::gre::write(result, gre_options, packet[0] >> 4 == 4 ? net::Family::v4 : net::Family::v6);
-    return result;
-  }
-  Output gre_from_peer(const Bytes& gre_packet) {
-    return run(outside, esp_frame(++sequence_, gre_packet, gre_protocol));
-  }
-  std::string verdicts_of(const Bytes& gre_packet) {
-    const auto before = drops();
-    gre_from_peer(gre_packet);
-    CHECK(drops() == before + 1);
-    return verdicts();
-  }
-
- private:
-  std::uint64_t sequence_ = 0;
-};
-
-}  // namespace
 
 TEST_CASE(
     "a packet into a GRE tunnel leaves as GRE between the gateways, and what the peer sends comes out") {
@@ -125,7 +93,7 @@ TEST_CASE("other things under a GRE tunnel's SA are the gateway's own") {
   CHECK(rig.host_ports == std::vector<std::uint16_t>{Rig::outside});
 }
 
-TEST_CASE("GRE in clear where a policy wants protection is refused, also without an SA") {
+TEST_CASE("what comes in clear to us where a policy wants protection is refused, also without an SA") {
   Rig rig({.mode = sa::Mode::transport});
   auto packet = redirected(rig.inner(net::Family::v4, 20, true), "192.0.2.1");
   std::copy_n(std::array<std::uint8_t, 4>{192, 0, 2, 2}.begin(), 4, packet.begin() + net::ipv4::source);
@@ -138,5 +106,43 @@ TEST_CASE("GRE in clear where a policy wants protection is refused, also without
   CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=1");
   packet[net::ipv4::protocol] = 17;
   mend_checksum(packet);
-  CHECK(rig.run(Rig::outside, rig.frame_to(Rig::outside, packet)).host.size() == 1);
+  rig.run(Rig::outside, rig.frame_to(Rig::outside, packet));
+  CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=1");
+}
+
+TEST_CASE("with df = set nothing is cut outside: GRE takes the pieces of what its sender allows to be cut") {
+  const auto df = GENERATE(sa::DfPolicy::set, sa::DfPolicy::clear, sa::DfPolicy::copy);
+  const bool df_inside = GENERATE(false, true);
+  CAPTURE(static_cast<int>(df), df_inside);
+  GreRig rig({.key = 5}, net::Family::v4, {.df = df});
+  rig.sas->outbound(rig.outbound).path_mtu = 1400;
+  auto packet = rig.inner(net::Family::v4, 1400, false);
+  if (df_inside) packet[net::ipv4::fragment] = 0x40;
+  mend_checksum(packet);
+  const auto out = rig.from_inside(packet).outside;
+  const bool told = df_inside && df != sa::DfPolicy::clear;
+  CHECK(rig.refused().size() == (told ? 1 : 0));
+  REQUIRE(out.size() == (told ? 0 : 2));
+  CHECK(rig.drops() == (told ? 1 : 0));
+  if (df == sa::DfPolicy::set && !told) {
+    std::size_t payload = 0;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      CHECK(out[i][14 + net::ipv4::fragment] == 0x40);
+      CHECK(out[i].size() <= 14 + 1400);
+      const auto piece = rig.open(out[i]);
+      REQUIRE(net::gre::read(piece, rig.gre).fault == net::gre::Fault::none);
+      const Bytes inner(piece.begin() + 8, piece.end());
+      CHECK((net::load_be16(inner, net::ipv4::fragment) & 0x2000) == (i == 0 ? 0x2000 : 0));
+      CHECK(inner[net::ipv4::ttl] == packet[net::ipv4::ttl] - 1);
+      payload += inner.size() - net::ipv4_header_bytes;
+    }
+    CHECK(payload == packet.size() - net::ipv4_header_bytes);
+    CHECK(rig.verdicts() == "FORWARDED=2 FRAGMENTED=1");
+  } else if (!told) {
+    for (const auto& piece : out) CHECK((piece[14 + net::ipv4::fragment] & 0x40) == 0);
+    CHECK(rig.open(out[0]).empty());  // one ESP packet in two parts
+  } else {
+    CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
+  }
+  CHECK(rig.conserved());
 }

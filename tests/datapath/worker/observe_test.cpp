@@ -1,6 +1,8 @@
 // What an operator sees of single packets: captures and traces.
 #include <catch2/catch.hpp>
 
+#include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/fragments.hpp"
 #include "tests/datapath/worker/rig.hpp"
 
 using namespace espgate;
@@ -21,6 +23,26 @@ TEST_CASE("a capture of drops holds the frames as they came, however far they go
   rig.shared.capture.what = worker::CaptureRequest::What::nothing;
   rig.run(Rig::outside, rig.esp_frame(3, foreign, 4));
   CHECK(rig.captured().empty());
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a capture of drops holds the pieces that were dropped, as what they were before encryption") {
+  Rig rig({.outer_fields = {.df = sa::DfPolicy::clear}});
+  rig.sas->outbound(rig.outbound).path_mtu = 600;
+  rig.shared.capture.drop = Verdict::PORT_DOWN;
+  rig.shared.capture.what = worker::CaptureRequest::What::drop;
+  rig.shared.ports[Rig::outside]->up = false;
+  rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 1000, false)));
+  CHECK(rig.verdicts() == "FRAGMENTED=1 PORT_DOWN=2");
+  const auto captured = rig.captured();
+  REQUIRE(captured.size() == 2);
+  for (const auto& frame : captured) {
+    CHECK(net::load_be16(frame, 12) == net::ethertype_ipv4);
+    CHECK(frame[14] == 0x45);
+    CHECK(net::load_be16(frame, 14 + net::ipv4::total_length) == frame.size() - 14);
+  }
+  CHECK(joined(captured).size() == 28 + 1000);
+  CHECK(rte_mempool_in_use_count(rig.shared.capture_buffers) == 0);
   CHECK(rig.conserved());
 }
 

@@ -1,5 +1,9 @@
 // Who is told that a packet was too large, and how large it may be; frames in several segments.
+#include <rte_mbuf.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "datapath/net/headers.hpp"
 #include "tests/datapath/worker/fragments.hpp"
@@ -90,6 +94,87 @@ TEST_CASE("senders are told at a limited rate, and packets beyond dropped all th
   rig.run(Rig::inside, burst);
   CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=128");
   CHECK(rig.refused().size() < 32);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("senders of shared and of segmented packets are told as well, and those stay as they are") {
+  Rig rig;
+  rig.sas->outbound(rig.outbound).path_mtu = 1400;
+  const auto inner = unfragmentable(rig, net::Family::v4, 1800, false);
+  const auto frame = rig.frame_to(Rig::inside, inner);
+  SECTION("in segments, as jumbo frames come") {
+    const std::size_t ends[] = {100, 700, 1'300};
+    rig.run_split(Rig::inside, frame, ends);
+  }
+  SECTION("shared") {
+    auto* packet = rte_pktmbuf_alloc(rig.shared.buffers);
+    auto* bytes =
+        reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(packet, static_cast<std::uint16_t>(frame.size())));
+    std::ranges::copy(frame, bytes);
+    rte_mbuf_refcnt_update(packet, 1);
+    rig.workers[0]->process_frames(&packet, 1, Rig::inside);
+    CHECK(std::equal(frame.begin(), frame.end(), bytes));
+    rte_pktmbuf_free(packet);
+  }
+  CHECK(rig.verdicts() == "OUT_CANNOT_FRAG_DF_SET_PKT=1");
+  CHECK(rig.sas->outbound_faults(rig.outbound).of(Verdict::OUT_CANNOT_FRAG_DF_SET_PKT) == 1);
+  const auto told = rig.refused();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].packet == Bytes(inner.begin(), inner.begin() + 1232));
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("in transport mode headers in front of ESP take their part of the path") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto encapsulation = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
+  Rig rig({.outer = outer, .mode = sa::Mode::transport, .encapsulation = encapsulation});
+  auto& path_mtu = rig.sas->outbound(rig.outbound).path_mtu;
+  const auto packet_of = [&](std::size_t bytes) {
+    const bool v4 = outer == net::Family::v4;
+    auto packet = rig.inner(outer, bytes, false);
+    const auto sa = rig.parameters(false);
+    const auto address_bytes = static_cast<std::ptrdiff_t>(sa.local.bits() / 8);
+    const auto at = packet.begin() + (v4 ? 12 : 8);
+    std::copy_n(sa.local.bytes.begin(), address_bytes, at);
+    std::copy_n(sa.remote.bytes.begin(), address_bytes, at + address_bytes);
+    Bytes extra(24, 1);  // options that do nothing, or a hop-by-hop header
+    if (v4) {
+      packet[0] = 0x4b;
+      packet[net::ipv4::fragment] = 0x40;
+    } else {
+      extra = {std::exchange(packet[net::ipv6::next_header], std::uint8_t{0}), 2, 1, 20};
+      extra.resize(24);
+    }
+    const std::size_t header_bytes = v4 ? 20 : 40;
+    packet.resize(packet.size() + extra.size());
+    std::copy_backward(packet.begin() + static_cast<std::ptrdiff_t>(header_bytes), packet.end() - 24,
+                       packet.end());
+    std::ranges::copy(extra, packet.begin() + static_cast<std::ptrdiff_t>(header_bytes));
+    const auto total = static_cast<std::uint16_t>(packet.size() - (v4 ? 0 : 40));
+    net::store_be16(packet, v4 ? net::ipv4::total_length : net::ipv6::payload_length, total);
+    if (v4) {
+      net::store_be16(packet, net::ipv4::checksum, 0);
+      net::store_be16(packet, net::ipv4::checksum, net::header_checksum(std::span(packet).first(44)));
+    }
+    return packet;
+  };
+  const auto send = [&](const Bytes& packet) {
+    return rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, packet)).outside;
+  };
+  for (std::uint16_t mtu = 1'390; mtu < 1'400; ++mtu) {
+    CAPTURE(mtu);
+    path_mtu = mtu;
+    CHECK(send(packet_of(1'380)).empty());
+    const auto told = rig.refused();
+    REQUIRE(told.size() == 1);
+    const auto empty = packet_of(0).size();
+    const auto fits = send(packet_of(told[0].largest - empty));
+    REQUIRE(fits.size() == 1);
+    CHECK(fits[0].size() <= 14u + mtu);
+    CHECK(send(packet_of(told[0].largest - empty + 1)).empty());
+    CHECK(rig.refused().size() == 1);
+    CHECK(rig.verdicts() == "FORWARDED=1 OUT_CANNOT_FRAG_DF_SET_PKT=2");
+  }
   CHECK(rig.conserved());
 }
 

@@ -234,6 +234,7 @@ TEST_CASE("spokes reach each other through the hub where policies cover both") {
   CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_IKE_START_SP=1");
   auto other = rig.parameters(false);
   other.spi = 0x2002;
+  other.selectors.clear();
   other.remote = *net::parse_address("192.0.2.3");
   const auto sa = must(rig.sas->install_outbound(other));
   rig.add_policy(selector("10.2.0.0/16", "10.3.0.0/16"), 1, Decision::protect(sa));
@@ -249,6 +250,7 @@ TEST_CASE("spokes behind one NAT address are told apart by their ports") {
   mend_checksum(inner);
   auto other = rig.parameters(false);
   other.spi = 0x2002;
+  other.selectors.clear();
   other.remote_port = 61'000;
   const auto sa = must(rig.sas->install_outbound(other));
   rig.add_policy(selector("10.2.0.0/16", "10.3.0.0/16"), 1, Decision::protect(sa));
@@ -257,6 +259,73 @@ TEST_CASE("spokes behind one NAT address are told apart by their ports") {
   CHECK(out[0].size() > inner.size() + 14 + 8 + 8 + 16);
   CHECK(rig.sas->outbound_total(sa).packets == 1);
   CHECK(rig.verdicts() == "FORWARDED=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("where all is protected and there is no SA, we are reached by what a policy bypasses") {
+  Rig rig({.selectors = {selector("0.0.0.0/0", "10.2.0.0/16")}});
+  for (const auto decision : {Decision::protect_without_sa(), Decision::protect(rig.outbound)}) {
+    const auto all = rig.add_policy(selector("0.0.0.0/0", "0.0.0.0/0"), 1, decision);
+    const auto ssh = to_us(ports(rig, 40'000, 22, true, tcp));
+    CHECK(send(rig, ssh, Rig::outside).host.empty());
+    CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=1");
+    const auto bypass =
+        rig.add_policy(selector("192.0.2.1", "0.0.0.0/0", tcp, {22, 22}), 0, Decision::bypass());
+    CHECK(send(rig, ssh, Rig::outside).host.size() == 1);
+    CHECK(send(rig, to_us(ports(rig, 40'000, 23, true, tcp)), Rig::outside).host.empty());
+    CHECK(rig.verdicts() == "TO_HOST=1 IN_US_CL_V4_PKT_FAILED_POLICY=1");
+    CHECK(send(rig, to_us(ports(rig, 500, 500, true)), Rig::outside).control.size() == 1);
+    rig.verdicts();
+    rig.policies->remove(bypass);
+    rig.policies->remove(all);
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("routers on the way may say in clear what became of our ESP, and nothing else") {
+  Rig rig({.selectors = {selector("0.0.0.0/0", "10.2.0.0/16"), selector("::/0", "2001:db8:2::/48")}});
+  const auto arrives = [&](Bytes packet) {
+    const bool v4 = packet[0] >> 4 == 4;
+    if (!v4) {
+      const auto us = *net::parse_address("2001:db8:a::1");
+      std::copy(us.bytes.begin(), us.bytes.end(), packet.begin() + net::ipv6::destination);
+    }
+    return send(rig, v4 ? to_us(packet) : packet, Rig::outside).host.size() == 1;
+  };
+  // ICMP of this type around an IP header of this protocol, and the ports or SPI behind it.
+  const auto report = [&](net::Family family, std::uint8_t type, std::uint8_t quoted, std::uint16_t port) {
+    const bool v4 = family == net::Family::v4;
+    auto packet = rig.inner(family, 60, true);
+    packet[v4 ? net::ipv4::protocol : net::ipv6::next_header] =
+        v4 ? net::protocol_icmp : net::protocol_icmpv6;
+    const std::size_t icmp = v4 ? 20 : 40;
+    packet[icmp] = type;
+    const std::size_t inner = icmp + 8;
+    packet[inner] = v4 ? 0x45 : 0x60;
+    packet[inner + (v4 ? net::ipv4::protocol : net::ipv6::next_header)] = quoted;
+    net::store_be16(packet, inner + icmp, port);
+    return packet;
+  };
+  using net::Family;
+  CHECK(arrives(report(Family::v4, 3, net::protocol_esp, 0)));
+  CHECK(arrives(report(Family::v4, 11, udp, 4500)));
+  CHECK(arrives(report(Family::v6, 2, net::protocol_esp, 0)));
+  CHECK(arrives(report(Family::v6, 1, udp, 500)));
+  CHECK(rig.verdicts() == "TO_HOST=4");
+  CHECK_FALSE(arrives(report(Family::v4, 8, net::protocol_esp, 0)));  // an echo request is no report
+  CHECK_FALSE(arrives(report(Family::v4, 5, net::protocol_esp, 0)));  // nor does a redirect say it is lost
+  CHECK_FALSE(arrives(report(Family::v4, 3, tcp, 22)));               // of a session that is protected
+  CHECK_FALSE(arrives(report(Family::v4, 3, udp, 53)));
+  CHECK_FALSE(arrives(report(Family::v6, 128, net::protocol_esp, 0)));
+  auto cut = report(Family::v4, 3, net::protocol_esp, 0);
+  cut.resize(20 + 8 + 20 + 7);
+  net::store_be16(cut, net::ipv4::total_length, static_cast<std::uint16_t>(cut.size()));
+  mend_checksum(cut);
+  CHECK_FALSE(arrives(cut));
+  CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=5 IN_US_CL_V6_PKT_FAILED_POLICY=1");
+  // What a policy discards is discarded.
+  rig.add_policy(selector("192.0.2.1", "0.0.0.0/0"), 1, Decision::discard());
+  CHECK_FALSE(arrives(report(Family::v4, 3, net::protocol_esp, 0)));
   CHECK(rig.conserved());
 }
 

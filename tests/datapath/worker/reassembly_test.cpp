@@ -1,4 +1,6 @@
 // Outer fragments to us, in every order and shape, and what must not come of them.
+#include "datapath/worker/reassembly.hpp"
+
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
@@ -28,6 +30,38 @@ void idle(Rig& rig) {
   for (unsigned port = 0; port < 2; ++port) rig.shared.ports[port]->present = false;
   rig.workers[0]->poll();
   for (unsigned port = 0; port < 2; ++port) rig.shared.ports[port]->present = true;
+}
+
+// UDP from the peer to us, as IKE sends it.
+Bytes ike_frame(const Rig& rig, std::size_t payload_bytes) {
+  auto packet = rig.inner(net::Family::v4, payload_bytes, true);
+  const std::uint8_t addresses[] = {192, 0, 2, 2, 192, 0, 2, 1};
+  std::copy_n(addresses, 8, packet.begin() + net::ipv4::source);
+  net::store_be16(packet, 22, 500);
+  for (std::size_t i = 28; i < packet.size(); ++i) packet[i] = static_cast<std::uint8_t>(i * 3 + i / 256);
+  mend_checksum(packet);
+  return rig.frame_to(Rig::outside, packet);
+}
+
+std::vector<std::size_t> cuts_every(std::size_t bytes, std::size_t until) {
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = bytes; at < until; at += bytes) cuts.push_back(at);
+  return cuts;
+}
+
+Bytes tagged(Bytes frame, std::uint16_t vlan) {
+  const std::uint8_t tag[] = {0x81, 0, static_cast<std::uint8_t>(vlan >> 8), static_cast<std::uint8_t>(vlan)};
+  Bytes result(frame.begin(), frame.begin() + 12);
+  std::copy_n(tag, 4, std::back_inserter(result));
+  std::copy(frame.begin() + 12, frame.end(), std::back_inserter(result));
+  return result;
+}
+
+rte_mbuf* buffer_with(rte_mempool* pool, const Bytes& bytes) {
+  auto* mbuf = rte_pktmbuf_alloc(pool);
+  std::ranges::copy(bytes, reinterpret_cast<std::uint8_t*>(
+                               rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()))));
+  return mbuf;
 }
 
 Bytes esp_of(const Rig& rig, std::size_t payload_bytes, std::uint64_t sequence = 1) {
@@ -145,6 +179,101 @@ TEST_CASE("malformed fragments are dropped by name") {
     CHECK(refused() == 1);
   }
   CHECK(rig.conserved());
+}
+
+TEST_CASE("a packet too long for our buffers is called that, whatever part shows it") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  auto part = fragments_of(esp_of(rig, 1000), std::vector<std::size_t>{400}, 1)[0];
+  set_offset(part, 65'000);
+  rig.run(Rig::outside, part);
+  CHECK(rig.taken(by(outer, Verdict::IN_INFRA_V4_PKT_LEN_TOO_BIG, Verdict::IN_INFRA_V6_PKT_LEN_TOO_BIG)) ==
+        1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("parts of one packet may come by several ports, tagged there or not") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const bool with_tags = GENERATE(false, true);
+  Rig rig({.outer = outer});
+  rig.shared.ports[Rig::inside]->ipsec = true;
+  if (with_tags) rig.shared.ports[Rig::inside]->vlan = 7;
+  std::vector<std::size_t> order{0, 1, 2};
+  std::uint64_t sequence = 0;
+  do {
+    for (unsigned by_inside = 0; by_inside < 8; ++by_inside) {
+      ++sequence;
+      const auto parts = fragments_of(esp_of(rig, 1000, sequence), std::vector<std::size_t>{400, 800},
+                                      static_cast<std::uint32_t>(sequence));
+      std::size_t arrived = 0;
+      for (const auto i : order) {
+        auto part = parts[i];
+        const bool inside = (by_inside >> i & 1) != 0;
+        if (inside) std::ranges::copy(rig.shared.ports[Rig::inside]->mac, part.begin());
+        if (inside && with_tags) part = tagged(part, 7);
+        arrived += rig.run(inside ? Rig::inside : Rig::outside, part).inside.size();
+      }
+      CHECK(arrived == 1);
+    }
+  } while (std::ranges::next_permutation(order).found);
+  CHECK(rig.taken(Verdict::FORWARDED) == sequence);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("whole packets that wait for control do so in ordinary buffers") {
+  Rig rig;
+  for (const std::size_t payload : {600u, 3'000u, 20'000u}) {
+    const auto frame = ike_frame(rig, payload);
+    std::vector<rte_mbuf*> parts;
+    for (const auto& part : fragments_of(frame, cuts_every(496, payload + 8), 3))
+      parts.push_back(buffer_with(rig.shared.buffers, part));
+    REQUIRE(parts.size() <= worker::burst_max);
+    rig.workers[0]->process_frames(parts.data(), static_cast<unsigned>(parts.size()), Rig::outside);
+    CHECK(rte_ring_count(rig.shared.rings.ike) == 1);
+    CHECK(rig.large_buffers_in_use() == 0);
+    const auto out = rig.run(Rig::outside, Bytes(1));
+    REQUIRE(out.control.size() == 1);
+    CHECK(std::equal(out.control[0].begin() + 34, out.control[0].end(), frame.begin() + 34, frame.end()));
+    CHECK(rig.conserved());
+  }
+}
+
+TEST_CASE("a flood of new packets costs the same however large the table is") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  Rig rig({.outer = outer});
+  auto* frame =
+      buffer_with(rig.shared.buffers, fragments_of(esp_of(rig, 40), std::vector<std::size_t>{8}, 0)[0]);
+  auto* other = rte_pktmbuf_copy(frame, rig.shared.buffers, 0, frame->pkt_len);
+  auto* last_byte = rte_pktmbuf_mtod_offset(other, std::uint8_t*, other->data_len - 1u);
+  *last_byte = static_cast<std::uint8_t>(*last_byte ^ 1);
+  const auto info = parse::parse_frame({rte_pktmbuf_mtod(frame, const std::uint8_t*), frame->data_len},
+                                       frame->pkt_len, true, 0);
+  REQUIRE(info.fragment);
+  const std::size_t at = 14 + (outer == net::Family::v4 ? net::ipv4::identification : 40u + 6u);
+  // Cycles a packet of a new identification that meets a full table. Both parts overlap, so that the place
+  // stays taken without a buffer.
+  const auto cycles = [&](std::uint32_t flows) {
+    worker::Reassembly table(flows, ~std::uint64_t{0}, rig.shared.large_buffers);
+    std::uint64_t best = ~std::uint64_t{0};
+    std::uint32_t number = 0;
+    for (int round = 0; round < 8; ++round) {
+      const auto before = rte_rdtsc();
+      for (unsigned i = 0; i < flows; ++i, ++number)
+        for (auto* part : {frame, other}) {
+          net::store_be16({rte_pktmbuf_mtod_offset(part, std::uint8_t*, at), 2}, 0,
+                          static_cast<std::uint16_t>(number));
+          (void)table.add(*part, info, 1);
+        }
+      if (round != 0) best = std::min(best, (rte_rdtsc() - before) / flows);
+    }
+    CHECK(table.held() == 0);
+    return best;
+  };
+  const auto small = cycles(64);
+  const auto large = cycles(16'384);
+  CAPTURE(small, large);
+  CHECK(large < 20 * small);  // a search through all would take 200 times as long
+  for (auto* part : {frame, other}) rte_pktmbuf_free(part);
 }
 
 TEST_CASE("a packet that stays incomplete goes when its time is over, and gives its buffer back") {

@@ -126,7 +126,9 @@ void Rig::create_tables(unsigned worker_count) {
   shared.tunnels = tunnels.get();
   inbound = must(sas->reserve_inbound(options.inbound_spi));
   must(sas->install_inbound(inbound, parameters(true)));
-  outbound = must(sas->install_outbound(parameters(false)));
+  auto sending = parameters(false);
+  if (!options.by_route) sending.selectors.clear();
+  outbound = must(sas->install_outbound(sending));
 }
 
 sa::SaParameters Rig::parameters(bool inbound_direction) const {
@@ -144,6 +146,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
   result.lifetime = options.lifetime;
+  result.tfc_bytes = options.tfc_bytes;
   const auto between = [](const std::string& ours, const std::string& theirs) {
     return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
   };
@@ -255,10 +258,15 @@ Rig::Output Rig::run_from_control(const Bytes& packet, bool clear) {
   return inject(clear ? worker::clear_from_control : worker::from_control, packet);
 }
 
-Rig::Output Rig::inject(std::uint16_t mark, const Bytes& bytes) {
+Rig::Output Rig::run_dummy(const Bytes& packet, tunnel::Index tunnel) {
+  return inject(worker::dummy_from_control, packet, tunnel);
+}
+
+Rig::Output Rig::inject(std::uint16_t mark, const Bytes& bytes, tunnel::Index tunnel) {
   auto* mbuf = rte_pktmbuf_alloc(shared_buffers);
   std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size())), bytes.data(), bytes.size());
   mbuf->port = mark;
+  mbuf->hash.usr = tunnel;
   rte_ring_enqueue(shared.rings.inject, mbuf);
   for (auto& p : ports_) p->receive_queues = 0;  // a ring port would give back what was sent
   workers[0]->poll();
@@ -270,8 +278,10 @@ void Rig::collect(rte_ring* ring, std::vector<Bytes>& to, std::vector<std::uint1
   void* packet = nullptr;
   while (rte_ring_dequeue(ring, &packet) == 0) {
     auto* mbuf = static_cast<rte_mbuf*>(packet);
-    const auto* data = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
-    to.emplace_back(data, data + mbuf->data_len);
+    Bytes bytes(mbuf->pkt_len);
+    const auto* data = rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, bytes.data());
+    if (data != bytes.data()) std::memcpy(bytes.data(), data, bytes.size());
+    to.push_back(std::move(bytes));
     if (ports != nullptr) ports->push_back(mbuf->port);
     rte_pktmbuf_free(mbuf);
   }

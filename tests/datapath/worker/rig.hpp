@@ -42,7 +42,9 @@ struct SaOptions {
   std::uint32_t inbound_spi = 0x1001;
   std::uint32_t reassembly_flows = 8;
   sa::Lifetime lifetime{};
+  std::uint16_t tfc_bytes = 0;
   std::vector<net::TrafficSelector> selectors{};  // of the SAs and their policies, instead of these networks
+  bool by_route = false;                          // the outbound SA has the selectors, as a tunnel's does
 };
 
 class Rig {
@@ -69,6 +71,8 @@ class Rig {
   Output run_split(std::uint8_t port, const Bytes& frame, std::span<const std::size_t> ends);
   // As if the control core had sent it, outer or cleartext.
   Output run_from_control(const Bytes& packet, bool clear);
+  // A dummy, for the SA that policy names or that of the tunnel.
+  Output run_dummy(const Bytes& packet, tunnel::Index tunnel = tunnel::no_tunnel);
   // Packets refused for their size, each with the bytes that would fit and whose address is to speak.
   struct Refused {
     Bytes packet;
@@ -128,7 +132,7 @@ class Rig {
   void create_tables(unsigned worker_count);
   void add_routes();
   void add_policies();
-  Output inject(std::uint16_t mark, const Bytes& bytes);
+  Output inject(std::uint16_t mark, const Bytes& bytes, tunnel::Index tunnel = tunnel::no_tunnel);
   void collect(rte_ring* ring, std::vector<Bytes>& to, std::vector<std::uint16_t>* ports = nullptr);
   void collect_port(std::uint8_t port, std::vector<Bytes>& to);
   Output outputs();

@@ -24,6 +24,7 @@ struct TunnelRig : Rig {
     for (const char* network : {"10.2.0.0/16", "2001:db8:2::/48"}) lead_into(tunnel, network);
   }
   static SaOptions with_everything(SaOptions sa_options) {
+    sa_options.by_route = sa_options.mode == sa::Mode::tunnel;
     if (sa_options.selectors.empty())
       for (const char* prefix : everything)
         sa_options.selectors.push_back(net::between(*net::parse_prefix(prefix), *net::parse_prefix(prefix)));

@@ -129,8 +129,12 @@ TEST_CASE("a source behind a tunnel is refused where it comes in clear") {
   rig.run(Rig::outside,
           rig.frame_to(Rig::outside, redirected(rig.inner(net::Family::v4, 64, false), "10.2.0.9")));
   CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
-  // While the tunnel has no SA this host stays reachable.
+  // Also while the tunnel has no SA, but for what a policy bypasses.
   rig.tunnels->set(rig.tunnel, Decision::protect_without_sa());
+  CHECK(rig.run(Rig::outside, rig.frame_to(Rig::outside, to_us)).host.empty());
+  CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=1");
+  rig.add_policy(net::between(*net::parse_prefix("192.0.2.1/32"), *net::parse_prefix("10.2.0.0/16")), 1,
+                 Decision::bypass());
   CHECK(rig.run(Rig::outside, rig.frame_to(Rig::outside, to_us)).host.size() == 1);
   CHECK(rig.conserved());
 }
@@ -151,4 +155,73 @@ TEST_CASE("selectors narrower than everything judge what comes out of a tunnel")
   mend_checksum(odd);
   CHECK(rig.from_peer(odd).inside.empty());
   CHECK(rig.verdicts() == "IN_V4_POST_INPUT_POLICY_FAIL=1");
+}
+
+namespace {
+
+SaOptions for_udp_port(std::uint16_t port) {
+  return {.selectors = {{net::AddressRange::everything(net::Family::v4),
+                         *net::parse_range("10.2.0.0/16"),
+                         net::protocol_udp,
+                         {},
+                         {port, port}}}};
+}
+
+}  // namespace
+
+TEST_CASE("selectors narrower than everything judge what goes into a tunnel: the peer would drop the rest") {
+  TunnelRig rig(
+      {.selectors = {net::between(*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.2.0.0/24"))}});
+  const auto packet = rig.inner(net::Family::v4, 64, false);
+  const auto outside_them = redirected(packet, "10.2.9.9");
+  CHECK(rig.from_inside(packet).outside.size() == 1);
+  CHECK(rig.from_inside(outside_them).outside.empty());
+  CHECK(rig.from_inside(rig.inner(net::Family::v6, 64, false)).outside.empty());
+  const auto link = static_cast<std::uint16_t>(worker::first_tunnel_link + rig.tunnel);
+  CHECK(rig.run_from_host(link, outside_them).outside.empty());
+  CHECK(rig.run_from_host(link, packet).outside.size() == 1);
+  CHECK(rig.verdicts() == "FORWARDED=2 OUT_SELECTOR_MISMATCH=3");
+  CHECK(rig.drops() == 3);
+  CHECK(rig.sas->outbound_faults(rig.outbound).of(Verdict::OUT_SELECTOR_MISMATCH) == 3);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("selectors for ports judge what goes into a tunnel, and let the pieces of what they took pass") {
+  {
+    TunnelRig other_port(for_udp_port(10));
+    CHECK(other_port.from_inside(other_port.inner(net::Family::v4, 64, false)).outside.empty());
+    CHECK(other_port.verdicts() == "OUT_SELECTOR_MISMATCH=1");
+  }
+  TunnelRig rig(for_udp_port(9));
+  auto packet = rig.inner(net::Family::v4, 1400, false);
+  CHECK(rig.from_inside(packet).outside.size() == 1);
+  rig.sas->outbound(rig.outbound).path_mtu = 1000;
+  CHECK(rig.from_inside(packet).outside.size() == 2);
+  CHECK(rig.verdicts() == "FORWARDED=3 FRAGMENTED=1");
+  net::store_be16(packet, net::ipv4::fragment, 100);  // a later fragment, which names no port
+  mend_checksum(packet);
+  CHECK(rig.from_inside(packet).outside.empty());
+  CHECK(rig.verdicts() == "SELECTOR_FIELDS_OPAQUE=1");
+  CHECK(rig.drops() == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE(
+    "without the tunnel's route nothing leaves in clear by the route around it, but what a policy bypasses") {
+  TunnelRig rig;
+  must(rig.forwarding->remove_route(*net::parse_prefix("10.2.0.0/16")));
+  forward::HopIndex outside_hop = forward::no_route_hop;
+  const std::uint32_t peer = 0xc0000202;
+  rig.forwarding->route4({&peer, 1}, &outside_hop);
+  must(rig.forwarding->set_route(*net::parse_prefix("0.0.0.0/0"), outside_hop));
+  const auto packet = rig.inner(net::Family::v4, 64, false);
+  CHECK(rig.from_inside(packet).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  // Neither does what came out of another tunnel.
+  const auto onward = redirected(rig.inner(net::Family::v4, 64, true), "10.2.0.9");
+  CHECK(rig.from_peer(onward).outside.empty());
+  CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  rig.policy_for_all(1, Decision::bypass());
+  CHECK(rig.from_inside(packet).outside.size() == 1);
+  CHECK(rig.conserved());
 }

@@ -1,0 +1,50 @@
+// What was used of keys of the configuration whose SAs are gone. A manual key comes back when its SA was
+// deleted by hand and the file is reloaded, or leaves the file and enters it again: the lifetime goes on
+// then, and so do the sequence numbers, or whoever recorded packets could play them back.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <optional>
+#include <unordered_map>
+
+#include "control/sa/fingerprint.hpp"
+#include "control/sa/moment.hpp"
+#include "datapath/sa/lifetime.hpp"
+
+namespace espgate::sa {
+
+struct KeyUse {
+  LifetimeUsed used;           // but for the seconds, which go on: see `began`
+  Moment began;                // when the key was first in use
+  std::uint64_t sequence = 0;  // the highest that was sent or seen
+
+  LifetimeUsed until(Moment now) const;
+};
+
+// Of the last `most` keys; a restart forgets them all.
+class KeyMemory {
+ public:
+  explicit KeyMemory(std::size_t most) : most_(most) {}
+
+  // All zero is no key of the configuration's, and not remembered.
+  void remember(const Digest& key, const KeyUse& use);
+  std::optional<KeyUse> recall(const Digest& key) const;
+  std::size_t size() const { return uses_.size(); }
+
+ private:
+  struct Hash {
+    std::size_t operator()(const Digest& key) const noexcept {
+      std::size_t value;
+      std::memcpy(&value, key.data(), sizeof value);
+      return value;
+    }
+  };
+  std::size_t most_;
+  std::unordered_map<Digest, KeyUse, Hash> uses_;
+  std::deque<Digest> order_;  // the oldest first
+};
+
+}  // namespace espgate::sa
