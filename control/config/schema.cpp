@@ -366,7 +366,7 @@ constexpr std::array top_keys{
 };
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
-constexpr std::array<const Group*, 13> all_groups{
+constexpr std::array<const Group*, 14> all_groups{
     &top_group,        &limits_group,   &port_group,        &route_group, &policy_group,
     &connection_group, &selector_group, &lifetime_group,    &ike_group,   &inbound_group,
     &outbound_group,   &tunnel_group,   &tunnel_peer_group, &threshold_group};

@@ -61,4 +61,8 @@ ike::ConnectionHandle ike_connection(const config::Connection& connection) {
   return result;
 }
 
+bool negotiates_alike(const config::Connection& before, const config::Connection& now) {
+  return before.ike == now.ike;
+}
+
 }  // namespace espgate::daemon

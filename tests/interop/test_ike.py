@@ -14,7 +14,7 @@ def _settings(name, ike=None, **settings):
                   "local_networks": list(pair.NETWORK[name].values()),
                   "remote_networks": list(pair.NETWORK[peer].values()),
                   "ike": {"psk": PSK, **(ike or {})}, **settings}
-    return configuration.gateway(pair.ports(name), connections=[connection])
+    return configuration.gateway(pair.ports(name), connections=[connection], hugepages=False)
 
 
 class Ike(unittest.TestCase):
