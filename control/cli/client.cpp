@@ -32,7 +32,8 @@ Expected<Client> Client::connect(const std::string& path) {
   const bool stale = access(path.c_str(), F_OK) == 0;
   return Error{
       fmt::format("espgated is not running ({} {})", stale ? "nobody listens at" : "no socket at", path),
-      "start it with `systemctl start espgated`, or name its socket with --socket"};
+      "start it with `systemctl start espgated` or `espgated --config FILE`, or name its socket with "
+      "--socket"};
 }
 
 // True: the socket is ready; false: wake_fd is.

@@ -2,6 +2,7 @@
 
 #include "control/cli/render_parts.hpp"
 #include "control/cli/text_table.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::cli {
 namespace {
@@ -154,7 +155,7 @@ std::string render_connections(const json& result, bool color) {
                time_at(out, "last")});
   }
   if (table.empty()) return "no connections\n";
-  return table.text(color) + fmt::format("\n{} connections\n", text_at(result, "total"));
+  return table.text(color) + fmt::format("\n{}\n", counted(result.value("total", 0), "connection"));
 }
 
 std::string render_spi(const json& result, bool color) {

@@ -117,7 +117,7 @@ std::string render_workers(const json& result, bool color) {
     table.add({text_at(worker, "worker"), text_at(worker, "cpu"), text_at(worker, "packets"),
                idle_percent(worker)});
     rest += fmt::format("\nWorker {}\n", text_at(worker, "worker"));
-    rest += detail_line("cycles a packet", cycles(worker));
+    rest += detail_line("cycles a packet", cycles(worker) + "  (of 1 burst in 16)");
     rest += detail_line("burst sizes", bursts(worker));
     rest += detail_line("balance", balance(worker, color));
   }

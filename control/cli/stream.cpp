@@ -7,7 +7,7 @@
 namespace espgate::cli {
 
 Stream::~Stream() {
-  if (connection_ != nullptr) fail({"espgated gave up in the middle of the answer", "see the daemon's log"});
+  if (connection_ != nullptr) fail({"espgated was stopped; the answer ends here", "start it and ask again"});
 }
 
 bool Stream::push(const nlohmann::json& item) {

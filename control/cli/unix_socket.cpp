@@ -65,9 +65,7 @@ Expected<UniqueFd> lock_folder(const std::filesystem::path& folder) {
 Expected<void> remove_stale(const std::string& path) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0) return {};
-  if (!S_ISSOCK(status.st_mode)) {
-    return Error{fmt::format("{} exists and is not a socket", path), "remove it, or set another socket"};
-  }
+  if (auto replaceable = check_socket_path(path); !replaceable) return replaceable;
   auto other = connect_unix(path);
   if (other) {
     return Error{fmt::format("another espgated is running (pid {}) on {}", peer_of(other->get()).pid, path),
@@ -125,6 +123,22 @@ ListeningSocket::~ListeningSocket() {
   struct stat status {};
   if (path_.empty() || lstat(path_.c_str(), &status) != 0) return;
   if (status.st_dev == device_ && status.st_ino == inode_) unlink(path_.c_str());
+}
+
+Expected<void> check_socket_path(const std::string& path) {
+  if (auto address = address_of(path); !address) return address.error();
+  struct stat status {};
+  if (lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode))
+    return Error{fmt::format("{} exists and is not a socket", path), "remove it, or set another socket"};
+  const auto folder = folder_of(path);
+  if (stat(folder.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return {};
+    return Error{fmt::format("{} is not a folder", folder.string()), "set another socket"};
+  }
+  const auto above = folder_of(folder.string());
+  if (stat(above.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return {};  // made at the start
+  return Error{fmt::format("the socket's folder {} is not there, nor is {}", folder.string(), above.string()),
+               fmt::format("create it with `mkdir -p {}`, or set another socket", folder.string())};
 }
 
 Expected<UniqueFd> connect_unix(const std::string& path) {

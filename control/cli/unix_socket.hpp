@@ -34,6 +34,10 @@ class ListeningSocket {
   ino_t inode_ = 0;
 };
 
+// Whether a socket could be made at `path`, as far as can be told without making it: the name fits, a folder
+// is there or can be made, and nothing but a socket has the name.
+Expected<void> check_socket_path(const std::string& path);
+
 // A connected, non-blocking socket. The error's `what` is "" when nobody listens there (no such file, or a
 // stale one); for other errors it says what is wrong.
 Expected<UniqueFd> connect_unix(const std::string& path);

@@ -8,6 +8,7 @@
 #include "control/config/read.hpp"
 #include "datapath/net/headers.hpp"
 #include "datapath/sa/esp_sizes.hpp"
+#include "drivers/port/vdev_arguments.hpp"
 
 namespace espgate::config {
 namespace {
@@ -16,7 +17,8 @@ constexpr unsigned ipv4_bytes = net::ipv4_header_bytes;
 constexpr unsigned ipv6_bytes = net::ipv6_header_bytes;
 constexpr unsigned udp_bytes = net::udp_header_bytes;
 constexpr unsigned esp_bytes = net::esp_header_bytes;
-constexpr unsigned tcp_bytes = 20;  // without options, as MSS counts (RFC 9293 3.7.1)
+constexpr unsigned most_mtu = 9'000;  // of the key
+constexpr unsigned tcp_bytes = 20;    // without options, as MSS counts (RFC 9293 3.7.1)
 
 sa::EspSizes sizes_of(const Connection& connection) {
   const bool v4 = connection.local.family == net::Family::v4;
@@ -57,6 +59,11 @@ std::optional<Narrowest> narrowest_connection(const Configuration& configuration
   return result;
 }
 
+// As far as is known without the device.
+bool can_take(const Port& port, unsigned mtu) {
+  return mtu <= most_mtu && mtu <= port::largest_mtu(port.device).value_or(mtu);
+}
+
 }  // namespace
 
 std::optional<unsigned> largest_inner_packet(const Configuration& configuration,
@@ -72,18 +79,20 @@ void check_mtus(const GroupReader& top, const Configuration& configuration, cons
   const auto& [connection, outside, sizes, inner] = *narrowest;
   for (std::size_t i = 0; i < configuration.ports.size(); ++i) {
     const auto& port = configuration.ports[i];
+    const auto needed = sizes.outer_bytes(port.mtu);
     if (port.ipsec || &port == outside || port.mtu <= inner) continue;
     top.report().warning(
         checks.mtu_rows[i], fmt::format("ports[{}].mtu", i),
         fmt::format("a packet of {} bytes becomes one of {} in connection \"{}\", and port \"{}\" takes {}: "
                     "packets above {} bytes are fragmented, or dropped if that is forbidden",
-                    port.mtu, sizes.outer_bytes(port.mtu), connection->name, outside->name, outside->mtu,
-                    inner),
+                    port.mtu, needed, connection->name, outside->name, outside->mtu, inner),
         fmt::format(
-            "set mtu = {0} here and on the hosts of that network (TCP MSS {1} for IPv4, {2} for IPv6), or "
-            "raise the mtu of \"{3}\" to {4} if its network carries that",
-            inner, inner - ipv4_bytes - tcp_bytes, inner - ipv6_bytes - tcp_bytes, outside->name,
-            sizes.outer_bytes(port.mtu)));
+            "set mtu = {} here and on the hosts of that network (TCP MSS {} for IPv4, {} for IPv6){}", inner,
+            inner - ipv4_bytes - tcp_bytes, inner - ipv6_bytes - tcp_bytes,
+            can_take(*outside, needed)
+                ? fmt::format(", or raise the mtu of \"{}\" to {} if its device and its network carry that",
+                              outside->name, needed)
+                : std::string()));
   }
 }
 

@@ -17,6 +17,12 @@
 
 namespace espgate::config {
 
+// A line of Configuration::files[file].
+struct Place {
+  std::uint32_t file = 0;
+  std::uint32_t line = 0;  // 0: the file as a whole
+};
+
 enum class Idle : std::uint8_t { spin, sleep };
 enum class Mode : std::uint8_t { tunnel, transport };
 enum class TunnelKind : std::uint8_t { vti, gre, gre_multipoint };
@@ -162,6 +168,7 @@ struct Configuration {
   unsigned control_cpu = 0;
   std::vector<unsigned> worker_cpus{1};  // one worker each; a CPU may be named twice, or be the control's
   bool hugepages = true;
+  bool no_huge = false;         // the command line took them away, whatever the file says
   std::uint32_t memory_mb = 0;  // 0: what the limits need
   Idle idle = Idle::sleep;
   std::uint32_t idle_sleep_us = 50;
@@ -173,6 +180,8 @@ struct Configuration {
   std::vector<Connection> connections;
   std::vector<Tunnel> tunnels;
   std::vector<Threshold> thresholds;
+  // Where settings stand that the machine may refuse; lines are 0 where the file leaves them out.
+  Place place_of_socket, place_of_cpus, place_of_hugepages;
 };
 
 }  // namespace espgate::config

@@ -9,6 +9,7 @@
 
 #include "control/config/literals.hpp"
 #include "control/config/words.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::config {
 namespace {
@@ -222,7 +223,7 @@ void GroupReader::missing(const Key& row) const {
   std::string remedy = row.kind == Kind::groups  ? fmt::format("add {} = ( {{ ... }} );", row.name)
                        : row.kind == Kind::texts ? fmt::format("add {} = [ ... ];", row.name)
                                                  : fmt::format("add {} = ...;", row.name);
-  report_.error(row_, path_of(row.name), "missing", fmt::format("{} {}", remedy, row.meaning));
+  report_.error(row_, path_of(row.name), "missing", fmt::format("{} ({})", remedy, row.meaning));
 }
 
 bool GroupReader::check(const Key& row, const Setting& setting) const {
@@ -239,7 +240,7 @@ bool GroupReader::check_elements(const Key& row, const Setting& list) const {
   if (count < row.fewest_elements)
     return complain("the list is empty", fmt::format("name at least one. {}", row.meaning));
   if (row.most_elements != 0 && count > row.most_elements)
-    return complain(fmt::format("{} in the list", counted(static_cast<long long>(count), "element")),
+    return complain(fmt::format("{} in the list", counted(count, "element")),
                     fmt::format("at most {} are possible", row.most_elements));
   return true;
 }

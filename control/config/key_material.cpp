@@ -7,6 +7,7 @@
 
 #include "control/config/read_file.hpp"
 #include "control/config/words.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::config {
 namespace {
@@ -40,10 +41,9 @@ std::string generate(const crypto::Suite& suite) {
 }
 
 Error wrong_length(std::size_t bytes, const crypto::Suite& suite) {
-  Error error{
-      fmt::format("the key has {}, and {} needs {} ({})", counted(static_cast<long long>(bytes), "byte"),
-                  suite.name, suite.keymat_bytes(), parts(suite)),
-      ""};
+  Error error{fmt::format("the key has {}, and {} needs {} ({})", counted(bytes, "byte"), suite.name,
+                          suite.keymat_bytes(), parts(suite)),
+              ""};
   // A suite that differs in the key's size only.
   const auto fits = std::ranges::find_if(crypto::suites(), [&](const crypto::Suite& other) {
     return other.keymat_bytes() == bytes && other.cipher == suite.cipher &&

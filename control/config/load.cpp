@@ -111,7 +111,7 @@ LoadResult load(const std::string& file, const std::stop_token& stop) {
         read_tree(config.getRoot(), scanned, configuration, report);
         configuration.file = file;
         configuration.files = places.files;
-        if (!report.has_errors()) result.configuration = std::move(configuration);
+        (report.has_errors() ? result.partial : result.configuration) = std::move(configuration);
       }
     }
   }

@@ -13,7 +13,9 @@ namespace espgate::config {
 
 struct LoadResult {
   std::optional<Configuration> configuration;  // absent when there are errors, or when it was told to stop
-  std::vector<Problem> errors;                 // both in reading order
+  // With errors of content: what was read in spite of them, for no more than looking at the machine.
+  std::optional<Configuration> partial;
+  std::vector<Problem> errors;  // both in reading order
   std::vector<Problem> warnings;
 };
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "control/config/configuration.hpp"
+
 namespace espgate::config {
 
 struct Problem {
@@ -20,11 +22,6 @@ struct Problem {
 
 // Where each row of the text that libconfig sees came from. Rows are numbered from 1 in reading order
 // over all included files; row 0 stands for the configuration as a whole.
-struct Place {
-  std::uint32_t file = 0;  // index into files
-  std::uint32_t line = 0;
-};
-
 struct Places {
   std::vector<std::string> files;
   std::vector<Place> rows{{}};

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <unordered_set>
+
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::config {
 namespace {
@@ -40,6 +43,23 @@ void check_limit(const GroupReader& top, const Checks& checks, std::string_view 
                      fmt::format("raise the limit: limits = {{ {} = {}; }};", key, needed));
 }
 
+// Outer addresses that no port of the file has, each once. A file that gives no port any leaves all to the
+// kernel.
+void warn_of_strange_locals(Report& report, const Configuration& configuration, const Checks& checks) {
+  std::unordered_set<net::Address, ClaimHash> known;
+  for (const auto& port : configuration.ports)
+    for (const auto& entry : port.addresses) known.insert(entry.address);
+  if (known.empty()) return;
+  for (std::size_t i = 0; i < configuration.connections.size(); ++i) {
+    const auto& local = configuration.connections[i].local;
+    if (local == net::Address{} || !known.insert(local).second) continue;
+    const auto& place = checks.places_of_connections[i];
+    report.warning(place.row, place.owner.of("local"),
+                   fmt::format("{} is on no port of this file", net::to_string(local)),
+                   "add it to the addresses of a port, unless the kernel gets it from elsewhere");
+  }
+}
+
 }  // namespace
 
 void read_settings(const GroupReader& top, Configuration& configuration, Checks& checks) {
@@ -59,6 +79,12 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
   top.text("log-level", configuration.log_level);
   top.boolean("debug-keys-export", configuration.debug_keys_export);
   top.visit("limits", [&](const GroupReader& group) { read_limits(group, configuration.limits, checks); });
+  const auto place_of = [&](std::string_view key) {
+    return top.given(key) ? top.report().places().of(top.row_of(key)) : Place{};
+  };
+  configuration.place_of_socket = place_of("socket");
+  configuration.place_of_cpus = place_of(top.given("worker-cpus") ? "worker-cpus" : "control-cpu");
+  configuration.place_of_hugepages = place_of(top.given("hugepages") ? "hugepages" : "memory-mb");
   if (!configuration.socket.starts_with('/'))
     top.error("socket", fmt::format("{} is not an absolute path", shown(configuration.socket)),
               "write the path from the root directory, such as \"/run/espgate/espgate.sock\"");
@@ -89,7 +115,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
         fmt::format(
             "{} with manual keys, the first here; AES-GCM is not meant for manual keys, since an IV used "
             "twice under one key breaks it (RFC 4106 2)",
-            counted(static_cast<long long>(checks.manual_sas), "SA")),
+            counted(checks.manual_sas, "SA")),
         "espgate starts each run with IVs of its own, but the keys stay the same until you change them: "
         "change them "
         "often, never copy a key to another box, and use IKE once it is available");
@@ -99,6 +125,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
   if (!configuration.hugepages)
     top.warning("hugepages", "espgate runs without huge pages, which is for trying out only",
                 "set hugepages = true where speed matters");
+  warn_of_strange_locals(top.report(), configuration, checks);
   bool decrypts = false;
   for (const auto& port : configuration.ports) decrypts = decrypts || port.ipsec;
   if (inbound > 0 && !decrypts && !configuration.ports.empty())

@@ -45,7 +45,8 @@ constexpr std::array port_keys{
         .most = any_length,
         .required = true,
         .meaning = "PCI address such as 0000:3b:00.0, or DPDK virtual device such as "
-                   "net_af_packet0,iface=eth1."},
+                   "net_af_packet0,iface=eth1. While espgated runs, the kernel's own stack gets nothing "
+                   "from an interface behind net_af_packet or net_pcap."},
     Key{.name = "ipsec",
         .kind = Kind::boolean,
         .preset = "false",

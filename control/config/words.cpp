@@ -98,8 +98,4 @@ std::string one_of(std::span<const std::string_view> choices) {
   return text;
 }
 
-std::string counted(long long count, std::string_view noun) {
-  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 }  // namespace espgate::config

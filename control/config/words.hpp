@@ -22,7 +22,4 @@ std::optional<std::string_view> nearest(std::string_view word, std::span<const s
 // "a", "a or b", "a, b or c", each in quotes.
 std::string one_of(std::span<const std::string_view> choices);
 
-// "1 byte", "2 bytes".
-std::string counted(long long count, std::string_view noun);
-
 }  // namespace espgate::config

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "control/cli/values.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::ctl {
 namespace {
@@ -49,7 +50,7 @@ void CaptureOutput::show_progress() {
   const auto now = std::chrono::steady_clock::now();
   if (!shows_progress_ || now < next_progress_) return;
   next_progress_ = now + progress_interval;
-  output_.remark(fmt::format("\r{} frames", written_));
+  output_.remark(fmt::format("\r{}", counted(written_, "frame")));
 }
 
 int CaptureOutput::finish(const json& result) {
@@ -58,8 +59,8 @@ int CaptureOutput::finish(const json& result) {
   const json lost = result.is_object() && result.contains("lost") ? result["lost"] : json();
   if (output_.json()) return output_.document({{"file", path_}, {"written", written_}, {"lost", lost}});
   const std::string losses = lost.is_null() || lost == 0 ? "" : fmt::format(", {} lost", lost.dump());
-  output_.remark(fmt::format("{}{} frames written to {}{}\n", shows_progress_ ? "\r" : "", written_,
-                             path_ == "-" ? "standard output" : path_, losses));
+  output_.remark(fmt::format("{}{} written to {}{}\n", shows_progress_ ? "\r" : "",
+                             counted(written_, "frame"), path_ == "-" ? "standard output" : path_, losses));
   return done;
 }
 

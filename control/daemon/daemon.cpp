@@ -18,6 +18,7 @@
 #include "control/daemon/size_service.hpp"
 #include "control/host/forwarding_routes.hpp"
 #include "control/sa/nat_keepalive.hpp"
+#include "datapath/base/counted.hpp"
 #include "drivers/host/kernel_commands.hpp"
 #include "drivers/host/netlink_mirror.hpp"
 #include "drivers/port/eal.hpp"
@@ -119,8 +120,9 @@ Expected<void> Daemon::start_workers() {
 
 void Daemon::report_ready() const {
   const auto took = std::chrono::system_clock::now() - services_.started;
-  spdlog::info("ready: {} ports, {} connections, {} workers, {} ({}); started in {} ms", taps_.size(),
-               configuration_.connections.size(), gateway_->workers().size(), gateway_->engine().name(),
+  spdlog::info("ready: {}, {}, {}, {} ({}); started in {} ms", counted(taps_.size(), "port"),
+               counted(configuration_.connections.size(), "connection"),
+               counted(gateway_->workers().size(), "worker"), gateway_->engine().name(),
                gateway_->engine().implementation(),
                std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
   if (!configuration_.hugepages)

@@ -7,6 +7,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <new>
@@ -93,6 +94,7 @@ Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& 
   if (auto done = gateway->shared_.rings.create(limits.punt_ring, capture_buffer_count); !done)
     return done.error();
   if (auto done = gateway->open_ports(configuration); !done) return done.error();
+  gateway->silence_interfaces(configuration);
   if (auto done = gateway->create_tables(configuration); !done) return done.error();
   if (auto done = gateway->create_workers(); !done) return done.error();
   return gateway;
@@ -116,11 +118,29 @@ Expected<void> Gateway::open_ports(const config::Configuration& configuration) {
   for (const auto& port : configuration.ports) {
     auto opened = port::OpenPort::open(
         {port.name, port.device, port.ipsec, port.mtu, port.vlan, shared_.worker_count}, buffers_);
-    if (!opened) return opened.error();
+    if (!opened) {
+      auto& error = opened.error();
+      error.what = fmt::format("{}:{}: ports[{}].device \"{}\": {}", configuration.files[port.file],
+                               port.line, shared_.port_count, port.device, error.what);
+      return error;
+    }
     shared_.ports[shared_.port_count++] = &(*opened)->port();
     ports_.push_back(std::move(*opened));
   }
   return {};
+}
+
+// The gateway works without, and the kernel beside it: that is worth a warning.
+void Gateway::silence_interfaces(const config::Configuration& configuration) {
+  std::vector<std::string> shared;
+  for (const auto& port : configuration.ports)
+    if (auto interface = port::shared_interface_of(port.device); !interface.empty())
+      shared.push_back(std::move(interface));
+  if (shared.empty()) return;
+  if (auto silence = host::Silence::over(shared))
+    silence_.emplace(std::move(*silence));
+  else
+    spdlog::warn("{}", silence.error().text());
 }
 
 Expected<void> Gateway::create_tables(const config::Configuration& configuration) {

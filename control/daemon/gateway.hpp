@@ -3,12 +3,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "control/config/configuration.hpp"
 #include "control/daemon/readers.hpp"
 #include "datapath/base/expected.hpp"
 #include "datapath/worker/worker.hpp"
+#include "drivers/host/silence.hpp"
 #include "drivers/port/open_port.hpp"
 
 namespace espgate::daemon {
@@ -43,6 +45,7 @@ class Gateway {
   Gateway() = default;
   Expected<void> create_buffers(const config::Configuration& configuration);
   Expected<void> open_ports(const config::Configuration& configuration);
+  void silence_interfaces(const config::Configuration& configuration);
   Expected<void> create_tables(const config::Configuration& configuration);
   Expected<void> create_workers();
 
@@ -57,6 +60,7 @@ class Gateway {
   std::unique_ptr<policy::Classifier> policies_;
   std::unique_ptr<tunnel::TunnelTable> tunnels_;
   std::vector<std::unique_ptr<port::OpenPort>> ports_;
+  std::optional<host::Silence> silence_;  // of the kernel, on interfaces that ports share with it
   std::vector<std::unique_ptr<worker::Worker>> workers_;
   bool running_ = false;
 };

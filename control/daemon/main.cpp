@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <utility>
 
 #include "control/config/load.hpp"
 #include "control/daemon/daemon.hpp"
 #include "control/daemon/environment_check.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace {
 
@@ -22,40 +24,58 @@ void print(const char* severity, const std::vector<config::Problem>& problems) {
   for (const auto& problem : problems) fmt::print(stderr, "{}: {}\n", severity, problem.text());
 }
 
-// The configuration, when it and the machine it asks for are right. Problems go to stderr.
-std::optional<config::Configuration> load_checked(const std::string& file) {
+struct CommandLine {
+  std::string file = "/etc/espgate/espgate.conf";
+  std::string file_to_check;
+  bool no_huge = false;
+};
+
+// Whatever the file says.
+void forgo_huge_pages(config::Configuration& configuration) {
+  configuration.no_huge = true;
+  if (std::exchange(configuration.hugepages, false))
+    fmt::print(stderr, "warning: --no-huge: espgate runs without huge pages, which is for trying out only\n");
+}
+
+// The configuration, when it and the machine it asks for are right. Problems go to stderr, those of the
+// machine also when the file has some of its own.
+std::optional<config::Configuration> load_checked(const std::string& file, bool no_huge) {
   auto loaded = config::load(file);
   print("warning", loaded.warnings);
   print("error", loaded.errors);
-  if (!loaded.configuration) return std::nullopt;
-  const auto environment = daemon::check_environment(*loaded.configuration);
+  auto& read = loaded.configuration ? loaded.configuration : loaded.partial;
+  if (!read) return std::nullopt;
+  if (no_huge) forgo_huge_pages(*read);
+  const auto environment = daemon::check_environment(*read);
   print("error", environment);
   if (!environment.empty()) return std::nullopt;
-  return std::move(*loaded.configuration);
+  return std::move(loaded.configuration);
 }
 
-int check(const std::string& file) {
-  const auto configuration = load_checked(file);
+int check(const CommandLine& line) {
+  const auto configuration = load_checked(line.file_to_check, line.no_huge);
   if (!configuration) {
-    fmt::print(stderr, "{}: not usable; correct the errors above\n", file);
+    fmt::print(stderr, "{}: not usable; correct the errors above\n", line.file_to_check);
     return exit_runtime_error;
   }
-  fmt::print("{}: good: {} ports, {} connections, {} policies, {} routes, {} workers\n", file,
-             configuration->ports.size(), configuration->connections.size(), configuration->policies.size(),
-             configuration->routes.size(), configuration->worker_cpus.size());
+  fmt::print(
+      "{}: good: {}, {}, {}, {}, {}\n", line.file_to_check, counted(configuration->ports.size(), "port"),
+      counted(configuration->connections.size(), "connection"),
+      counted(configuration->policies.size(), "policy"), counted(configuration->routes.size(), "route"),
+      counted(configuration->worker_cpus.size(), "worker"));
   return 0;
 }
 
-int start(const std::string& file) {
+int start(const CommandLine& line) {
   if (geteuid() != 0) {
     fmt::print(stderr,
                "error: espgated must run as root: it opens NICs, huge pages and TAP devices; start it with "
                "sudo or as a system service (`espgated --check FILE` needs no root)\n");
     return exit_runtime_error;
   }
-  auto configuration = load_checked(file);
+  auto configuration = load_checked(line.file, line.no_huge);
   if (!configuration) {
-    fmt::print(stderr, "error: not started; `espgated --check {}` repeats the check\n", file);
+    fmt::print(stderr, "error: not started; `espgated --check {}` repeats the check\n", line.file);
     return exit_runtime_error;
   }
   if (auto ran = daemon::run(std::move(*configuration)); !ran) {
@@ -85,14 +105,16 @@ int main(int argc, char** argv) {
       "espgated: ESP fast-path security gateway.\n"
       "Decrypts ESP from its outside ports, encrypts what policy protects, and names every packet "
       "it drops.\nTalk to a running one with espgatectl(8); the configuration is espgate.conf(5)."};
-  std::string file = "/etc/espgate/espgate.conf";
-  std::string file_to_check;
-  auto* config_option =
-      app.add_option("-c,--config", file, "Configuration file")->type_name("FILE")->capture_default_str();
-  app.add_option("--check", file_to_check,
+  CommandLine line;
+  auto* config_option = app.add_option("-c,--config", line.file, "Configuration file")
+                            ->type_name("FILE")
+                            ->capture_default_str();
+  app.add_option("--check", line.file_to_check,
                  "Check a configuration file as a start would, report every error, and exit")
       ->type_name("FILE")
       ->excludes(config_option);
+  app.add_flag("--no-huge", line.no_huge,
+               "Do without huge pages, whatever the file says: for trying out, at a fraction of the speed");
   app.set_version_flag("--version", "espgated " ESPGATE_VERSION);
   app.footer(
       "Signals: SIGTERM and SIGINT stop it, SIGHUP reloads the configuration.\n"
@@ -104,7 +126,7 @@ int main(int argc, char** argv) {
     return code == 0 ? 0 : exit_usage_error;
   }
   try {
-    return file_to_check.empty() ? start(file) : check(file_to_check);
+    return line.file_to_check.empty() ? start(line) : check(line);
   } catch (const std::exception& failure) {
     return report_failure(failure);
   }

@@ -26,7 +26,7 @@ json restart_needed(const config::Configuration& current, const config::Configur
   note(std::ranges::equal(current.ports, wanted.ports, same_port), "ports");
   note(current.worker_cpus == wanted.worker_cpus, "worker-cpus");
   note(current.control_cpu == wanted.control_cpu, "control-cpu");
-  note(current.hugepages == wanted.hugepages, "hugepages");
+  note(current.no_huge || current.hugepages == wanted.hugepages, "hugepages");
   note(current.memory_mb == wanted.memory_mb, "memory-mb");
   note(current.idle == wanted.idle, "idle");
   note(current.idle_sleep_us == wanted.idle_sleep_us, "idle-sleep-us");

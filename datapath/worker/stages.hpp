@@ -36,9 +36,9 @@ class StageClock {
     Counter packets;  // that passed the stage while it was measured
   };
 
-  // Called once a burst; says whether this one is measured.
+  // Called once a burst. The first is measured, and one in 16 from then on.
   void begin_burst() {
-    running_ = (++bursts_ & 15) == 0;
+    running_ = (bursts_++ & 15) == 0;
     if (running_) last_ = rte_rdtsc();
   }
   void end_stage(Stage stage, unsigned packets) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <vector>
 
 namespace espgate::host {
 namespace {
@@ -31,12 +32,13 @@ std::string words_of(nlmsghdr* message, const nlmsgerr& error) {
 
 }  // namespace
 
-Expected<NetlinkSocket> NetlinkSocket::open(std::initializer_list<int> groups, int receive_buffer_bytes) {
+Expected<NetlinkSocket> NetlinkSocket::open(std::initializer_list<int> groups, int receive_buffer_bytes,
+                                            int protocol) {
   NetlinkSocket result(nl_socket_alloc());
   nl_sock* socket = result.socket_.get();
   if (socket == nullptr) return Error{"no memory for a netlink socket", "free some memory"};
   nl_socket_disable_seq_check(socket);
-  if (const int code = nl_connect(socket, NETLINK_ROUTE); code < 0)
+  if (const int code = nl_connect(socket, protocol); code < 0)
     return Error{std::string("cannot open a netlink socket: ") + nl_geterror(code),
                  "allow AF_NETLINK sockets (see RestrictAddressFamilies in the service unit)"};
   for (const int group : groups) {
@@ -57,10 +59,14 @@ Expected<NetlinkSocket> NetlinkSocket::open(std::initializer_list<int> groups, i
 int NetlinkSocket::send(nl_msg* request) {
   nl_complete_msg(socket_.get(), request);
   const nlmsghdr* header = nlmsg_hdr(request);
+  return send({reinterpret_cast<const std::byte*>(header), header->nlmsg_len});
+}
+
+int NetlinkSocket::send(std::span<const std::byte> datagram) {
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
-  const auto sent =
-      ::sendto(fd(), header, header->nlmsg_len, 0, reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
+  const auto sent = ::sendto(fd(), datagram.data(), datagram.size(), 0,
+                             reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
   return sent < 0 ? errno : 0;
 }
 
@@ -68,16 +74,36 @@ NetlinkSocket::Refusal NetlinkSocket::transact(nl_msg* request) {
   nlmsg_hdr(request)->nlmsg_flags |= NLM_F_ACK;
   if (const int code = send(request); code != 0) return {code, {}};
   const auto sequence = nlmsg_hdr(request)->nlmsg_seq;
+  return await(sequence, sequence, 1);
+}
+
+NetlinkSocket::Refusal NetlinkSocket::transact(std::span<const Message> requests) {
+  std::vector<std::byte> datagram;
+  unsigned acknowledgements = 0;
+  for (const auto& request : requests) {
+    nl_complete_msg(socket_.get(), request.get());
+    const auto* header = nlmsg_hdr(request.get());
+    if ((header->nlmsg_flags & NLM_F_ACK) != 0) ++acknowledgements;
+    const auto at = datagram.size();
+    datagram.resize(at + NLMSG_ALIGN(header->nlmsg_len));
+    std::memcpy(datagram.data() + at, header, header->nlmsg_len);
+  }
+  if (const int code = send(datagram); code != 0) return {code, {}};
+  return await(nlmsg_hdr(requests.front().get())->nlmsg_seq, nlmsg_hdr(requests.back().get())->nlmsg_seq,
+               acknowledgements);
+}
+
+NetlinkSocket::Refusal NetlinkSocket::await(std::uint32_t first, std::uint32_t last,
+                                            unsigned acknowledgements) {
   Refusal refusal;
-  bool answered = false;
-  while (!answered) {
+  while (acknowledgements > 0 && refusal.code == 0) {
     const auto received = receive([&](nlmsghdr* message) {
-      if (message->nlmsg_type != NLMSG_ERROR || message->nlmsg_seq != sequence) return;
-      if (!nlmsg_valid_hdr(message, sizeof(nlmsgerr))) return;
+      if (message->nlmsg_type != NLMSG_ERROR || message->nlmsg_seq - first > last - first) return;
+      if (!nlmsg_valid_hdr(message, sizeof(nlmsgerr)) || refusal.code != 0) return;
       nlmsgerr error;
       std::memcpy(&error, nlmsg_data(message), sizeof error);
       refusal = {-error.error, words_of(message, error)};
-      answered = true;
+      --acknowledgements;
     });
     if (received == Received::failed || received == Received::overrun) return {EIO, {}};
   }

@@ -1,10 +1,12 @@
 // An rtnetlink socket and the two ways of using it: a request answered at once, and a stream of notices.
 #pragma once
 
+#include <linux/netlink.h>
 #include <netlink/msg.h>
 #include <netlink/netlink.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <memory>
@@ -35,8 +37,10 @@ Message make_request(int type, int flags, const Header& header) {
 // Control thread only.
 class NetlinkSocket {
  public:
-  // Joins the multicast `groups`. With groups the socket is non-blocking.
-  static Expected<NetlinkSocket> open(std::initializer_list<int> groups, int receive_buffer_bytes);
+  // Joins the multicast `groups`. With groups the socket is non-blocking. `protocol`: NETLINK_ROUTE, if not
+  // said otherwise.
+  static Expected<NetlinkSocket> open(std::initializer_list<int> groups, int receive_buffer_bytes,
+                                      int protocol = NETLINK_ROUTE);
 
   int fd() const { return nl_socket_get_fd(socket_.get()); }
 
@@ -49,6 +53,9 @@ class NetlinkSocket {
   };
   // Sends and waits for the kernel's acknowledgement, which it gives before the send returns.
   Refusal transact(nl_msg* request);
+  // The same for several that the kernel takes as one: waits for those that ask for an acknowledgement
+  // (NLM_F_ACK), or for the first that is refused.
+  Refusal transact(std::span<const Message> requests);
 
   enum class Received { message_batch, nothing, overrun, failed };
   // One datagram from the kernel: `visit` gets each message in it.
@@ -56,6 +63,9 @@ class NetlinkSocket {
 
  private:
   explicit NetlinkSocket(nl_sock* socket) : socket_(socket) {}
+  int send(std::span<const std::byte> datagram);
+  // For that many acknowledgements of requests with these sequence numbers, or the first refusal.
+  Refusal await(std::uint32_t first, std::uint32_t last, unsigned acknowledgements);
 
   std::unique_ptr<nl_sock, SocketDeleter> socket_;
   std::unique_ptr<std::byte[]> buffer_;

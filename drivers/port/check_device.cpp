@@ -2,7 +2,6 @@
 // what to do.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <net/if.h>
 
 #include <filesystem>
 #include <set>
@@ -72,24 +71,15 @@ Expected<void> check_iommu_group(const fs::path& folder) {
 
 }  // namespace
 
-std::string interface_of(const std::string& device) {
-  constexpr std::string_view key = ",iface=";
-  const auto at = device.find(key);
-  if (at == std::string::npos) return {};
-  const auto value = at + key.size();
-  return device.substr(value, device.find(',', value) - value);
-}
-
 bool is_pci_address(const std::string& device) {
   return device.substr(0, device.find(',')).find(':') != std::string::npos;
 }
 
 Expected<void> check_device(const std::string& device) {
-  if (const auto interface = interface_of(device);
-      !interface.empty() && if_nametoindex(interface.c_str()) == 0)
-    return Error{fmt::format("no network interface {}", interface),
-                 "`ip link` lists those of this network namespace"};
-  if (!is_pci_address(device)) return check_vdev_driver(device);
+  if (!is_pci_address(device)) {
+    if (auto known = check_vdev_driver(device); !known) return known;
+    return check_vdev_arguments(device);
+  }
   const auto address = device.substr(0, device.find(','));
   const fs::path folder = fs::path("/sys/bus/pci/devices") / address;
   if (!fs::exists(folder)) {

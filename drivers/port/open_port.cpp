@@ -18,9 +18,17 @@ namespace {
 
 constexpr std::uint64_t rss_fields = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_ESP;
 
-Error device_error(const std::string& port, const std::string& device, const char* what, int code) {
-  return {fmt::format("port {} ({}): {}: {}", port, device, what, rte_strerror(-code)),
+Error device_error(const char* what, int code) {
+  return {fmt::format("{}: {}", what, rte_strerror(-code)),
           "check the device's driver, and the messages of DPDK above"};
+}
+
+// What the device says of its frames decides as well: many drivers name no largest MTU.
+unsigned largest_mtu(const rte_eth_dev_info& info) {
+  const bool both = info.max_mtu != UINT16_MAX && info.max_rx_pktlen > info.max_mtu;
+  const unsigned overhead = both ? info.max_rx_pktlen - info.max_mtu : RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+  if (info.max_rx_pktlen <= overhead) return info.max_mtu;
+  return std::min<unsigned>(info.max_mtu, info.max_rx_pktlen - overhead);
 }
 
 // Both are called by DPDK's interrupt thread when a device is pulled: drivers that share the device with the
@@ -68,20 +76,21 @@ Expected<std::unique_ptr<OpenPort>> OpenPort::open(const PortOptions& options, r
 Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buffers) {
   const std::string ethdev_name = options.device.substr(0, options.device.find(','));
   if (rte_eth_dev_get_port_by_name(ethdev_name.c_str(), &port_.ethdev) != 0)
-    return Error{
-        fmt::format("port {}: DPDK has no device {}", options.name, ethdev_name),
-        is_pci_address(options.device)
-            ? "its messages above tell why: busy means that another program has it; without any, DPDK "
-              "has no driver for such a card"
-            : "check the name of the driver and its arguments"};
+    return is_pci_address(options.device)
+               ? Error{"DPDK has no such device",
+                       "its messages above tell why: busy means that another program has it; without any, "
+                       "DPDK has no driver for such a card"}
+               : Error{"the driver refused it",
+                       "its messages above may tell why; check the values of its arguments, as the page of "
+                       "the driver in DPDK's guide explains them"};
   rte_eth_dev_info info{};
   if (const int code = rte_eth_dev_info_get(port_.ethdev, &info); code != 0)
-    return device_error(options.name, options.device, "cannot be read", code);
+    return device_error("cannot be read", code);
   port_.driver = info.driver_name;
   device_ = info.device;
   if (info.max_tx_queues < options.workers)
-    return Error{fmt::format("port {} ({}): {} workers need as many transmit queues, the device has {}",
-                             options.name, port_.driver, options.workers, info.max_tx_queues),
+    return Error{fmt::format("{} workers need as many transmit queues, the device ({}) has {}",
+                             options.workers, port_.driver, info.max_tx_queues),
                  "name fewer CPUs in worker-cpus, or give the device more queues"};
   port_.transmit_queues = static_cast<std::uint16_t>(options.workers);
   port_.receive_queues = static_cast<std::uint16_t>(std::min<unsigned>(options.workers, info.max_rx_queues));
@@ -107,12 +116,10 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
   if (const int code =
           rte_eth_dev_configure(port_.ethdev, port_.receive_queues, port_.transmit_queues, &conf);
       code != 0)
-    return device_error(options.name, options.device, "cannot be configured", code);
-  const std::uint16_t wanted_mtu = options.mtu;
-  if (const int code = rte_eth_dev_set_mtu(port_.ethdev, wanted_mtu); code != 0 && code != -ENOTSUP)
-    return Error{
-        fmt::format("port {} ({}): the device takes no mtu of {}", options.name, port_.driver, wanted_mtu),
-        fmt::format("its largest is {}", info.max_mtu)};
+    return device_error("cannot be configured", code);
+  if (const int code = rte_eth_dev_set_mtu(port_.ethdev, options.mtu); code != 0 && code != -ENOTSUP)
+    return Error{fmt::format("the device ({}) takes no mtu of {}", port_.driver, options.mtu),
+                 fmt::format("its largest is {}", largest_mtu(info))};
 
   std::uint16_t rx_entries = queue_entries;
   std::uint16_t tx_entries = queue_entries;
@@ -122,22 +129,22 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
     if (const int code = rte_eth_rx_queue_setup(port_.ethdev, queue, rx_entries,
                                                 static_cast<unsigned>(socket), nullptr, buffers);
         code != 0)
-      return device_error(options.name, options.device, "receive queue cannot be set up", code);
+      return device_error("receive queue cannot be set up", code);
   for (std::uint16_t queue = 0; queue < port_.transmit_queues; ++queue)
     if (const int code =
             rte_eth_tx_queue_setup(port_.ethdev, queue, tx_entries, static_cast<unsigned>(socket), nullptr);
         code != 0)
-      return device_error(options.name, options.device, "transmit queue cannot be set up", code);
+      return device_error("transmit queue cannot be set up", code);
 
   if (const int code = rte_eth_dev_start(port_.ethdev); code != 0)
-    return device_error(options.name, options.device, "cannot be started", code);
+    return device_error("cannot be started", code);
   started_ = true;
   rte_eth_dev_callback_register(port_.ethdev, RTE_ETH_EVENT_INTR_RMV, on_port_removal, &port_);
   rte_dev_event_callback_register(rte_dev_name(device_), on_device_removal, &port_);
   // Some devices (virtio, virtual functions) let no tagged frame through before they are told so.
   if ((port_.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0)
     if (const int code = rte_eth_dev_vlan_filter(port_.ethdev, options.vlan, 1); code != 0)
-      return device_error(options.name, options.device, "cannot let the port's VLAN in", code);
+      return device_error("cannot let the port's VLAN in", code);
   rte_ether_addr mac{};
   rte_eth_macaddr_get(port_.ethdev, &mac);
   std::memcpy(port_.mac.data(), mac.addr_bytes, port_.mac.size());

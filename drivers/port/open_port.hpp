@@ -9,6 +9,7 @@
 
 #include "datapath/base/expected.hpp"
 #include "datapath/port/port.hpp"
+#include "drivers/port/vdev_arguments.hpp"
 
 struct rte_device;
 struct rte_mempool;
@@ -32,10 +33,7 @@ struct PortOptions {
 std::string vdev_for(const std::string& device, unsigned workers);
 bool is_pci_address(const std::string& device);
 
-// The kernel interface behind a vdev string ("iface=eth1"), or empty.
-std::string interface_of(const std::string& device);
-
-// That the device is there and can be ours: a vdev has a driver and its interface exists; a PCI device exists
+// That the device is there and can be ours: a vdev has a driver that takes its arguments; a PCI device exists
 // and is not bound to a kernel driver, nor is another of its IOMMU group, but for drivers that share it
 // (mlx5). Errors say which devices there are.
 Expected<void> check_device(const std::string& device);
@@ -43,7 +41,8 @@ Expected<void> check_device(const std::string& device);
 // Workers hold the port; destroy it after they stopped.
 class OpenPort {
  public:
-  // Configures and starts the device; frames come from `buffers`. Main thread, after start_eal.
+  // Configures and starts the device; frames come from `buffers`. Main thread, after start_eal. Errors do not
+  // repeat which port and device it is.
   static Expected<std::unique_ptr<OpenPort>> open(const PortOptions& options, rte_mempool* buffers);
   // Stops and closes the device. Workers must have stopped.
   ~OpenPort();

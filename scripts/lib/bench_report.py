@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
@@ -42,6 +43,19 @@ def rows_of(path):
         yield {"bench": path.stem, "case": short(run["name"]), "label": run.get("label", ""), **counters}
 
 
+def sa_table_ratios(parts):
+    """Lines: the SA table's cycles to those of rte_hash for each number of SAs and kind of lookup."""
+    cycles = {row["case"]: row["cycles"] for row in parts if row["bench"] == "sa-table" and "cycles" in row}
+    kinds = {"0": "found", "1": "not found", "2": "half found"}
+    for case, theirs in cycles.items():
+        found = re.fullmatch(r"rte_hash_bulk/plain/(sas:(\d+)/hit0_miss1_half2:(\d))", case)
+        ours = found and cycles.get(f"sa_table/avx512/{found[1]}")
+        if ours:
+            verdict = "met" if ours / theirs <= 1 / 3 else "missed"
+            yield (f"sa-table    {int(found[2]):,} SAs, {kinds[found[3]]}: {ours / theirs:.2f} of rte_hash "
+                   f"(aim: at most 0.33; {verdict})")
+
+
 def main():
     folder, target = pathlib.Path(sys.argv[1]), sys.argv[2]
     parts = [row for path in sorted(folder.glob("*.json")) for row in rows_of(path)]
@@ -51,6 +65,8 @@ def main():
         others = "  ".join(f"{name} {row[name]:g}" for name in OURS[1:] if name in row)
         cycles = f"{row['cycles']:>8.1f}" if "cycles" in row else " " * 8
         print(f"{row['bench']:<11} {row['case']:<62} {cycles}  {others} {row['label']}".rstrip())
+    for line in sa_table_ratios(parts):
+        print(line)
     if target:
         esp = folder / "esp.rows"
         document = {

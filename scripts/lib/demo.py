@@ -1,6 +1,7 @@
 """The demonstration behind scripts/demo: three hosts, good and bad ESP, and what the gateway says of it."""
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -116,7 +117,6 @@ def build_network():
     gateway, outside, inside = (netns.Namespace(role, owner="demo") for role in ("gateway", "outside", "inside"))
     netns.cable(gateway, "veth-outside", outside, "eth0")
     netns.cable(gateway, "veth-inside", inside, "eth0")
-    netns.silence(gateway, "veth-outside", "veth-inside")
     netns.silence(outside, "eth0")  # scapy alone speaks there
     inside.ip("addr", "add", f"{HOST}/24", "dev", "eth0")
     inside.ip("route", "add", "default", "via", INSIDE)
@@ -137,7 +137,7 @@ def good_traffic(peer):
     require(inner is not None and inner.payload[8:] == b"HELLO, INSIDE", "a UDP service of the inside host answered")
 
 
-def bad_traffic(peer):
+def send_bad(peer):
     inner = packets.echo(BRANCH, HOST, 43, 1, b"bad")
     for spi in (0xDEADBEEF, 0xDEADBEEF, 0xCAFE0001):
         peer.send(ScapySa(spi, secrets.token_bytes(20), SUITE, PEER, OUTSIDE).build(inner, 1))
@@ -151,6 +151,10 @@ def bad_traffic(peer):
     for _ in range(3):
         peer.send(good)
     told("1 good packet, and 2 replays of it")
+
+
+def bad_traffic(peer):
+    send_bad(peer)
     answers = [frame for frame in peer.wire.drain(0.5) if outer_of(frame) is not None]
     require(len(answers) == 1, "exactly one answer came back: the good packet's")
 
@@ -240,6 +244,7 @@ def what_next(gateway, kept):
     ctl = f"{program('espgatectl')} --socket {gateway.socket}"
     print(f"  alias eg='{ctl}'\n"
           "  scripts/demo --send 100         more good packets\n"
+          "  scripts/demo --send-bad         and bad ones\n"
           "  eg show workers                 cycles a packet by stage, and the balance\n"
           "  eg trace add 3; scripts/demo --send 3; eg trace show\n"
           "  eg show drops ipsec --explain   every reason, and what to do about it\n"
@@ -247,9 +252,13 @@ def what_next(gateway, kept):
           "  scripts/demo --stop             ends it")
 
 
+class NoDemo(Exception):
+    """What was asked for needs a demonstration that was kept."""
+
+
 def load_state():
     if not STATE.exists():
-        raise DemoFailed("no demo is running; start one with scripts/demo --keep")
+        raise NoDemo("no demo is running; start one with scripts/demo --keep")
     return json.loads(STATE.read_text())
 
 
@@ -260,16 +269,31 @@ class Standing(netns.Namespace):
         self.name = f"espgate-demo-{role}"
 
 
-def send_more(count):
+@contextlib.contextmanager
+def standing_peer():
+    """The peer of a kept demo, which goes on where it was."""
     state = load_state()
     keys = {name: bytes.fromhex(key) for name, key in state["keys"].items()}
     peer = Peer(Standing("outside"), Standing("gateway").mac("outside"), keys, state["sequence"])
-    answered = sum(peer.ask(packets.echo(BRANCH, HOST, 44, n & 0xFFFF, b"more")) is not None for n in range(count))
-    state["sequence"] = peer.sequence
-    STATE.write_text(json.dumps(state))
+    try:
+        yield peer
+    finally:
+        state["sequence"] = peer.sequence
+        STATE.write_text(json.dumps(state))
+
+
+def send_more(count):
+    with standing_peer() as peer:
+        answered = sum(peer.ask(packets.echo(BRANCH, HOST, 44, n & 0xFFFF, b"more")) is not None for n in range(count))
     print(f"{count} sent, {answered} answered")
     if answered != count:
         raise DemoFailed(f"{count - answered} packets were not answered; see `show drops`")
+
+
+def send_more_bad(times):
+    with standing_peer() as peer:
+        for _ in range(times):
+            send_bad(peer)
 
 
 def stop():
@@ -292,6 +316,7 @@ def main():
     parser = argparse.ArgumentParser(description="Demonstration of espgate")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--send", type=int, nargs="?", const=10)
+    parser.add_argument("--send-bad", type=int, nargs="?", const=1)
     parser.add_argument("--stop", action="store_true")
     arguments = parser.parse_args()
     try:
@@ -299,8 +324,13 @@ def main():
             stop()
         elif arguments.send is not None:
             send_more(arguments.send)
+        elif arguments.send_bad is not None:
+            send_more_bad(arguments.send_bad)
         else:
             demonstrate(arguments.keep)
+    except NoDemo as error:
+        print(f"demo: {error}", file=sys.stderr)
+        sys.exit(1)
     except Exception as error:  # whatever it was, the demonstration did not hold
         print(f"\nThe demonstration FAILED: {error}", file=sys.stderr)
         sys.exit(1)

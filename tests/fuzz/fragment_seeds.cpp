@@ -1,12 +1,10 @@
 // Writes the fragment fuzzer's seed corpus: datagrams in order and not, twice, overlapping, too late, too
 // long, and more of them than there are places.
 #include <algorithm>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <vector>
 
 #include "tests/fuzz/fragment_input.hpp"
+#include "tests/fuzz/seeds.hpp"
 
 using espgate::test::FragmentInput;
 
@@ -70,23 +68,10 @@ std::vector<Sequence> all() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
-    return 2;
+  std::vector<std::vector<std::uint8_t>> seeds;
+  for (const auto& sequence : all()) {
+    auto& seed = seeds.emplace_back(sequence.size() * FragmentInput::bytes);
+    for (std::size_t i = 0; i < sequence.size(); ++i) sequence[i].write(&seed[i * FragmentInput::bytes]);
   }
-  const std::filesystem::path folder = argv[1];
-  std::filesystem::create_directories(folder);
-  int number = 0;
-  for (const auto& seed : all()) {
-    std::ofstream file(folder / ("fragments-" + std::to_string(number++)), std::ios::binary);
-    for (const auto& fragment : seed) {
-      std::uint8_t bytes[FragmentInput::bytes];
-      fragment.write(bytes);
-      for (const auto byte : bytes) file.put(static_cast<char>(byte));
-    }
-    if (!file.flush()) {
-      std::fprintf(stderr, "cannot write to %s\n", folder.c_str());
-      return 1;
-    }
-  }
+  return espgate::testing::write_seeds(argc, argv, seeds);
 }

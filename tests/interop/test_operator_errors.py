@@ -60,6 +60,14 @@ FILE_ERRORS = [
      ["1000000 MB", "huge pages", "vm.nr_hugepages=500001"]),
     ("misspelt_driver", settings(ports=[port("outside", "lo", OUTSIDE, ipsec=True) | {"device": "net_nul0"}]),
      ["espgate.conf:", "net_nul0", "net_null,"]),
+    ("argument_misspelt", settings(ports=[port("outside", "lo", OUTSIDE, ipsec=True) | {"device": "net_af_packet1,ifce=lo"}]),
+     ["espgate.conf:", "net_af_packet1,ifce=lo", 'no argument "ifce"', "iface"]),
+    ("argument_missing", settings(ports=[port("outside", "lo", OUTSIDE, ipsec=True) | {"device": "net_af_packet1"}]),
+     ["espgate.conf:", "needs the argument iface="]),
+    ("no_such_pcap_file", settings(ports=[port("outside", "lo", OUTSIDE, ipsec=True) | {"device": "net_pcap1,rx_pcap=/nonexist.pcap"}]),
+     ["espgate.conf:", "/nonexist.pcap of rx_pcap cannot be read"]),
+    ("mtu_of_af_packet", settings(ports=[port("outside", "lo", OUTSIDE, ipsec=True, mtu=1556)]),
+     ["espgate.conf:", "1556", "largest is 1500"]),
     ("not_libconfig", "ports = ( { name = ;\n", ["espgate.conf:1"]),
 ]
 
@@ -97,6 +105,39 @@ class FileErrors(unittest.TestCase):
     def test_check_reports_every_error_at_once(self):
         bad = settings(idle_sleep_us=-1, worker_cpu=[1], routes=[{"to": "nowhere", "via": "10.1.0.254"}])
         self.expect(["idle-sleep-us", "worker-cpu", "nowhere"], program("espgated"), "--check", self.write(bad))
+
+    def test_the_machine_is_checked_although_the_file_has_errors(self):
+        bad = settings(idle_sleep_us=-1, worker_cpus=[1000],
+                       ports=[{"name": "outside", "device": "net_null1,bogus=1", "ipsec": True}])
+        self.expect(["idle-sleep-us", "no CPU 1000", 'no argument "bogus"'], program("espgated"), "--check", self.write(bad))
+
+    def test_no_huge(self):
+        """The option overrides the file, says what it costs, and leads to a start where the file alone does not."""
+        path = self.write(settings(hugepages=True, memory_mb=1_000_000))
+        self.expect(["huge pages are needed"], program("espgated"), "--check", path)
+        code, out, err = run(program("espgated"), "--no-huge", "--check", path, check=False)
+        self.assertEqual(code, 0, out + err)
+        self.assertIn("--no-huge: espgate runs without huge pages", err)
+
+    def test_socket_in_a_missing_folder(self):
+        path = self.write(settings())
+        with open(path, "r+", encoding="ascii") as file:
+            text = file.read().replace(f"{self.workdir}/espgate.sock", f"{self.workdir}/a/b/c.sock")
+            file.seek(0)
+            file.write(text)
+            file.truncate()
+        for option in ("--check", "--config"):
+            self.expect(["espgate.conf:", f"folder {self.workdir}/a/b is not there", "mkdir -p"],
+                        program("espgated"), option, path)
+
+    def test_a_remedy_for_mtus_that_the_device_can_carry_out(self):
+        """af_packet takes no more than 1500: raising the outside MTU is no way out."""
+        quiet = settings(ports=[
+            {"name": "outside", "device": "net_af_packet0,iface=lo", "ipsec": True, "addresses": OUTSIDE.addresses()},
+            {"name": "inside", "device": "net_null1", "addresses": INSIDE.addresses()}])
+        _, _, err = run(program("espgated"), "--check", self.write(quiet))
+        self.assertIn("mtu = 1446", err)
+        self.assertNotIn("raise the mtu", err)
 
     def test_cpus_that_others_have(self):
         """What taskset or a container leaves to the process counts."""
@@ -224,6 +265,12 @@ class StartErrors(unittest.TestCase):
     def test_no_such_driver(self):
         self.start(["no driver", "net_nosuch0", "net_af_packet0"],
                    settings(ports=self.ports("net_nosuch0,iface=veth-out"), hugepages=False))
+
+    def test_what_only_a_start_finds_names_line_and_value(self):
+        """The driver's own refusal of a value."""
+        device = "net_af_packet9,iface=veth-out,framesz=abc"
+        self.start(["espgate.conf:", f'ports[0].device "{device}"', "the driver refused it"],
+                   settings(ports=self.ports(device), hugepages=False))
 
     def test_pci_device_not_found(self):
         self.start(["0000:ff:1f.7"], settings(ports=self.ports("0000:ff:1f.7"), hugepages=False))

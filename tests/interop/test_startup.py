@@ -59,6 +59,8 @@ class StartUp(unittest.TestCase):
         busy_s = testbed.gateway.cpu_s()
         print(f"\n10,000 SAs: ready after {started_in_s:.2f} s, {busy_s:.2f} s of it at work")
         crowded = os.getloadavg()[0] > os.cpu_count()  # then the clock says more about the others
+        if crowded:
+            print("limit on the clock not checked: machine crowded; that on processor time was")
         self.assertLess(busy_s if crowded else started_in_s, LIMIT_S_10K)
         testbed.gateway.stop()
 
@@ -86,7 +88,10 @@ class StoppedStart(unittest.TestCase):
         process.send_signal(with_signal)
         self.assertEqual(process.wait(20), 0, gateway.log_text())
         took_s = time.monotonic() - begun
-        self.assertLess(took_s, 10 if os.getloadavg()[0] > os.cpu_count() else 2)
+        crowded = os.getloadavg()[0] > os.cpu_count()
+        if crowded:
+            print("\nlimit on the clock not checked: machine crowded; 10 s instead of 2 s")
+        self.assertLess(took_s, 10 if crowded else 2)
         self.assertIn(said, gateway.log_text())
         self.assertNotIn("ready:", gateway.log_text())
         self.assertFalse(gateway.socket.exists())

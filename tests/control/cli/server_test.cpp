@@ -292,7 +292,7 @@ TEST_CASE("streams that end badly end with an error line") {
     return {};
   }));
   CHECK(ask(forgetful.path(), command(CommandId::capture), outside, patience).error().what ==
-        "espgated gave up in the middle of the answer");
+        "espgated was stopped; the answer ends here");
 
   RunningServer throwing(with_stream([](const Request&, const StreamPtr& stream) -> Expected<void> {
     stream->pull([]() -> std::optional<json> { throw std::runtime_error("odd"); }, {});

@@ -133,7 +133,9 @@ TEST_CASE("without a daemon the client says how to start it") {
   const auto none = Client::connect(folder.path() + "/none.sock");
   REQUIRE_FALSE(none);
   CHECK(none.error().what == "espgated is not running (no socket at " + folder.path() + "/none.sock)");
-  CHECK(none.error().remedy == "start it with `systemctl start espgated`, or name its socket with --socket");
+  CHECK(none.error().remedy ==
+        "start it with `systemctl start espgated` or `espgated --config FILE`, or name its socket with "
+        "--socket");
   leave_stale(folder.path() + "/stale.sock");
   CHECK(Client::connect(folder.path() + "/stale.sock").error().what ==
         "espgated is not running (nobody listens at " + folder.path() + "/stale.sock)");

@@ -219,3 +219,22 @@ TEST_CASE("what a connection takes, a policy of the usual priority never gets") 
   CHECK(warnings[0].path == "policies[0]");
   CHECK_THAT(warnings[0].message, Catch::Contains("connections[0] in line"));
 }
+
+TEST_CASE("a connection from an address that no port of the file has is warned of, once for each") {
+  const std::string ports =
+      "ports = ( { name = \"p0\"; device = \"0000:3b:00.0\"; ipsec = true; addresses = [ \"{}/24\" ]; } );\n";
+  const auto connections =
+      "connections = (\n" + connection(1, inbound(1)) + ",\n" + connection(2, inbound(2)) + " );\n";
+  const auto strange = [&](const std::string& address) {
+    auto text = ports + connections;
+    text.replace(text.find("{}"), 2, address);
+    auto warnings = warnings_of(text);
+    std::erase_if(warnings, [](const Problem& warning) { return !warning.path.ends_with(".local"); });
+    return warnings;
+  };
+  CHECK(strange("192.0.2.1").empty());
+  const auto warnings = strange("192.0.2.9");
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].path == "connections[0].local");
+  CHECK(warnings[0].message == "192.0.2.1 is on no port of this file");
+}

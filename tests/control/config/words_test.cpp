@@ -3,6 +3,8 @@
 #include <array>
 #include <catch2/catch.hpp>
 
+#include "datapath/base/counted.hpp"
+
 using namespace espgate::config;
 
 TEST_CASE("values are shown quoted, printable and cut") {
@@ -39,6 +41,7 @@ TEST_CASE("choices and counts read as English") {
   CHECK(one_of(three) == "\"a\", \"b\" or \"c\"");
   CHECK(one_of(std::span(three).first(2)) == "\"a\" or \"b\"");
   CHECK(one_of(std::span(three).first(1)) == "\"a\"");
-  CHECK(counted(1, "byte") == "1 byte");
-  CHECK(counted(0, "byte") == "0 bytes");
+  CHECK(espgate::counted(1, "byte") == "1 byte");
+  CHECK(espgate::counted(0, "byte") == "0 bytes");
+  CHECK(espgate::counted(2u, "policy") == "2 policies");
 }

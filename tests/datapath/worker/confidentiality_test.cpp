@@ -63,7 +63,7 @@ TEST_CASE("padded to the path's MTU all packets look alike, once that is known")
   CHECK(opened(rig, net::Family::v4, 10).size() == 38);
   rig.sas->outbound(rig.outbound).path_mtu = 1'400;
   const std::size_t largest = (1'400 - 20 - 8 - 8 - 16) / 4 * 4 - 2;
-  for (const std::size_t payload : {0, 1, 100, 1'200}) {
+  for (const std::size_t payload : {0u, 1u, 100u, 1'200u}) {
     const auto text = opened(rig, net::Family::v4, payload);
     CHECK(text.size() == largest);
     CHECK(is_padded(text, 28 + payload));

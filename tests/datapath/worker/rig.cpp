@@ -280,7 +280,7 @@ void Rig::collect(rte_ring* ring, std::vector<Bytes>& to, std::vector<std::uint1
     auto* mbuf = static_cast<rte_mbuf*>(packet);
     Bytes bytes(mbuf->pkt_len);
     const auto* data = rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, bytes.data());
-    if (data != bytes.data()) std::memcpy(bytes.data(), data, bytes.size());
+    if (!bytes.empty() && data != bytes.data()) std::memcpy(bytes.data(), data, bytes.size());
     to.push_back(std::move(bytes));
     if (ports != nullptr) ports->push_back(mbuf->port);
     rte_pktmbuf_free(mbuf);

@@ -1,7 +1,11 @@
 // What is told of CPUs and devices without DPDK having been started.
+#include <fmt/format.h>
+#include <rte_build_config.h>
 #include <sched.h>
 
 #include <catch2/catch.hpp>
+#include <fstream>
+#include <iterator>
 
 #include "drivers/port/eal.hpp"
 #include "drivers/port/open_port.hpp"
@@ -69,6 +73,51 @@ TEST_CASE("Virtual devices are known by their driver, a misspelt one is answered
   CHECK_THAT(checked.error().remedy,
              Contains("net_af_packet,") && Contains("net_ring") && Contains("net_tap"));
   CHECK_THAT(checked.error().remedy, !Contains("librte") && !Contains("net_ice"));
+}
+
+TEST_CASE("Arguments that a virtual device's driver does not know, or misses, are named") {
+  const auto misspelt = port::check_device("net_af_packet1,ifce=lo");
+  REQUIRE(!misspelt);
+  CHECK_THAT(misspelt.error().what, Contains("net_af_packet has no argument \"ifce\""));
+  CHECK_THAT(misspelt.error().remedy, Contains("iface, qpairs"));
+  const auto missing = port::check_device("net_af_packet1");
+  REQUIRE(!missing);
+  CHECK_THAT(missing.error().what, Contains("needs the argument iface="));
+  CHECK_FALSE(port::check_device("net_null1,bogus=1"));
+  const auto no_file = port::check_device("net_pcap1,rx_pcap=/nonexistent.pcap");
+  REQUIRE(!no_file);
+  CHECK_THAT(no_file.error().what, Contains("/nonexistent.pcap"));
+  CHECK(port::check_device("net_null1,size=64,copy=1"));
+  CHECK(port::check_device("net_tap1,iface=espgatenew0"));  // which the device will make
+}
+
+TEST_CASE("Every argument that is said to be known is one that this DPDK's driver has") {
+  // What no driver knows fails in its own parser, which names the argument. The drivers publish their own
+  // lists.
+  for (const auto& [driver, arguments] :
+       {std::pair{"af_packet",
+                  "iface=<string> qpairs=<int> blocksz=<int> framesz=<int> framecnt=<int> "
+                  "qdisc_bypass=<0|1>"},
+        std::pair{"null", "size=<int> copy=<int> no-rx=0|1"},
+        std::pair{"tap", "iface=<string> mac=fixed|xx:xx:xx:xx:xx:xx remote=<string>"},
+        std::pair{"af_xdp",
+                  "iface=<string> start_queue=<int> queue_count=<int> shared_umem=<int> "
+                  "xdp_prog=<string> busy_budget=<int> force_copy=<int>"}}) {
+    std::ifstream file(fmt::format("{}/librte_net_{}.so", RTE_EAL_PMD_PATH, driver), std::ios::binary);
+    if (!file) continue;  // not packaged here
+    const std::string image((std::istreambuf_iterator<char>(file)), {});
+    INFO(driver);
+    CHECK(image.find(arguments) != std::string::npos);
+  }
+}
+
+TEST_CASE("The interfaces and MTUs behind virtual devices are known where they are the kernel's") {
+  CHECK(port::interface_of("net_af_packet0,framesz=2048,iface=eth1") == "eth1");
+  CHECK(port::interface_of("net_tap0,iface=eth1").empty());
+  CHECK(port::shared_interface_of("net_pcap0,iface=eth1") == "eth1");
+  CHECK(port::shared_interface_of("net_af_xdp0,iface=eth1").empty());
+  CHECK(port::largest_mtu("net_af_packet0,iface=eth1") == 1'500);
+  CHECK_FALSE(port::largest_mtu("0000:3b:00.0"));
 }
 
 TEST_CASE("A device that cannot be ours is told with what to do") {

@@ -4,9 +4,17 @@ Keys are written as they stand in the file except that underscores become hyphen
 dictionaries become lists of groups, lists of plain values become arrays.
 """
 
+import os
+
 
 class Hex(int):
     """An integer that reads better in hexadecimal, such as an SPI."""
+
+
+def cpus():
+    """(control's, workers') CPU of those that this process may use: two where there are two."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[0], allowed[min(1, len(allowed) - 1)]
 
 
 def text(settings):
@@ -41,9 +49,10 @@ def _value(value, indent):
 
 def gateway(ports, *, connections=(), tunnels=(), policies=(), routes=(), workers=1, **settings):
     """A complete file for a test: one worker that sleeps when idle, so a shared machine stays usable."""
+    control_cpu, worker_cpu = cpus()
     complete = {
-        "control_cpu": 0,
-        "worker_cpus": [1] * workers,
+        "control_cpu": control_cpu,
+        "worker_cpus": [worker_cpu] * workers,
         "idle": "sleep",
         "idle_sleep_us": 50,
         "log_level": "debug",

@@ -90,6 +90,11 @@ def offloads_off(namespace, device):
     namespace.exec("ethtool", "-K", device, *settings, check=False)
 
 
+def no_ipv6(namespace, device):
+    """Keeps the kernel from sending of its own accord on the device."""
+    namespace.exec("sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=1")
+
+
 def silence(namespace, *devices):
     """Keeps the namespace's kernel away from frames on these devices.
 
@@ -100,7 +105,7 @@ def silence(namespace, *devices):
         rules += [f"  chain silence{number} {{",
                   f'    type filter hook ingress device "{device}" priority 0; policy drop;',
                   "  }"]
-        namespace.exec("sysctl", "-qw", f"net.ipv6.conf.{device}.disable_ipv6=1")
+        no_ipv6(namespace, device)
         namespace.ip("link", "set", device, "arp", "off")
     namespace.exec("nft", "-f", "-", stdin="\n".join(rules + ["}", ""]))
 

@@ -2,8 +2,8 @@
 
     outside (peer)  ====veth====  outside | espgated | inside  ====veth====  inside (host)
 
-The kernels at both ends are silenced, so every frame is the test's own, except what the gateway's own
-kernel sends through the TAP twins; permanent neighbour entries on the twins keep it from asking.
+The kernels at both ends are silenced, the gateway's by espgated itself, so every frame is the test's own, except
+what the gateway's own kernel sends through the TAP twins; permanent neighbour entries on the twins keep it from asking.
 """
 
 import dataclasses
@@ -61,7 +61,8 @@ class Testbed:
         netns.cable(self.namespace, "veth-in", inner, "wire")
         for namespace in (outer, inner):
             netns.silence(namespace, "wire")
-        netns.silence(self.namespace, "veth-out", "veth-in")
+        for device in ("veth-out", "veth-in"):
+            netns.no_ipv6(self.namespace, device)
         self.outside, self.inside = Wire(outer, "wire"), Wire(inner, "wire")
         self.gateway = Gateway(self.namespace, self.workdir, settings)
 
