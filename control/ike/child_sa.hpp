@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "control/ike/connection.hpp"
@@ -56,6 +57,7 @@ struct WantedChild {
   ChildHandle configuration;
   Time not_before{};
   unsigned failures = 0;
+  std::string failure{};  // of the last try
 };
 
 }  // namespace espgate::ike

@@ -47,7 +47,8 @@ struct Connection {
   std::optional<net::Address> local;   // none: whichever the datagram came to; then it cannot initiate
   std::optional<net::Address> remote;  // none: any; then it cannot initiate
   std::uint16_t remote_port = ike_port;
-  Identity identity;  // ours
+  Identity identity;          // ours
+  std::string peer = "%any";  // who the authenticator accepts, for the operator to read
   std::shared_ptr<const Authenticator> authenticator;
   IkeAlgorithms algorithms;
   std::vector<ChildConfiguration> children;  // one at least, unless `childless`

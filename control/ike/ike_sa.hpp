@@ -110,6 +110,8 @@ class IkeSa {
   // Gone, and nobody can need its last answer any more.
   bool is_over(Time now) const { return state_ == State::gone && now >= until_; }
   End ended() const { return end_; }
+  // The state that it ended in; `gone`: it goes on.
+  State ended_in() const { return ended_in_; }
   const std::string& reason() const { return reason_; }
   const Spis& spis() const { return spis_; }
   // Of the IKE SA that this one descends from by rekeys, whoever began those.
@@ -124,6 +126,13 @@ class IkeSa {
   const std::optional<Identity>& peer_identity() const { return peer_identity_; }
   const std::vector<Child>& children() const { return children_; }
   const std::vector<WantedChild>& wanted() const { return wanted_; }
+  // Once IKE_SA_INIT is through.
+  // What the peer said to IKE_SA_INIT instead of an answer, by a message that is not authentic; empty:
+  // nothing.
+  const std::string& refusal() const { return refused_; }
+  const std::optional<IkeChoice>& choice() const { return choice_; }
+  const SaKeys& keys() const { return keys_; }
+  const NatSituation& nat() const { return nat_; }
 
  private:
   // Of ours, under way or waiting for work.
@@ -225,7 +234,8 @@ class IkeSa {
   void finish_answer_to_proof(const Inner& inner, const Expected<void>& verdict, const Expected<Proof>& ours,
                               Time now);
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
-  bool add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now);
+  std::string why_no_connection(const Identity& peer, const std::optional<Identification>& wanted) const;
+  void add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now);
   void accept_first_child(const Payloads& payloads, Time now);
   void become_established(Time now);
 
@@ -245,7 +255,7 @@ class IkeSa {
   void use_unless_redundant(Child& child);
   void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
-  void want_again(const ChildHandle& configuration, unsigned failures, Time now);
+  void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
   void release_spi(std::uint32_t& inbound_spi);
 
   // -- CREATE_CHILD_SA for children (ike_sa_create.cpp, ike_sa_answer.cpp) --
@@ -291,6 +301,7 @@ class IkeSa {
   const bool is_initiator_;
   State state_;
   End end_ = End::none;
+  State ended_in_ = State::gone;
   std::string reason_;
   Time until_ = never;  // of this state
   Spis spis_;
@@ -348,8 +359,8 @@ void IkeSa::work(std::function<Result()> run, std::function<void(Time, std::opti
   waiting_[number] = [result, then = std::move(then)](Time now, bool done) {
     then(now, done ? std::move(*result) : std::nullopt);
   };
-  host_.act(RunWork{{id_, number}, [result, run = std::move(run)] { *result = run(); },
-                     is_initiator_ || !is_half_open()});
+  host_.act(RunWork{
+      {id_, number}, [result, run = std::move(run)] { *result = run(); }, is_initiator_ || !is_half_open()});
 }
 
 }  // namespace espgate::ike

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "control/ike/message.hpp"
@@ -18,6 +17,7 @@ struct IkeAlgorithms {
   std::vector<crypto::SuiteId> suites;  // that protects_ike allows
   std::vector<Prf> prfs;
   std::vector<std::uint16_t> key_exchanges;
+  bool operator==(const IkeAlgorithms&) const = default;
 };
 // What a child SA may use. Without key exchanges its keys come from the IKE SA's alone; the first child,
 // which is made with IKE_AUTH, never has one of its own.
@@ -26,6 +26,7 @@ struct ChildAlgorithms {
   std::vector<std::uint16_t> key_exchanges;
   bool extended_sequence = true;  // may be used ...
   bool short_sequence = false;    // ... or not; one of the two is true
+  bool operator==(const ChildAlgorithms&) const = default;
 };
 
 struct IkeChoice {
@@ -63,8 +64,5 @@ std::optional<ChildChoice> choose(const SecurityAssociation& offered, const Chil
 std::optional<IkeChoice> accept_ike_answer(const SecurityAssociation& answer, const IkeAlgorithms& ours);
 std::optional<ChildChoice> accept_child_answer(const SecurityAssociation& answer,
                                                const ChildAlgorithms& ours);
-
-// "1: aes256-gcm16 sha384 x25519 | 2: ..." with numbers for what has no name here, for logs and `explain`.
-std::string describe(const SecurityAssociation& payload);
 
 }  // namespace espgate::ike
