@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "control/ike/authenticator.hpp"
 #include "control/ike/identity.hpp"
 #include "control/ike/ppk.hpp"
 #include "control/ike/proposals.hpp"
+#include "datapath/base/digest.hpp"
 
 namespace espgate::config {
 
@@ -19,12 +21,23 @@ enum class Start : std::uint8_t { always, on_demand, passive };
 struct Replacement {
   std::chrono::seconds rekey_after{};
   std::chrono::seconds expires_after{};
+  bool operator==(const Replacement&) const = default;
 };
 
+// By what both sides prove who they are.
+struct Credentials {
+  std::shared_ptr<const ike::Authenticator> authenticator;  // null only while errors are reported
+  std::string ours;  // in words, without any secret: "a shared key", "certificate CN=gw"
+  std::string theirs;
+  Digest made_from{};  // over the shared key, our certificates, CAs and CRLs
+  bool operator==(const Credentials& other) const { return made_from == other.made_from; }
+};
+
+// Equal settings negotiate the same with the same peer, whichever reading of the file they are from.
 struct IkeSettings {
   ike::Identity local_id;
   ike::IdentityPattern remote_id;
-  std::shared_ptr<const ike::Authenticator> authenticator;  // null only while errors are reported
+  Credentials credentials;
   ike::PpkUse ppk_use = ike::PpkUse::off;
   std::vector<ike::Ppk> ppks;  // one, unless ppk_use is off
   ike::IkeAlgorithms algorithms;
@@ -34,6 +47,7 @@ struct IkeSettings {
   Replacement child_sa;
   std::chrono::seconds liveness_after{};  // of silence; 0: never asked
   std::uint16_t fragment_bytes = 0;       // largest IKE message in one piece; 0: always in one
+  bool operator==(const IkeSettings&) const = default;
 };
 
 }  // namespace espgate::config
