@@ -260,8 +260,9 @@ Expected<void> Daemon::start_sas() {
           [this](auto packet, auto tunnel) { host_path_->send(packet, worker::dummy_from_control, tunnel); }},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
-  ike_ = std::make_unique<IkeService>(
-      IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), journal_});
+  ike_ = std::make_unique<IkeService>(IkeService::Parts{*host_path_, *sas_, gateway_->sas(),
+                                                        gateway_->policies(), gateway_->tunnels(), journal_},
+                                      configuration_.limits);
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());
     return ike_->in_use();
