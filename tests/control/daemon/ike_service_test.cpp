@@ -25,6 +25,7 @@ constexpr std::string_view psk = "psk = \"correct horse battery\";";
 class Side {
  public:
   explicit Side(const char* name) : name_(name) {
+    sas.random.seed(static_cast<std::uint64_t>(name[0]));  // else both sides chose the same SPIs
     rings.inject =
         rte_ring_create(fmt::format("{}_inject", name).c_str(), 256, SOCKET_ID_ANY, RING_F_EXACT_SZ);
     buffers = rte_pktmbuf_pool_create(fmt::format("{}_buffers", name).c_str(), 511, 0, 0,

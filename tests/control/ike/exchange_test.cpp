@@ -124,7 +124,8 @@ TEST_CASE("a child whose selectors have nothing in common fails alone; the IKE S
   CHECK(world.b.established().size() == 1);
   CHECK(world.a.children() + world.b.children() == 0);
   CHECK(world.a.inbound().empty());
-  CHECK_THAT(world.a.log.back(), Catch::Contains("refused child net with notify 38"));
+  CHECK_THAT(world.a.log.back(),
+             Catch::Contains("child net is not made: the peer refused it with TS_UNACCEPTABLE (38)"));
 }
 
 TEST_CASE("several children, narrowing, transport mode and both lengths of sequence numbers") {
