@@ -22,6 +22,13 @@ using Catch::Contains;
 
 constexpr std::string_view psk = "psk = \"correct horse battery\";";
 
+struct Spis {
+  std::uint32_t in = 0;
+  std::uint32_t out = 0;
+  Spis turned() const { return {out, in}; }
+  bool operator==(const Spis&) const = default;
+};
+
 class Side {
  public:
   explicit Side(const char* name) : name_(name) {
@@ -70,8 +77,8 @@ class Side {
     rte_pktmbuf_free(packet);
     return bytes;
   }
-  // In and out; 0: none.
-  std::pair<std::uint32_t, std::uint32_t> spis() {
+  // 0: none.
+  Spis spis() {
     for (const auto& report : sas.manager.connections())
       if (report.name == "site") return {report.inbound_spi, report.outbound_spi};
     return {};
@@ -153,10 +160,10 @@ struct Two {
 TEST_CASE("Two gateways have the SAs that they negotiated, each the other's") {
   Two two;
   two.start();
-  const auto [in, out] = two.a.spis();
-  CHECK(two.b.spis() == std::pair(out, in));
-  const auto& inbound = two.a.sas.store->inbound(two.a.sas.store->find(in));
-  const auto& peers = two.b.sas.store->inbound(two.b.sas.store->find(out));
+  const auto was = two.a.spis();
+  CHECK(two.b.spis() == was.turned());
+  const auto& inbound = two.a.sas.store->inbound(two.a.sas.store->find(was.in));
+  const auto& peers = two.b.sas.store->inbound(two.b.sas.store->find(was.out));
   CHECK(inbound.suite == crypto::SuiteId::aes_gcm_16_256);
   CHECK(inbound.extended_sequence);
   CHECK(peers.extended_sequence);
@@ -168,16 +175,16 @@ TEST_CASE("Two gateways have the SAs that they negotiated, each the other's") {
 TEST_CASE("New keys take the place of the old, whose inbound SA lingers") {
   Two two;
   two.start();
-  const auto [in, out] = two.a.spis();
+  const auto was = two.a.spis();
   for (const auto what : {daemon::IkeService::What::child, daemon::IkeService::What::ike}) {
     REQUIRE(two.a.ike->rekey("site", what, daemon::now()));
     two.settle();
   }
-  two.until([&] { return two.a.spis().first != in && two.b.spis().first != out; });
+  two.until([&] { return two.a.spis().in != was.in && two.b.spis().in != was.out; });
   two.settle();
-  CHECK(two.b.spis() == std::pair(two.a.spis().second, two.a.spis().first));
-  CHECK(two.a.state_of(in) == "lingering");
-  CHECK(two.b.state_of(out) == "lingering");
+  CHECK(two.b.spis() == two.a.spis().turned());
+  CHECK(two.a.state_of(was.in) == "lingering");
+  CHECK(two.b.state_of(was.out) == "lingering");
   CHECK_FALSE(two.a.ike->rekey("nobody", daemon::IkeService::What::ike, daemon::now()));
 }
 
@@ -192,9 +199,9 @@ TEST_CASE("A reload keeps the SAs of what is as before, and negotiates anew what
 
   const auto changed = two.a.configure(std::string(psk) + "child-rekey-after = 1000;");
   CHECK((changed.changed == 1 && changed.kept == 0));
-  two.until([&] { return two.a.is_up() && two.b.is_up() && two.a.spis().first != before.first; });
+  two.until([&] { return two.a.is_up() && two.b.is_up() && two.a.spis().in != before.in; });
   two.settle();
-  CHECK(two.b.spis() == std::pair(two.a.spis().second, two.a.spis().first));
+  CHECK(two.b.spis() == two.a.spis().turned());
 
   const auto removed = two.a.configure("", false);
   CHECK(removed.removed == 1);
@@ -221,10 +228,10 @@ TEST_CASE("A soft lifetime that a worker reports brings new keys, a hard one ano
   two.start();
   for (const auto stage : {sa::LifetimeStage::soft, sa::LifetimeStage::hard})
     for (const auto direction : {sa::Direction::inbound, sa::Direction::outbound}) {
-      const auto [in, out] = two.a.spis();
-      const auto spi = direction == sa::Direction::inbound ? in : out;
+      const auto was = two.a.spis();
+      const auto spi = direction == sa::Direction::inbound ? was.in : was.out;
       two.a.ike->lifetime_reached({direction, spi, "site", stage}, daemon::now());
-      two.until([&] { return two.a.is_up() && two.b.is_up() && two.a.spis().first != in; });
+      two.until([&] { return two.a.is_up() && two.b.is_up() && two.a.spis().in != was.in; });
       two.settle();
     }
 }
@@ -233,11 +240,11 @@ TEST_CASE("A deleted SA goes at both ends with its child, and another is made") 
   Two two;
   two.start();
   for (const auto direction : {sa::Direction::inbound, sa::Direction::outbound}) {
-    const auto [in, out] = two.a.spis();
-    const auto spi = direction == sa::Direction::inbound ? in : out;
+    const auto was = two.a.spis();
+    const auto spi = direction == sa::Direction::inbound ? was.in : was.out;
     CHECK_FALSE(two.a.ike->delete_child("site", direction, 0x777, daemon::now()));
     REQUIRE(two.a.ike->delete_child("site", direction, spi, daemon::now()));
-    two.until([&] { return two.b.state_of(out) == "retired" && two.a.state_of(in) == "retired"; });
+    two.until([&] { return two.b.state_of(was.out) == "retired" && two.a.state_of(was.in) == "retired"; });
     two.until([&] { return two.a.is_up() && two.b.is_up(); });
     two.settle();
   }
