@@ -24,6 +24,9 @@ inline constexpr std::uint16_t ethertype_ipv6 = 0x86dd;
 inline constexpr std::uint16_t ethertype_vlan = 0x8100;     // IEEE 802.1Q customer tag
 inline constexpr std::uint16_t ethertype_service = 0x88a8;  // IEEE 802.1ad service tag
 
+inline constexpr std::uint16_t ike_port = 500;
+inline constexpr std::uint16_t natt_port = 4500;  // IKE and ESP in UDP (RFC 3948)
+
 inline constexpr std::uint8_t protocol_hop_by_hop = 0;
 inline constexpr std::uint8_t protocol_icmp = 1;
 inline constexpr std::uint8_t protocol_ipv4 = 4;
