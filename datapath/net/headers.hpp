@@ -16,6 +16,7 @@ inline constexpr std::size_t vlan_tag_bytes = 4;
 inline constexpr std::size_t ipv4_header_bytes = 20;  // without options
 inline constexpr std::size_t ipv6_header_bytes = 40;
 inline constexpr std::size_t udp_header_bytes = 8;
+inline constexpr std::uint16_t ipv6_least_mtu = 1'280;  // every link and tunnel carries that (RFC 8200 5)
 inline constexpr std::size_t ip_packet_max = 65'535;
 inline constexpr std::size_t esp_header_bytes = 8;  // SPI and sequence number
 
