@@ -8,11 +8,11 @@
 
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
+#include "datapath/net/headers.hpp"
 
 namespace espgate::config {
 namespace {
 
-constexpr std::uint16_t ipv6_least_mtu_bytes = 1'280;  // RFC 8200 5
 constexpr unsigned least_mtu_bytes = 576, most_mtu_bytes = 9'000;
 
 using Connections = std::unordered_map<std::string_view, const Connection*>;
@@ -69,11 +69,11 @@ void find_mtu(Report& report, const Checks::TunnelPlace& place, const Configurat
     tunnel.mtu = static_cast<std::uint16_t>(largest_packet(configuration, connections, tunnel));
   const bool has_v6 = std::ranges::any_of(
       tunnel.addresses, [](const auto& entry) { return entry.address.family == net::Family::v6; });
-  if (has_v6 && tunnel.mtu < ipv6_least_mtu_bytes)
+  if (has_v6 && tunnel.mtu < net::ipv6_least_mtu)
     report.error(
         place.mtu_row, place.path.of("mtu"),
         fmt::format("{} bytes are too few for the tunnel's IPv6 address (RFC 8200 5)", tunnel.mtu),
-        fmt::format("choose {} or more, and an outside port that carries them", ipv6_least_mtu_bytes));
+        fmt::format("choose {} or more, and an outside port that carries them", net::ipv6_least_mtu));
 }
 
 }  // namespace

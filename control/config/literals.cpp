@@ -19,11 +19,11 @@ bool all_of(std::string_view text, bool (*is)(char)) {
   return !text.empty() && std::ranges::all_of(text, is);
 }
 
+}  // namespace
+
 bool is_hex_digit(char c) {
   return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
-
-}  // namespace
 
 bool is_word_character(char c) {
   return is_letter(c) || is_digit(c) || c == '-' || c == '+' || c == '_' || c == '.' || c == '*';

@@ -10,6 +10,7 @@
 
 namespace espgate::config {
 
+bool is_hex_digit(char c);
 // Whether `c` can be part of a number or a name.
 bool is_word_character(char c);
 

@@ -5,11 +5,10 @@
 #include "control/config/device.hpp"
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
+#include "datapath/net/headers.hpp"
 
 namespace espgate::config {
 namespace {
-
-constexpr std::uint16_t ipv6_least_mtu_bytes = 1'280;  // RFC 8200 5
 
 void read_name(const GroupReader& group, Port& port, Checks& checks) {
   if (!group.text("name", port.name)) return;
@@ -61,9 +60,9 @@ Port read_port(const GroupReader& group, Checks& checks) {
 
   const bool has_v6 = std::ranges::any_of(
       port.addresses, [](const auto& entry) { return entry.address.family == net::Family::v6; });
-  if (mtu_is_good && has_v6 && port.mtu < ipv6_least_mtu_bytes)
+  if (mtu_is_good && has_v6 && port.mtu < net::ipv6_least_mtu)
     group.error("mtu", fmt::format("{} bytes are too few for the port's IPv6 address (RFC 8200 5)", port.mtu),
-                fmt::format("choose {} or more", ipv6_least_mtu_bytes));
+                fmt::format("choose {} or more", net::ipv6_least_mtu));
   return port;
 }
 

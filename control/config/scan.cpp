@@ -14,8 +14,8 @@
 namespace espgate::config {
 namespace {
 
-constexpr std::size_t most_file_bytes = std::size_t{256} << 20;
-constexpr std::size_t most_files = 1000;
+constexpr std::size_t most_source_bytes = std::size_t{256} << 20;
+constexpr std::size_t most_sources = 1000;
 constexpr std::size_t most_include_depth = 10;
 constexpr std::size_t most_nesting = 32;
 
@@ -131,11 +131,11 @@ void Scanner::include(const std::string& file, unsigned from_row) {
   if (std::ranges::find(including_, canonical) != including_.end())
     return malformed(from_row, fmt::format("{} includes itself", shown(file)),
                      "remove one of the @include lines");
-  if (including_.size() > most_include_depth || places_.files.size() >= most_files)
+  if (including_.size() > most_include_depth || places_.files.size() >= most_sources)
     return malformed(
         from_row, fmt::format("{} is one included file too many", shown(file)),
-        fmt::format("include at most {} files, nested at most {} deep", most_files, most_include_depth));
-  auto content = read_file(file, most_file_bytes);
+        fmt::format("include at most {} files, nested at most {} deep", most_sources, most_include_depth));
+  auto content = read_file(file, most_source_bytes);
   if (!content) return malformed(from_row, content.error().what, content.error().remedy);
 
   const auto outer_file = file_;

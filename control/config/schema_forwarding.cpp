@@ -66,11 +66,14 @@ const Group route_group{"routes[]", "A static route, besides those of the kernel
 const Group policy_group{
     "policies[]",
     "What happens to cleartext that no connection protects. Connections and policies together are searched "
-    "by their priority, lower ones first, and the first that matches decides; what none matches is dropped. "
-    "On ports with ipsec = true, what comes in clear is judged as well, with source and destination swapped: "
-    "what its answer would be protected for, or discarded, is dropped. That goes for what is sent to the "
-    "gateway itself, too, whether there is an SA or not: give ssh and the like a bypass policy of a lower "
-    "priority where a connection's networks take in the gateway's own address.",
+    "by their priority, lower ones first, and the first that matches decides; what none matches is dropped, "
+    "but for the gateway's own packets, which leave in clear. Decrypted packets for the inside, and what the "
+    "gateway itself says to the inside, need no policy and meet none. On ports with ipsec = true, what comes "
+    "in clear is judged as well, with source and destination swapped: what its answer would be protected "
+    "for, or discarded, is dropped, and what its answer would not be bypassed for does not go on in clear. "
+    "So one bypass, from our side to the other, opens both ways. That goes for what is sent to the gateway "
+    "itself, too, whether there is an SA or not: give ssh and the like a bypass policy of a lower priority "
+    "where a connection's networks take in the gateway's own address.",
     policy_keys};
 
 const Group selector_group{

@@ -140,7 +140,6 @@ ports = (
   { name = "inside"; device = "0000:3b:00.1";
     addresses = [ "10.1.0.1/24" ]; }
 );
-policies = ( { to = "10.1.0.0/24"; action = "bypass"; } );
 connections = (
   { name = "branch"; local = "192.0.2.1"; remote = "192.0.2.2";
     local-networks = [ "10.1.0.0/24" ];
@@ -162,7 +161,7 @@ A file of manual keys for aes128-gcm16, 16 bytes of key and 4 bytes of salt:
 Keys take 16, 24 or 32 bytes for AES by its bits, 32 for ChaCha20; salts 4 bytes for gcm16, gmac, ctr and
 poly1305, 3 for ccm16; integrity keys 20 bytes for sha1, 32 for sha256, 48 for sha384, 64 for sha512.
 .Sh SEE ALSO
-.Xr espgatectl 1 ,
+.Xr espgatectl 8 ,
 .Xr espgated 8
 .Sh CAVEATS
 AES in GCM, CCM and CTR mode and ChaCha20-Poly1305 are not meant for manual keys (RFC 4106, section 2): an IV

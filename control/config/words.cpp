@@ -6,15 +6,13 @@
 #include <cctype>
 #include <vector>
 
+#include "control/config/literals.hpp"
+
 namespace espgate::config {
 namespace {
 
 constexpr std::size_t shown_characters = 80;
 constexpr std::size_t secret_digits = 12;
-
-bool is_hex_digit(char c) {
-  return std::isxdigit(static_cast<unsigned char>(c)) != 0;
-}
 
 // The first run of hexadecimal digits that is as long as a secret's, from `from` on; empty: none.
 std::string_view secret_run(std::string_view text, std::size_t from) {

@@ -13,7 +13,7 @@
 namespace espgate::daemon {
 namespace {
 
-constexpr unsigned packets_a_round = 64;
+constexpr unsigned reports_a_round = 64;
 // 10,000 SAs are through in a tenth of a second, for a few tens of microseconds each time.
 constexpr std::size_t sas_a_round = 1'024;
 
@@ -42,9 +42,9 @@ void SizeService::refresh_one(std::uint32_t outbound_sa) {
 }
 
 unsigned SizeService::tell_senders() {
-  std::array<void*, packets_a_round> packets;
+  std::array<void*, reports_a_round> packets;
   const unsigned count =
-      rte_ring_sc_dequeue_burst(gateway_.shared().rings.too_big, packets.data(), packets_a_round, nullptr);
+      rte_ring_sc_dequeue_burst(gateway_.shared().rings.too_big, packets.data(), reports_a_round, nullptr);
   for (unsigned i = 0; i < count; ++i) {
     auto* refused = static_cast<rte_mbuf*>(packets[i]);
     tell_sender({rte_pktmbuf_mtod(refused, const std::uint8_t*), refused->data_len},

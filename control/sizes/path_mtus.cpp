@@ -9,7 +9,7 @@ namespace {
 
 // RFC 1122 3.3.3 has every host take 576 bytes; RFC 8200 5 has every link carry 1280.
 std::uint16_t least_mtu(net::Family family) {
-  return family == net::Family::v4 ? 576 : 1280;
+  return family == net::Family::v4 ? 576 : net::ipv6_least_mtu;
 }
 
 net::Address address_of(const sa::OutboundSa& sa, bool remote) {

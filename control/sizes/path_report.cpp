@@ -10,7 +10,6 @@ using namespace net;
 
 std::optional<PathReport> read_path_report(std::span<const std::uint8_t> packet) {
   constexpr std::size_t icmp_bytes = 8;
-  constexpr std::uint16_t natt_port = 4500;
   if (packet.size() < ipv4_header_bytes) return std::nullopt;
   const bool v4 = packet[0] >> 4 == 4;
   const Family family = v4 ? Family::v4 : Family::v6;

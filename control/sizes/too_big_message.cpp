@@ -11,8 +11,8 @@ namespace {
 using namespace net;
 
 constexpr std::size_t icmp_bytes = 8;
-constexpr std::size_t ipv4_quote_bytes = 576 - ipv4_header_bytes - icmp_bytes;   // RFC 1812 4.3.2.3
-constexpr std::size_t ipv6_quote_bytes = 1280 - ipv6_header_bytes - icmp_bytes;  // RFC 4443 2.4 c
+constexpr std::size_t ipv4_quote_bytes = 576 - ipv4_header_bytes - icmp_bytes;             // RFC 1812 4.3.2.3
+constexpr std::size_t ipv6_quote_bytes = ipv6_least_mtu - ipv6_header_bytes - icmp_bytes;  // RFC 4443 2.4 c
 constexpr std::uint8_t hops = 64;
 
 bool is_icmp_error(Family family, std::uint8_t type) {

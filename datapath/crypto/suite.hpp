@@ -20,6 +20,7 @@ enum class Cipher : std::uint8_t {
   aes_gmac = 21,           // RFC 4543, ENCR_NULL_AUTH_AES_GMAC: authenticates only
   chacha20_poly1305 = 28,  // RFC 7634
 };
+inline constexpr std::size_t aes_block_bytes = 16;
 
 // What authenticates where the cipher does not. Values are IANA's IKEv2 integrity transform ids.
 enum class Integrity : std::uint8_t {

@@ -16,6 +16,7 @@ inline constexpr std::size_t vlan_tag_bytes = 4;
 inline constexpr std::size_t ipv4_header_bytes = 20;  // without options
 inline constexpr std::size_t ipv6_header_bytes = 40;
 inline constexpr std::size_t udp_header_bytes = 8;
+inline constexpr std::uint16_t ipv6_least_mtu = 1'280;  // every link and tunnel carries that (RFC 8200 5)
 inline constexpr std::size_t ip_packet_max = 65'535;
 inline constexpr std::size_t esp_header_bytes = 8;  // SPI and sequence number
 
@@ -23,6 +24,9 @@ inline constexpr std::uint16_t ethertype_ipv4 = 0x0800;
 inline constexpr std::uint16_t ethertype_ipv6 = 0x86dd;
 inline constexpr std::uint16_t ethertype_vlan = 0x8100;     // IEEE 802.1Q customer tag
 inline constexpr std::uint16_t ethertype_service = 0x88a8;  // IEEE 802.1ad service tag
+
+inline constexpr std::uint16_t ike_port = 500;
+inline constexpr std::uint16_t natt_port = 4500;  // IKE and ESP in UDP (RFC 3948)
 
 inline constexpr std::uint8_t protocol_hop_by_hop = 0;
 inline constexpr std::uint8_t protocol_icmp = 1;

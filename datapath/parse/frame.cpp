@@ -11,8 +11,6 @@ namespace {
 
 using namespace net;
 
-constexpr std::uint16_t ike_port = 500;
-constexpr std::uint16_t natt_port = 4500;
 constexpr int most_vlan_tags = 2;
 
 using Bytes = std::span<const std::uint8_t>;

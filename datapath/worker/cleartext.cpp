@@ -20,14 +20,13 @@ bool is_error(std::uint8_t type, net::Family family) {
 
 // `quoted`: the beginning of a packet of ours, an IP header without options and eight bytes at least.
 bool is_esp_or_ike(const std::uint8_t* quoted, net::Family family) {
-  constexpr std::uint16_t ike_port = 500, natt_port = 4500;
   const bool v4 = family == net::Family::v4;
   const auto* upper = quoted + (v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes);
   std::uint8_t protocol = quoted[v4 ? net::ipv4::protocol : net::ipv6::next_header];
   if (!v4 && protocol == net::protocol_fragment) protocol = upper[0];
   if (protocol == net::protocol_esp) return true;
   const auto source_port = net::load_be16({upper, 2}, 0);
-  return protocol == net::protocol_udp && (source_port == ike_port || source_port == natt_port);
+  return protocol == net::protocol_udp && (source_port == net::ike_port || source_port == net::natt_port);
 }
 
 }  // namespace
@@ -152,8 +151,7 @@ void Worker::decide_transit() {
                                   Verdict::IN_TRANS_V6_IPSEC_PKT_NOT_FOUND_SPI)
                       : by_family(family, Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
                                   Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
-    } else if ((decision.is_protect() || leads_into_tunnel(row)) && in_port().ipsec &&
-               came_from_elsewhere(row)) {
+    } else if (in_port().ipsec && !may_pass_on(row, decision)) {
       finish(row, by_family(family, Verdict::IN_TRANS_CL_V4_PKT_FAILED_POLICY,
                             Verdict::IN_TRANS_CL_V6_PKT_FAILED_POLICY));
     } else {
@@ -168,8 +166,14 @@ void Worker::decide_transit() {
   tracer_.stage(burst_, Stage::policy, transit_);
 }
 
-// On an outside port only stations that live behind it may have packets protected: anybody there could write
-// an inside source into cleartext, and we would vouch for it.
+// What comes in clear by a port with ipsec: to go on in clear it needs a policy for its way in as well
+// (RFC 4301 5.2 step 3b), and only stations that live behind the port may have packets protected: anybody
+// there could write an inside source into cleartext, and we would vouch for it.
+bool Worker::may_pass_on(unsigned row, policy::Decision decision) const {
+  if (decision.is_protect() || leads_into_tunnel(row)) return !came_from_elsewhere(row);
+  return decision != policy::Decision::bypass() || arrival_[row].decision == policy::Decision::bypass();
+}
+
 bool Worker::came_from_elsewhere(unsigned row) const {
   const auto family = burst_.family[row];
   const auto& back = hop_to(source_of(burst_.l3[row], family), family);
@@ -188,138 +192,6 @@ const forward::Hop& Worker::hop_to(const std::uint8_t* address, net::Family fami
     shared_.forwarding->route6(value, &hop);
   }
   return shared_.forwarding->hop(hop);
-}
-
-// Whether policy would send a decrypted packet back to the peer it came from, as it does where the peer's
-// networks cover ours (0.0.0.0/0): it has arrived, and goes on in clear.
-bool Worker::leads_back(unsigned row, policy::Decision decision) const {
-  if (!decision.is_protect()) return false;
-  const auto& in = shared_.sas->inbound(burst_.sa[row]);
-  const auto& out = shared_.sas->outbound(decision.outbound_sa());
-  if (in.outer_family != out.outer_family || in.encapsulation != out.encapsulation) return false;
-  const bool v4 = in.outer_family == net::Family::v4;
-  const std::size_t address_bytes = v4 ? 4 : 16;
-  std::uint8_t from[16], to[16];
-  sa::load_shared(from, in.source, address_bytes);
-  sa::load_shared(to, destination_of(out.headers, out.outer_family), address_bytes);
-  if (std::memcmp(from, to, address_bytes) != 0) return false;
-  if (in.encapsulation == sa::Encapsulation::none) return true;
-  // Behind one NAT there may be several peers, told apart by their ports.
-  std::uint8_t ports[4];
-  sa::load_shared(ports, out.headers + (v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes), sizeof ports);
-  return net::load_be16(ports, 2) == __atomic_load_n(&in.remote_port, __ATOMIC_RELAXED);
-}
-
-// A decrypted packet may be meant for another protected network (hub and spoke). Its own SA's selectors
-// let it in, so that no policy is needed for its way on to the inside; forwarding sees to the rest.
-void Worker::decide_decrypted() {
-  for (const auto row : decrypted_)
-    parse::read_flow({burst_.l3[row], burst_.mbuf[row]->data_len}, burst_.family[row], flow_[row]);
-  look_up_policies(decrypted_);
-  for (const auto row : decrypted_) {
-    const auto& match = match_[row];
-    if (const auto fault = address_fault(burst_.l3[row], burst_.family[row]); fault != Verdict::undecided) {
-      is_for_this_end(row, fault) ? deliver_from_tunnel(row) : finish(row, fault);
-    } else if (match.decision == policy::Decision::none() || leads_back(row, match.decision)) {
-      unrouted_.add(row);
-    } else {
-      if (match.decision == policy::Decision::bypass()) burst_.origin[row] = Origin::transit;
-      apply_match(row, match, unrouted_);
-    }
-  }
-  clock_.end_stage(Stage::policy, decrypted_.count);
-  tracer_.stage(burst_, Stage::policy, protect_);
-}
-
-// Cleartext of the control core's own, about packets that may have come by a tunnel: like what was decrypted
-// it is protected where policy says so, and otherwise stays inside.
-void Worker::decide_from_control() {
-  for (const auto row : decrypted_)
-    parse::read_flow({burst_.l3[row], burst_.mbuf[row]->data_len}, burst_.family[row], flow_[row]);
-  look_up_policies(decrypted_);
-  for (const auto row : decrypted_) {
-    burst_.origin[row] = Origin::admitted;
-    if (match_[row].decision == policy::Decision::none()) {
-      unrouted_.add(row);
-    } else {
-      if (match_[row].decision == policy::Decision::bypass()) burst_.origin[row] = Origin::transit;
-      apply_match(row, match_[row], unrouted_);
-    }
-  }
-}
-
-// Dummies go under an SA or not at all.
-void Worker::decide_dummies() {
-  for (const auto row : decrypted_)
-    parse::read_flow({burst_.l3[row], burst_.mbuf[row]->data_len}, burst_.family[row], flow_[row]);
-  shared_.policies->look_up(flow_.data(), {decrypted_.row.data(), decrypted_.count}, match_.data());
-  for (const auto row : decrypted_) {
-    const auto tunnel = static_cast<tunnel::Index>(burst_.mbuf[row]->hash.usr);
-    const auto decision =
-        tunnel == tunnel::no_tunnel ? match_[row].decision : shared_.tunnels->at(tunnel).current();
-    if (!decision.is_protect()) {
-      finish(row, by_family(burst_.family[row], Verdict::OUT_V4_POST_OUTPUT_POLICY_FAIL,
-                            Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
-      continue;
-    }
-    burst_.origin[row] = Origin::dummy;
-    burst_.tunnel[row] = tunnel;
-    burst_.sa[row] = decision.outbound_sa();
-    burst_.protect[row] = true;
-    protect_.add(row);
-  }
-}
-
-// Frames of the kernel's: what policy protects is encrypted, what it discards is dropped, the rest leaves
-// as it is. IKE and ESP of the kernel's own making are never protected again.
-void Worker::decide_from_host() {
-  for (unsigned row = 0; row < burst_.count; ++row) {
-    const auto& info = burst_.info[row];
-    burst_.origin[row] = Origin::host;
-    const bool plain = (info.kind == parse::FrameKind::ip || info.kind == parse::FrameKind::damaged) &&
-                       !is_multicast(destination_of(burst_.l3[row], info.family), info.family);
-    if (info.kind == parse::FrameKind::invalid)
-      finish(row, info.reason);
-    else
-      (plain ? clear_ : raw_).add(row);
-  }
-  read_flows(clear_);
-  look_up_policies(clear_);
-  for (const auto row : clear_) {
-    if (match_[row].decision.is_protect()) strip_frame(row);
-    if (match_[row].decision == policy::Decision::none())
-      raw_.add(row);
-    else
-      apply_match(row, match_[row], raw_);
-  }
-}
-
-void Worker::apply_match(unsigned row, const policy::Match& match, Lanes& bypassed) {
-  const auto family = burst_.family[row];
-  const auto decision = match.decision;
-  if (match.rule != policy::no_rule) shared_.policies->count(id_, match.rule);
-  if (decision.is_protect()) {
-    burst_.sa[row] = decision.outbound_sa();
-    burst_.protect[row] = true;
-    protect_.add(row);
-  } else if (decision == policy::Decision::bypass()) {
-    bypassed.add(row);
-  } else if (decision == policy::Decision::discard()) {
-    finish(row,
-           by_family(family, Verdict::OUT_V4_PKT_HIT_DENY_DROP_SP, Verdict::OUT_V6_PKT_HIT_DENY_DROP_SP));
-  } else if (decision == policy::Decision::ports_unknown()) {
-    finish(row, Verdict::SELECTOR_FIELDS_OPAQUE);
-  } else {
-    finish(row,
-           by_family(family, Verdict::OUT_V4_PKT_HIT_IKE_START_SP, Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
-  }
-}
-
-// Leaves just the IP packet: no Ethernet header, no padding behind.
-void Worker::strip_frame(unsigned row) {
-  const auto& info = burst_.info[row];
-  rte_pktmbuf_adj(burst_.mbuf[row], info.l3_offset);
-  shorten(*burst_.mbuf[row], info.l3_bytes);
 }
 
 }  // namespace espgate::worker

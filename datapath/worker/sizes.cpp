@@ -25,10 +25,9 @@ namespace espgate::worker {
 namespace {
 
 // What every IPv6 link carries (RFC 8200 5); a sender must not be asked for less.
-constexpr unsigned least_ipv6_mtu = 1280;
 constexpr unsigned least_ipv4_mtu = 68;  // RFC 791 3.2
 // As much of a refused packet as an ICMPv6 message may quote (RFC 4443 3.2); control cuts off more for ICMP.
-constexpr std::uint32_t most_quoted_bytes = least_ipv6_mtu - 48;
+constexpr std::uint32_t most_quoted_bytes = net::ipv6_least_mtu - 48;
 // The most that a suite adds: IV, padding, trailer, ICV.
 constexpr unsigned most_added_bytes = 16 + sa::EspSizes::most_behind;
 
@@ -99,7 +98,7 @@ bool Worker::fits_path(unsigned row, const sa::OutboundSa& sa) {
   const auto& outer_ip = sa.headers;
   const bool outer_may_be_cut =
       sa.outer_family == net::Family::v4 && !has_df(outer_ip) && (!sa.outer.copy_df || may_cut);
-  if (outer_may_be_cut || (!v4 && mbuf->pkt_len <= least_ipv6_mtu)) {
+  if (outer_may_be_cut || (!v4 && mbuf->pkt_len <= net::ipv6_least_mtu)) {
     burst_.fragment_outer[row] = true;
     return true;
   }
@@ -131,7 +130,7 @@ void Worker::refuse_for_path(unsigned row, unsigned largest) {
 // Drops a packet, and has its sender told how large one may be. `port`: whose address is to speak, or
 // from_control if the kernel sent it.
 void Worker::tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port) {
-  const unsigned least = burst_.family[row] == net::Family::v4 ? least_ipv4_mtu : least_ipv6_mtu;
+  const unsigned least = burst_.family[row] == net::Family::v4 ? least_ipv4_mtu : net::ipv6_least_mtu;
   if (too_big_limit_.take(burst_.tsc)) {
     auto* mbuf = burst_.mbuf[row];
     auto* quote = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, std::min(mbuf->pkt_len, most_quoted_bytes));

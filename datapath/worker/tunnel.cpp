@@ -157,12 +157,11 @@ bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::
   const unsigned payload = sizes.largest_payload(sa.path_mtu.load(std::memory_order_relaxed));
   const unsigned largest = payload - std::min(payload, gre_bytes);
   if (bytes <= largest) return true;
-  constexpr unsigned least_ipv6_mtu = 1280;  // every tunnel carries that (RFC 8200 5)
   const bool outer_df = sa.outer_family == net::Family::v4 && (sa.headers[net::ipv4::fragment] & 0x40) != 0;
   const bool follows = sa.outer_family == net::Family::v6 || sa.outer.copy_df;
   const bool forbidden = must_stay_whole(row);
   burst_.fragment_outer[row] = (!outer_df && !(follows && forbidden)) ||
-                               (burst_.family[row] == net::Family::v6 && bytes <= least_ipv6_mtu);
+                               (burst_.family[row] == net::Family::v6 && bytes <= net::ipv6_least_mtu);
   if (burst_.fragment_outer[row]) return true;
   if (!forbidden && Cutter::possible(burst_.l3[row], burst_.family[row], bytes, largest))
     set_aside(row, largest, Onward::tunnel);

@@ -134,12 +134,17 @@ class Worker {
   void look_up_policies(const Lanes& lanes);
   void decide_transit();
   const forward::Hop& hop_to(const std::uint8_t* address, net::Family family) const;
+  bool may_pass_on(unsigned row, policy::Decision decision) const;
   bool came_from_elsewhere(unsigned row) const;
-  void decide_decrypted();  // decrypted_ -> protect_, unrouted_
+
+  bool leaves_inside(const forward::Hop& hop) const;
+  Lanes match_leaving(const Lanes& admitted);  // decide.cpp: -> routed_
+  void decide_decrypted();                     // decrypted_ -> protect_, routed_
   bool leads_back(unsigned row, policy::Decision decision) const;
-  void decide_from_control();  // decrypted_ -> protect_, unrouted_
+  void decide_from_control();  // decrypted_ -> protect_, routed_
   void decide_dummies();       // decrypted_ -> protect_
   void decide_from_host();     // all rows -> protect_, raw_
+  bool may_need_protection(unsigned row) const;
   void apply_match(unsigned row, const policy::Match& match, Lanes& bypassed);
   void strip_frame(unsigned row);
 

@@ -3,17 +3,16 @@
 #include <array>
 #include <cstring>
 
+#include "datapath/net/headers.hpp"
 #include "drivers/crypto/compare.hpp"
 #include "drivers/crypto/ipsec_mb_job_keys.hpp"
 
 namespace espgate::crypto {
 namespace {
 
-constexpr std::size_t esp_header_bytes = 8;
-constexpr std::size_t block_bytes = 16;
 // Lanes count bytes in 16 bits.
 constexpr std::uint32_t most_text_bytes = 65'000;
-alignas(16) constexpr std::uint8_t zero_block[block_bytes] = {};
+alignas(16) constexpr std::uint8_t zero_block[aes_block_bytes] = {};
 
 constexpr auto offset_table = [] {
   std::array<JobKeyOffsets, suite_count> table{};
@@ -47,7 +46,7 @@ void fill_hmac(IMB_JOB& job, const Operation& op, const Suite& suite, const JobK
   job.hash_alg = hash_of(suite.integrity);
   job.hash_start_src_offset_in_bytes = 0;
   job.msg_len_to_hash_in_bytes =
-      esp_header_bytes + suite.iv_bytes + op.text_bytes + (appends_high_half(suite, op) ? 4 : 0);
+      net::esp_header_bytes + suite.iv_bytes + op.text_bytes + (appends_high_half(suite, op) ? 4 : 0);
   const auto* const key = reinterpret_cast<const std::uint8_t*>(op.key);
   job.u.HMAC._hashed_auth_key_xor_ipad = key + at.inner_state;
   job.u.HMAC._hashed_auth_key_xor_opad = key + at.outer_state;
@@ -70,20 +69,20 @@ void fill_cbc(IMB_JOB& job, const Operation& op, Direction direction) {
   if (direction == Direction::seal) {
     job.cipher_mode = IMB_CIPHER_CBC;
     job.iv = zero_block;
-    job.dst -= block_bytes;
-    job.cipher_start_src_offset_in_bytes -= block_bytes;
-    job.msg_len_to_cipher_in_bytes += block_bytes;
+    job.dst -= aes_block_bytes;
+    job.cipher_start_src_offset_in_bytes -= aes_block_bytes;
+    job.msg_len_to_cipher_in_bytes += aes_block_bytes;
   } else {
     job.cipher_mode = op.text_bytes == 0 ? IMB_CIPHER_NULL : IMB_CIPHER_CBC;
-    job.iv = op.text - block_bytes;
+    job.iv = op.text - aes_block_bytes;
   }
-  job.iv_len_in_bytes = block_bytes;
+  job.iv_len_in_bytes = aes_block_bytes;
 }
 
 // Checks what the library, for speed, is asked not to check.
 bool is_sound(const Suite& suite, const Operation& op) {
   return op.text_bytes <= most_text_bytes &&
-         (suite.cipher != Cipher::aes_cbc || op.text_bytes % block_bytes == 0);
+         (suite.cipher != Cipher::aes_cbc || op.text_bytes % aes_block_bytes == 0);
 }
 
 }  // namespace
@@ -91,7 +90,7 @@ bool is_sound(const Suite& suite, const Operation& op) {
 void fill_job(IMB_JOB& job, const Operation& op, Direction direction, std::uint8_t* icv) {
   const auto& suite = crypto::suite(op.suite);
   const auto& at = offset_table[index_of(op.suite)];
-  const std::size_t headers_bytes = esp_header_bytes + suite.iv_bytes;
+  const std::size_t headers_bytes = net::esp_header_bytes + suite.iv_bytes;
   const bool seal = direction == Direction::seal;
   job.enc_keys = op.key + at.encrypt;
   job.dec_keys = op.key + at.decrypt;

@@ -5,13 +5,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "datapath/net/headers.hpp"
 #include "drivers/crypto/compare.hpp"
 
 namespace espgate::crypto {
 namespace {
 
 constexpr std::size_t gcm_icv_bytes = 16;
-constexpr std::size_t esp_header_bytes = 8;
 constexpr std::size_t gcm_suites = 3;  // the first rows of the suite table
 static_assert(suite_table[gcm_suites - 1].cipher == Cipher::aes_gcm_16 &&
               suite_table[gcm_suites].cipher != Cipher::aes_gcm_16);
@@ -115,8 +115,8 @@ void IpsecMbQueue::gmac(Operation& op, Direction direction) {
   const auto* const iv = op.text - row.iv_bytes;
   alignas(16) std::uint8_t icv[gcm_icv_bytes];
   if (op.aad_bytes != 12) {
-    lanes_[index_of(op.suite)].seal(key, &context_, nullptr, nullptr, 0, op.nonce, iv - esp_header_bytes,
-                                    esp_header_bytes + row.iv_bytes + op.text_bytes, icv, sizeof icv);
+    lanes_[index_of(op.suite)].seal(key, &context_, nullptr, nullptr, 0, op.nonce, iv - net::esp_header_bytes,
+                                    net::esp_header_bytes + row.iv_bytes + op.text_bytes, icv, sizeof icv);
   } else {
     const auto calls = gmac_table(jobs_.manager())[gcm_index(row)];
     calls.begin(key, &context_, op.nonce, sizeof op.nonce);

@@ -7,12 +7,12 @@
 #include <climits>
 #include <cstring>
 
+#include "datapath/net/headers.hpp"
+
 namespace espgate::crypto {
 namespace {
 
 constexpr int aead_icv_bytes = 16;
-constexpr std::size_t esp_header_bytes = 8;
-constexpr std::uint32_t block_bytes = 16;
 
 bool feed_aad(EVP_CIPHER_CTX* context, const std::uint8_t* bytes, std::uint32_t count) {
   int done = 0;
@@ -40,7 +40,7 @@ bool authenticate(EVP_MD_CTX* context, const Operation& op, const OpensslKey& ke
     for (std::size_t i = 0; i < row.integrity_key_bytes; ++i) pad[i] ^= key.integrity[i];
     return EVP_DigestInit_ex2(context, digest, nullptr) == 1 && add(context, pad.data(), digest_block_bytes);
   };
-  const std::size_t headers_bytes = esp_header_bytes + row.iv_bytes;
+  const std::size_t headers_bytes = net::esp_header_bytes + row.iv_bytes;
   unsigned mac_bytes = 0;
   const bool done = begin(0x36) && add(context, op.text - headers_bytes, headers_bytes + op.text_bytes) &&
                     // The high half of an extended sequence number goes behind the text (RFC 4303 2.2.1).
@@ -115,13 +115,13 @@ Status OpensslQueue::encrypt_then_mac(const Contexts& contexts, const Operation&
   const auto& row = suite(op.suite);
   auto* const context = contexts.cipher.get();
   const bool opens = direction == Direction::open;
-  if (row.cipher == Cipher::aes_cbc && op.text_bytes % block_bytes != 0) return Status::failed;
+  if (row.cipher == Cipher::aes_cbc && op.text_bytes % aes_block_bytes != 0) return Status::failed;
   std::array<std::uint8_t, EVP_MAX_MD_SIZE> mac;
   if (opens) {
     if (!authenticate(contexts.digest.get(), op, key, mac.data())) return Status::failed;
     if (CRYPTO_memcmp(mac.data(), op.icv(), row.icv_bytes) != 0) return Status::bad_icv;
   }
-  std::array<std::uint8_t, block_bytes> counter_or_iv{};
+  std::array<std::uint8_t, aes_block_bytes> counter_or_iv{};
   auto* text = op.text;
   auto text_bytes = op.text_bytes;
   if (row.cipher == Cipher::aes_ctr) {
@@ -129,11 +129,11 @@ Status OpensslQueue::encrypt_then_mac(const Contexts& contexts, const Operation&
     counter_or_iv.back() = 1;  // RFC 3686 4
   } else if (row.cipher == Cipher::aes_cbc) {
     if (opens) {
-      std::memcpy(counter_or_iv.data(), op.text - block_bytes, block_bytes);
+      std::memcpy(counter_or_iv.data(), op.text - aes_block_bytes, aes_block_bytes);
     } else {
       // The nonce in the IV's place is the first block, so its encryption is what the text is chained to.
-      text -= block_bytes;
-      text_bytes += block_bytes;
+      text -= aes_block_bytes;
+      text_bytes += aes_block_bytes;
     }
   }
   if (row.cipher != Cipher::null && (EVP_CipherInit_ex2(context, nullptr, key.cipher, counter_or_iv.data(),

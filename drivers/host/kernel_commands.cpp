@@ -13,8 +13,6 @@
 namespace espgate::host {
 namespace {
 
-constexpr int receive_buffer_bytes = 64 * 1024;
-
 unsigned char family_of(const net::Address& address) {
   return address.family == net::Family::v4 ? AF_INET : AF_INET6;
 }
@@ -107,7 +105,7 @@ std::string text_of(int ifindex, const net::InterfaceAddress& address) {
 }  // namespace
 
 Expected<KernelCommands> KernelCommands::create() {
-  auto socket = NetlinkSocket::open({}, receive_buffer_bytes);
+  auto socket = NetlinkSocket::open({}, NetlinkSocket::answer_bytes);
   if (!socket) return socket.error();
   return KernelCommands(std::move(socket).value());
 }

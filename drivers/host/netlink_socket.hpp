@@ -37,6 +37,8 @@ Message make_request(int type, int flags, const Header& header) {
 // Control thread only.
 class NetlinkSocket {
  public:
+  static constexpr int answer_bytes = 64 * 1024;  // receive buffer of who only asks and waits for answers
+
   // Joins the multicast `groups`. With groups the socket is non-blocking. `protocol`: NETLINK_ROUTE, if not
   // said otherwise.
   static Expected<NetlinkSocket> open(std::initializer_list<int> groups, int receive_buffer_bytes,

@@ -12,8 +12,6 @@
 namespace espgate::host {
 namespace {
 
-constexpr int receive_buffer_bytes = 64 * 1024;
-
 // Numbers are in network order throughout nftables.
 void put_number(nl_msg* message, int type, std::uint32_t number) {
   nla_put_u32(message, type, htonl(number));
@@ -60,7 +58,7 @@ Expected<Silence> Silence::over(const std::vector<std::string>& interfaces) {
                  "it answers and forwards beside espgated until its ingress drops them; `nft` or `tc` can do "
                  "that where nf_tables of Linux 5.12 or later is missing"};
   };
-  auto socket = NetlinkSocket::open({}, receive_buffer_bytes, NETLINK_NETFILTER);
+  auto socket = NetlinkSocket::open({}, NetlinkSocket::answer_bytes, NETLINK_NETFILTER);
   if (!socket) return refused(socket.error().what);
   const auto table = "espgate-" + std::to_string(::getpid());
   std::vector<Message> batch;

@@ -3,25 +3,16 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/control/config/loaded.hpp"
 #include "tests/control/config/sample.hpp"
 
 using namespace espgate;
 using namespace espgate::config;
 
-namespace {
-
-Configuration loaded(std::string_view text) {
-  const test::Folder folder;
-  auto result = load(folder.write("espgate.conf", text));
-  INFO((result.errors.empty() ? "" : result.errors[0].text()));
-  REQUIRE(result.configuration);
-  return std::move(*result.configuration);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("what a file leaves out has the defaults of the Configuration") {
-  const auto file = loaded(test::minimal);
+  const auto file = test::loaded(test::minimal);
   const Configuration blank;
   CHECK(file.socket == blank.socket);
   CHECK(file.crypto_engine == blank.crypto_engine);
@@ -45,7 +36,7 @@ TEST_CASE("what a file leaves out has the defaults of the Configuration") {
 }
 
 TEST_CASE("an empty limits group has the defaults too") {
-  const auto limits = loaded(std::string(test::minimal) + "limits = { };").limits;
+  const auto limits = test::loaded(std::string(test::minimal) + "limits = { };").limits;
   const Limits blank;
   CHECK(limits.inbound_sas == blank.inbound_sas);
   CHECK(limits.outbound_sas == blank.outbound_sas);
@@ -64,7 +55,7 @@ TEST_CASE("an empty limits group has the defaults too") {
 }
 
 TEST_CASE("every key of a file arrives in the Configuration") {
-  const auto file = loaded(R"(
+  const auto file = test::loaded(R"(
 control-cpu = 2; worker-cpus = [ 3, 0x4, 3 ]; idle = "spin"; idle-sleep-us = 77;
 hugepages = TRUE; memory-mb = 512; crypto-engine = "openssl"; socket = "/tmp/s"; log-level = "debug";
 limits : { inbound-sas = 21; outbound-sas = 22; routes = 23; policies = 24; neighbours = 25; buffers = 2600;
@@ -149,7 +140,7 @@ connections = (
 }
 
 TEST_CASE("transport mode has the two gateways for networks, and outer headers copy unless told otherwise") {
-  const auto file = loaded(
+  const auto file = test::loaded(
       "ports = ( { name = \"p\"; device = \"net_null0\"; ipsec = true; } );\n"
       "connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; mode = \"transport\";\n"
       "inbound = { spi = 256; key = \"47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4\" } } );\n");
@@ -166,7 +157,7 @@ TEST_CASE("transport mode has the two gateways for networks, and outer headers c
 }
 
 TEST_CASE("a window of 0 and of 64, one direction only, CRLF line ends and a byte order mark are fine") {
-  const auto file = loaded(
+  const auto file = test::loaded(
       "\xef\xbb\xbfports = ( { name = \"p\"; device = \"net_null0\"; ipsec = true; } );\r\n"
       "connections = ( { name = \"a\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\";\r\n"
       "local-networks = ( \"10.1.0.0/24\" ); remote-networks = ( \"10.2.0.0/24\" ) replay-window = 0;\r\n"
@@ -178,7 +169,7 @@ TEST_CASE("a window of 0 and of 64, one direction only, CRLF line ends and a byt
 
 TEST_CASE("a device arrives in one spelling, its arguments as they are") {
   const auto device = [](const std::string& written) {
-    return loaded("ports = ( { name = \"p\"; device = \"" + written + "\"; } );").ports[0].device;
+    return test::loaded("ports = ( { name = \"p\"; device = \"" + written + "\"; } );").ports[0].device;
   };
   CHECK(device("pci:3B:0.0") == "0000:3b:00.0");
   CHECK(device("3b:00.0,a=1,B=2") == "0000:3b:00.0,a=1,B=2");

@@ -1,6 +1,7 @@
 // Tunnels in the configuration: what their connections become, their MTU, and every mistake.
 #include <catch2/catch.hpp>
 
+#include "tests/control/config/loaded.hpp"
 #include "tests/control/config/mistakes.hpp"
 #include "tests/control/config/sample.hpp"
 
@@ -100,14 +101,6 @@ const Case mistakes[] = {
     {BRANCH, 2, "connections[0].local-networks", "missing", "add local-networks"},
 };
 
-Configuration loaded(const std::string& text) {
-  const test::Folder folder;
-  auto result = load(folder.write("espgate.conf", text));
-  for (const auto& error : result.errors) FAIL_CHECK(error.text());
-  REQUIRE(result.configuration);
-  return std::move(*result.configuration);
-}
-
 }  // namespace
 
 TEST_CASE("mistakes in tunnels") {
@@ -128,7 +121,7 @@ TEST_CASE("mistakes in tunnels") {
 
 TEST_CASE("a tunnel's connection carries everything and has no policies") {
   const auto configuration =
-      loaded(OUTSIDE BRANCH TUN0("connection = \"branch\"; addresses = [ \"10.255.0.1/30\" ]; "));
+      test::loaded(OUTSIDE BRANCH TUN0("connection = \"branch\"; addresses = [ \"10.255.0.1/30\" ]; "));
   const auto& connection = configuration.connections.at(0);
   CHECK(connection.by_route);
   CHECK(protected_by(connection).size() == 2);
@@ -143,9 +136,9 @@ TEST_CASE("a tunnel's connection carries everything and has no policies") {
 
 TEST_CASE("networks of a tunnel's connection limit what may come in, and are nobody's else to be refused") {
   const auto configuration =
-      loaded(OUTSIDE "connections = ( " OUTER("branch", "192.0.2.2", "10.2.0.0/24")
-                 INBOUND("0x1001", KEY_A) "}, " OUTER("other", "192.0.2.3", "10.2.0.0/24")
-                     INBOUND("0x1002", KEY_B) "} );\n" TUN0("connection = \"branch\"; mtu = 1280; "));
+      test::loaded(OUTSIDE "connections = ( " OUTER("branch", "192.0.2.2", "10.2.0.0/24")
+                       INBOUND("0x1001", KEY_A) "}, " OUTER("other", "192.0.2.3", "10.2.0.0/24")
+                           INBOUND("0x1002", KEY_B) "} );\n" TUN0("connection = \"branch\"; mtu = 1280; "));
   CHECK(protected_by(configuration.connections.at(0)).size() == 1);
   CHECK(policies_of(configuration.connections.at(0)).empty());
   CHECK(policies_of(configuration.connections.at(1)).size() == 1);
@@ -154,7 +147,7 @@ TEST_CASE("networks of a tunnel's connection limit what may come in, and are nob
 
 TEST_CASE("GRE has a transport mode connection, whose policies stay, and a smaller MTU") {
   const auto configuration =
-      loaded(OUTSIDE "connections = ( " ROUTED(
+      test::loaded(OUTSIDE "connections = ( " ROUTED(
           "branch", "192.0.2.2",
           "mode = \"transport\"; " INBOUND("0x1001",
                                            KEY_A)) "} );\n" TUN0("kind = \"gre\"; connection = \"branch\"; "
@@ -168,7 +161,7 @@ TEST_CASE("GRE has a transport mode connection, whose policies stay, and a small
 }
 
 TEST_CASE("a multipoint tunnel has peers, each with its next hops, and the MTU that fits through to all") {
-  const auto configuration = loaded(OUTSIDE TRANSPORT MULTI(
+  const auto configuration = test::loaded(OUTSIDE TRANSPORT MULTI(
       "key = 7; addresses = [ \"10.255.0.1/24\", \"2001:db8:ff::1/64\" ]; peers = ( { "
       "connection = \"a\"; next-hops = [ \"10.255.0.2\", \"2001:db8:ff::2\" ]; }, { "
       "connection = \"b\"; next-hops = [ \"10.255.0.3\" ]; } ); "));

@@ -21,13 +21,13 @@ using sa::Replay;
 
 namespace {
 
-struct Step {
+struct Attempt {
   std::uint64_t sequence;
   Replay checked, committed;
 };
 
 // The numbers one worker commits, in this order: one by one, or block by block as bursts are.
-void work(sa::ReplayWindow window, std::vector<Step>& steps, bool by_block) {
+void work(sa::ReplayWindow window, std::vector<Attempt>& steps, bool by_block) {
   for (auto& step : steps) step.checked = window.check(step.sequence);
   for (std::size_t first = 0; first < steps.size();) {
     const auto block = steps[first].sequence / 32;
@@ -128,14 +128,14 @@ class Match {
   }
 
   std::string judge() {
-    std::map<std::uint64_t, std::vector<const Step*>> by_number;
+    std::map<std::uint64_t, std::vector<const Attempt*>> by_number;
     for (const auto& steps : steps_)
       for (const auto& step : steps) by_number[step.sequence].push_back(&step);
     const auto highest = std::max(model_.top, by_number.rbegin()->first);
     const auto before = model_;
     for (const auto& [sequence, steps] : by_number) {
       const auto answers = [&all = steps](Replay answer) {
-        return std::ranges::count_if(all, [&](const Step* step) { return step->committed == answer; });
+        return std::ranges::count_if(all, [&](const Attempt* step) { return step->committed == answer; });
       };
       const auto count = static_cast<std::ptrdiff_t>(steps.size());
       const auto fresh = answers(Replay::fresh);
@@ -146,10 +146,11 @@ class Match {
                              ? fresh == 0 && (!stays || answers(Replay::duplicate) == count)
                              : (stays ? fresh == 1 && answers(Replay::duplicate) == count - 1 : fresh <= 1);
       // Whoever was told fresh at the first look may yet come late; who was told otherwise had a reason.
-      const bool checks_right =
-          expected == Replay::fresh
-              ? count > 1 || !stays || steps[0]->checked == Replay::fresh
-              : std::ranges::none_of(steps, [](const Step* step) { return step->checked == Replay::fresh; });
+      const bool checks_right = expected == Replay::fresh
+                                    ? count > 1 || !stays || steps[0]->checked == Replay::fresh
+                                    : std::ranges::none_of(steps, [](const Attempt* step) {
+                                        return step->checked == Replay::fresh;
+                                      });
       if (!right || !checks_right) return describe(sequence, highest, steps);
       if (fresh == 1 && stays) model_.commit(sequence);
     }
@@ -163,7 +164,8 @@ class Match {
     return "";
   }
 
-  std::string describe(std::uint64_t sequence, std::uint64_t highest, const std::vector<const Step*>& steps) {
+  std::string describe(std::uint64_t sequence, std::uint64_t highest,
+                       const std::vector<const Attempt*>& steps) {
     std::ostringstream text;
     text << "number " << sequence << ", top " << model_.top << " becoming " << highest << ", answers";
     for (const auto* step : steps)
@@ -174,7 +176,7 @@ class Match {
   ReplayModel model_;
   OwnedReplayWindow owned_;
   std::mt19937_64 random_;
-  std::vector<Step> steps_[2];
+  std::vector<Attempt> steps_[2];
   bool by_block_ = false;
   std::uint64_t ahead_ = 0;
   std::uint64_t steps_done_ = 0;

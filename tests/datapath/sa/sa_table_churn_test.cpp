@@ -18,7 +18,7 @@ namespace {
 // The three kinds of SPIs are told apart by their last two bits; the index is a function of the SPI.
 enum Kind : std::uint32_t { resident = 1, transient = 2, stranger = 3 };
 
-std::uint32_t spi_of(Kind kind, std::uint32_t number) {
+std::uint32_t spi_number(Kind kind, std::uint32_t number) {
   return number * 0x9e37'79b1u << 2 | kind;
 }
 std::uint32_t index_of(std::uint32_t spi) {
@@ -55,7 +55,7 @@ void read(const SaTable& table, Lookup lookup, const std::atomic<std::uint32_t>&
       const Kind kinds[] = {resident, resident, transient, stranger};
       const Kind kind = kinds[random() % 4];
       const auto number = static_cast<std::uint32_t>(random());
-      spi = spi_of(kind, kind == transient ? newest - number % transient_count : number % resident_count);
+      spi = spi_number(kind, kind == transient ? newest - number % transient_count : number % resident_count);
     }
     const auto size = 1 + random() % 64;
     table.find_with(lookup, std::span(burst, size), out);
@@ -78,7 +78,8 @@ TEST_CASE("a present SPI is never missed while the table changes") {
     SaTable table(resident_count + transient_count, *std::pmr::new_delete_resource());
     REQUIRE(table.slots() == 4'096);
     for (std::uint32_t i = 0; i < resident_count; ++i)
-      REQUIRE(table.insert(spi_of(resident, i), index_of(spi_of(resident, i))) == SaTable::Insert::inserted);
+      REQUIRE(table.insert(spi_number(resident, i), index_of(spi_number(resident, i))) ==
+              SaTable::Insert::inserted);
 
     std::atomic<bool> stop{false};
     std::atomic<std::uint32_t> newest{0};
@@ -95,9 +96,9 @@ TEST_CASE("a present SPI is never missed while the table changes") {
     while (std::chrono::steady_clock::now() < end) {
       newest.store(next, std::memory_order_relaxed);
       for (int i = 0; i < 256; ++i) {
-        const std::uint32_t spi = spi_of(transient, next++);
+        const std::uint32_t spi = spi_number(transient, next++);
         failures += table.insert(spi, index_of(spi)) != SaTable::Insert::inserted;
-        if (next - oldest > transient_count - 1) failures += !table.erase(spi_of(transient, oldest++));
+        if (next - oldest > transient_count - 1) failures += !table.erase(spi_number(transient, oldest++));
       }
     }
     stop = true;

@@ -24,15 +24,6 @@ Bytes filled(Bytes packet, std::size_t from) {
   return packet;
 }
 
-// What leaves the other side: its TTL is one less.
-Bytes forwarded(Bytes packet) {
-  if (packet[0] >> 4 == 4)
-    net::decrement_ttl(packet);
-  else
-    --packet[net::ipv6::hop_limit];
-  return packet;
-}
-
 std::vector<Bytes> opened(const Rig& rig, const std::vector<Bytes>& frames) {
   std::vector<Bytes> inner;
   for (const auto& frame : frames) {
@@ -45,14 +36,6 @@ std::vector<Bytes> opened(const Rig& rig, const std::vector<Bytes>& frames) {
 void set_df(Bytes& packet) {
   packet[net::ipv4::fragment] = 0x40;
   mend_checksum(packet);
-}
-
-rte_mbuf* buffer_with(rte_mempool* pool, const Bytes& bytes) {
-  auto* mbuf = rte_pktmbuf_alloc(pool);
-  std::copy(
-      bytes.begin(), bytes.end(),
-      reinterpret_cast<std::uint8_t*>(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()))));
-  return mbuf;
 }
 
 }  // namespace

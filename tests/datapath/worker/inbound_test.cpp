@@ -10,15 +10,6 @@ using namespace espgate::test;
 
 namespace {
 
-// The inner packet as it must leave: one hop less.
-Bytes forwarded(Bytes packet) {
-  if (packet[0] >> 4 == 4)
-    net::decrement_ttl(packet);
-  else
-    --packet[net::ipv6::hop_limit];
-  return packet;
-}
-
 Bytes payload_of(const Bytes& frame) {
   return Bytes(frame.begin() + net::ethernet_bytes, frame.end());
 }

@@ -57,13 +57,6 @@ Bytes tagged(Bytes frame, std::uint16_t vlan) {
   return result;
 }
 
-rte_mbuf* buffer_with(rte_mempool* pool, const Bytes& bytes) {
-  auto* mbuf = rte_pktmbuf_alloc(pool);
-  std::ranges::copy(bytes, reinterpret_cast<std::uint8_t*>(
-                               rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()))));
-  return mbuf;
-}
-
 Bytes esp_of(const Rig& rig, std::size_t payload_bytes, std::uint64_t sequence = 1) {
   auto inner = rig.inner(net::Family::v4, payload_bytes, true);
   for (std::size_t i = 28; i < inner.size(); ++i) inner[i] = static_cast<std::uint8_t>(i * 7 + i / 256);

@@ -25,6 +25,10 @@ using Bytes = std::vector<std::uint8_t>;
 void start_environment(const std::vector<std::string>& extra_arguments = {});
 
 // Puts the right checksum into the IPv4 header that begins at `ip_offset`.
+// A buffer of `pool`, which has one and room for all of them, with these bytes.
+rte_mbuf* buffer_with(rte_mempool* pool, const Bytes& bytes);
+// The IP packet as it must leave: one hop less.
+Bytes forwarded(Bytes packet);
 void mend_checksum(Bytes& bytes, std::size_t ip_offset = 0);
 
 struct SaOptions {

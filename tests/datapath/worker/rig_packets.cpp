@@ -8,13 +8,20 @@
 #include "tests/datapath/worker/rig.hpp"
 
 namespace espgate::test {
-namespace {
-
-net::Address address(const char* text) {
-  return *net::parse_address(text);
+rte_mbuf* buffer_with(rte_mempool* pool, const Bytes& bytes) {
+  auto* mbuf = rte_pktmbuf_alloc(pool);
+  std::ranges::copy(bytes, reinterpret_cast<std::uint8_t*>(
+                               rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(bytes.size()))));
+  return mbuf;
 }
 
-}  // namespace
+Bytes forwarded(Bytes packet) {
+  if (packet[0] >> 4 == 4)
+    net::decrement_ttl(packet);
+  else
+    --packet[net::ipv6::hop_limit];
+  return packet;
+}
 
 void mend_checksum(Bytes& bytes, std::size_t ip_offset) {
   const auto header = std::span(bytes).subspan(ip_offset, net::ipv4_header_bytes);
@@ -24,8 +31,8 @@ void mend_checksum(Bytes& bytes, std::size_t ip_offset) {
 
 Bytes Rig::inner(net::Family family, std::size_t payload_bytes, bool from_peer) const {
   const bool v4 = family == net::Family::v4;
-  const auto there = address(v4 ? "10.2.0.9" : "2001:db8:2::9");
-  const auto here = address(v4 ? "10.1.0.9" : "2001:db8:1::9");
+  const auto there = *net::parse_address(v4 ? "10.2.0.9" : "2001:db8:2::9");
+  const auto here = *net::parse_address(v4 ? "10.1.0.9" : "2001:db8:1::9");
   const auto& source = from_peer ? there : here;
   const auto& destination = from_peer ? here : there;
   const std::size_t header_bytes = v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;

@@ -46,12 +46,6 @@ class NoBuffers {
   rte_mbuf* last_;
 };
 
-rte_mbuf* buffer_with(const Bytes& frame, rte_mempool* pool) {
-  auto* mbuf = rte_pktmbuf_alloc(pool);
-  std::memcpy(rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size())), frame.data(), frame.size());
-  return mbuf;
-}
-
 Bytes from_inside(Rig& rig) {
   return rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 20, false));
 }
@@ -85,7 +79,7 @@ TEST_CASE("what the crypto engine fails to do is dropped by name, both ways") {
 TEST_CASE("a shared buffer is copied before it is changed") {
   Rig rig;
   const auto esp = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), net::protocol_ipv4);
-  auto* packet = buffer_with(esp, rig.shared.buffers);
+  auto* packet = buffer_with(rig.shared.buffers, esp);
   rte_mbuf_refcnt_update(packet, 1);
   rig.workers[0]->process_frames(&packet, 1, Rig::outside);
   CHECK(rig.verdicts() == "FORWARDED=1");
@@ -97,8 +91,8 @@ TEST_CASE("without a buffer to copy to, a shared one is dropped by name") {
   Rig rig;
   NoBuffers none(rig);
   const auto esp = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), net::protocol_ipv4);
-  auto* inbound = buffer_with(esp, none.all());
-  auto* outbound = buffer_with(from_inside(rig), none.all());
+  auto* inbound = buffer_with(none.all(), esp);
+  auto* outbound = buffer_with(none.all(), from_inside(rig));
   for (auto* packet : {inbound, outbound}) rte_mbuf_refcnt_update(packet, 1);
   rig.workers[0]->process_frames(&inbound, 1, Rig::outside);
   CHECK(rig.verdicts() == "IN_ESP_SHARED_BUFFER=1");
@@ -111,8 +105,8 @@ TEST_CASE("ESP and cleartext longer than any buffer are dropped by name") {
   Rig rig;
   auto* const large = std::exchange(rig.shared.large_buffers, nullptr);
   const auto chained = [&](const Bytes& frame) {
-    auto* head = buffer_with(frame, rig.shared.buffers);
-    for (int i = 0; i < 3; ++i) rte_pktmbuf_chain(head, buffer_with(Bytes(2'000), rig.shared.buffers));
+    auto* head = buffer_with(rig.shared.buffers, frame);
+    for (int i = 0; i < 3; ++i) rte_pktmbuf_chain(head, buffer_with(rig.shared.buffers, Bytes(2'000)));
     return head;
   };
   auto esp = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), net::protocol_ipv4);
@@ -145,7 +139,7 @@ TEST_CASE("a full transmit queue and full punt rings drop by name") {
   const auto flood = [&](std::uint8_t port, const Bytes& frame, unsigned bursts) {
     for (unsigned i = 0; i < bursts; ++i) {
       std::array<rte_mbuf*, worker::burst_max> packets;
-      for (auto& packet : packets) packet = buffer_with(frame, rig.shared.buffers);
+      for (auto& packet : packets) packet = buffer_with(rig.shared.buffers, frame);
       rig.workers[0]->process_frames(packets.data(), worker::burst_max, port);
     }
   };

@@ -68,7 +68,7 @@ void extend(Headers& headers, int type) {
   headers.before.insert(headers.before.end(), body, body + 8);
 }
 
-Bytes udp(std::size_t bytes) {
+Bytes datagram_of(std::size_t bytes) {
   Bytes datagram(8 + bytes, 0x77);
   net::store_be16(datagram, 0, 7000);
   net::store_be16(datagram, 2, 7001);
@@ -104,13 +104,13 @@ TEST_CASE("transport mode gives the kernel the packet that the peer protected") 
            .extended_sequence = esn});
   std::uint64_t sequence = 0;
   for (const std::size_t bytes : {0u, 1u, 2u, 3u, 500u, 1300u}) {
-    auto out = rig.run(Rig::outside, rig.esp_frame(++sequence, udp(bytes), 17));
+    auto out = rig.run(Rig::outside, rig.esp_frame(++sequence, datagram_of(bytes), 17));
     REQUIRE(out.host.size() == 1);
-    auto expected = packet(plain(rig, Way::from_peer), udp(bytes));
+    auto expected = packet(plain(rig, Way::from_peer), datagram_of(bytes));
     auto got = without_ethernet(out.host[0]);
     // Behind a NAT, UDP's checksum is made anew, and over IPv6 it must not be 0.
     if (encapsulation == sa::Encapsulation::udp && outer == net::Family::v6) {
-      const auto checksum = net::upper_checksum(std::span(got).subspan(8, 32), 17, udp(bytes));
+      const auto checksum = net::upper_checksum(std::span(got).subspan(8, 32), 17, datagram_of(bytes));
       net::store_be16(std::span(expected).subspan(46), 0, checksum);
     }
     CHECK(got == expected);
@@ -124,17 +124,17 @@ TEST_CASE("transport mode keeps IPv4 options and IPv6 extension headers in front
     Rig rig({.mode = sa::Mode::transport});
     auto headers = plain(rig, Way::from_peer);
     extend(headers, 0);
-    const auto out = rig.run(Rig::outside, esp_in(rig, headers, 1, udp(20), 17));
+    const auto out = rig.run(Rig::outside, esp_in(rig, headers, 1, datagram_of(20), 17));
     REQUIRE(out.host.size() == 1);
-    CHECK(without_ethernet(out.host[0]) == packet(headers, udp(20)));
+    CHECK(without_ethernet(out.host[0]) == packet(headers, datagram_of(20)));
   }
   SECTION("IPv6 hop-by-hop, destination options, routing") {
     Rig rig({.outer = net::Family::v6, .mode = sa::Mode::transport});
     auto headers = plain(rig, Way::from_peer);
     for (const int type : {0, 60, 43}) extend(headers, type);
-    const auto out = rig.run(Rig::outside, esp_in(rig, headers, 1, udp(20), 17));
+    const auto out = rig.run(Rig::outside, esp_in(rig, headers, 1, datagram_of(20), 17));
     REQUIRE(out.host.size() == 1);
-    CHECK(without_ethernet(out.host[0]) == packet(headers, udp(20)));
+    CHECK(without_ethernet(out.host[0]) == packet(headers, datagram_of(20)));
   }
 }
 
@@ -153,7 +153,7 @@ TEST_CASE("transport mode puts ESP where RFC 4303 3.1.1 wants it") {
   for (const auto& [extensions, in_clear] : wanted) {
     auto headers = plain(rig, Way::to_peer);
     for (const auto type : extensions) extend(headers, type);
-    const auto whole = packet(headers, udp(33));
+    const auto whole = packet(headers, datagram_of(33));
     const auto out = rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, whole));
     REQUIRE(out.outside.size() == 1);
     auto sent = without_ethernet(out.outside[0]);
@@ -193,13 +193,13 @@ TEST_CASE("what comes out of the trailer's next header is what the packet says, 
 TEST_CASE("a transport mode SA takes packets between its two ends only, and no fragments") {
   Rig rig({.mode = sa::Mode::transport});
   auto headers = plain(rig, Way::to_peer);
-  auto transit = packet(headers, udp(20));
+  auto transit = packet(headers, datagram_of(20));
   const std::uint8_t inside_host[] = {10, 1, 0, 9};
   std::copy_n(inside_host, 4, transit.begin() + net::ipv4::source);
   mend_checksum(transit);
   CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, transit)).outside.empty());
   CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
-  auto fragment = packet(headers, udp(24));
+  auto fragment = packet(headers, datagram_of(24));
   fragment[net::ipv4::fragment] = 0x20;
   mend_checksum(fragment);
   CHECK(rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, fragment)).outside.empty());

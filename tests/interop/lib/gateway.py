@@ -1,5 +1,6 @@
 """espgated under test: started in a namespace with a generated file, asked, and stopped."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -105,10 +106,19 @@ class Gateway:
         try:
             code = self._process.wait(_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired as error:
+            stacks = self._kernel_stacks()
             self._process.kill()
-            raise GatewayError(f"espgated did not stop:\n{self.log_text()}") from error
+            raise GatewayError(f"espgated did not stop:\n{self.log_text()}\n{stacks}") from error
         if code != 0:
             raise GatewayError(f"espgated ended with {code}:\n{self.log_text()}")
+
+    def _kernel_stacks(self):
+        """What the kernel is doing for each of its threads."""
+        lines = []
+        for task in sorted(pathlib.Path(f"/proc/{self._process.pid}/task").iterdir()):
+            with contextlib.suppress(OSError):  # it may have ended
+                lines.append(f"{task.name} {(task / 'comm').read_text()}{(task / 'stack').read_text()}")
+        return "\n".join(lines)
 
     def _end(self):
         if self.alive():
