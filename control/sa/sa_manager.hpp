@@ -201,7 +201,7 @@ class SaManager final : public SpiKnowledge {
   void unlink_unnamed(std::uint32_t outbound_sa);
   Expected<InboundRecord*> reserve_inbound(std::uint32_t spi, const ConnectionHandle& owner, Moment now);
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
-                                 Moment now, const std::optional<KeyUse>& past);
+                                 Moment now);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
   void make_current(InboundRecord& record, Moment now);
 

@@ -61,6 +61,7 @@ class SaStore {
   void release_inbound(std::uint32_t index);
 
   // Installed and active; the caller publishes it in a policy. Errors: SPI reserved, none free.
+  // While another SA has its key, that one gets a last sequence number (see IvBases).
   Expected<std::uint32_t> install_outbound(const SaParameters& parameters);
   void retire_outbound(std::uint32_t index);
   // The peer of a connection with UDP encapsulation is elsewhere now, of the same family. Workers see it from
@@ -102,7 +103,7 @@ class SaStore {
 
   SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory);
   Expected<void> prepare_key(const SaParameters& parameters, std::byte* slot);
-  void take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets);
+  void take_window(InboundSa& entry, std::uint32_t index, const SaParameters& parameters);
   void take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors);
   void give_back(InboundSa& entry, std::uint32_t index);  // what the two took
   const MoreSelectors* keep(std::span<const net::TrafficSelector> selectors,

@@ -94,7 +94,8 @@ struct Claim {
 Claim claim_sequence(sa::OutboundSa& sa, unsigned wanted, bool exclusive) {
   std::uint64_t used = sa.sequence.load(std::memory_order_relaxed);
   for (;;) {
-    const std::uint64_t left = used < sa.sequence_limit ? sa.sequence_limit - used : 0;
+    const std::uint64_t limit = sa.sequence_limit.load(std::memory_order_relaxed);
+    const std::uint64_t left = used < limit ? limit - used : 0;
     const unsigned count = left < wanted ? static_cast<unsigned>(left) : wanted;
     if (exclusive) {
       sa.sequence.store(used + count, std::memory_order_relaxed);
