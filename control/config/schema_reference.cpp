@@ -157,7 +157,7 @@ A key file for aes128-gcm16, 16 bytes of key and 4 bytes of salt:
 Keys take 16, 24 or 32 bytes for AES by its bits, 32 for ChaCha20; salts 4 bytes for gcm16, gmac, ctr and
 poly1305, 3 for ccm16; integrity keys 20 bytes for sha1, 32 for sha256, 48 for sha384, 64 for sha512.
 .Sh SEE ALSO
-.Xr espgatectl 1 ,
+.Xr espgatectl 8 ,
 .Xr espgated 8
 .Sh CAVEATS
 AES in GCM, CCM and CTR mode and ChaCha20-Poly1305 are not meant for manual keys (RFC 4106, section 2): an IV
