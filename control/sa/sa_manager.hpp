@@ -178,7 +178,7 @@ class SaManager final : public SpiKnowledge {
   void visit(const std::function<void(const SaReport&)>& visitor) const;
   std::vector<ConnectionReport> connections() const;  // sorted by name
   SpiReport report(std::uint32_t spi) const;
-  // Which SAs a connection has now; none when there is no such connection.
+  // Which SAs a connection has now that carry traffic; none when there is no such connection.
   struct CurrentSas {
     bool inbound = false;
     bool outbound = false;

@@ -182,7 +182,7 @@ class Tunnels(case.GatewayCase):
         del connection["outbound"]
         self.reload(connections=[connection], tunnels=[_tunnel()])
         self.testbed.until(lambda: self.tunnel()["state"] == "down")
-        self.assertEqual(self.tunnel()["reason"], "connection branch has no outbound SA")
+        self.assertEqual(self.tunnel()["reason"], "connection branch has no active outbound SA")
         self.testbed.until(lambda: "NO-CARRIER" in self.ip("link", "show", "tun0"))
         drops = self.tunnel()["drops"]
         self.testbed.outside.drain()
