@@ -1,6 +1,7 @@
 #include "datapath/sa/sa_store.hpp"
 
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <cassert>
@@ -93,8 +94,11 @@ Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto:
     return Error{"an SA table for " + std::to_string(limits.inbound) + " inbound SAs",
                  "keep limits.inbound-sas and limits.tombstones together below " +
                      std::to_string(SaTable::most_entries)};
+  net::SipKey label_secret;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(label_secret.data()), sizeof label_secret) != 1)
+    return Error{"no random numbers", "restart espgated; see that the kernel has getrandom"};
   try {
-    return std::unique_ptr<SaStore>(new SaStore(limits, engine, memory));
+    return std::unique_ptr<SaStore>(new SaStore(limits, engine, memory, label_secret));
   } catch (const std::bad_alloc&) {
     return Error{"not enough memory for " + std::to_string(limits.inbound) + " inbound and " +
                      std::to_string(limits.outbound) + " outbound SAs",
@@ -111,7 +115,8 @@ std::size_t SaStore::memory_bytes(const Limits& limits) {
   return limits.inbound * inbound + limits.outbound * outbound;
 }
 
-SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory)
+SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory,
+                 const net::SipKey& label_secret)
     : limits_(limits),
       engine_(engine),
       memory_(memory),
@@ -133,7 +138,8 @@ SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_
       outbound_stage_(limits.outbound, Stage::free),
       free_inbound_(all_free(limits.inbound)),
       free_outbound_(all_free(limits.outbound)),
-      iv_bases_(outbound_, limits.outbound) {}
+      iv_bases_(outbound_, limits.outbound),
+      label_secret_(label_secret) {}
 
 SaStore::~SaStore() {
   for (std::uint32_t index = 0; index < limits_.inbound; ++index) {

@@ -18,6 +18,7 @@
 
 #include "datapath/base/expected.hpp"
 #include "datapath/crypto/engine.hpp"
+#include "datapath/net/siphash.hpp"
 #include "datapath/sa/faults.hpp"
 #include "datapath/sa/iv_bases.hpp"
 #include "datapath/sa/lifetime.hpp"
@@ -94,6 +95,8 @@ class SaStore {
   };
   Total inbound_total(std::uint32_t index) const;  // over all workers
   Total outbound_total(std::uint32_t index) const;
+  // What outer flow labels are made with, in place of the SAs' keys. Random, and never told.
+  const net::SipKey& label_secret() const { return label_secret_; }
   const Limits& limits() const { return limits_; }
   crypto::Engine& engine() { return engine_; }
 
@@ -101,7 +104,8 @@ class SaStore {
   // Where an entry is in its life, for the writer; the workers' view is State.
   enum class Stage : std::uint8_t { free, published, unpublished };
 
-  SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory);
+  SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory,
+          const net::SipKey& label_secret);
   Expected<void> prepare_key(const SaParameters& parameters, std::byte* slot);
   void take_window(InboundSa& entry, std::uint32_t index, const SaParameters& parameters);
   void take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors);
@@ -135,6 +139,7 @@ class SaStore {
   std::vector<std::uint32_t> free_inbound_;  // used from the back
   std::vector<std::uint32_t> free_outbound_;
   IvBases iv_bases_;
+  net::SipKey label_secret_;
 };
 
 }  // namespace espgate::sa
