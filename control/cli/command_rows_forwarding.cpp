@@ -143,7 +143,7 @@ constexpr Command rows[] = {
                                 "peers": [{"connection": "branch", "next_hops": ["10.255.0.2"],
                                            "state": "down", "rx": {"packets": 812, "bytes": 97440},
                                            "tx": {"packets": 790, "bytes": 94800}, "drops": 3}],
-                                "state": "down", "reason": "connection branch has no outbound SA",
+                                "state": "down", "reason": "connection branch has no active outbound SA",
                                 "mtu": 1434, "addresses": ["10.255.0.1/24"],
                                 "rx": {"packets": 812, "bytes": 97440},
                                 "tx": {"packets": 790, "bytes": 94800}, "drops": 3}]})"},

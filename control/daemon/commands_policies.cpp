@@ -1,6 +1,7 @@
 // show policies, show policy-match, policy add, policy delete.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
@@ -84,10 +85,31 @@ net::Flow flow_of(const cli::Request& request, const net::Address& from, const n
   return flow;
 }
 
-std::string explanation(const Services& services, const policy::Match& match, const sa::Policy* policy) {
+// The tunnel that the route to an address leads into, or an empty name.
+std::string tunnel_to(const Services& services, const net::Address& to) {
+  const auto& forwarding = services.gateway->forwarding();
+  forward::HopIndex index = forward::no_route_hop;
+  if (to.family == net::Family::v4) {
+    const std::uint32_t destination = to.v4_value();
+    forwarding.route4({&destination, 1}, &index);
+  } else {
+    std::uint8_t destination[1][16];
+    std::ranges::copy(to.bytes, destination[0]);
+    forwarding.route6(destination, &index);
+  }
+  const auto& hop = forwarding.hop(index);
+  return hop.kind == forward::HopKind::tunnel ? services.tunnels->name_of(hop.tunnel) : std::string{};
+}
+
+std::string explanation(const Services& services, const policy::Match& match, const sa::Policy* policy,
+                        const net::Address& to) {
   const auto decision = match.decision;
   if (decision == policy::Decision::ports_unknown())
     return "dropped: without ports it cannot be told whether a policy that goes by them is for it";
+  // What no policy discards or protects goes where its route leads.
+  if (policy == nullptr || decision == policy::Decision::bypass())
+    if (const auto tunnel = tunnel_to(services, to); !tunnel.empty())
+      return fmt::format("encrypted by tunnel {}, which the route leads into", tunnel);
   if (policy == nullptr)
     return "no policy matches: dropped in transit; what the kernel sends itself leaves in clear";
   if (decision == policy::Decision::bypass()) return "forwarded in clear";
@@ -109,7 +131,7 @@ Expected<json> show_policy_match(Services& services, const cli::Request& request
   services.gateway->policies().look_up(&flow, {&row, 1}, &match);
   const auto* policy = services.sas->policies().of_rule(match.rule);
   return json{{"policy", policy == nullptr ? json(nullptr) : policy_json(services, *policy)},
-              {"explanation", explanation(services, match, policy)}};
+              {"explanation", explanation(services, match, policy, to)}};
 }
 
 // As the file's policies are read, and with the same complaints: one selector, or one of each family.

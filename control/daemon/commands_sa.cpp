@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "control/cli/values.hpp"
 #include "control/daemon/services.hpp"
@@ -50,6 +51,23 @@ json selector_json(const net::TrafficSelector& selector) {
           {"source_ports", fields.remote_ports},
           {"destination_ports", fields.local_ports},
           {"icmp_type", fields.icmp_type}};
+}
+
+// Of packets in the other direction.
+json turned(json selector) {
+  std::swap(selector["source"], selector["destination"]);
+  std::swap(selector["source_ports"], selector["destination_ports"]);
+  return selector;
+}
+
+// Of an SA that a route leads to; others go by their policies.
+json selectors_json(const sa::OutboundSa& entry) {
+  auto all = json::array();
+  if (entry.selectors == nullptr) return all;
+  for (const auto& selector : entry.selectors->prefixes) all.push_back(turned(selector_json(selector)));
+  for (const auto& detailed : entry.selectors->detailed)
+    all.push_back(turned(selector_json(detailed.selector)));
+  return all;
 }
 
 json selectors_json(const sa::InboundSa& entry) {
@@ -134,6 +152,7 @@ json outbound_json(const sa::SaReport& report, const sa::OutboundSa& entry) {
   result["sequence"] = entry.sequence.load(std::memory_order_relaxed);
   const auto path_mtu = entry.path_mtu.load(std::memory_order_relaxed);
   if (path_mtu != sa::path_mtu_unknown) result["path_mtu"] = path_mtu;
+  result["selectors"] = selectors_json(entry);
   return result;
 }
 

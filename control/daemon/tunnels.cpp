@@ -198,10 +198,11 @@ std::string Tunnels::why_down(const Entry& entry, const sa::SaManager& sas) cons
   if (entry.gone) return "its link was removed from the kernel; restart espgated";
   const auto& peers = entry.tunnel.peers;
   if (std::ranges::any_of(peers, [&](const auto& peer) { return has_both(sas, peer); })) return "";
-  if (peers.size() > 1) return fmt::format("none of its {} peers has SAs in both directions", peers.size());
+  if (peers.size() > 1)
+    return fmt::format("none of its {} peers has active SAs in both directions", peers.size());
   const auto& connection = peers.front().connection;
   const auto present = sas.current_sas(connection);
-  return fmt::format("connection {} has no {} SA", connection,
+  return fmt::format("connection {} has no active {} SA", connection,
                      present.inbound    ? "outbound"
                      : present.outbound ? "inbound"
                                         : "inbound or outbound");

@@ -13,8 +13,12 @@ LifetimeUsed KeyUse::until(Moment now) const {
 
 void KeyMemory::remember(const Digest& key, const KeyUse& use) {
   if (key == Digest{} || most_ == 0) return;
-  if (!uses_.insert_or_assign(key, use).second) return;
-  order_.push_back(key);
+  const auto [known, is_new] = uses_.try_emplace(key);
+  if (is_new)
+    known->second.place = order_.insert(order_.end(), key);
+  else
+    order_.splice(order_.end(), order_, known->second.place);
+  known->second.use = use;
   if (order_.size() <= most_) return;
   uses_.erase(order_.front());
   order_.pop_front();
@@ -22,7 +26,7 @@ void KeyMemory::remember(const Digest& key, const KeyUse& use) {
 
 std::optional<KeyUse> KeyMemory::recall(const Digest& key) const {
   const auto found = uses_.find(key);
-  return found == uses_.end() ? std::nullopt : std::optional(found->second);
+  return found == uses_.end() ? std::nullopt : std::optional(found->second.use);
 }
 
 }  // namespace espgate::sa

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <deque>
+#include <list>
 #include <optional>
 #include <unordered_map>
 
@@ -24,7 +24,7 @@ struct KeyUse {
   LifetimeUsed until(Moment now) const;
 };
 
-// Of the last `most` keys; a restart forgets them all.
+// Of the `most` keys that were remembered last; a restart forgets them all.
 class KeyMemory {
  public:
   explicit KeyMemory(std::size_t most) : most_(most) {}
@@ -42,9 +42,14 @@ class KeyMemory {
       return value;
     }
   };
+  using Order = std::list<Digest>;
+  struct Entry {
+    KeyUse use;
+    Order::iterator place;
+  };
   std::size_t most_;
-  std::unordered_map<Digest, KeyUse, Hash> uses_;
-  std::deque<Digest> order_;  // the oldest first
+  std::unordered_map<Digest, Entry, Hash> uses_;
+  Order order_;  // the least lately remembered first
 };
 
 }  // namespace espgate::sa

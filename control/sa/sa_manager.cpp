@@ -12,8 +12,6 @@ constexpr std::uint32_t first_spi = 256;    // 0 to 255 are reserved (RFC 4303 2
 constexpr int allocation_attempts = 1'000;  // at worst every other SPI is taken, so 2^-1000
 constexpr std::size_t moves_a_tick = 1'024;
 constexpr std::size_t entries_kept_free = 64;
-// More packets than all workers together can send on one SA within a grace period.
-constexpr std::uint64_t sequence_leap = std::uint64_t{1} << 20;
 
 }  // namespace
 
@@ -79,7 +77,7 @@ Expected<void> SaManager::install_outbound(const std::string& name, const SaPara
                                            Moment now) {
   const auto owner = connection(name);
   if (!owner) return owner.error();
-  if (auto done = switch_outbound(*owner, parameters, now, {}); !done) return done;
+  if (auto done = switch_outbound(*owner, parameters, now); !done) return done;
   (*owner)->outbound_mark = {};
   return {};
 }
@@ -95,7 +93,7 @@ Expected<void> SaManager::replace(const std::string& name, const SaParameters& i
     record = *reserved;
   }
   auto done = inbound_.install(*record, inbound, now);
-  if (done) done = switch_outbound(*owner, outbound, now, {});
+  if (done) done = switch_outbound(*owner, outbound, now);
   if (!done) {
     inbound_.unpublish(*record, Happening::withdrawn, now);
     return done;
@@ -153,21 +151,11 @@ Expected<ConnectionHandle> SaManager::connection(const std::string& name) const 
   return found->second;
 }
 
-// With `past`, what an SA has done with the key before, the new one goes on where that will have stopped by
-// the time that no worker uses it any more, so that the peer, who has one window for both, sees no number
-// twice.
 Expected<void> SaManager::switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
-                                          Moment now, const std::optional<KeyUse>& past) {
+                                          Moment now) {
   const auto index = outbound_.install(parameters, connection, now);
   if (!index) return index.error();
   const auto before = connection->outbound;
-  if (past) {
-    auto& entry = parts_.store.outbound(*index);
-    const auto used = std::min(past->sequence, entry.sequence_limit);
-    const auto begin = used + std::min(sequence_leap, entry.sequence_limit - used);
-    entry.sequence.store(begin, std::memory_order_relaxed);
-    entry.iv_base -= begin;  // IVs begin where the store wanted them to
-  }
   if (parts_.outbound_path) parts_.outbound_path(*index);
   connection->outbound = *index;
   const auto pointed = point_policies(*connection);

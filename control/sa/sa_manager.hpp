@@ -185,7 +185,7 @@ class SaManager final : public SpiKnowledge {
   void visit(const std::function<void(const SaReport&)>& visitor) const;
   std::vector<ConnectionReport> connections() const;  // sorted by name
   SpiReport report(std::uint32_t spi) const;
-  // Which SAs a connection has now; none when there is no such connection.
+  // Which SAs a connection has now that carry traffic; none when there is no such connection.
   struct CurrentSas {
     bool inbound = false;
     bool outbound = false;
@@ -214,7 +214,7 @@ class SaManager final : public SpiKnowledge {
   void unlink_unnamed(std::uint32_t outbound_sa);
   Expected<InboundRecord*> reserve_inbound(std::uint32_t spi, const ConnectionHandle& owner, Moment now);
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
-                                 Moment now, const std::optional<KeyUse>& past);
+                                 Moment now);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
   // The inbound SA goes; another one that stayed takes its place as the connection's, if there is one.
   void leave_current(const InboundRecord& record);

@@ -64,22 +64,12 @@ struct KeyedParameters : SaParameters {
 
 constexpr std::size_t connections_between_questions = 256;
 
-std::uint64_t sequence_end(bool extended) {
-  return extended ? ~std::uint64_t{0} : 0xffff'ffffu;
-}
-
-std::uint64_t add_up_to(std::uint64_t value, std::uint64_t more, std::uint64_t end) {
-  return value > end - more ? end : value + more;
-}
-
-// Everything up to `top` counts as seen: the window's left edge moves behind it. Packets in flight that
-// the old SA has not seen are the price, at most a window of them.
-void reject_up_to(InboundSa& sa, std::uint64_t top) {
-  if (sa.window_packets == 0 || top == 0) return;
-  const auto wanted = add_up_to(top, sa.window_packets, sequence_end(sa.extended_sequence));
-  auto current = sa.top.load(std::memory_order_relaxed);
-  while (current < wanted && !sa.top.compare_exchange_weak(current, wanted, std::memory_order_relaxed)) {
-  }
+// The key was in use before: the SA goes on `leap` beyond the last number that was used.
+void go_on(SaParameters& parameters, const KeyUse& past, std::uint64_t leap, Moment now) {
+  parameters.used = past.until(now);
+  const auto end = last_sequence(parameters.extended_sequence);
+  const auto last = std::min(past.sequence, end);
+  parameters.sequence = last + std::min(leap, end - last);
 }
 
 const Error no_inbound_room{"the table of inbound SAs is full",
@@ -269,13 +259,14 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
     }
     give_up(*holder, now);
   }
-  const auto past = keys_.recall(mark.key);
-  if (past) parameters.used = past->until(now);
+  // Everything that was seen is left of the window then. Packets in flight that the old SA has not seen are
+  // the price, at most a window of them.
+  if (const auto past = keys_.recall(mark.key))
+    go_on(parameters, *past, past->sequence == 0 ? 0 : parameters.window_packets, now);
   if (auto done = install_in_place(connection, parameters, now); !done) {
     result.errors.push_back({"inbound: " + done.error().what, done.error().remedy});
     return;
   }
-  if (past) reject_up_to(parts_.store.inbound(current), past->sequence);
   inbound_.at(current).key_mark = mark.key;
   connection->inbound_mark = mark;
 }
@@ -314,8 +305,10 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
   }
   const bool goes_on = current != no_sa && mark.key == connection->outbound_mark.key;
   const auto past = goes_on ? std::optional(outbound_.use_of(current)) : keys_.recall(mark.key);
-  if (past) parameters.used = past->until(now);
-  if (auto done = switch_outbound(connection, parameters, now, past); !done) {
+  // The peer has one window for both SAs and must see no number twice, so the new one begins where the old
+  // one will have stopped by the time that no worker uses it any more.
+  if (past) go_on(parameters, *past, 2 * IvBases::handover_packets, now);
+  if (auto done = switch_outbound(connection, parameters, now); !done) {
     result.errors.push_back({"outbound: " + done.error().what, done.error().remedy});
     return;
   }

@@ -53,7 +53,13 @@ tunnel::Index SaManager::tunnel_of(const std::string& name) const {
 SaManager::CurrentSas SaManager::current_sas(const std::string& name) const {
   const auto found = connections_.find(name);
   if (found == connections_.end()) return {};
-  return {found->second->inbound != no_sa, found->second->outbound != no_sa};
+  const auto inbound = found->second->inbound;
+  const auto outbound = found->second->outbound;
+  const auto active = [](const auto& sa) {
+    return sa.state.load(std::memory_order_relaxed) == State::active;
+  };
+  return {inbound != no_sa && active(parts_.store.inbound(inbound)),
+          outbound != no_sa && active(parts_.store.outbound(outbound))};
 }
 
 }  // namespace espgate::sa

@@ -1,15 +1,19 @@
 #include "control/sizes/path_mtus.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include "datapath/net/headers.hpp"
+#include "datapath/sa/esp_sizes.hpp"
 
 namespace espgate::sizes {
 namespace {
 
-// RFC 1122 3.3.3 has every host take 576 bytes; RFC 8200 5 has every link carry 1280.
-std::uint16_t least_mtu(net::Family family) {
-  return family == net::Family::v4 ? 576 : net::ipv6_least_mtu;
+// RFC 8200 5 has every link carry 1280 bytes, so a report of less is none (RFC 8201 4). An IPv4 router may
+// say less than what is any good, or 0 if it is from before RFC 1191.
+std::optional<std::uint16_t> mtu_of(const PathReport& report) {
+  if (report.remote.family == net::Family::v4) return std::max(report.mtu, sa::least_path_mtu4);
+  return report.mtu < net::ipv6_least_mtu ? std::nullopt : std::optional(report.mtu);
 }
 
 net::Address address_of(const sa::OutboundSa& sa, bool remote) {
@@ -76,24 +80,25 @@ std::uint16_t PathMtus::route_mtu(const net::Address& remote) const {
 }
 
 bool PathMtus::learn(const PathReport& report, Time now) {
-  if (!options_.learn || report.mtu < least_mtu(report.remote.family)) return false;
+  const auto mtu = sizes::mtu_of(report);
+  if (!options_.learn || !mtu) return false;
   const auto quoted =
       index_.find(report.remote, report.spi, [&](std::uint32_t index) { return was_sent(report, index); });
   if (quoted == OutboundIndex::nobody) return false;
-  const bool news = report.mtu < mtu_of(report.remote, now) && remember(report, now);
+  const bool news = *mtu < mtu_of(report.remote, now) && remember(report.remote, *mtu, now);
   refresh_one(quoted, now);
   return news;
 }
 
-bool PathMtus::remember(const PathReport& report, Time now) {
+bool PathMtus::remember(const net::Address& remote, std::uint16_t mtu, Time now) {
   if (now - second_ >= std::chrono::seconds(1)) {
     second_ = now;
     reports_ = 0;
   }
   if (reports_ == options_.reports_per_second) return false;
-  if (learned_.size() >= options_.paths && !learned_.contains(report.remote)) return false;
+  if (learned_.size() >= options_.paths && !learned_.contains(remote)) return false;
   ++reports_;
-  learned_[report.remote] = {report.mtu, now + options_.age};
+  learned_[remote] = {mtu, now + options_.age};
   return true;
 }
 

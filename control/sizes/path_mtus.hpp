@@ -3,9 +3,11 @@
 // learned outlives a rekey.
 //
 // Reports are not authenticated. One counts only if it quotes the SPI, the addresses and a sequence number we
-// lately used, lowers what is known, and stays above what every path must carry (RFC 4301 8.2.1). Finding
-// the SA that it quotes costs no more than the report cost to read, so that a flood of forged ones keeps no
-// good one out; limits are for those that count.
+// lately used and lowers what is known (RFC 4301 8.2.1). It lowers it to no less than what every path must
+// carry: an IPv4 path of less is taken without DF. A report on UDP-encapsulated ESP that quotes eight bytes
+// of it, as RFC 792 has it, ends before the SPI and counts for nothing. Finding the SA that it quotes costs
+// no more than the report cost to read, so that a flood of forged ones keeps no good one out; limits are for
+// those that count.
 //
 // Everything runs on the control thread.
 #pragma once
@@ -54,7 +56,7 @@ class PathMtus {
   std::uint16_t mtu_of(const net::Address& remote, Time now) const;
   std::uint16_t route_mtu(const net::Address& remote) const;
   bool was_sent(const PathReport& report, std::uint32_t index) const;
-  bool remember(const PathReport& report, Time now);
+  bool remember(const net::Address& remote, std::uint16_t mtu, Time now);
   void forget_old(Time now);
 
   sa::SaStore& store_;

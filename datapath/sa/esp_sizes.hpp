@@ -6,6 +6,10 @@
 
 namespace espgate::sa {
 
+// What every host takes (RFC 1122 3.3.3): no report makes an IPv4 path's MTU less. Where it is that, a router
+// may have asked for less, so outer packets go without DF, for routers to cut (RFC 4459 3.2).
+inline constexpr std::uint16_t least_path_mtu4 = 576;
+
 struct EspSizes {
   unsigned around;  // outer IP, UDP, ESP header, IV and ICV
   unsigned align;   // of payload, padding and trailer together

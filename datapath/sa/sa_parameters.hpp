@@ -46,6 +46,9 @@ struct SaParameters {
   std::vector<net::TrafficSelector> selectors;
   Lifetime lifetime;
   LifetimeUsed used;
+  // Of a key that was in use before. Outbound: the last number that was given out. Inbound: what comes with
+  // numbers up to it less the window is refused.
+  std::uint64_t sequence = 0;
 };
 
 // What is wrong with them, if anything. An SPI below 256 is reserved (RFC 4303 2.1).

@@ -1,10 +1,10 @@
 #include "datapath/sa/sa_store.hpp"
 
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 
 #include <algorithm>
 #include <cassert>
-#include <chrono>
 #include <cstring>
 #include <new>
 #include <numeric>
@@ -79,11 +79,6 @@ void retire(std::atomic<State>& state) {
   }
 }
 
-std::uint64_t unix_seconds() {
-  using namespace std::chrono;
-  return static_cast<std::uint64_t>(duration_cast<seconds>(system_clock::now().time_since_epoch()).count());
-}
-
 }  // namespace
 
 bool expire(std::atomic<State>& state) {
@@ -99,8 +94,11 @@ Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto:
     return Error{"an SA table for " + std::to_string(limits.inbound) + " inbound SAs",
                  "keep limits.inbound-sas and limits.tombstones together below " +
                      std::to_string(SaTable::most_entries)};
+  net::SipKey label_secret;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(label_secret.data()), sizeof label_secret) != 1)
+    return Error{"no random numbers", "restart espgated; see that the kernel has getrandom"};
   try {
-    return std::unique_ptr<SaStore>(new SaStore(limits, engine, memory));
+    return std::unique_ptr<SaStore>(new SaStore(limits, engine, memory, label_secret));
   } catch (const std::bad_alloc&) {
     return Error{"not enough memory for " + std::to_string(limits.inbound) + " inbound and " +
                      std::to_string(limits.outbound) + " outbound SAs",
@@ -117,7 +115,8 @@ std::size_t SaStore::memory_bytes(const Limits& limits) {
   return limits.inbound * inbound + limits.outbound * outbound;
 }
 
-SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory)
+SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory,
+                 const net::SipKey& label_secret)
     : limits_(limits),
       engine_(engine),
       memory_(memory),
@@ -138,7 +137,9 @@ SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_
       inbound_stage_(limits.inbound, Stage::free),
       outbound_stage_(limits.outbound, Stage::free),
       free_inbound_(all_free(limits.inbound)),
-      free_outbound_(all_free(limits.outbound)) {}
+      free_outbound_(all_free(limits.outbound)),
+      iv_bases_(outbound_, limits.outbound),
+      label_secret_(label_secret) {}
 
 SaStore::~SaStore() {
   for (std::uint32_t index = 0; index < limits_.inbound; ++index) {
@@ -181,7 +182,7 @@ Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters&
   std::byte* key = inbound_keys_.at(index);
   if (auto result = prepare_key(parameters, key); !result) return result;
   try {
-    take_cells(entry, index, parameters.window_packets);
+    take_window(entry, index, parameters);
     take_selectors(entry, parameters.selectors);
   } catch (const std::bad_alloc&) {
     give_back(entry, index);
@@ -239,9 +240,9 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   outbound_stage_[index] = Stage::published;
   fill_common(entry, parameters, key);
   begin_lifetime(outbound_allowances_[index], parameters);
-  entry.sequence.store(0, std::memory_order_relaxed);
-  entry.sequence_limit = parameters.extended_sequence ? ~std::uint64_t{0} : 0xffff'ffff;
-  entry.iv_base = iv_bases_.take(parameters.keymat, unix_seconds());
+  entry.sequence.store(parameters.sequence, std::memory_order_relaxed);
+  entry.sequence_limit.store(last_sequence(parameters.extended_sequence), std::memory_order_relaxed);
+  entry.iv_base = iv_bases_.take(index, parameters.keymat) - parameters.sequence;
   entry.headers_bytes = write_outer_headers(parameters, entry.headers);
   entry.path_mtu.store(path_mtu_unknown, std::memory_order_relaxed);
   entry.tfc_bytes = parameters.mode == Mode::tunnel ? parameters.tfc_bytes : std::uint16_t{0};
@@ -263,6 +264,7 @@ void SaStore::release_outbound(std::uint32_t index) {
   OPENSSL_cleanse(outbound_keys_.at(index), outbound_keys_.stride());
   OPENSSL_cleanse(outbound_[index].salt, sizeof outbound_[index].salt);
   give_back(outbound_[index].selectors);
+  iv_bases_.forget(index);
   outbound_.reset(index);
   outbound_stage_[index] = Stage::free;
   free_outbound_.push_back(index);
@@ -299,9 +301,10 @@ Expected<void> SaStore::prepare_key(const SaParameters& parameters, std::byte* s
 }
 
 // Windows up to the usual size live in the slab; the few larger ones are taken as they come.
-void SaStore::take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets) {
+void SaStore::take_window(InboundSa& entry, std::uint32_t index, const SaParameters& parameters) {
+  const auto window_packets = parameters.window_packets;
   entry.window_packets = window_packets;
-  entry.top.store(0, std::memory_order_relaxed);
+  entry.top.store(parameters.sequence, std::memory_order_relaxed);
   if (window_packets == 0) return;
   const std::uint32_t count = replay_cells(window_packets);
   void* cells =

@@ -18,6 +18,7 @@
 
 #include "datapath/base/expected.hpp"
 #include "datapath/crypto/engine.hpp"
+#include "datapath/net/siphash.hpp"
 #include "datapath/sa/faults.hpp"
 #include "datapath/sa/iv_bases.hpp"
 #include "datapath/sa/lifetime.hpp"
@@ -61,6 +62,7 @@ class SaStore {
   void release_inbound(std::uint32_t index);
 
   // Installed and active; the caller publishes it in a policy. Errors: SPI reserved, none free.
+  // While another SA has its key, that one gets a last sequence number (see IvBases).
   Expected<std::uint32_t> install_outbound(const SaParameters& parameters);
   void retire_outbound(std::uint32_t index);
   // The peer of a connection with UDP encapsulation is elsewhere now, of the same family. Workers see it from
@@ -93,6 +95,8 @@ class SaStore {
   };
   Total inbound_total(std::uint32_t index) const;  // over all workers
   Total outbound_total(std::uint32_t index) const;
+  // What outer flow labels are made with, in place of the SAs' keys. Random, and never told.
+  const net::SipKey& label_secret() const { return label_secret_; }
   const Limits& limits() const { return limits_; }
   crypto::Engine& engine() { return engine_; }
 
@@ -100,9 +104,10 @@ class SaStore {
   // Where an entry is in its life, for the writer; the workers' view is State.
   enum class Stage : std::uint8_t { free, published, unpublished };
 
-  SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory);
+  SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory,
+          const net::SipKey& label_secret);
   Expected<void> prepare_key(const SaParameters& parameters, std::byte* slot);
-  void take_cells(InboundSa& entry, std::uint32_t index, std::uint32_t window_packets);
+  void take_window(InboundSa& entry, std::uint32_t index, const SaParameters& parameters);
   void take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors);
   void give_back(InboundSa& entry, std::uint32_t index);  // what the two took
   const MoreSelectors* keep(std::span<const net::TrafficSelector> selectors,
@@ -134,6 +139,7 @@ class SaStore {
   std::vector<std::uint32_t> free_inbound_;  // used from the back
   std::vector<std::uint32_t> free_outbound_;
   IvBases iv_bases_;
+  net::SipKey label_secret_;
 };
 
 }  // namespace espgate::sa

@@ -24,6 +24,11 @@ enum class State : std::uint8_t {
 
 enum class Mode : std::uint8_t { tunnel, transport };
 
+// What sequence numbers end with (RFC 4303 2.2), extended ones or not.
+constexpr std::uint64_t last_sequence(bool extended) {
+  return extended ? ~std::uint64_t{0} : 0xffff'ffff;
+}
+
 enum class Encapsulation : std::uint8_t { none, udp };  // udp: RFC 3948
 
 // Line 0 is read-only once published (but for `state`); line 1 holds what workers write and what only
@@ -70,9 +75,9 @@ inline constexpr std::uint16_t tfc_to_path_mtu = 0xffff;
 
 // Line 0: counters and key; line 1: the outer headers to prepend.
 struct alignas(64) OutboundSa {
-  std::atomic<std::uint64_t> sequence;  // last one claimed; the next packet takes sequence + 1
-  std::uint64_t sequence_limit;         // last usable: 2^32 - 1, or 2^64 - 1 with ESN
-  std::uint64_t iv_base;                // IV = iv_base + sequence; unique over restarts (see SaStore)
+  std::atomic<std::uint64_t> sequence;        // last one claimed; the next packet takes sequence + 1
+  std::atomic<std::uint64_t> sequence_limit;  // last usable; control may lower it
+  std::uint64_t iv_base;                      // IV = iv_base + sequence; unique over restarts (see IvBases)
   crypto::PreparedKey key;
   std::uint32_t spi;
   std::atomic<State> state;

@@ -204,13 +204,18 @@ void Worker::accept() {
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
     Verdict verdict = commit_sequence(row, sa);
     if (verdict == Verdict::undecided) verdict = accept_packet(row, sa, outer);
-    if (verdict == Verdict::undecided && sa.limited && !within_lifetime(row, mbuf->pkt_len))
+    // A dummy uses the key like any packet, and the peer counts it, too.
+    bool used = verdict == Verdict::undecided || verdict == Verdict::ESP_DUMMY;
+    if (used && sa.limited && !within_lifetime(row, mbuf->pkt_len)) {
       verdict = Verdict::IN_CD_SW_IPSEC_HARD_EXPIRY;
+      used = false;
+    }
+    if (used) [[likely]]
+      count_use(shared_.sas->inbound_usage(id_, burst_.sa[row]), mbuf->pkt_len, burst_.tsc);
     if (verdict != Verdict::undecided) {
       finish(row, verdict);
       continue;
     }
-    count_use(shared_.sas->inbound_usage(id_, burst_.sa[row]), mbuf->pkt_len, burst_.tsc);
     if (sa.track_peer) [[unlikely]]
       note_peer(row, sa, sa.mode == sa::Mode::tunnel ? outer : burst_.l3[row]);
     burst_.origin[row] = Origin::admitted;
@@ -254,8 +259,8 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_
       !padding_is_sound(text + text_bytes - trailer_bytes - pad_bytes, pad_bytes)) {
     return Verdict::IN_PKT_HEADPAD_LEN_ERR;
   }
-  if (next_header == net::protocol_none) return Verdict::ESP_DUMMY;
   rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(trailer_bytes + pad_bytes));
+  if (next_header == net::protocol_none) return Verdict::ESP_DUMMY;
   if (sa.mode == sa::Mode::tunnel) {
     const auto verdict = unwrap_packet(row, next_header, outer);
     if (verdict != Verdict::undecided) return verdict;

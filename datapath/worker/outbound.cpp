@@ -18,6 +18,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/net/siphash.hpp"
 #include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/esp_sizes.hpp"
 #include "datapath/sa/peer_address.hpp"
@@ -28,33 +29,25 @@
 namespace espgate::worker {
 namespace {
 
-// A label for the flow that the inner packet belongs to (RFC 6438 3): the same for all its packets, and of no
-// use to those who want to guess its addresses, since the SA's salt goes into it.
-std::uint32_t flow_label(const sa::OutboundSa& sa, const std::uint8_t* inner, net::Family family) {
-  constexpr std::uint64_t multiplier = 0x9e37'79b9'7f4a'7c15;
-  std::uint32_t salt;
-  std::memcpy(&salt, sa.salt, sizeof salt);
-  std::uint64_t mixed = (std::uint64_t{salt} << 32 | sa.spi) * multiplier;
-  const auto take = [&](const std::uint8_t* bytes) {
-    std::uint64_t word;
-    std::memcpy(&word, bytes, sizeof word);
-    mixed = (mixed ^ word) * multiplier;
-    mixed ^= mixed >> 29;
-  };
+// A label for the flow that the inner packet belongs to (RFC 6438 3): the same for all its packets. It goes
+// over the network in clear, so it is a keyed hash: nobody without `secret` can tell whether a guess of the
+// inner addresses is right.
+std::uint32_t flow_label(const net::SipKey& secret, std::uint32_t spi, const std::uint8_t* inner,
+                         net::Family family) {
+  net::SipHash13 hash(secret);
   if (family == net::Family::v4) {
-    take(source_of(inner, family));  // both addresses
+    hash.add(source_of(inner, family));  // both addresses
   } else {
-    for (unsigned at = net::ipv6::source; at < net::ipv6_header_bytes; at += 8) take(inner + at);
-    std::uint8_t label[8] = {inner[1], inner[2], inner[3]};
-    label[0] &= 0x0f;
-    take(label);
+    for (unsigned at = net::ipv6::source; at < net::ipv6_header_bytes; at += 8) hash.add(inner + at);
   }
-  return static_cast<std::uint32_t>(mixed >> 44);
+  const std::uint32_t label = family == net::Family::v6 ? net::load_be32({inner, 4}, 0) & 0xf'ffff : 0;
+  return static_cast<std::uint32_t>(hash.finish(std::uint64_t{label} << 32 | spi) >> 44);
 }
 
 // Fills in what differs from packet to packet in the outer IP and UDP headers.
-void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, std::uint16_t packet_bytes,
-                      const std::uint8_t* inner, net::Family family, bool dont_fragment, bool cut_later,
+void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa,
+                      const net::SipKey& label_secret, std::uint16_t packet_bytes, const std::uint8_t* inner,
+                      net::Family family, bool dont_fragment, bool cut_later,
                       Identifications& identifications) {
   const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
   std::size_t ip_bytes = net::ipv4_header_bytes;
@@ -69,7 +62,7 @@ void complete_headers(std::span<std::uint8_t> outer, const sa::OutboundSa& sa, s
     net::store_be16(outer, net::ipv4::checksum, net::header_checksum(outer.first(net::ipv4_header_bytes)));
   } else {
     ip_bytes = net::ipv6_header_bytes;
-    const std::uint32_t label = sa.outer.flow_label ? flow_label(sa, inner, family) : 0;
+    const std::uint32_t label = sa.outer.flow_label ? flow_label(label_secret, sa.spi, inner, family) : 0;
     net::store_be32(outer, 0, net::load_be32(outer, 0) | std::uint32_t{copied} << 20 | label);
     net::store_be16(outer, net::ipv6::payload_length, static_cast<std::uint16_t>(packet_bytes - ip_bytes));
   }
@@ -94,7 +87,8 @@ struct Claim {
 Claim claim_sequence(sa::OutboundSa& sa, unsigned wanted, bool exclusive) {
   std::uint64_t used = sa.sequence.load(std::memory_order_relaxed);
   for (;;) {
-    const std::uint64_t left = used < sa.sequence_limit ? sa.sequence_limit - used : 0;
+    const std::uint64_t limit = sa.sequence_limit.load(std::memory_order_relaxed);
+    const std::uint64_t left = used < limit ? limit - used : 0;
     const unsigned count = left < wanted ? static_cast<unsigned>(left) : wanted;
     if (exclusive) {
       sa.sequence.store(used + count, std::memory_order_relaxed);
@@ -258,8 +252,10 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa) {
     sa::load_shared(outer, sa.headers, sa.headers_bytes);
   else
     copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
-  complete_headers({outer, sa.headers_bytes}, sa, static_cast<std::uint16_t>(mbuf->pkt_len), inner, family,
-                   burst_.dont_fragment[row], burst_.fragment_outer[row], identifications_);
+  const bool cut_on_way = sa.path_mtu.load(std::memory_order_relaxed) <= sa::least_path_mtu4;
+  complete_headers({outer, sa.headers_bytes}, sa, shared_.sas->label_secret(),
+                   static_cast<std::uint16_t>(mbuf->pkt_len), inner, family, burst_.dont_fragment[row],
+                   burst_.fragment_outer[row] || cut_on_way, identifications_);
   burst_.l3[row] = outer;
   return outer + sa.headers_bytes - net::esp_header_bytes;
 }

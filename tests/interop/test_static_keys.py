@@ -4,6 +4,7 @@ family in every family, plain and in UDP, for some; scapy and our own oracle tak
 
 import itertools
 import os
+import signal
 
 from lib import case, configuration, packets
 from lib.encapsulation import outer_of, unwrap, wrap
@@ -141,3 +142,35 @@ for _tunnel, _version in itertools.product(TUNNELS, (4, 6)):
     _suffix = f"{_version}in{_tunnel.name}".replace("-", "_")
     setattr(StaticKeys, f"test_in_{_suffix}", _inbound(_tunnel, _version))
     setattr(StaticKeys, f"test_out_{_suffix}", _outbound(_tunnel, _version))
+
+
+class Restart(case.GatewayCase):
+    """AEAD IVs of a key of the file rise over restarts, killed and at once as they are."""
+
+    KEYMAT = os.urandom(SUITES["aes128-gcm16"].keymat)
+
+    @classmethod
+    def settings(cls):
+        return configuration.gateway(standard_ports(), connections=[configuration.connection(
+            "c1", OUTSIDE.gateway[4], OUTSIDE.host[4], INSIDE_NETWORKS.values(), ["10.2.1.0/24"],
+            inbound=(0x1001, os.urandom(20)), outbound=(0x2001, cls.KEYMAT))])
+
+    def ivs(self, count):
+        result = []
+        for _ in range(count):
+            self.testbed.outside.drain()
+            self.testbed.send("inside", packets.udp_packet(INSIDE.host[4], "10.2.1.9", 5, 6, b"x"))
+            frame = self.testbed.outside.expect(lambda frame: outer_of(frame) is not None, 3)
+            self.assertIsNotNone(frame)
+            result.append(int.from_bytes(outer_of(frame).payload[8:16], "big"))
+        return result
+
+    def test_ivs_rise_over_restarts(self):
+        used = self.ivs(3)
+        for _ in range(4):
+            self.gateway._process.send_signal(signal.SIGKILL)
+            self.gateway._process.wait(10)
+            self.gateway.start()
+            self.testbed.attach()
+            used += self.ivs(3)
+        self.assertEqual(used, sorted(set(used)))

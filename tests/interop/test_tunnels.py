@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 from lib import case, configuration, packets
 from lib.coverage import fires
@@ -122,6 +123,13 @@ class Tunnels(case.GatewayCase):
         self.assertEqual(self.drops_of(lambda: self.testbed.send("outside", spoofed)),
                          {"IN_TRANS_CL_V4_PKT_FAILED_POLICY": 1})
 
+    def test_show_tells_where_the_route_leads(self):
+        match = lambda to: self.gateway.ask("show", "policy-match", INSIDE.host[4], to)["explanation"]
+        for to in ("10.2.0.9", "10.2.77.1"):
+            self.assertEqual(match(to), "encrypted by tunnel tun0, which the route leads into")
+        self.assertEqual(match("10.2.66.1"), "discarded")
+        self.assertIn("no policy matches", match("10.99.0.9"))
+
     def test_x_link_down_is_no_way_either(self):
         """Late: with the link the kernel takes its IPv6 address away."""
         self.ip("link", "set", "tun0", "down")
@@ -182,7 +190,7 @@ class Tunnels(case.GatewayCase):
         del connection["outbound"]
         self.reload(connections=[connection], tunnels=[_tunnel()])
         self.testbed.until(lambda: self.tunnel()["state"] == "down")
-        self.assertEqual(self.tunnel()["reason"], "connection branch has no outbound SA")
+        self.assertEqual(self.tunnel()["reason"], "connection branch has no active outbound SA")
         self.testbed.until(lambda: "NO-CARRIER" in self.ip("link", "show", "tun0"))
         drops = self.tunnel()["drops"]
         self.testbed.outside.drain()
@@ -229,3 +237,20 @@ class Tunnels(case.GatewayCase):
         settings["hugepages"] = self.gateway.settings["hugepages"]
         self.gateway.file.write_text(configuration.text(settings))
         self.gateway.ask("reload")
+
+
+class Expired(case.GatewayCase):
+    """A tunnel whose SAs are past their hard lifetime is down, so that routing goes elsewhere."""
+
+    @classmethod
+    def settings(cls):
+        return configuration.gateway(standard_ports(), connections=[
+            _connection(lifetime={"soft_seconds": 1, "hard_seconds": 3})], tunnels=[_tunnel()])
+
+    def test_it_goes_down(self):
+        deadline = time.monotonic() + 8
+        while (tunnel := self.gateway.ask("show", "tunnels")["tunnels"][0])["state"] == "up":
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        self.assertEqual(tunnel["reason"], "connection branch has no active inbound or outbound SA")
+        self.assertIn("NO-CARRIER", self.testbed.namespace.ip("link", "show", "tun0")[1])

@@ -153,6 +153,10 @@ TEST_CASE("as many keys are remembered as tombstones, the last ones") {
   CHECK_FALSE(keys.recall(digest(1)));
   CHECK(keys.recall(digest(2))->used.packets == 2);
   CHECK(keys.recall(digest(3))->sequence == 30);
+  keys.remember(digest(2), {.used = {7, 0, 0}, .began = {}, .sequence = 20});
+  keys.remember(digest(4), {});  // 3 is what has not come back for longest
+  CHECK_FALSE(keys.recall(digest(3)));
+  CHECK(keys.recall(digest(2))->used.packets == 7);
 }
 
 TEST_CASE("ends in seconds of SAs that are gone are not waited for") {

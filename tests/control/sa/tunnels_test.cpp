@@ -90,6 +90,16 @@ TEST_CASE_METHOD(Routed, "without an SA the tunnel drops; a deleted one is named
   CHECK(routed.report(0x2001).sas.empty());
 }
 
+TEST_CASE_METHOD(Routed, "an SA past its hard lifetime is none to carry a tunnel's traffic") {
+  CHECK(routed.current_sas("c1").inbound);
+  CHECK(routed.current_sas("c1").outbound);
+  CHECK(expire(store2->outbound(decision().outbound_sa()).state));
+  CHECK(routed.current_sas("c1").inbound);
+  CHECK_FALSE(routed.current_sas("c1").outbound);
+  CHECK(expire(store2->inbound(store2->find(0x1001)).state));
+  CHECK_FALSE(routed.current_sas("c1").inbound);
+}
+
 TEST_CASE_METHOD(Routed,
                  "a connection that leaves its tunnel gets policies, and one that leaves altogether none") {
   routed.set_tunnels({});

@@ -52,6 +52,19 @@ TEST_CASE("inbound, a hard lifetime in packets lets exactly that many pass, and 
   CHECK(rig.conserved());
 }
 
+TEST_CASE("dummies of the peer's use the SA up as they use up the peer's") {
+  const unsigned workers = GENERATE(1u, 2u);
+  Rig rig({.lifetime = {.hard_packets = 3}}, workers);
+  for (std::uint64_t sequence = 1; sequence <= 4; ++sequence)
+    rig.run(Rig::outside, rig.esp_frame(sequence, Bytes(28, 0), net::protocol_none));
+  CHECK(rig.verdicts() == "ESP_DUMMY=3 IN_CD_SW_IPSEC_HARD_EXPIRY=1");
+  const auto total = rig.sas->inbound_total(rig.inbound);
+  CHECK(total.packets == 3);
+  CHECK(total.bytes == 3 * 28);
+  CHECK(total.last_tsc != 0);
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("outbound, exactly as many leave, and nothing leaves in clear afterwards") {
   const unsigned workers = GENERATE(1u, 2u);
   Rig rig({.lifetime = {.soft_packets = 999, .hard_packets = 1'000}}, workers);

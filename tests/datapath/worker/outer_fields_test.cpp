@@ -92,6 +92,15 @@ TEST_CASE("the flow label follows the inner flow") {
   }
 }
 
+TEST_CASE("the flow label is the process's secret, whatever the SA's key") {
+  const auto label = [](crypto::SuiteId suite) {
+    Rig rig({.outer = net::Family::v6, .suite = suite});
+    return label_of(outer_of(rig, rig.inner(net::Family::v4, 20, false)));
+  };
+  const auto suite = GENERATE(crypto::SuiteId::aes_cbc_128_sha1, crypto::SuiteId::aes_gcm_16_128);
+  CHECK(label(suite) != label(suite));
+}
+
 TEST_CASE("without flow labels the field is 0") {
   Rig rig({.outer = net::Family::v6, .outer_fields = {.flow_label = false}});
   CHECK(label_of(outer_of(rig, rig.inner(net::Family::v4, 20, false))) == 0);
