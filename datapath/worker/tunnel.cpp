@@ -276,9 +276,7 @@ bool Worker::is_for_this_end(unsigned row, Verdict fault) const {
 
 // To the kernel, by the link of the tunnel or of the one it is a peer of: the IP packet as it is.
 void Worker::deliver_from_tunnel(unsigned row) {
-  const auto link = static_cast<std::uint16_t>(first_tunnel_link + burst_.tunnel[row]);
-  punt(row, link, shared_.rings.host, host_limit_,
-       {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
+  punt_inner(row, static_cast<std::uint16_t>(first_tunnel_link + burst_.tunnel[row]));
 }
 
 }  // namespace espgate::worker

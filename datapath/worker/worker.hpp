@@ -212,6 +212,7 @@ class Worker {
   void untag(unsigned row);
   void ask_for_neighbour(unsigned row);
 
+  void punt_inner(unsigned row, std::uint16_t twin);
   // Counts the verdict, at the packet's SA too if it has one; the mbuf is somebody else's now.
   void settle(unsigned row, Verdict verdict);
   void finish(unsigned row, Verdict verdict);  // the same, and the mbuf is freed at the end of the burst
@@ -278,7 +279,8 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_, too_big_limit_;
+  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_,
+      too_big_limit_;
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;
