@@ -153,6 +153,7 @@ class Worker {
   void enter_tunnels();  // unrouted_, routed_ -> routed_, protect_
   void enter_tunnel(unsigned row, tunnel::Index index);
   bool fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
+  bool fits_link(unsigned row, const forward::Hop& hop);
   bool must_stay_whole(unsigned row) const;
   bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
