@@ -181,15 +181,21 @@ void Worker::process_from_host() {
       capture_.keep(burst_.mbuf.data(), burst_.count, tunnel ? Capture::As::packet : Capture::As::frame);
     if (tunnel) {
       decide_from_tunnel(link);
+      send();
     } else {
-      parse();
-      tracer_.begin(burst_);
-      clock_.end_stage(Stage::parse, burst_.count);
-      decide_from_host();
+      run_host_stages();
     }
-    send();
+    if (whole_count_ != 0) process_whole();
     if (aside_count_ != 0) process_pieces();
   }
+}
+
+void Worker::run_host_stages() {
+  parse();
+  tracer_.begin(burst_);
+  clock_.end_stage(Stage::parse, burst_.count);
+  decide_from_host();
+  send();
 }
 
 void Worker::process_from_control(std::uint16_t mark) {
@@ -269,7 +275,7 @@ void Worker::sort_by_kind() {
     } else if (std::memcmp(frame, mac.data(), mac.size()) != 0) {
       finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
-      if (info.fragment && is_part(info)) {
+      if (info.fragment && is_part(row)) {
         parts_.add(row);
         continue;
       }
