@@ -21,7 +21,8 @@ HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings,
 
 unsigned HostPath::deliver() {
   // The flood that a ring may hold does not keep the others waiting.
-  return deliver_ring(rings_.link) + deliver_ring(rings_.ike) + deliver_ring(rings_.host);
+  return deliver_ring(rings_.link) + deliver_ring(rings_.ike) + deliver_ring(rings_.inner) +
+         deliver_ring(rings_.host);
 }
 
 unsigned HostPath::deliver_ring(rte_ring* ring) {
@@ -33,7 +34,8 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
     const auto* frame = static_cast<const std::uint8_t*>(rte_pktmbuf_read(
         packet, 0, std::min<std::uint32_t>(packet->pkt_len, largest_frame_bytes), scratch_.data()));
     const bool from_port = packet->port < worker::first_tunnel_link;
-    if (listener_ && ring == rings_.host && from_port && frame != nullptr && packet->pkt_len > ethernet_bytes)
+    const bool ours = ring == rings_.host || ring == rings_.inner;
+    if (listener_ && ours && from_port && frame != nullptr && packet->pkt_len > ethernet_bytes)
       listener_({frame + ethernet_bytes, packet->pkt_len - ethernet_bytes});
     if (ike_taker_ && ring == rings_.ike && frame != nullptr && ike_taker_({frame, packet->pkt_len})) {
       counters_.count(Verdict::TO_CONTROL);

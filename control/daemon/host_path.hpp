@@ -28,7 +28,7 @@ class HostPath {
   // room in the ring.
   bool send(std::span<const std::uint8_t> ip_packet, std::uint16_t as = worker::from_control,
             tunnel::Index tunnel = tunnel::no_tunnel);
-  // Shows `listener` each IP packet that the kernel gets from the host ring.
+  // Shows `listener` each IP packet that the kernel gets from the host rings.
   void listen(std::function<void(std::span<const std::uint8_t>)> listener) {
     listener_ = std::move(listener);
   }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "datapath/net/headers.hpp"
@@ -19,6 +20,22 @@ inline std::size_t extension_bytes(std::span<const std::uint8_t> ip, std::size_t
   if (offset + 8 > ip.size()) return 0;
   const std::size_t bytes = type == protocol_fragment ? 8 : 8 + ip[offset + 1] * std::size_t{8};
   return offset + bytes <= ip.size() ? bytes : 0;
+}
+
+// Where an IPv6 packet's fragment header begins, and the field that names it. Nothing if there is none within
+// `ip`, which begins with a whole IPv6 header.
+inline std::optional<HeaderEnd> fragment_header(std::span<const std::uint8_t> ip) {
+  HeaderEnd end{ipv6_header_bytes, ipv6::next_header};
+  while (ip[end.next_header_at] != protocol_fragment) {
+    const std::uint8_t type = ip[end.next_header_at];
+    if (type != protocol_hop_by_hop && type != protocol_routing && type != protocol_destination_options)
+      return std::nullopt;
+    const std::size_t bytes = extension_bytes(ip, end.bytes, type);
+    if (bytes == 0) return std::nullopt;
+    end = {end.bytes + bytes, end.bytes};
+  }
+  if (extension_bytes(ip, end.bytes, protocol_fragment) == 0) return std::nullopt;
+  return end;
 }
 
 // Where ESP goes into a packet (RFC 4303 3.1.1): behind IPv4 options; behind IPv6 extension headers that

@@ -142,6 +142,9 @@ void parse_ipv6(FrameInfo& info, Bytes bytes, std::size_t frame_bytes) {
   info.fragment = upper.fragment;
   info.first_fragment = upper.first_fragment;
   info.l4_offset = static_cast<std::uint16_t>(info.l3_offset + upper.offset);
+  // We know no type of routing header, so that it is not for us to send the packet on (RFC 8200 4.4, RFC
+  // 5095).
+  if (upper.on_its_way) return damaged(info, Verdict::IPV6_EXTENSION_INVALID);
   return read_upper_layer(info, bytes);
 }
 

@@ -36,6 +36,7 @@ bool find_upper_layer_v6(std::span<const std::uint8_t> packet, UpperLayer& upper
       upper.first_fragment = upper.fragment && (fragment & 0xfff8) == 0;
     } else {
       length += packet[offset + 1] * std::size_t{8};
+      if (upper.protocol == protocol_routing && packet[offset + 3] != 0) upper.on_its_way = true;
     }
     upper.protocol = packet[offset];
     offset += length;

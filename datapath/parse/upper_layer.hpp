@@ -14,6 +14,7 @@ struct UpperLayer {
   bool fragment = false;        // part of a datagram; an IPv6 atomic fragment (RFC 6946) is not
   bool first_fragment = false;  // the part with the upper-layer header
   std::uint16_t offset = 0;     // from the IP header's first byte
+  bool on_its_way = false;      // a routing header has segments left: the destination is a station on the way
 };
 
 // `packet` begins with a whole IPv6 header and ends where the packet or what is known of it ends. False if

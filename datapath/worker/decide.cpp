@@ -154,17 +154,27 @@ void Worker::decide_from_host() {
   if (clear_.count == 0) return;
   read_flows(clear_);
   look_up_policies(clear_);
+  Lanes too_large;
   for (const auto row : clear_) {
+    auto& unprotected = in_whole_ ? too_large : raw_;
     if (is_ike(flow_[row])) {
-      raw_.add(row);
+      unprotected.add(row);
       continue;
     }
+    if (must_be_whole(row, match_[row].decision)) {
+      take_part(row);
+      continue;
+    }
+    burst_.fragment_outer[row] = in_whole_;  // the kernel would cut it, whatever ESP adds
     if (match_[row].decision.is_protect()) strip_frame(row);
     if (match_[row].decision == policy::Decision::none())
-      raw_.add(row);
+      unprotected.add(row);
     else
-      apply_match(row, match_[row], raw_);
+      apply_match(row, match_[row], unprotected);
   }
+  for (const auto row : too_large)  // policy was another when its fragments came
+    finish(row, by_family(burst_.family[row], Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
+                          Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
 }
 
 // Of a frame of the kernel's.

@@ -17,8 +17,9 @@ constexpr std::uint8_t inner_source_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
 
 }  // namespace
 
-// What keeps the link itself going has a ring and a limit of its own, so that a flood to our addresses
-// costs neither ARP nor ND nor the routing protocols' hellos.
+// What keeps the link itself going has a ring and a limit of its own, and so has what came encrypted: a flood
+// in clear to our addresses costs neither ARP nor ND nor the routing protocols' hellos, on a link or in a
+// tunnel.
 void Worker::punt_link(unsigned row) {
   untag(row);
   punt(row, burst_.port, shared_.rings.link, link_limit_,
@@ -48,7 +49,11 @@ void Worker::deliver_locally(unsigned row, std::uint8_t port) {
   std::memcpy(frame + 6, inner_source_mac, 6);
   net::store_be16({frame, net::ethernet_bytes}, 12,
                   burst_.family[row] == net::Family::v4 ? net::ethertype_ipv4 : net::ethertype_ipv6);
-  punt(row, port, shared_.rings.host, host_limit_,
+  punt_inner(row, port);
+}
+
+void Worker::punt_inner(unsigned row, std::uint16_t twin) {
+  punt(row, twin, shared_.rings.inner, inner_limit_,
        {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
 }
 

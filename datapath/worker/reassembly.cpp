@@ -73,18 +73,12 @@ Verdict Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Pa
     key.identification = net::load_be16(ip, net::ipv4::identification);
     std::memcpy(key.addresses.data(), &ip[net::ipv4::source], 8);
   } else {
-    std::size_t at = net::ipv6::next_header;
-    std::size_t offset = net::ipv6_header_bytes;
-    while (ip[at] != net::protocol_fragment) {
-      const auto bytes = net::extension_bytes(ip, offset, ip[at]);
-      if (bytes == 0) return malformed;
-      at = offset;
-      offset += bytes;
-    }
-    if (offset + 8 > ip.size()) return malformed;
+    const auto header = net::fragment_header(ip);
+    if (!header) return malformed;
+    const auto offset = header->bytes;
     const auto fragment = net::load_be16(ip, offset + 2);
     part.header_bytes = offset;
-    part.next_header_at = at;
+    part.next_header_at = header->next_header_at;
     part.next_header = ip[offset];
     payload = offset + 8;
     part.offset = fragment & 0xfff8;
@@ -110,8 +104,8 @@ Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo
   Part part;
   if (flows_.empty()) return {refused};
   if (const auto fault = read(frame, info, part); fault != Verdict::undecided) return {fault};
-  Flow* flow = find(part.key);
-  if (flow == nullptr) flow = begin(part.key, now_tsc);
+  const auto place_of_flow = find(part.key);
+  Flow* flow = place_of_flow == nobody ? begin(part.key, now_tsc) : &flows_[place_of_flow];
   if (flow == nullptr) return {Verdict::PKT_BUFFER_UNAVAILABLE};
   if (flow->buffer == nullptr) return {refused};
   const auto result = place(*flow, part, frame);
@@ -124,15 +118,20 @@ Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo
   return result;
 }
 
-std::uint32_t& Reassembly::bucket_of(const Key& key) {
-  static_assert(std::has_unique_object_representations_v<Key>);
-  return buckets_[rte_jhash(&key, sizeof key, hash_seed_) & (buckets_.size() - 1)];
+bool Reassembly::holds(const rte_mbuf& frame, const parse::FrameInfo& info) const {
+  Part part;
+  return !flows_.empty() && read(frame, info, part) == Verdict::undecided && find(part.key) != nobody;
 }
 
-Reassembly::Flow* Reassembly::find(const Key& key) {
-  for (auto i = bucket_of(key); i != nobody; i = flows_[i].next)
-    if (flows_[i].key == key) return &flows_[i];
-  return nullptr;
+std::size_t Reassembly::bucket_of(const Key& key) const {
+  static_assert(std::has_unique_object_representations_v<Key>);
+  return rte_jhash(&key, sizeof key, hash_seed_) & (buckets_.size() - 1);
+}
+
+std::uint32_t Reassembly::find(const Key& key) const {
+  auto place = buckets_[bucket_of(key)];
+  while (place != nobody && !(flows_[place].key == key)) place = flows_[place].next;
+  return place;
 }
 
 // A place and a buffer for a datagram of which nothing is there yet. nullptr: no buffer.
@@ -143,7 +142,7 @@ Reassembly::Flow* Reassembly::begin(const Key& key, std::uint64_t now_tsc) {
   const auto place = free_;
   auto& flow = flows_[place];
   free_ = flow.next;
-  auto& bucket = bucket_of(key);
+  auto& bucket = buckets_[bucket_of(key)];
   flow = Flow{.key = key, .buffer = buffer, .started_tsc = now_tsc, .next = bucket, .older = newest_};
   bucket = place;
   (newest_ == nobody ? oldest_ : flows_[newest_].newer) = place;
@@ -244,7 +243,7 @@ void Reassembly::give_up(Flow& flow) {
 
 void Reassembly::release(Flow& flow) {
   const auto place = static_cast<std::uint32_t>(&flow - flows_.data());
-  auto* link = &bucket_of(flow.key);
+  auto* link = &buckets_[bucket_of(flow.key)];
   while (*link != place) link = &flows_[*link].next;
   *link = flow.next;
   (flow.older == nobody ? oldest_ : flows_[flow.older].newer) = flow.newer;

@@ -44,6 +44,8 @@ class Reassembly {
   };
   // Takes a frame that was parsed as a fragment.
   Result add(const rte_mbuf& frame, const parse::FrameInfo& info, std::uint64_t now_tsc);
+  // Whether other parts of the same datagram have come.
+  bool holds(const rte_mbuf& frame, const parse::FrameInfo& info) const;
 
   // Gives up what is too old. Cheap while nothing is.
   void expire(std::uint64_t now_tsc) {
@@ -87,8 +89,8 @@ class Reassembly {
   struct Part;
 
   static Verdict read(const rte_mbuf& frame, const parse::FrameInfo& info, Part& part);
-  std::uint32_t& bucket_of(const Key& key);
-  Flow* find(const Key& key);
+  std::size_t bucket_of(const Key& key) const;
+  std::uint32_t find(const Key& key) const;  // nobody: there is none
   Flow* begin(const Key& key, std::uint64_t now_tsc);
   Result place(Flow& flow, const Part& part, const rte_mbuf& frame);
   static bool take_header(Flow& flow, const Part& part, const rte_mbuf& frame);

@@ -1,6 +1,8 @@
 // Packets too large for their way, and those that came in parts.
 //
 //   fragments to us ──► reassemble ──► (all there) one frame ──► a burst of its own, from parse on
+//   our kernel's, for transport mode ──► the same: it encrypts whole packets, and what comes of them is cut
+//   (RFC 4303 3.3.4)
 //
 //   cleartext, larger than the SA's path takes ─┬─ IPv4, DF clear ─► pieces, each encrypted (RFC 4301 8.1)
 //                                               ├─ outer DF clear, or IPv6 of 1280 bytes at most
@@ -37,9 +39,34 @@ bool has_df(const std::uint8_t* ip) {
 
 }  // namespace
 
-bool Worker::is_part(const parse::FrameInfo& info) const {
-  return (info.protocol == net::protocol_esp || info.protocol == net::protocol_udp) && !cutting_ &&
-         !in_whole_ && in_port().ipsec;
+// Whether a fragment may be one of ESP, plain or in UDP. What is behind IPv6 destination options only the
+// first fragment tells, so that all of them count.
+bool Worker::is_part(unsigned row) const {
+  if (cutting_ || in_whole_ || !in_port().ipsec) return false;
+  const auto& info = burst_.info[row];
+  auto protocol = info.protocol;
+  if (info.family == net::Family::v6) {
+    const std::span ip(burst_.l3[row], burst_.mbuf[row]->data_len - std::size_t{info.l3_offset});
+    const auto header = net::fragment_header(ip);
+    if (header) protocol = ip[header->bytes];
+  }
+  return protocol == net::protocol_esp || protocol == net::protocol_udp ||
+         protocol == net::protocol_destination_options;
+}
+
+void Worker::take_part(unsigned row) {
+  const auto result = reassembly_.add(*burst_.mbuf[row], burst_.info[row], burst_.tsc);
+  if (result.whole != nullptr) whole_[whole_count_++] = result.whole;
+  finish(row, result.verdict);
+}
+
+// Of a fragment that our kernel made: whether transport mode must have the whole packet. A later fragment
+// that policy cannot judge goes where the first one went.
+bool Worker::must_be_whole(unsigned row, policy::Decision decision) const {
+  if (!burst_.info[row].fragment) return false;
+  if (decision == policy::Decision::ports_unknown())
+    return reassembly_.holds(*burst_.mbuf[row], burst_.info[row]);
+  return decision.is_protect() && shared_.sas->outbound(decision.outbound_sa()).mode == sa::Mode::transport;
 }
 
 // Only what is for us: routers leave fragments alone. What is not goes where its kind always went.
@@ -50,9 +77,7 @@ void Worker::reassemble() {
       (burst_.info[row].kind == parse::FrameKind::esp ? esp_ : clear_).add(row);
       return;
     }
-    const auto result = reassembly_.add(*burst_.mbuf[row], burst_.info[row], burst_.tsc);
-    if (result.whole != nullptr) whole_[whole_count_++] = result.whole;
-    finish(row, result.verdict);
+    take_part(row);
   });
   count_given_up();
 }
@@ -74,7 +99,7 @@ void Worker::process_whole() {
   whole_count_ = 0;
   if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::frame);
   in_whole_ = true;
-  run_stages();
+  burst_.from_host ? run_host_stages() : run_stages();
   in_whole_ = false;
 }
 

@@ -24,6 +24,8 @@ namespace espgate::worker {
 
 namespace {
 
+constexpr unsigned least_ipv6_mtu = 1280;  // every tunnel carries that (RFC 8200 5)
+
 Verdict verdict_of(net::gre::Fault fault) {
   switch (fault) {
     case net::gre::Fault::none:
@@ -49,6 +51,14 @@ std::size_t gre_offset(std::span<const std::uint8_t> packet, net::Family family)
   parse::UpperLayer upper;
   if (!parse::find_upper_layer_v6(packet, upper) || upper.fragment) return 0;
   return upper.protocol == net::protocol_gre ? upper.offset : 0;
+}
+
+// The largest packet that fits the SA's path uncut.
+unsigned largest_in(const tunnel::Traits& traits, const sa::OutboundSa& sa) {
+  const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
+  const unsigned payload = sizes.largest_payload(sa.path_mtu.load(std::memory_order_relaxed));
+  const unsigned around = traits.gre ? static_cast<unsigned>(net::gre::header_bytes(traits.options)) : 0;
+  return payload - std::min(payload, around);
 }
 
 }  // namespace
@@ -114,12 +124,34 @@ void Worker::enter_tunnels() {
   if (unrouted_.count != 0) route();
   Lanes others;
   for (const auto row : routed_) {
-    if (leads_into_tunnel(row))
-      enter_tunnel(row, shared_.forwarding->hop(hop_[row]).tunnel);
-    else
+    const auto& hop = shared_.forwarding->hop(hop_[row]);
+    if (hop.kind != forward::HopKind::tunnel)
       others.add(row);
+    else if (burst_.mbuf[row]->pkt_len <= hop.mtu || fits_link(row, hop))
+      enter_tunnel(row, hop.tunnel);
   }
   if (others.count != routed_.count) routed_ = others;
+}
+
+// Of a packet larger than the tunnel's link takes, whatever its SA could carry: cut to what both do, or
+// refused (RFC 1812 5.2.6). True: it goes in all the same, for the SA to drop, or as IPv6 that every link has
+// to take.
+bool Worker::fits_link(unsigned row, const forward::Hop& hop) {
+  auto& tunnel = shared_.tunnels->at(hop.tunnel);
+  const auto decision = tunnel.current();
+  const auto family = burst_.family[row];
+  const unsigned bytes = burst_.mbuf[row]->pkt_len;
+  if (!decision.is_protect() || (family == net::Family::v6 && bytes <= least_ipv6_mtu)) return true;
+  const auto& sa = shared_.sas->outbound(decision.outbound_sa());
+  const unsigned limit = std::min<unsigned>(hop.mtu, largest_in(tunnel.current_traits(), sa));
+  burst_.tunnel[row] = hop.tunnel;
+  if (!must_stay_whole(row) && Cutter::possible(burst_.l3[row], family, bytes, limit)) {
+    set_aside(row, limit, Onward::tunnel);
+  } else {
+    tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+    tell_sender(row, Verdict::MTU_EXCEEDED, limit, burst_.port);
+  }
+  return false;
 }
 
 void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
@@ -152,10 +184,7 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
 // sender is told, while it is still his.
 bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa) {
   const unsigned bytes = burst_.mbuf[row]->pkt_len;
-  const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
-  const auto gre_bytes = static_cast<unsigned>(net::gre::header_bytes(options));
-  const unsigned payload = sizes.largest_payload(sa.path_mtu.load(std::memory_order_relaxed));
-  const unsigned largest = payload - std::min(payload, gre_bytes);
+  const unsigned largest = largest_in({.gre = true, .options = options}, sa);
   if (bytes <= largest) return true;
   const bool outer_df = sa.outer_family == net::Family::v4 && (sa.headers[net::ipv4::fragment] & 0x40) != 0;
   const bool follows = sa.outer_family == net::Family::v6 || sa.outer.copy_df;
@@ -275,9 +304,7 @@ bool Worker::is_for_this_end(unsigned row, Verdict fault) const {
 
 // To the kernel, by the link of the tunnel or of the one it is a peer of: the IP packet as it is.
 void Worker::deliver_from_tunnel(unsigned row) {
-  const auto link = static_cast<std::uint16_t>(first_tunnel_link + burst_.tunnel[row]);
-  punt(row, link, shared_.rings.host, host_limit_,
-       {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
+  punt_inner(row, static_cast<std::uint16_t>(first_tunnel_link + burst_.tunnel[row]));
 }
 
 }  // namespace espgate::worker

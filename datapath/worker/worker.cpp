@@ -36,6 +36,7 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       identifications_(id, shared.worker_count, rte_rand()),
       link_limit_(shared.rates.host_pps, shared.tsc_hz),
       host_limit_(shared.rates.host_pps, shared.tsc_hz),
+      inner_limit_(shared.rates.host_pps, shared.tsc_hz),
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
@@ -180,15 +181,21 @@ void Worker::process_from_host() {
       capture_.keep(burst_.mbuf.data(), burst_.count, tunnel ? Capture::As::packet : Capture::As::frame);
     if (tunnel) {
       decide_from_tunnel(link);
+      send();
     } else {
-      parse();
-      tracer_.begin(burst_);
-      clock_.end_stage(Stage::parse, burst_.count);
-      decide_from_host();
+      run_host_stages();
     }
-    send();
+    if (whole_count_ != 0) process_whole();
     if (aside_count_ != 0) process_pieces();
   }
+}
+
+void Worker::run_host_stages() {
+  parse();
+  tracer_.begin(burst_);
+  clock_.end_stage(Stage::parse, burst_.count);
+  decide_from_host();
+  send();
 }
 
 void Worker::process_from_control(std::uint16_t mark) {
@@ -268,7 +275,7 @@ void Worker::sort_by_kind() {
     } else if (std::memcmp(frame, mac.data(), mac.size()) != 0) {
       finish(row, Verdict::ETH_NOT_FOR_US);
     } else {
-      if (info.fragment && is_part(info)) {
+      if (info.fragment && is_part(row)) {
         parts_.add(row);
         continue;
       }

@@ -101,6 +101,7 @@ class Worker {
   // The stages; each reads and writes columns of burst_ and the lanes below.
   void process();  // from a port
   void run_stages();
+  void run_host_stages();
   void send();  // protect_, unrouted_, routed_, raw_ -> tx_
   void process_from_host();
   void process_from_control(std::uint16_t mark);
@@ -157,6 +158,7 @@ class Worker {
   }
   void enter_tunnels();  // unrouted_, routed_ -> routed_, protect_
   void enter_tunnel(unsigned row, tunnel::Index index);
+  bool fits_link(unsigned row, const forward::Hop& hop);
   bool fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   bool must_stay_whole(unsigned row) const;
   bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
@@ -184,9 +186,11 @@ class Worker {
                      std::size_t header_bytes, std::uint8_t protocol);
 
   void reassemble();  // sizes.cpp: parts_ -> whole_, esp_, clear_
+  void take_part(unsigned row);
+  bool must_be_whole(unsigned row, policy::Decision decision) const;
   void process_whole();
   void count_given_up();
-  bool is_part(const parse::FrameInfo& info) const;
+  bool is_part(unsigned row) const;
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
   bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);
@@ -213,6 +217,7 @@ class Worker {
   void punt_link(unsigned row);
   void punt_ike(unsigned row);
   void deliver_locally(unsigned row, std::uint8_t port);
+  void punt_inner(unsigned row, std::uint16_t twin);
   void punt(unsigned row, std::uint16_t twin, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
   void untag(unsigned row);
   void ask_for_neighbour(unsigned row);
@@ -283,7 +288,8 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_, too_big_limit_;
+  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_,
+      too_big_limit_;
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

@@ -132,4 +132,4 @@ class Gre(case.GatewayCase):
         before = self.settled()
         self.testbed.send("inside", packets.udp_packet(INSIDE.host[4], FAR[4], 5, 6, bytes(1434 - 28)))
         self.testbed.send("inside", packets.udp_packet(INSIDE.host[4], FAR[4], 5, 6, bytes(1435 - 28)))
-        self.assertEqual(self.settled().since(before).drops, {"OUT_CANNOT_FRAG_DF_SET_PKT": 1})
+        self.assertEqual(self.settled().since(before).drops, {"MTU_EXCEEDED": 1})

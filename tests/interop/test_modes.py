@@ -68,13 +68,29 @@ class Modes(case.GatewayCase):
         self.testbed.send("outside", packets.udp_packet(TRANSPORT_PEER[4], OUTSIDE.gateway[4], 5, 6, b"clear"))
         self.assertEqual(self.settled().since(before).drops, {"IN_US_CL_V4_PKT_FAILED_POLICY": 1})
 
-    @fires("OUT_TRANSPORT_FRAGMENT")
-    def test_215(self):
-        """The kernel fragments what does not fit its link; transport mode takes whole packets only."""
+    def test_what_the_kernel_fragmented_is_encrypted_whole(self):
         before = self.settled()
         self.testbed.namespace.exec("ping", "-c", "1", "-W", "1", "-s", "3000", "-M", "dont", TRANSPORT_PEER[4],
                                     check=False)
-        self.assertEqual(self.settled().since(before).drops, {"OUT_TRANSPORT_FRAGMENT": 3})
+        since = self.settled().since(before)
+        self.assertEqual(since.drops, {})
+        parts = []
+        while (frame := self.testbed.outside.expect(
+                lambda frame: (packet := packets.ip_of(frame)) is not None and packet.protocol == packets.ESP, 1.0)):
+            parts.append(frame[14:])
+        self.assertEqual(len(parts), 3)
+        esp = b"".join(part[20:int.from_bytes(part[2:4], "big")] for part in sorted(
+            parts, key=lambda part: int.from_bytes(part[6:8], "big") & 0x1FFF))
+        opened = self.open(TRANSPORT4, esp)
+        self.assertEqual((opened.next_header, opened.payload[0], len(opened.payload)), (packets.ICMP, 8, 3008))
+
+    @fires("OUT_TRANSPORT_FRAGMENT")
+    def test_215(self):
+        """A host inside that sends fragments with the gateway's own address."""
+        before = self.settled()
+        self.testbed.send("inside", packets.udp_packet(OUTSIDE.gateway[4], TRANSPORT_PEER[4], 5, 6, bytes(16),
+                                                       fragment=0x2000))
+        self.assertEqual(self.settled().since(before).drops, {"OUT_TRANSPORT_FRAGMENT": 1})
 
     def outer_of(self, number, size=20, **fields):
         """The outer packet that the gateway makes of a packet from inside."""

@@ -24,6 +24,7 @@ class Path {
       return rte_ring_create(name, ring_entries, SOCKET_ID_ANY, RING_F_EXACT_SZ);
     };
     rings.host = ring("t_host");
+    rings.inner = ring("t_inner");
     rings.ike = ring("t_ike");
     rings.inject = ring("t_inject");
     rings.link = ring("t_link");
@@ -34,12 +35,12 @@ class Path {
   }
   ~Path() {
     forget();
-    for (auto* ring : {rings.link, rings.host, rings.ike, rings.inject}) rte_ring_free(ring);
+    for (auto* ring : {rings.link, rings.host, rings.inner, rings.ike, rings.inject}) rte_ring_free(ring);
     rte_mempool_free(buffers);
   }
   void forget() {
     void* packet = nullptr;
-    for (auto* ring : {rings.link, rings.host, rings.ike, rings.inject})
+    for (auto* ring : {rings.link, rings.host, rings.inner, rings.ike, rings.inject})
       while (rte_ring_dequeue(ring, &packet) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
   }
   rte_mbuf* frame(std::uint16_t port) {
@@ -71,12 +72,10 @@ class Path {
 
 TEST_CASE("Punted packets go to the twin of their port, IKE first, a bounded number at a time") {
   Path p;
-  for (unsigned i = 0; i < ring_entries; ++i) {
-    p.punt(p.rings.host);
-    p.punt(p.rings.ike);
-  }
-  CHECK(p.path->deliver() == 2 * ring_entries);
-  CHECK(p.count(Verdict::TO_HOST) == 2 * ring_entries);
+  for (unsigned i = 0; i < ring_entries; ++i)
+    for (auto* ring : {p.rings.host, p.rings.inner, p.rings.ike}) p.punt(ring);
+  CHECK(p.path->deliver() == 3 * ring_entries);
+  CHECK(p.count(Verdict::TO_HOST) == 3 * ring_entries);
   CHECK(p.path->deliver() == 0);
   CHECK(rte_mempool_avail_count(p.buffers) == pool_size);
 }

@@ -34,7 +34,7 @@ inline std::string broken_invariant(const parse::FrameInfo& info, std::span<cons
   if (bytes[info.l3_offset] >> 4 != static_cast<int>(info.family)) return "family is not the version's";
   if (info.l4_offset < info.l3_offset + least) return "upper layer inside the IP header";
 
-  if (info.kind == FrameKind::damaged)
+  if (info.kind == FrameKind::damaged && info.reason != Verdict::IPV6_EXTENSION_INVALID)
     return info.protocol == net::protocol_esp || info.protocol == net::protocol_udp ? ""
                                                                                     : "no header to damage";
   const bool is_udp = info.kind == FrameKind::esp_in_udp || info.kind == FrameKind::ike ||

@@ -158,7 +158,7 @@ TEST_CASE("full punt rings drop by name or lose a sample, and ESP in the same bu
   frames[5] = rig.frame_to(Rig::outside, ike);
   frames[9] = arp;
   frames[13] = unknown;
-  for (auto* ring : {rings.host, rings.ike, rings.link}) fill(ring);
+  for (auto* ring : {rings.host, rings.inner, rings.ike, rings.link}) fill(ring);
   sa::SpiMiss any{};
   while (rte_ring_enqueue_elem(rings.spi, &any, sizeof any) == 0) {
   }

@@ -306,7 +306,7 @@ Rig::Output Rig::outputs() {
   collect_port(outside, output.outside);
   collect_port(inside, output.inside);
   collect(shared.rings.link, output.link);
-  collect(shared.rings.host, output.host, &host_ports);
+  for (auto* ring : {shared.rings.host, shared.rings.inner}) collect(ring, output.host, &host_ports);
   collect(shared.rings.ike, output.control);
   return output;
 }

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "datapath/net/headers.hpp"
+#include "tests/datapath/worker/fragments.hpp"
 #include "tests/datapath/worker/rig.hpp"
 
 using namespace espgate;
@@ -64,7 +65,8 @@ void extend(Headers& headers, int type) {
   }
   headers.before[headers.field] = static_cast<std::uint8_t>(type);
   headers.field = headers.before.size();
-  const std::uint8_t body[8] = {0, 0, 1, 4, 0, 0, 0, 0};  // a PadN option; of no effect in a routing header
+  std::uint8_t body[8] = {0, 0, 1, 4, 0, 0, 0, 0};  // a PadN option
+  if (type == net::protocol_routing) body[3] = 0;   // no segments left
   headers.before.insert(headers.before.end(), body, body + 8);
 }
 
@@ -138,6 +140,17 @@ TEST_CASE("transport mode keeps IPv4 options and IPv6 extension headers in front
   }
 }
 
+TEST_CASE("ESP behind a routing header with segments left is not for us (RFC 8200 4.4)") {
+  const std::uint8_t segments_left = GENERATE(std::uint8_t{0}, std::uint8_t{1});
+  Rig rig({.outer = net::Family::v6, .mode = sa::Mode::transport});
+  auto headers = plain(rig, Way::from_peer);
+  extend(headers, 43);
+  headers.before[43] = segments_left;
+  const auto out = rig.run(Rig::outside, esp_in(rig, headers, 1, datagram_of(20), 17));
+  CHECK(out.host.size() == (segments_left == 0 ? 1 : 0));
+  CHECK(rig.verdicts() == (segments_left == 0 ? "TO_HOST=1" : "IPV6_EXTENSION_INVALID=1"));
+}
+
 TEST_CASE("transport mode puts ESP where RFC 4303 3.1.1 wants it") {
   struct Case {
     std::vector<int> extensions;
@@ -199,11 +212,96 @@ TEST_CASE("a transport mode SA takes packets between its two ends only, and no f
   mend_checksum(transit);
   CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, transit)).outside.empty());
   CHECK(rig.verdicts() == "OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  // With our own address, but not from our kernel.
   auto fragment = packet(headers, datagram_of(24));
   fragment[net::ipv4::fragment] = 0x20;
   mend_checksum(fragment);
-  CHECK(rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, fragment)).outside.empty());
+  CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, fragment)).outside.empty());
   CHECK(rig.verdicts() == "OUT_TRANSPORT_FRAGMENT=1");
+  CHECK(rig.conserved());
+}
+
+// RFC 4303 3.3.4
+TEST_CASE("what our kernel fragmented is encrypted whole, and cut behind that") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const auto encapsulation = GENERATE(sa::Encapsulation::none, sa::Encapsulation::udp);
+  const bool by_port = GENERATE(false, true);
+  SaOptions options{.outer = outer, .mode = sa::Mode::transport, .encapsulation = encapsulation};
+  const auto ends = Rig(options).parameters(true);
+  if (by_port) {
+    net::TrafficSelector selector{{ends.local, ends.local}, {ends.remote, ends.remote}, {}, {}, {}};
+    selector.protocol = net::protocol_udp;
+    selector.remote_ports = {7001, 7001};
+    options.selectors = {selector};
+  }
+  Rig rig(options);
+  const unsigned path_mtu = GENERATE(65'535u, 1300u);
+  rig.sas->outbound(rig.outbound).path_mtu = static_cast<std::uint16_t>(path_mtu);
+  const auto datagram = datagram_of(8000);
+  const auto whole = packet(plain(rig, Way::to_peer), datagram);
+  const std::vector<std::size_t> cuts{1448, 2 * 1448, 3 * 1448, 4 * 1448, 5 * 1448};
+  const auto parts = fragments_of(rig.frame_to(Rig::outside, whole), cuts, 77);
+  REQUIRE(parts.size() == 6);
+  std::vector<Bytes> sent;
+  for (const auto& part : parts)
+    for (auto& frame : rig.run_from_host(Rig::outside, part).outside) sent.push_back(frame);
+  REQUIRE(sent.size() >= 6);
+  for (const auto& frame : sent) CHECK(frame.size() <= 14 + std::min(path_mtu, 1500u));
+  const auto esp = joined(sent);
+  REQUIRE(!esp.empty());
+  CHECK(rig.open(rig.frame_to(Rig::outside, esp)) == datagram);
+  CHECK(rig.taken(Verdict::REASSEMBLY_PART) == 6);
+  CHECK(rig.taken(Verdict::FRAGMENTED) == 1);
+  CHECK(rig.taken(Verdict::FORWARDED) == sent.size());
+  CHECK(rig.large_buffers_in_use() == 0);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("what our kernel fragmented and nobody protects in transport mode leaves as it is") {
+  Rig rig({.mode = sa::Mode::transport});
+  const auto other = *net::parse_address("192.0.2.99");
+  auto whole = packet(plain(rig, Way::to_peer), datagram_of(3000));
+  std::copy_n(other.bytes.begin(), 4, whole.begin() + net::ipv4::destination);
+  mend_checksum(whole);
+  const auto parts = fragments_of(rig.frame_to(Rig::outside, whole), std::vector<std::size_t>{1480}, 78);
+  for (const auto& part : parts)
+    CHECK(rig.run_from_host(Rig::outside, part).outside == std::vector<Bytes>{part});
+  CHECK(rig.verdicts() == "FORWARDED=2");
+}
+
+TEST_CASE("a datagram of our kernel's whose policy changed meanwhile does not leave as it is") {
+  Rig rig({.mode = sa::Mode::transport});
+  const auto whole = packet(plain(rig, Way::to_peer), datagram_of(3000));
+  const auto parts = fragments_of(rig.frame_to(Rig::outside, whole), std::vector<std::size_t>{1480}, 79);
+  const auto tail = parts.back();
+  rig.run_from_host(Rig::outside, parts.front());
+  const auto ends = rig.parameters(true);
+  net::TrafficSelector selector{{ends.local, ends.local}, {ends.remote, ends.remote}, {}, {}, {}};
+  selector.protocol = net::protocol_udp;
+  selector.remote_ports = {7001, 7001};
+  rig.add_policy(selector, 1, policy::Decision::bypass());
+  CHECK(rig.run_from_host(Rig::outside, tail).outside.empty());
+  CHECK(rig.taken(Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG) == 1);
+  CHECK(rig.large_buffers_in_use() == 0);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("fragments of ESP behind destination options are made whole (RFC 8200 4.5)") {
+  const auto upper = GENERATE(std::uint8_t{50}, std::uint8_t{58});
+  Rig rig({.outer = net::Family::v6, .mode = sa::Mode::transport});
+  auto headers = plain(rig, Way::from_peer);
+  extend(headers, 60);
+  auto frame = esp_in(rig, headers, 1, datagram_of(1000), 17);
+  if (upper != 50) {  // not ESP: as whole as that, and then judged
+    headers.next = upper;
+    frame = rig.frame_to(Rig::outside, packet(headers, Bytes(1000, 1)));
+  }
+  const std::vector<std::size_t> cuts{400};
+  std::size_t host = 0;
+  for (const auto& part : fragments_of(frame, cuts, 5)) host += rig.run(Rig::outside, part).host.size();
+  CHECK(host == (upper == 50 ? 1 : 0));
+  CHECK(rig.taken(Verdict::REASSEMBLY_PART) == 2);
+  CHECK(rig.taken(upper == 50 ? Verdict::TO_HOST : Verdict::IN_US_CL_V6_PKT_FAILED_POLICY) == 1);
   CHECK(rig.conserved());
 }
 

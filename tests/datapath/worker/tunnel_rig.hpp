@@ -30,10 +30,11 @@ struct TunnelRig : Rig {
         sa_options.selectors.push_back(net::between(*net::parse_prefix(prefix), *net::parse_prefix(prefix)));
     return sa_options;
   }
-  void lead_into(tunnel::Index index, const char* network) {
+  void lead_into(tunnel::Index index, const char* network, std::uint16_t mtu = 0xffff) {
     forward::Hop hop;
     hop.kind = forward::HopKind::tunnel;
     hop.tunnel = index;
+    hop.mtu = mtu;
     must(forwarding->set_route(*net::parse_prefix(network), must(forwarding->add_hop(hop))));
   }
   Output from_inside(const Bytes& packet) { return run(inside, frame_to(inside, packet)); }

@@ -225,3 +225,50 @@ TEST_CASE(
   CHECK(rig.from_inside(packet).outside.size() == 1);
   CHECK(rig.conserved());
 }
+
+TEST_CASE("routes lead no packet into a tunnel that is larger than its link takes") {
+  TunnelRig rig;
+  rig.lead_into(rig.tunnel, "10.2.0.0/16", 600);
+  rig.lead_into(rig.tunnel, "2001:db8:2::/48", 1300);
+  SECTION("IPv4 is cut") {
+    const auto out = rig.from_inside(rig.inner(net::Family::v4, 1000, false));
+    REQUIRE(out.outside.size() == 2);
+    for (const auto& frame : out.outside) CHECK(rig.open(frame).size() <= 600);
+    CHECK(rig.verdicts() == "FORWARDED=2 FRAGMENTED=1");
+  }
+  SECTION("and to what the SA takes, if that is less") {
+    rig.sas->outbound(rig.outbound).path_mtu = 500;
+    const auto out = rig.from_inside(rig.inner(net::Family::v4, 1000, false));
+    REQUIRE(out.outside.size() == 3);
+    for (const auto& frame : out.outside) CHECK(frame.size() <= 14 + 500);
+  }
+  SECTION("what must stay whole is refused") {
+    const auto family = GENERATE(net::Family::v4, net::Family::v6);
+    auto packet = rig.inner(family, 1300, false);
+    if (family == net::Family::v4) {
+      packet[net::ipv4::fragment] = 0x40;
+      mend_checksum(packet);
+    }
+    CHECK(rig.from_inside(packet).outside.empty());
+    const auto told = rig.refused();
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].largest == (family == net::Family::v4 ? 600 : 1300));
+    CHECK(rig.verdicts() == "MTU_EXCEEDED=1");
+  }
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a flood in clear to us does not cost what came through a tunnel") {
+  TunnelRig rig;
+  rig.shared.rates = {1, 1, 1, 1};
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, must(rig.engine->make_queue()));
+  auto flood = redirected(rig.inner(net::Family::v4, 20, true), "192.0.2.1");
+  const std::uint8_t stranger[] = {203, 0, 113, 7};
+  std::copy_n(stranger, 4, flood.begin() + net::ipv4::source);
+  mend_checksum(flood);
+  for (int i = 0; i < 100; ++i) rig.run(Rig::outside, rig.frame_to(Rig::outside, flood));
+  CHECK(rig.taken(Verdict::HOST_RATE_LIMITED) >= 8);
+  const auto* ours = GENERATE("224.0.0.5", "192.0.2.1");
+  CHECK(rig.from_peer(redirected(rig.inner(net::Family::v4, 20, true), ours)).host.size() == 1);
+  CHECK(rig.taken(Verdict::HOST_RATE_LIMITED) == 0);
+}
