@@ -121,8 +121,8 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration, Conf
     if (const auto tunnel = tunnels_.find(wanted.name); tunnel != tunnels_.end())
       connection->tunnel = tunnel->second;
     connection->line = wanted.line;
-    connection->nat_keepalive_s =
-        wanted.encapsulation == config::Encapsulation::udp ? wanted.nat_keepalive_s : 0;
+    const bool may_use_udp = wanted.encapsulation == config::Encapsulation::udp || wanted.ike;
+    connection->nat_keepalive_s = may_use_udp ? wanted.nat_keepalive_s : 0;
     connection->dummy_rate = wanted.dummy_rate;
     plan.work.push_back({connection, &wanted, added, false});
     first_policies.push_back(wanted_policies.size());

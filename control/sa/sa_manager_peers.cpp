@@ -31,6 +31,7 @@ void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uin
 void SaManager::visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send) {
   for (const auto& [name, connection] : connections_) {
     if (connection->nat_keepalive_s == 0 || connection->outbound == no_sa) continue;
+    if (parts_.store.outbound(connection->outbound).encapsulation != Encapsulation::udp) continue;
     const auto packets = parts_.store.outbound_total(connection->outbound).packets;
     if (packets != std::exchange(connection->packets_sent, packets)) connection->last_sent = now;
     if (now.steady - connection->last_sent.steady < std::chrono::seconds(connection->nat_keepalive_s))
