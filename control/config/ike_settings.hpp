@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "control/ike/authenticator.hpp"
@@ -22,6 +23,8 @@ struct Replacement {
 };
 
 struct IkeSettings {
+  // Connection whose IKE SA this one shares, as one child SA more; it has all else from there. Empty: none.
+  std::string child_of;
   ike::Identity local_id;
   ike::IdentityPattern remote_id;
   std::shared_ptr<const ike::Authenticator> authenticator;  // null only while errors are reported
@@ -32,7 +35,11 @@ struct IkeSettings {
   Start start = Start::always;
   Replacement ike_sa;
   Replacement child_sa;
+  std::vector<net::Address> peer_addresses;  // that the peer gets if it asks, one of a family
+  std::vector<net::Address> peer_dns;
+  bool request_addresses = false;
   std::chrono::seconds liveness_after{};  // of silence; 0: never asked
+  unsigned tries = 0;                     // of a message, until the peer counts as gone
   std::uint16_t fragment_bytes = 0;       // largest IKE message in one piece; 0: always in one
 };
 

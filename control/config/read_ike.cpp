@@ -1,6 +1,7 @@
 // The `ike` group of a connection: who authenticates how, and when keys are replaced.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "control/config/credentials.hpp"
@@ -8,8 +9,10 @@
 #include "control/config/key_material.hpp"
 #include "control/config/read.hpp"
 #include "control/config/read_file.hpp"
+#include "control/config/schema_groups.hpp"
 #include "control/config/words.hpp"
 #include "control/ike/signature_authenticator.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::config {
 namespace {
@@ -217,10 +220,55 @@ void read_replacement(const GroupReader& group, std::string_view rekey, std::str
   out = {std::chrono::seconds(rekey_s), std::chrono::seconds(expires_s)};
 }
 
+std::vector<net::Address> read_addresses(const GroupReader& group, std::string_view key) {
+  std::vector<net::Address> addresses;
+  for (const auto& element : group.texts(key)) {
+    const auto address = net::parse_address(element.text);
+    if (address)
+      addresses.push_back(*address);
+    else
+      group.report().error(element.row, element.path.text(),
+                           fmt::format("{} is no address", shown(element.text)),
+                           "write it as 192.0.2.1 or 2001:db8::1");
+  }
+  return addresses;
+}
+
+void read_assigned(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
+  settings.peer_addresses = read_addresses(group, "assign");
+  settings.peer_dns = read_addresses(group, "assign-dns");
+  const auto count = [&](net::Family family) {
+    return std::ranges::count(settings.peer_addresses, family, &net::Address::family);
+  };
+  if (count(net::Family::v4) > 1 || count(net::Family::v6) > 1)
+    group.error("assign", "there are two addresses of one family", "keep one of each");
+  for (const auto& address : settings.peer_addresses)
+    if (std::ranges::none_of(connection.remote_networks,
+                             [&](const net::Prefix& network) { return network.contains(address); }))
+      group.error("assign", fmt::format("{} is in no network of remote-networks", net::to_string(address)),
+                  fmt::format("add \"{}/{}\" there", net::to_string(address),
+                              address.family == net::Family::v4 ? 32 : 128));
+  if (settings.peer_addresses.empty() && !settings.peer_dns.empty())
+    group.error("assign-dns", "who gets no address is not told of DNS servers", "add assign, or remove it");
+}
+
+void read_child(const GroupReader& group, IkeSettings& settings) {
+  group.text("child-of", settings.child_of);
+  for (const auto& key : ike_group.keys)
+    if (key.name != "child-of" && group.given(key.name))
+      group.error(key.name, "has no place besides child-of: that connection says it",
+                  "remove it, or child-of");
+}
+
 }  // namespace
 
 void read_ike(const GroupReader& group, Connection& connection) {
   IkeSettings settings;
+  if (group.given("child-of")) {
+    read_child(group, settings);
+    connection.ike = std::make_shared<const IkeSettings>(std::move(settings));
+    return;
+  }
   read_ike_algorithms(group, settings);
   read_authentication(group, connection, settings);
   read_ppk(group, settings);
@@ -229,6 +277,9 @@ void read_ike(const GroupReader& group, Connection& connection) {
   read_replacement(group, "child-rekey-after", "child-expires-after", settings.child_sa);
   long long liveness_s = 0;
   if (group.integer("liveness", liveness_s)) settings.liveness_after = std::chrono::seconds(liveness_s);
+  group.integer("tries", settings.tries);
+  group.boolean("request-addresses", settings.request_addresses);
+  read_assigned(group, connection, settings);
   group.integer("fragment-bytes", settings.fragment_bytes);
   connection.ike = std::make_shared<const IkeSettings>(std::move(settings));
 }

@@ -145,16 +145,19 @@ constexpr std::array connection_keys{
     Key{.name = "follow-peer",
         .kind = Kind::boolean,
         .preset = "true",
-        .meaning = "With encapsulation udp and anti-replay: a good packet from another address or port moves "
-                   "the peer there, as when a NAT on its side changes its mind."},
+        .meaning =
+            "With encapsulation udp and anti-replay: a good packet from another address or port moves "
+            "the peer there, as when a NAT on its side changes its mind. With ike: so does a peer that "
+            "says that it moved (MOBIKE, RFC 4555)."},
     Key{.name = "nat-keepalive",
         .kind = Kind::integer,
         .unit = "seconds",
         .least = 0,
         .most = 3'600,
         .preset = "20",
-        .meaning = "With encapsulation udp: after so long without traffic to the peer a byte is sent that "
-                   "keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends none."},
+        .meaning = "With encapsulation udp, also where IKE found a NAT: after so long without traffic to the "
+                   "peer a byte is sent that keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends "
+                   "none."},
     Key{.name = "df",
         .kind = Kind::choice,
         .preset = "copy",
@@ -238,7 +241,8 @@ constexpr std::array connection_keys{
     Key{.name = "esn",
         .kind = Kind::boolean,
         .preset = "false",
-        .meaning = "Extended (64-bit) sequence numbers. Both ends must agree."},
+        .meaning = "Extended (64-bit) sequence numbers. With manual keys both ends must agree; IKE uses them "
+                   "when the peer can, and with true insists."},
     Key{.name = "replay-window",
         .kind = Kind::integer,
         .unit = "packets",
@@ -368,8 +372,8 @@ constexpr std::array top_keys{
 constexpr Group top_group{"", "Keys outside of any group.", top_keys};
 
 constexpr std::array<const Group*, 14> all_groups{
-    &top_group,        &limits_group,   &port_group,        &route_group, &policy_group,
-    &connection_group, &selector_group, &lifetime_group,    &ike_group,   &inbound_group,
+    &top_group,        &limits_group,   &port_group,        &route_group,    &policy_group,
+    &connection_group, &selector_group, &lifetime_group,    &ike_group,      &inbound_group,
     &outbound_group,   &tunnel_group,   &tunnel_peer_group, &threshold_group};
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "control/cli/values.hpp"
+#include "control/config/ike_settings.hpp"
 #include "control/daemon/services.hpp"
 #include "control/ike/identity.hpp"
 
@@ -89,7 +90,8 @@ json show_ike(const Services& services) {
     items.push_back(ike_sa_json(*sa));
   }
   for (const auto& connection : services.configuration->connections)
-    if (connection.ike && !seen.contains(connection.name)) items.push_back(down_json(core, connection));
+    if (connection.ike && connection.ike->child_of.empty() && !seen.contains(connection.name))
+      items.push_back(down_json(core, connection));
   return {{"ike_sas", std::move(items)}, {"half_open", core.half_open()}};
 }
 

@@ -29,6 +29,23 @@ void fill_random(std::span<std::uint8_t> bytes) {
     throw std::runtime_error("the random number generator is broken; restart espgate");
 }
 
+// Connections that share an IKE SA, the one that it is of in front.
+using Family = std::vector<const config::Connection*>;
+
+std::vector<Family> families_of(const config::Configuration& configuration) {
+  std::vector<Family> families;
+  std::unordered_map<std::string_view, std::size_t> by_name;
+  for (const auto& connection : configuration.connections)
+    if (connection.ike && connection.ike->child_of.empty()) {
+      by_name.emplace(connection.name, families.size());
+      families.push_back({&connection});
+    }
+  for (const auto& connection : configuration.connections)
+    if (connection.ike && !connection.ike->child_of.empty())
+      families[by_name.at(connection.ike->child_of)].push_back(&connection);
+  return families;
+}
+
 }  // namespace
 
 IkeService::IkeService(Parts parts)
@@ -41,20 +58,30 @@ void IkeService::configure(const config::Configuration& configuration, Moment no
   std::unordered_map<std::string, Known> wanted;
   std::vector<ike::ConnectionHandle> handles;
   on_demand_.clear();
-  for (const auto& connection : configuration.connections) {
-    if (!connection.ike) continue;
-    const auto before = connections_.find(connection.name);
-    const bool same = before != connections_.end() && negotiates_alike(before->second.settings, connection);
-    auto handle = same ? before->second.handle : ike_connection(connection);
+  for (const auto& family : families_of(configuration)) {
+    const bool same = is_as_before(family);
+    auto handle = same ? connections_.at(family.front()->name).handle : ike_connection(family);
     handles.push_back(handle);
-    if (connection.ike->start == config::Start::on_demand) on_demand_.push_back(connection.name);
-    wanted.emplace(connection.name, Known{std::move(handle), connection,
-                                          same ? before->second.demand : demand_of(connection.name)});
+    for (const auto* connection : family) {
+      if (connection->ike->start == config::Start::on_demand) on_demand_.push_back(connection->name);
+      const auto demand = same ? connections_.at(connection->name).demand : demand_of(connection->name);
+      wanted.emplace(connection->name, Known{handle, *connection, demand});
+    }
   }
   next_demand_ = 0;
   connections_ = std::move(wanted);
   now_ = now;
   carry_out(core_.configure(handles, now.steady), now);
+}
+
+bool IkeService::is_as_before(std::span<const config::Connection* const> family) const {
+  const auto known = connections_.find(family.front()->name);
+  return known != connections_.end() && known->second.handle->children.size() == family.size() &&
+         std::ranges::all_of(family, [&](const config::Connection* connection) {
+           const auto before = connections_.find(connection->name);
+           return before != connections_.end() && before->second.handle == known->second.handle &&
+                  negotiates_alike(before->second.settings, *connection);
+         });
 }
 
 void IkeService::received(std::span<const std::uint8_t> frame, Moment now) {
@@ -88,21 +115,28 @@ Expected<void> IkeService::known(const std::string& connection) const {
                "`show ike` names them"};
 }
 
+std::pair<std::string, std::string> IkeService::place_of(const std::string& connection) const {
+  const auto& owner = connections_.at(connection).handle->name;
+  return {owner, owner == connection ? std::string() : connection};
+}
+
 Expected<void> IkeService::initiate(const std::string& connection, Moment now) {
   if (auto found = known(connection); !found) return found;
-  feed(ike::Initiate{connection, {}}, now);
+  auto [owner, child] = place_of(connection);
+  feed(ike::Initiate{std::move(owner), std::move(child)}, now);
   return {};
 }
 
 Expected<void> IkeService::terminate(const std::string& connection, Moment now) {
   if (auto found = known(connection); !found) return found;
-  feed(ike::Terminate{connection, {}}, now);
+  auto [owner, child] = place_of(connection);
+  feed(ike::Terminate{std::move(owner), std::move(child)}, now);
   return {};
 }
 
 Expected<void> IkeService::rekey(const std::string& connection, What what, Moment now) {
   if (auto found = known(connection); !found) return found;
-  feed(ike::Rekey{connection, what == What::child ? connection : std::string()}, now);
+  feed(ike::Rekey{place_of(connection).first, what == What::child ? connection : std::string()}, now);
   return {};
 }
 
@@ -147,7 +181,7 @@ std::optional<std::uint32_t> IkeService::reserve_spi(const std::string& connecti
 
 // What was negotiated, and what the configuration says of packets.
 std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParameters& child) const {
-  const auto known = connections_.find(child.connection);
+  const auto known = connections_.find(child.child);
   if (known == connections_.end()) return std::nullopt;  // it left the configuration meanwhile
   const auto& settings = known->second.settings;
   sa::SaParameters result;
@@ -161,6 +195,7 @@ std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParamet
   result.encapsulation = child.udp_encapsulation ? sa::Encapsulation::udp : sa::Encapsulation::none;
   result.local_port = child.local.port;
   result.remote_port = child.remote.port;
+  result.track_peer = settings.follow_peer;
   result.extended_sequence = child.extended_sequence;
   result.window_packets = settings.replay_window_packets;
   result.selectors = child.selectors;
@@ -174,23 +209,23 @@ void IkeService::act(const ike::InstallInbound& action, Moment now) {
   const auto installed = parts_.sas.install_inbound(*wanted, now, sa::Predecessor::stays);
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
-    spdlog::error("connection {}: inbound SA: {}", action.sa.connection, installed.error().text());
+    spdlog::error("connection {}: inbound SA: {}", action.sa.child, installed.error().text());
     return;
   }
   auto& spi = inbound_[action.sa.spi];
-  spi = {action.sa.connection, parts_.store.find(action.sa.spi), 0};
+  spi = {action.sa.child, parts_.store.find(action.sa.spi), 0};
   to_look_at_.push_back(action.sa.spi);
 }
 
 void IkeService::act(const ike::InstallOutbound& action, Moment now) {
   auto wanted = parameters(action.sa);
   if (!wanted) return;
-  const auto installed = parts_.sas.install_outbound(action.sa.connection, *wanted, now);
+  const auto installed = parts_.sas.install_outbound(action.sa.child, *wanted, now);
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed)
-    spdlog::error("connection {}: outbound SA: {}", action.sa.connection, installed.error().text());
+    spdlog::error("connection {}: outbound SA: {}", action.sa.child, installed.error().text());
   else
-    inbound_of_connection_[action.sa.connection] = action.inbound_spi;
+    inbound_of_connection_[action.sa.child] = action.inbound_spi;
 }
 
 // The SPI may have gone already, with a hard lifetime or a reload.
@@ -203,13 +238,23 @@ void IkeService::act(const ike::RetireInbound& action, Moment now) {
 }
 
 void IkeService::act(const ike::RetireOutbound& action, Moment now) {
-  inbound_of_connection_.erase(action.connection);
-  if (parts_.sas.current_outbound_spi(action.connection) == action.spi)
-    (void)parts_.sas.retire_outbound(action.connection, sa::Reason::deleted, now);
+  inbound_of_connection_.erase(action.child);
+  if (parts_.sas.current_outbound_spi(action.child) == action.spi)
+    (void)parts_.sas.retire_outbound(action.child, sa::Reason::deleted, now);
 }
 
 void IkeService::act(const ike::MoveChild& action, Moment now) {
   parts_.sas.peer_moved(action.inbound_spi, action.remote.address, action.remote.port, now);
+}
+
+void IkeService::act(const ike::TakeAddresses& action, Moment) {
+  const auto known = connections_.find(action.connection);
+  if (known != connections_.end() && parts_.assigned != nullptr)
+    parts_.assigned->take(known->second.settings.local, action.addresses);
+}
+
+void IkeService::act(const ike::DropAddresses& action, Moment) {
+  if (parts_.assigned != nullptr) parts_.assigned->drop(action.addresses);
 }
 
 void IkeService::act(const ike::LogLine& action, Moment) {
@@ -244,7 +289,7 @@ void IkeService::look_at_demand(Moment now) {
     auto& known = connections_.at(name);
     const auto demand = demand_of(name);
     if (std::exchange(known.demand, demand) == demand) continue;
-    if (!parts_.sas.current_sas(name).outbound) feed(ike::Initiate{name, name}, now);
+    if (!parts_.sas.current_sas(name).outbound) feed(ike::Initiate{known.handle->name, name}, now);
   }
 }
 

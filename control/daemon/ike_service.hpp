@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "control/config/configuration.hpp"
+#include "control/daemon/assigned_addresses.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/ike/core.hpp"
@@ -33,6 +34,7 @@ class IkeService {
     sa::SaStore& store;
     const policy::Classifier& policies;
     Journal& journal;
+    AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
   };
   explicit IkeService(Parts parts);
 
@@ -82,6 +84,8 @@ class IkeService {
   void act(const ike::RetireInbound& action, Moment now);
   void act(const ike::RetireOutbound& action, Moment now);
   void act(const ike::MoveChild& action, Moment now);
+  void act(const ike::TakeAddresses& action, Moment now);
+  void act(const ike::DropAddresses& action, Moment now);
   void act(const ike::LogLine& action, Moment now);
 
   std::optional<std::uint32_t> reserve_spi(const std::string& connection);
@@ -90,6 +94,9 @@ class IkeService {
   void look_at_demand(Moment now);
   std::uint64_t demand_of(const std::string& connection) const;
   Expected<void> known(const std::string& connection) const;
+  bool is_as_before(std::span<const config::Connection* const> family) const;
+  // The IKE SA's connection, and which of its children this one is; empty for the one that has the IKE SA.
+  std::pair<std::string, std::string> place_of(const std::string& connection) const;
 
   Parts parts_;
   ike::KeyWork work_;
