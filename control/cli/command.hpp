@@ -25,10 +25,12 @@ enum class CommandId : std::uint8_t {
   show_routes,
   show_tunnels,
   show_ike,
+  show_proposals,
   show_policies,
   show_policy_match,
   show_status,
   show_version,
+  explain,
   clear_drops,
   trace_add,
   trace_show,
@@ -42,12 +44,13 @@ enum class CommandId : std::uint8_t {
   rekey,
   policy_add,
   policy_delete,
+  log_level,
   reload,
   completion,
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 35;
+inline constexpr std::size_t command_count = 38;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {

@@ -48,6 +48,7 @@ constexpr Parameter capture_options[] = {
 };
 
 constexpr Parameter export_options[] = {
+    {.name = "ike", .help = "those of the IKE SAs, for Wireshark's table ikev2_decryption_table"},
     {.name = "write",
      .kind = ValueKind::file,
      .value_name = "FILE",
@@ -64,6 +65,22 @@ constexpr Parameter sa_delete_arguments[] = {
      .value_name = "SPI",
      .help = "an inbound or outbound SPI of ours",
      .required = true},
+};
+
+constexpr std::string_view log_levels[] = {"trace", "debug", "info", "warning", "error", "critical"};
+constexpr std::string_view log_topics[] = {"ike"};
+constexpr Parameter log_level_arguments[] = {
+    {.name = "level",
+     .kind = ValueKind::choice,
+     .value_name = "LEVEL",
+     .help = "the least severe lines to log: trace, debug, info, warning, error or critical",
+     .required = true,
+     .choices = log_levels},
+    {.name = "topic",
+     .kind = ValueKind::choice,
+     .value_name = "TOPIC",
+     .help = "ike: only lines about IKE; without it all",
+     .choices = log_topics},
 };
 
 constexpr Command rows[] = {
@@ -142,13 +159,15 @@ constexpr Command rows[] = {
      .needs_exclusive = true,
      .changes = true},
 
-    // One item an SA of the configuration. line: its row of Wireshark's table, with its keys in it; null
-    // where
-    // Wireshark has no word for the suite.
+    // One item an SA of the configuration, or with "ike" an IKE SA: then direction is null, and spi the
+    // initiator's. line: its row of Wireshark's table, with its keys in it; null where Wireshark has no word
+    // for
+    // the suite.
     {.id = CommandId::export_wireshark,
      .path = "export wireshark",
      .where = Where::stream,
-     .summary = "Write the keys of all SAs to a file that Wireshark decrypts captures with",
+     .summary = "Write the keys of all SAs with manual keys, or of IKE, to a file that Wireshark decrypts "
+                "captures with",
      .help =
          "Only with debug-keys-export = true in the configuration, and only for root; the log tells who "
          "asked.\n"
@@ -157,6 +176,10 @@ constexpr Command rows[] = {
          "preference esp.enable_encryption_decode, or read a capture by\n"
          "\n"
          "    WIRESHARK_CONFIG_DIR=FOLDER tshark -o esp.enable_encryption_decode:TRUE -r FILE\n"
+         "\n"
+         "With --ike, name it ikev2_decryption_table: the IKE SAs that are there now, so export it before "
+         "they\n"
+         "are rekeyed. The keys of ESP that IKE negotiated are not kept, and not exported.\n"
          "\n"
          "Left out are suites that Wireshark 4.0 does not know: ChaCha20-Poly1305, AES-CCM and AES-GMAC.\n"
          "Whoever has the file reads all that these keys protect: delete it afterwards.",
@@ -186,20 +209,37 @@ constexpr Command rows[] = {
      .help = "An inbound SPI stays known as retired for limits.tombstone-seconds, so that late packets are\n"
              "recognised. A reload brings back what the configuration file still lists, with what is left of "
              "its\n"
-             "lifetime.",
+             "lifetime. One that IKE negotiated is deleted at the peer, too, with the other direction's, and "
+             "another\n"
+             "is made if the connection is kept up.",
      .example = "sa delete 0x1001",
      .result = R"({"spi": "0x00001001", "direction": "in", "connection": "branch", "state": "retired"})",
      .arguments = sa_delete_arguments,
      .changes = true},
 
-    // One row of changes a kind (connections, routes, policies). restart_needed: settings that differ
+    // topic: null for all lines. before: the level until now.
+    {.id = CommandId::log_level,
+     .path = "log level",
+     .where = Where::answer,
+     .summary = "Log more, or less, until the daemon ends",
+     .help =
+         "The configuration's log-level is what a start begins with. `log level debug ike` shows each step "
+         "of\nnegotiations and nothing else more than before.",
+     .example = "log level debug ike",
+     .result = R"({"level": "debug", "topic": "ike", "before": "info"})",
+     .arguments = log_level_arguments,
+     .changes = true},
+
+    // One row of changes a kind (connections, routes, policies, ike: those that negotiate). restart_needed:
+    // settings that differ
     // in the file and take effect at the next start only.
     {.id = CommandId::reload,
      .path = "reload",
      .where = Where::answer,
      .summary = "Read the configuration file again and apply what changed",
      .help = "The file is checked as `espgated --check` does; with an error in it nothing changes. SAs that\n"
-             "did not change keep their sequence numbers and replay windows.",
+             "did not change keep their sequence numbers and replay windows. Connections whose ike group or\n"
+             "what is negotiated by it changed are negotiated anew; the others keep their SAs.",
      .example = "reload",
      .result = R"({"configuration": "/etc/espgate/espgate.conf",
                    "changes": [{"what": "connections", "added": 1, "removed": 0, "changed": 0, "kept": 3}],

@@ -12,6 +12,19 @@ constexpr Parameter connection_argument[] = {
      .help = "a connection with an ike group",
      .required = true},
 };
+constexpr Parameter proposals_argument[] = {
+    {.name = "connection",
+     .kind = ValueKind::connection,
+     .value_name = "CONNECTION",
+     .help = "what this one offers; without it the defaults"},
+};
+constexpr Parameter explain_argument[] = {
+    {.name = "connection",
+     .kind = ValueKind::connection,
+     .value_name = "CONNECTION",
+     .help = "any connection of the configuration",
+     .required = true},
+};
 constexpr Parameter rekey_options[] = {
     {.name = "ike", .help = "the IKE SA, instead of the child SA that carries the traffic"},
 };
@@ -34,6 +47,44 @@ constexpr Command rows[] = {
                                 "children": [{"name": "branch", "inbound_spi": "0x00001001",
                                               "outbound_spi": "0x00002001"}]}],
                    "half_open": 0})"},
+
+    // kind: "suite", "prf", "key-exchange". ike, traffic: 1 is offered first, null is not offered.
+    // ike_allowed, traffic_allowed: whether the configuration may name it. refused: why it may not, or not
+    // for
+    // IKE.
+    {.id = CommandId::show_proposals,
+     .path = "show proposals",
+     .where = Where::answer,
+     .summary = "Algorithms that IKE offers, may offer and refuses, with the reason",
+     .help = "The numbers say in which order. Those without one are offered when `suites`, `child-suites`, "
+             "`prfs`,\n"
+             "`key-exchanges` or `pfs` of a connection's ike group name them.",
+     .example = "show proposals branch",
+     .result = R"({"connection": "branch",
+                   "algorithms": [{"kind": "suite", "name": "aes256-gcm16", "ike": 1, "traffic": 1,
+                                   "ike_allowed": true, "traffic_allowed": true,
+                                   "refused": "SHA-1 is broken"}]})",
+     .arguments = proposals_argument},
+
+    // settings: the file's and those that it leaves out. steps: what must be for traffic to flow, in its
+    // order;
+    // state: "done", "under way", "waits", "failed". log: what was said of it lately, oldest first.
+    {.id = CommandId::explain,
+     .path = "explain",
+     .where = Where::answer,
+     .summary = "What a connection's settings mean, how far it has come, and what it waits for",
+     .help = "A failed negotiation is shown with what both sides offered and what did not fit.\n"
+             "Secrets are never shown.",
+     .example = "explain branch",
+     .result = R"({"connection": "branch", "state": "down",
+                   "reason": "no answer at all to IKE_SA_INIT",
+                   "settings": [{"setting": "start", "value": "always",
+                                 "meaning": "it is brought up at once and kept up"}],
+                   "steps": [{"step": "IKE_SA_INIT", "state": "failed",
+                              "detail": "no answer at all to IKE_SA_INIT"}],
+                   "log": [{"time": "2025-03-01T12:00:00Z",
+                            "text": "connection branch, peer 192.0.2.2:500: IKE SA is gone: no answer"}]})",
+     .arguments = explain_argument},
 
     {.id = CommandId::initiate,
      .path = "initiate",

@@ -133,7 +133,8 @@ constexpr Command rows[] = {
      .where = Where::stream,
      .summary = "Security associations, their state and what passed through them",
      .help =
-         "Without options one line an SA; with --spi or --connection everything that is known of it:\n"
+         "Without options one line an SA, by connection; with --spi or --connection everything that is known "
+         "of it:\n"
          "selectors, lifetime, and what was dropped by reason. Naming an SA that does not exist is an error.",
      .example = "show sa --connection branch",
      .result = R"({"sas": [{"connection": "branch", "direction": "in", "spi": "0x00001001", "state": "active",
@@ -155,19 +156,22 @@ constexpr Command rows[] = {
      .items = "sas",
      .options = sa_options},
 
-    // One item a connection, by name. in, out: of all its SAs since the start, those that are gone included;
-    // SPIs
-    // are null where there is no SA now.
+    // One item a connection, by name. keys: "manual" or "ike". state: "up", "connecting", "closing", "down";
+    // reason: why it is not up. in, out: of all its SAs since the start, those that are gone included; SPIs
+    // are
+    // null where there is no SA now.
     {.id = CommandId::show_connections,
      .path = "show connections",
      .where = Where::stream,
-     .summary = "Connections, and what passed and was dropped under all their SAs",
+     .summary = "Connections: which are up, why others are not, and what passed and was dropped",
      .help =
          "The counts go on over every rekey and reload. `show sa --connection NAME` tells of its SAs one by "
-         "one.",
+         "one,\n`explain NAME` why it is not up.",
      .example = "show connections",
-     .result = R"({"connections": [{"connection": "branch", "inbound_spi": "0x00001001",
-                                    "outbound_spi": "0x00002001", "line": 12,
+     .result = R"({"connections": [{"connection": "branch", "keys": "ike", "state": "up",
+                                    "reason": "no answer at all to IKE_SA_INIT",
+                                    "local": "192.0.2.1", "remote": "192.0.2.2",
+                                    "inbound_spi": "0x00001001", "outbound_spi": "0x00002001", "line": 12,
                                     "in": {"packets": 800, "bytes": 67200, "last": "2025-03-01T12:30:00Z",
                                            "faults": [{"number": 62, "name": "IN_CD_SW_IPSEC_MAC_EXCEPTION",
                                                        "packets": 1}]},
@@ -275,6 +279,7 @@ constexpr Command rows[] = {
                    "workers": 1, "ports": {"up": 2, "total": 2},
                    "inbound_sas": {"active": 1, "larval": 0, "retired": 0, "limit": 10000},
                    "outbound_sas": {"active": 1, "larval": 0, "retired": 0, "limit": 10000},
+                   "ike_sas": {"in_use": 1, "limit": 20000}, "ike_half_open": {"in_use": 0, "limit": 5000},
                    "buffers": {"in_use": 300, "limit": 16384}, "routes": {"in_use": 4, "limit": 16384},
                    "policies": {"in_use": 1, "limit": 16384}, "tunnels": {"in_use": 1, "limit": 256},
                    "neighbours": {"in_use": 2, "limit": 4096}})"},

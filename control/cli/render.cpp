@@ -72,6 +72,10 @@ std::string render(const Command& command, const json& arguments, const json& re
       return render_tunnels(result, color);
     case CommandId::show_ike:
       return render_ike(result, color);
+    case CommandId::show_proposals:
+      return render_proposals(result, color);
+    case CommandId::explain:
+      return render_explanation(result, color);
     case CommandId::initiate:
     case CommandId::terminate:
     case CommandId::rekey:
@@ -106,6 +110,11 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::policy_add:
     case CommandId::policy_delete:
       return render_policy_changes(command, result, color);
+    case CommandId::log_level:
+      return fmt::format("{} logged from {} on, until now from {}\n",
+                         text_at(result, "topic") == "-" ? "everything is"
+                                                         : "lines about " + text_at(result, "topic") + " are",
+                         text_at(result, "level"), text_at(result, "before"));
     case CommandId::reload:
       return render_reload(result, color);
     case CommandId::completion:

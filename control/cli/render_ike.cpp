@@ -15,7 +15,51 @@ std::string spis_of(const json& sa, std::string_view key) {
   return text.empty() ? "-" : text;
 }
 
+// "1" for what is offered first, "named" for what has to be named to be offered, "-" for the rest.
+std::string offer_text(const json& algorithm, const std::string& whose) {
+  const auto rank = text_at(algorithm, whose);
+  if (rank != "-") return rank;
+  return text_at(algorithm, whose + "_allowed") == "yes" ? "if named" : "-";
+}
+
 }  // namespace
+
+std::string render_proposals(const json& result, bool color) {
+  TextTable table(
+      {{"Kind"}, {"Name"}, {"IKE", Align::right}, {"Traffic", Align::right}, {"Refused because"}});
+  for (const auto& algorithm : array_at(result, "algorithms")) {
+    const auto refused = text_at(algorithm, "refused");
+    table.add({text_at(algorithm, "kind"),
+               text_at(algorithm, "name"),
+               offer_text(algorithm, "ike"),
+               offer_text(algorithm, "traffic"),
+               {refused == "-" ? "" : refused, Mark::plain}});
+  }
+  const auto connection = text_at(result, "connection");
+  const auto whose = connection == "-" ? "the defaults" : "connection " + connection;
+  return table.empty() ? "no algorithms\n" : table.text(color) + fmt::format("\nOrder of {}\n", whose);
+}
+
+std::string render_explanation(const json& result, bool color) {
+  const auto state = text_at(result, "state");
+  const auto reason = text_at(result, "reason");
+  auto text = fmt::format("connection {} is {}{}\n\n", text_at(result, "connection"),
+                          state == "up" ? state : alarm(state, color), reason == "-" ? "" : ": " + reason);
+  TextTable steps({{"Step"}, {"State"}, {"Detail"}});
+  for (const auto& step : array_at(result, "steps")) {
+    const auto how = text_at(step, "state");
+    steps.add(
+        {text_at(step, "step"), {how, how == "failed" ? Mark::alarm : Mark::plain}, text_at(step, "detail")});
+  }
+  TextTable settings({{"Setting"}, {"Value"}, {"Meaning"}});
+  for (const auto& setting : array_at(result, "settings"))
+    settings.add({text_at(setting, "setting"), text_at(setting, "value"), text_at(setting, "meaning")});
+  text += steps.text(color) + "\n" + settings.text(color);
+  std::string lines;
+  for (const auto& line : array_at(result, "log"))
+    lines += fmt::format("{}  {}\n", time_at(line, "time"), text_at(line, "text"));
+  return lines.empty() ? text : text + "\nLately (UTC)\n" + lines;
+}
 
 std::string render_ike(const json& result, bool color) {
   TextTable table(

@@ -40,6 +40,8 @@ std::string render_workers(const nlohmann::json& result, bool color);
 std::string render_routes(const nlohmann::json& result, bool color);
 std::string render_tunnels(const nlohmann::json& result, bool color);
 std::string render_ike(const nlohmann::json& result, bool color);
+std::string render_proposals(const nlohmann::json& result, bool color);
+std::string render_explanation(const nlohmann::json& result, bool color);
 std::string render_policies(const nlohmann::json& result, bool color);
 std::string render_policy_changes(const Command& command, const nlohmann::json& result, bool color);
 std::string render_policy_match(const nlohmann::json& result, bool color);

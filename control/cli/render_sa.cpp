@@ -131,6 +131,8 @@ std::string render_sas(const json& arguments, const json& result, bool color) {
 
 std::string render_connections(const json& result, bool color) {
   TextTable table({{"Connection"},
+                   {"Keys"},
+                   {"State"},
                    {"SPI in"},
                    {"SPI out"},
                    {"Packets in", Align::right},
@@ -146,16 +148,32 @@ std::string render_connections(const json& result, bool color) {
     return Cell{std::to_string(sum), sum > 0 ? Mark::alarm : Mark::plain};
   };
   const json none = json::object();
+  std::size_t up = 0;
+  std::string reasons;
   for (const auto& connection : array_at(result, "connections")) {
     const auto& in = connection.contains("in") ? connection["in"] : none;
     const auto& out = connection.contains("out") ? connection["out"] : none;
-    table.add({text_at(connection, "connection"), text_at(connection, "inbound_spi"),
-               text_at(connection, "outbound_spi"), text_at(in, "packets"), text_at(in, "bytes"), faults(in),
-               time_at(in, "last"), text_at(out, "packets"), text_at(out, "bytes"), faults(out),
+    const auto state = text_at(connection, "state");
+    up += state == "up";
+    if (const auto reason = text_at(connection, "reason"); state != "up" && reason != "-")
+      reasons += fmt::format("\n{} is {}: {}\n", text_at(connection, "connection"), state, reason);
+    table.add({text_at(connection, "connection"),
+               text_at(connection, "keys"),
+               {state, state == "up" ? Mark::plain : Mark::alarm},
+               text_at(connection, "inbound_spi"),
+               text_at(connection, "outbound_spi"),
+               text_at(in, "packets"),
+               text_at(in, "bytes"),
+               faults(in),
+               time_at(in, "last"),
+               text_at(out, "packets"),
+               text_at(out, "bytes"),
+               faults(out),
                time_at(out, "last")});
   }
   if (table.empty()) return "no connections\n";
-  return table.text(color) + fmt::format("\n{}\n", counted(result.value("total", 0), "connection"));
+  return table.text(color) + reasons +
+         fmt::format("\n{} of {} up\n", up, counted(result.value("total", 0), "connection"));
 }
 
 std::string render_spi(const json& result, bool color) {

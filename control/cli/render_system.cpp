@@ -171,6 +171,8 @@ std::string render_status(const json& result, bool) {
   text += detail_line("ports up", part_of(result, "ports.up", "ports.total"));
   text += detail_line("inbound SAs", sa_use(result, "inbound_sas"));
   text += detail_line("outbound SAs", sa_use(result, "outbound_sas"));
+  text += detail_line("IKE SAs", part_of(result, "ike_sas.in_use", "ike_sas.limit"));
+  text += detail_line("half open", part_of(result, "ike_half_open.in_use", "ike_half_open.limit"));
   for (const std::string limit : {"buffers", "routes", "policies", "tunnels", "neighbours"}) {
     text += detail_line(limit, part_of(result, limit + ".in_use", limit + ".limit"));
   }

@@ -96,6 +96,7 @@ struct Connection {
   std::optional<ManualSa> outbound;
   unsigned line = 0;
   unsigned file = 0;
+  bool operator==(const Connection&) const = default;  // `ike`: whether it is the same object
 };
 
 // The connection that protects what goes to one peer of a tunnel's.
@@ -154,6 +155,10 @@ struct Limits {
   std::uint32_t tombstone_s = 300;
   std::uint32_t linger_s = 30;  // an inbound SA after its rekey
   std::uint32_t invalid_spi_flows = 4'096;
+  std::uint32_t ike_sas = 20'000;
+  std::uint32_t ike_half_open = 5'000;  // as responder, of peers that have not proved who they are
+  std::uint32_t ike_cookies_from = 500;
+  std::uint32_t ike_half_open_per_source = 50;  // of an IPv4 address or an IPv6 /64
 
   bool operator==(const Limits&) const = default;
 };

@@ -11,6 +11,7 @@
 #include "control/ike/identity.hpp"
 #include "control/ike/ppk.hpp"
 #include "control/ike/proposals.hpp"
+#include "datapath/base/digest.hpp"
 
 namespace espgate::config {
 
@@ -20,14 +21,25 @@ enum class Start : std::uint8_t { always, on_demand, passive };
 struct Replacement {
   std::chrono::seconds rekey_after{};
   std::chrono::seconds expires_after{};
+  bool operator==(const Replacement&) const = default;
 };
 
+// By what both sides prove who they are.
+struct Credentials {
+  std::shared_ptr<const ike::Authenticator> authenticator;  // null only while errors are reported
+  std::string ours;  // in words, without any secret: "a shared key", "certificate CN=gw"
+  std::string theirs;
+  Digest made_from{};  // over the shared key, our certificates, CAs and CRLs
+  bool operator==(const Credentials& other) const { return made_from == other.made_from; }
+};
+
+// Equal settings negotiate the same with the same peer, whichever reading of the file they are from.
 struct IkeSettings {
   // Connection whose IKE SA this one shares, as one child SA more; it has all else from there. Empty: none.
   std::string child_of;
   ike::Identity local_id;
   ike::IdentityPattern remote_id;
-  std::shared_ptr<const ike::Authenticator> authenticator;  // null only while errors are reported
+  Credentials credentials;
   ike::PpkUse ppk_use = ike::PpkUse::off;
   std::vector<ike::Ppk> ppks;  // one, unless ppk_use is off
   ike::IkeAlgorithms algorithms;
@@ -41,6 +53,7 @@ struct IkeSettings {
   std::chrono::seconds liveness_after{};  // of silence; 0: never asked
   unsigned tries = 0;                     // of a message, until the peer counts as gone
   std::uint16_t fragment_bytes = 0;       // largest IKE message in one piece; 0: always in one
+  bool operator==(const IkeSettings&) const = default;
 };
 
 }  // namespace espgate::config

@@ -23,8 +23,9 @@ void read_thresholds(const GroupReader& top, Configuration& configuration);
 // What can be judged only when all has been read: limits, and advice for the whole file.
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);
 
-// A connection's `ike` group; its addresses have been read.
-void read_ike(const GroupReader& group, Connection& connection);
+// A connection's `ike` group; its addresses have been read. `esn`: what the connection says of it, if
+// anything.
+void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& connection);
 // The part of it that names algorithms, with its defaults.
 void read_ike_algorithms(const GroupReader& group, IkeSettings& settings);
 // Gives those that are a child of another connection what that one's says.

@@ -303,7 +303,8 @@ void read_negotiated(const GroupReader& group, Connection& connection) {
     if (group.given(key))
       group.error(key, "has no place besides ike, which negotiates it",
                   "remove it; ike has child-suites, child-rekey-after and child-expires-after");
-  group.visit("ike", [&](const GroupReader& ike) { read_ike(ike, connection); });
+  const auto esn = group.given("esn") ? std::optional(connection.extended_sequence) : std::nullopt;
+  group.visit("ike", [&](const GroupReader& ike) { read_ike(ike, esn, connection); });
 }
 
 void read_window(const GroupReader& group, Connection& connection) {

@@ -51,7 +51,7 @@ std::optional<Secret> checked(const GroupReader& group, std::string_view key, Ex
   if (secret->size() < least) {
     group.error(key,
                 fmt::format("the key has {}, and fewer than {} can be guessed",
-                            counted(static_cast<long long>(secret->size()), "byte"), least),
+                            counted(secret->size(), "byte"), least),
                 "make one with: openssl rand -base64 33");
     return {};
   }
@@ -120,7 +120,8 @@ std::shared_ptr<const ike::OwnCertificate> read_own_certificate(const GroupReade
   return std::make_shared<const ike::OwnCertificate>(*std::move(ours));
 }
 
-std::shared_ptr<const ike::TrustStore> read_trust(const GroupReader& group) {
+// `made_from` gets all that it is made from.
+std::shared_ptr<const ike::TrustStore> read_trust(const GroupReader& group, DigestInput& made_from) {
   auto revocation = ike::Revocation::if_present;
   group.choice("revocation", revocation);
   if (!group.given("ca")) {
@@ -145,6 +146,11 @@ std::shared_ptr<const ike::TrustStore> read_trust(const GroupReader& group) {
     group.error("revocation", "\"strict\" refuses every certificate without a CRL",
                 "name the CRLs: crl = \"...\";");
   }
+  made_from.add(revocation);
+  made_from.add(authorities->size());
+  for (const auto& authority : *authorities) made_from.add(authority.der());
+  made_from.add(lists.size());
+  for (const auto& list : lists) made_from.add(list.der());
   auto trust = ike::TrustStore::make(*std::move(authorities), std::move(lists), revocation);
   if (!trust) {
     report(group, "ca", trust.error());
@@ -179,11 +185,23 @@ void read_identities(const GroupReader& group, const Connection& connection, con
   }
 }
 
+// The private key is the certificate's, so that tells it too.
+void add_ours(const std::optional<Secret>& psk, const ike::OwnCertificate* certificate,
+              DigestInput& made_from) {
+  made_from.add(psk.has_value());
+  if (psk) made_from.add(psk->bytes());
+  made_from.add(certificate != nullptr);
+  if (certificate == nullptr) return;
+  for (const auto& payload : certificate->payloads()) made_from.add(payload.data);
+}
+
 // A side with a certificate, ours or a CA for the peer's, authenticates by it; the other by the key.
 void read_authentication(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
+  DigestInput made_from;
   const auto psk = read_psk(group);
   const auto ours = read_own_certificate(group);
-  const auto trust = read_trust(group);
+  const auto trust = read_trust(group, made_from);
+  add_ours(psk, ours.get(), made_from);
   read_identities(group, connection, ours.get(), settings);
   const bool key_given = group.given("psk") || group.given("psk-file");
   const bool we_sign = group.given("certificate") || group.given("private-key");
@@ -199,15 +217,20 @@ void read_authentication(const GroupReader& group, const Connection& connection,
                                       : "add psk-file = \"...\"; or certificate, private-key and ca");
   if ((key_given && !psk) || (we_sign && !ours) || (peer_signs && !trust)) return;  // reported
 
+  settings.credentials.made_from = made_from.digest();
+  settings.credentials.ours =
+      ours ? fmt::format("certificate {}", ours->certificate().subject()) : "a shared key";
+  settings.credentials.theirs = trust ? "a certificate below our CAs" : "a shared key";
+  auto& authenticator = settings.credentials.authenticator;
   std::shared_ptr<const ike::Authenticator> shared, signing;
   if (psk) shared = std::make_shared<const ike::SharedKeyAuthenticator>(*psk, settings.remote_id);
   if (ours || trust)
     signing = std::make_shared<const ike::SignatureAuthenticator>(ours, trust, settings.remote_id);
   if (we_sign == peer_signs)
-    settings.authenticator = we_sign ? signing : shared;
+    authenticator = we_sign ? signing : shared;
   else if (shared)
-    settings.authenticator = std::make_shared<const ike::TwoSidedAuthenticator>(
-        we_sign ? signing : shared, peer_signs ? signing : shared);
+    authenticator = std::make_shared<const ike::TwoSidedAuthenticator>(we_sign ? signing : shared,
+                                                                       peer_signs ? signing : shared);
 }
 
 void read_replacement(const GroupReader& group, std::string_view rekey, std::string_view expires,
@@ -262,7 +285,7 @@ void read_child(const GroupReader& group, IkeSettings& settings) {
 
 }  // namespace
 
-void read_ike(const GroupReader& group, Connection& connection) {
+void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& connection) {
   IkeSettings settings;
   if (group.given("child-of")) {
     read_child(group, settings);
@@ -270,6 +293,8 @@ void read_ike(const GroupReader& group, Connection& connection) {
     return;
   }
   read_ike_algorithms(group, settings);
+  settings.child_algorithms.extended_sequence = esn.value_or(true);
+  settings.child_algorithms.short_sequence = !esn.value_or(false);
   read_authentication(group, connection, settings);
   read_ppk(group, settings);
   group.choice("start", settings.start);

@@ -2,9 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <optional>
 
+#include "control/config/algorithms.hpp"
 #include "control/config/ike_settings.hpp"
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
@@ -13,41 +14,6 @@
 
 namespace espgate::config {
 namespace {
-
-// Names that people know from elsewhere, and why they are not to be had.
-struct Refused {
-  std::string_view name;
-  std::string_view reason;
-};
-constexpr Refused refused_names[] = {
-    {"modp768", "its key exchange can be broken"},
-    {"modp1024", "its key exchange can be broken"},
-    {"modp1536", "its key exchange is too weak (RFC 8247)"},
-    {"modp1024s160", "its key exchange may have a back door (RFC 8247)"},
-    {"modp2048s224", "its key exchange may have a back door (RFC 8247)"},
-    {"modp2048s256", "its key exchange may have a back door (RFC 8247)"},
-    {"ecp192", "its key exchange is too weak"},
-    {"ecp224", "its key exchange is too weak"},
-    {"md5", "MD5 is broken"},
-    {"sha1", "SHA-1 is broken"},
-    {"sha", "SHA-1 is broken"},
-    {"des", "DES is broken"},
-    {"3des", "its blocks are too short (RFC 8221)"},
-    {"blowfish", "its blocks are too short (RFC 8221)"},
-};
-
-std::string_view why_refused(std::string_view name) {
-  const auto* found = std::ranges::find(refused_names, name, &Refused::name);
-  return found == std::end(refused_names) ? "" : found->reason;
-}
-
-// What is negotiated protects: an SA without encryption is for manual keys only.
-std::string_view weakness_of(const crypto::Suite& suite) {
-  if (suite.cipher == crypto::Cipher::null || suite.cipher == crypto::Cipher::aes_gmac)
-    return "it does not encrypt";
-  if (suite.integrity == crypto::Integrity::hmac_sha1_96) return "SHA-1 is broken";
-  return "";
-}
 
 // One algorithm's names: reads each element of a list by `find`, which gives a value or nothing and may say
 // why.
@@ -133,20 +99,14 @@ void read_additional(const GroupReader& group, std::vector<std::vector<std::uint
 }  // namespace
 
 void read_ike_algorithms(const GroupReader& group, IkeSettings& settings) {
-  using crypto::SuiteId;
   auto& ours = settings.algorithms;
-  ours = {{SuiteId::aes_gcm_16_256, SuiteId::aes_gcm_16_128, SuiteId::chacha20_poly1305,
-           SuiteId::aes_cbc_256_sha256},
-          {ike::Prf::hmac_sha2_256, ike::Prf::hmac_sha2_384, ike::Prf::hmac_sha2_512},
-          {31, 19, 20, 15, 14}};
+  ours = preset_algorithms();
   read_suites(group, "suites", true, ours.suites);
-  constexpr std::array<std::string_view, 3> prf_names{"sha256", "sha384", "sha512"};
   read_list(group, "prfs", ours.prfs, prf_names,
             [&](std::string_view name, std::string_view&) -> std::optional<ike::Prf> {
-              const auto found = std::ranges::find(prf_names, name);
-              if (found == prf_names.end()) return {};
-              return std::array{ike::Prf::hmac_sha2_256, ike::Prf::hmac_sha2_384,
-                                ike::Prf::hmac_sha2_512}[static_cast<std::size_t>(found - prf_names.begin())];
+              const auto* found = std::ranges::find(prf_names, name);
+              if (found == std::end(prf_names)) return {};
+              return prfs[found - std::begin(prf_names)];
             });
   read_key_exchanges(group, "key-exchanges", ours.key_exchanges);
   read_additional(group, ours.additional);

@@ -31,6 +31,10 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("tombstone-seconds", limits.tombstone_s);
   read("linger-seconds", limits.linger_s);
   read("invalid-spi-flows", limits.invalid_spi_flows);
+  read("ike-sas", limits.ike_sas);
+  read("ike-half-open", limits.ike_half_open);
+  read("ike-cookies-from", limits.ike_cookies_from);
+  read("ike-half-open-per-source", limits.ike_half_open_per_source);
 }
 
 void check_limit(const GroupReader& top, const Checks& checks, std::string_view key, std::string_view what,
@@ -93,15 +97,23 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks) {
   std::size_t inbound = 0;
   std::size_t outbound = 0;
+  std::size_t negotiated = 0;
   std::size_t policies = configuration.policies.size();
   for (const auto& connection : configuration.connections) {
     policies += policies_of(connection).size();
     inbound += connection.inbound.has_value();
     outbound += connection.outbound.has_value();
+    negotiated += connection.ike != nullptr;
   }
   const auto& limits = configuration.limits;
-  check_limit(top, checks, "inbound-sas", "inbound SAs", inbound, limits.inbound_sas);
+  // While keys are replaced the old inbound SA is there beside the new one.
+  inbound += 2 * negotiated;
+  outbound += negotiated;
+  check_limit(top, checks, "inbound-sas",
+              negotiated == 0 ? "inbound SAs" : "inbound SAs, two for each connection with ike", inbound,
+              limits.inbound_sas);
   check_limit(top, checks, "outbound-sas", "outbound SAs", outbound, limits.outbound_sas);
+  check_limit(top, checks, "ike-sas", "connections with ike", negotiated, limits.ike_sas);
   check_limit(top, checks, "routes", "routes", configuration.routes.size(), limits.routes);
   check_limit(top, checks, "policies", "policies, those of connections included", policies, limits.policies);
   check_limit(top, checks, "tunnels", "tunnels, peers of multipoint ones included",
@@ -117,8 +129,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
             "twice under one key breaks it (RFC 4106 2)",
             counted(checks.manual_sas, "SA")),
         "espgate starts each run with IVs of its own, but the keys stay the same until you change them: "
-        "change them "
-        "often, never copy a key to another box, and use IKE once it is available");
+        "change them often, never copy a key to another box, or let IKE negotiate them: ike = { ... };");
   if (configuration.debug_keys_export)
     top.warning("debug-keys-export", "root can have all keys written to a file",
                 "set debug-keys-export = false when the debugging is over");

@@ -8,6 +8,7 @@ namespace espgate::config {
 extern const Group ike_group;
 extern const Group lifetime_group;
 extern const Group limits_group;
+extern const Group port_group;
 extern const Group route_group;
 extern const Group policy_group;
 extern const Group selector_group;

@@ -136,9 +136,8 @@ constexpr std::array ike_keys{
         .kind = Kind::choice,
         .preset = "off",
         .choices = ppk_uses,
-        .meaning =
-            "Whether a postquantum preshared key (RFC 8784) is mixed into the keys: optional does without "
-            "if the peer has it not."},
+        .meaning = "Whether a postquantum preshared key (RFC 8784) is mixed into the keys. Only off is "
+                   "possible yet."},
     text_key("ppk-id", "Its name, which goes over the network."),
     text_key("ppk-file",
              "File that holds it, which others must not be able to read, as psk-file: 32 bytes at least."),

@@ -58,6 +58,17 @@ constexpr std::array limit_keys{
           "their way. It has a place among the tombstones."),
     limit("invalid-spi-flows", "flows", 16, 1'000'000, "4096",
           "Senders of unknown SPIs that are told apart in reports."),
+    limit("ike-sas", "SAs", 1, 1'000'000, "20000",
+          "IKE SAs, those that are being set up or replaced included. Beyond that no peer is let in."),
+    limit(
+        "ike-half-open", "SAs", 1, 100'000, "5000",
+        "IKE SAs that peers have begun without having proved yet who they are. Beyond that no other peer is "
+        "let in."),
+    limit("ike-cookies-from", "SAs", 0, 100'000, "500",
+          "So many of those, and who begins another must show first that its address is its own (COOKIE, RFC "
+          "7296 2.6); 0 asks everybody."),
+    limit("ike-half-open-per-source", "SAs", 1, 100'000, "50",
+          "So many of those from one IPv4 address or IPv6 /64."),
 };
 
 }  // namespace

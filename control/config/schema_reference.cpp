@@ -150,7 +150,12 @@ connections = (
 );
 .Ed
 .Pp
-A key file for aes128-gcm16, 16 bytes of key and 4 bytes of salt:
+Keys by IKE, in place of inbound and outbound, with a key that both sides have:
+.Pp
+.Dl ike = { psk-file = "branch.psk"; };
+.Dl umask 077; openssl rand -base64 33 > branch.psk
+.Pp
+A file of manual keys for aes128-gcm16, 16 bytes of key and 4 bytes of salt:
 .Pp
 .Dl umask 077; openssl rand -hex 20 > branch-in.key
 .Pp

@@ -31,8 +31,9 @@ std::vector<std::string> ask_names(const std::string& socket, cli::CommandId id,
 
 std::vector<std::string> names_of(cli::ValueKind kind, const std::string& socket) {
   if (kind == cli::ValueKind::port) return ask_names(socket, cli::CommandId::show_ports, "ports", "name");
-  const char* key = kind == cli::ValueKind::spi ? "spi" : "connection";
-  return ask_names(socket, cli::CommandId::show_sa, "sas", key);
+  if (kind == cli::ValueKind::connection)  // those that are down, too
+    return ask_names(socket, cli::CommandId::show_connections, "connections", "connection");
+  return ask_names(socket, cli::CommandId::show_sa, "sas", "spi");
 }
 
 json completed(const std::string& socket, const std::vector<std::string>& words) {

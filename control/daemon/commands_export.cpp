@@ -23,14 +23,7 @@ Expected<void> may_have_keys(const Services& services, const cli::Peer& peer) {
 
 // Described one at a time, as the client reads them: the answer has each key in memory only while it is sent.
 // A reload meanwhile may take connections away, so they are found anew by their place.
-Expected<void> export_wireshark(Services& services, const cli::Request& request,
-                                const cli::StreamPtr& stream) {
-  const auto who = fmt::format("pid {}, uid {}", request.peer.pid, request.peer.uid);
-  if (auto allowed = may_have_keys(services, request.peer); !allowed) {
-    spdlog::warn("keys for Wireshark were refused to {}: {}", who, allowed.error().what);
-    return allowed;
-  }
-  spdlog::warn("the keys of all SAs are exported for Wireshark to {}", who);
+void export_esp(Services& services, const cli::StreamPtr& stream) {
   auto total = std::make_shared<std::uint64_t>(0);
   stream->pull(
       [&services, total, place = std::size_t{0}]() mutable -> std::optional<json> {
@@ -54,6 +47,43 @@ Expected<void> export_wireshark(Services& services, const cli::Request& request,
       [total] {
         return json{{"total", *total}};
       });
+}
+
+// The same of IKE SAs, by their ids.
+void export_ike(Services& services, const cli::StreamPtr& stream) {
+  std::vector<ike::SaId> ids;
+  for (const auto* sa : services.ike->core().ike_sas()) ids.push_back(sa->id());
+  auto total = std::make_shared<std::uint64_t>(0);
+  stream->pull(
+      [&services, total, ids = std::move(ids), place = std::size_t{0}]() mutable -> std::optional<json> {
+        while (place < ids.size()) {
+          const auto* sa = services.ike->core().ike_sa(ids[place++]);
+          if (sa == nullptr || !sa->choice() || sa->keys().d.empty()) continue;
+          ++*total;
+          const auto row = wireshark_row(*sa);
+          return json{{"connection", sa->connection()->name},
+                      {"direction", nullptr},
+                      {"spi", fmt::format("0x{:016x}", sa->spis().initiator)},
+                      {"suite", crypto::suite(sa->choice()->suite).name},
+                      {"line", row ? json(*row) : json(nullptr)}};
+        }
+        return std::nullopt;
+      },
+      [total] {
+        return json{{"total", *total}};
+      });
+}
+
+Expected<void> export_wireshark(Services& services, const cli::Request& request,
+                                const cli::StreamPtr& stream) {
+  const auto who = fmt::format("pid {}, uid {}", request.peer.pid, request.peer.uid);
+  if (auto allowed = may_have_keys(services, request.peer); !allowed) {
+    spdlog::warn("keys for Wireshark were refused to {}: {}", who, allowed.error().what);
+    return allowed;
+  }
+  const bool ike = request.flag("ike");
+  spdlog::warn("the keys of all {}SAs are exported for Wireshark to {}", ike ? "IKE " : "", who);
+  ike ? export_ike(services, stream) : export_esp(services, stream);
   return {};
 }
 

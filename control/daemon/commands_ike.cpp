@@ -1,36 +1,21 @@
-// show ike, initiate, terminate, rekey.
+// show ike, show proposals, initiate, terminate, rekey.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "control/cli/values.hpp"
+#include "control/config/algorithms.hpp"
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/services.hpp"
+#include "control/daemon/standing.hpp"
 #include "control/ike/identity.hpp"
+#include "control/ike/key_exchange.hpp"
 
 namespace espgate::daemon {
 namespace {
 
 using nlohmann::json;
-
-std::string_view state_text(ike::IkeSa::State state) {
-  using State = ike::IkeSa::State;
-  switch (state) {
-    case State::greeting:
-    case State::proving:
-    case State::answering:
-    case State::keyed:
-      return "connecting";
-    case State::established:
-      return "up";
-    case State::replaced:
-    case State::closing:
-      return "closing";
-    case State::gone:
-      break;
-  }
-  return "down";
-}
 
 json reason_json(const std::string& reason) {
   return reason.empty() ? json(nullptr) : json(reason);
@@ -65,10 +50,10 @@ json ike_sa_json(const ike::IkeSa& sa) {
           {"children", children_json(sa)}};
 }
 
-json down_json(const ike::IkeCore& core, const config::Connection& connection) {
+json down_json(const Standing& standing, const config::Connection& connection) {
   return {{"connection", connection.name},
           {"state", "down"},
-          {"reason", reason_json(core.last_failure(connection.name))},
+          {"reason", reason_json(standing.reason)},
           {"role", nullptr},
           {"local", net::to_string(connection.local)},
           {"local_port", nullptr},
@@ -82,6 +67,7 @@ json down_json(const ike::IkeCore& core, const config::Connection& connection) {
 
 json show_ike(const Services& services) {
   const auto& core = services.ike->core();
+  const Standings standings(services);
   auto items = json::array();
   std::set<std::string> seen;
   for (const auto* sa : core.ike_sas()) {
@@ -91,8 +77,87 @@ json show_ike(const Services& services) {
   }
   for (const auto& connection : services.configuration->connections)
     if (connection.ike && connection.ike->child_of.empty() && !seen.contains(connection.name))
-      items.push_back(down_json(core, connection));
+      items.push_back(down_json(standings.of(connection), connection));
   return {{"ike_sas", std::move(items)}, {"half_open", core.half_open()}};
+}
+
+// Names of the algorithms of one kind, in the order that they are offered in.
+using Offered = std::vector<std::string_view>;
+
+Offered names_of(const std::vector<crypto::SuiteId>& suites) {
+  Offered names;
+  for (const auto id : suites) names.push_back(crypto::suite(id).name);
+  return names;
+}
+
+Offered names_of(const std::vector<std::uint16_t>& methods) {
+  Offered names;
+  for (const auto id : methods)
+    if (const auto* method = ike::find_key_exchange(id)) names.push_back(method->name);
+  return names;
+}
+
+Offered names_of(const std::vector<ike::Prf>& used) {
+  Offered names;
+  for (const auto prf : used)
+    names.push_back(config::prf_names[std::ranges::find(config::prfs, prf) - std::begin(config::prfs)]);
+  return names;
+}
+
+Offered offered_for_ike(config::AlgorithmKind kind, const ike::IkeAlgorithms& ours) {
+  switch (kind) {
+    case config::AlgorithmKind::suite:
+      return names_of(ours.suites);
+    case config::AlgorithmKind::prf:
+      return names_of(ours.prfs);
+    case config::AlgorithmKind::key_exchange:
+      break;
+  }
+  return names_of(ours.key_exchanges);
+}
+
+Offered offered_for_traffic(config::AlgorithmKind kind, const ike::ChildAlgorithms& ours) {
+  switch (kind) {
+    case config::AlgorithmKind::suite:
+      return names_of(ours.suites);
+    case config::AlgorithmKind::prf:
+      return {};
+    case config::AlgorithmKind::key_exchange:
+      break;
+  }
+  return names_of(ours.key_exchanges);
+}
+
+json rank_in(const Offered& offered, std::string_view name) {
+  const auto found = std::ranges::find(offered, name);
+  return found == offered.end() ? json(nullptr) : json(found - offered.begin() + 1);
+}
+
+json proposals_json(const ike::IkeAlgorithms& ike, const ike::ChildAlgorithms& children) {
+  auto all = json::array();
+  for (const auto& algorithm : config::known_algorithms())
+    all.push_back({{"kind", config::name(algorithm.kind)},
+                   {"name", algorithm.name},
+                   {"ike", rank_in(offered_for_ike(algorithm.kind, ike), algorithm.name)},
+                   {"traffic", rank_in(offered_for_traffic(algorithm.kind, children), algorithm.name)},
+                   {"ike_allowed", algorithm.for_ike},
+                   {"traffic_allowed", algorithm.for_traffic},
+                   {"refused", reason_json(std::string(algorithm.refused))}});
+  return all;
+}
+
+Expected<json> show_proposals(const Services& services, const std::optional<std::string>& name) {
+  const auto preset = config::preset_algorithms();
+  if (!name)
+    return json{{"connection", nullptr},
+                {"algorithms", proposals_json(preset, {preset.suites, preset.key_exchanges})}};
+  const auto& connections = services.configuration->connections;
+  const auto found = std::ranges::find(connections, *name, &config::Connection::name);
+  if (found == connections.end() || !found->ike)
+    return Error{fmt::format("no connection that negotiates keys is called {}", *name),
+                 "`show ike` names them"};
+  return json{{"connection", *name},
+              {"algorithms", proposals_json(found->ike->algorithms, found->ike->child_algorithms)}};
 }
 
 Expected<json> done(const Expected<void>& result, const std::string& connection, std::string_view command) {
@@ -105,6 +170,9 @@ Expected<json> done(const Expected<void>& result, const std::string& connection,
 void add_ike_commands(Services& services, cli::Handlers& handlers) {
   handlers.answer(cli::CommandId::show_ike,
                   [&services](const cli::Request&) -> Expected<json> { return show_ike(services); });
+  handlers.answer(cli::CommandId::show_proposals, [&services](const cli::Request& request) {
+    return show_proposals(services, request.text("connection"));
+  });
   handlers.answer(cli::CommandId::initiate, [&services](const cli::Request& request) {
     const auto connection = *request.text("connection");
     return done(services.ike->initiate(connection, now()), connection, "initiate");

@@ -1,14 +1,29 @@
-// show sa, show connections, show spi, show invalid-spi, sa reserve, sa delete.
+// show sa, show spi, show invalid-spi, sa reserve, sa delete.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "control/cli/values.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/tsc_clock.hpp"
 
 namespace espgate::daemon {
-namespace {
 
 using nlohmann::json;
+
+void add_totals(json& result, const Services& services, const sa::Totals& totals) {
+  result["packets"] = totals.packets;
+  result["bytes"] = totals.bytes;
+  result["last"] = nullptr;
+  if (totals.last_tsc != 0)
+    result["last"] = cli::time_text(wall_time(totals.last_tsc, services.gateway->shared().tsc_hz));
+  auto faults = json::array();
+  for (const auto& [reason, packets] : totals.faults)
+    faults.push_back({{"number", row(reason).number}, {"name", row(reason).name}, {"packets", packets}});
+  result["faults"] = std::move(faults);
+}
+
+namespace {
 
 std::string address_text(net::Family family, const std::uint8_t* bytes) {
   return net::to_string(net::Address::from_bytes(family, bytes));
@@ -46,19 +61,6 @@ json selectors_json(const sa::InboundSa& entry) {
   for (const auto& selector : entry.more->prefixes) all.push_back(selector_json(selector));
   for (const auto& detailed : entry.more->detailed) all.push_back(selector_json(detailed.selector));
   return all;
-}
-
-// Packets, bytes, the last packet's time and drops by reason, as each result that counts has them.
-void add_totals(json& result, const Services& services, const sa::Totals& totals) {
-  result["packets"] = totals.packets;
-  result["bytes"] = totals.bytes;
-  result["last"] = nullptr;
-  if (totals.last_tsc != 0)
-    result["last"] = cli::time_text(wall_time(totals.last_tsc, services.gateway->shared().tsc_hz));
-  auto faults = json::array();
-  for (const auto& [reason, packets] : totals.faults)
-    faults.push_back({{"number", row(reason).number}, {"name", row(reason).name}, {"packets", packets}});
-  result["faults"] = std::move(faults);
 }
 
 json lifetime_json(const sa::SaReport& report) {
@@ -148,39 +150,20 @@ json sa_json(Services& services, const sa::SaReport& report) {
 Expected<void> show_sa(Services& services, const cli::Request& request, const cli::StreamPtr& stream) {
   const auto spi = request.spi();
   const auto connection = request.text("connection");
-  std::vector<json> reports;
+  std::vector<sa::SaReport> wanted;
   services.sas->visit([&](const sa::SaReport& report) {
     if (spi && report.spi != *spi) return;
     if (connection && report.connection != *connection) return;
-    reports.push_back(sa_json(services, report));
+    wanted.push_back(report);
   });
+  std::ranges::stable_sort(wanted, {}, &sa::SaReport::connection);
+  std::vector<json> reports;
+  for (const auto& report : wanted) reports.push_back(sa_json(services, report));
   if (spi && reports.empty())
     return Error{"no SA has SPI " + cli::spi_text(*spi),
                  "`show spi " + cli::spi_text(*spi) + "` tells what is known of it"};
   if (connection && reports.empty())
     return Error{"connection " + *connection + " has no SA", "`show sa` lists those that have"};
-  stream->pull_all(std::move(reports));
-  return {};
-}
-
-json connection_json(const Services& services, const sa::ConnectionReport& report) {
-  const auto spi = [](std::uint32_t value) {
-    return value == 0 ? json(nullptr) : json(cli::spi_text(value));
-  };
-  json result{{"connection", report.name},
-              {"line", report.line},
-              {"inbound_spi", spi(report.inbound_spi)},
-              {"outbound_spi", spi(report.outbound_spi)},
-              {"in", json::object()},
-              {"out", json::object()}};
-  add_totals(result["in"], services, report.inbound);
-  add_totals(result["out"], services, report.outbound);
-  return result;
-}
-
-Expected<void> show_connections(Services& services, const cli::StreamPtr& stream) {
-  std::vector<json> reports;
-  for (const auto& report : services.sas->connections()) reports.push_back(connection_json(services, report));
   stream->pull_all(std::move(reports));
   return {};
 }
@@ -311,6 +294,11 @@ Expected<json> remove(Services& services, std::uint32_t spi) {
     found = true;
     if (!entry.connection.empty()) result["connection"] = entry.connection;
     const std::string connection(entry.connection);
+    if (services.ike->delete_child(connection, entry.direction, spi, now())) {
+      result["direction"] = entry.direction == sa::Direction::inbound ? "in" : "out";
+      result["state"] = "closing";
+      return result;
+    }
     if (entry.direction == sa::Direction::inbound) {
       if (auto retired = services.sas->retire_inbound(spi, sa::Reason::deleted, now()); !retired)
         return retired.error();
@@ -333,10 +321,6 @@ void add_sa_commands(Services& services, cli::Handlers& handlers) {
   handlers.stream(cli::CommandId::show_sa, [&services](const cli::Request& request, cli::StreamPtr stream) {
     return show_sa(services, request, stream);
   });
-  handlers.stream(cli::CommandId::show_connections,
-                  [&services](const cli::Request&, const cli::StreamPtr& stream) {
-                    return show_connections(services, stream);
-                  });
   handlers.answer(cli::CommandId::show_spi,
                   [&services](const cli::Request& request) { return show_spi(services, *request.spi()); });
   handlers.answer(cli::CommandId::show_invalid_spi,

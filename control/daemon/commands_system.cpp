@@ -1,10 +1,11 @@
-// show ports, show workers, show routes, show status, show version, reload.
+// show ports, show workers, show routes, show status, show version, log level, reload.
 #include <fmt/format.h>
 #include <rte_ethdev.h>
 #include <rte_version.h>
 #include <unistd.h>
 
 #include "control/cli/values.hpp"
+#include "control/daemon/log.hpp"
 #include "control/daemon/services.hpp"
 
 namespace espgate::daemon {
@@ -191,6 +192,8 @@ json show_status(const Services& services) {
           {"ports", {{"up", up}, {"total", services.gateway->ports().size()}}},
           {"inbound_sas", sa_use(services, sa::Direction::inbound, limits.inbound_sas)},
           {"outbound_sas", sa_use(services, sa::Direction::outbound, limits.outbound_sas)},
+          {"ike_sas", use(services.ike->core().ike_sas().size(), limits.ike_sas)},
+          {"ike_half_open", use(services.ike->core().half_open(), limits.ike_half_open)},
           {"buffers", use(services.gateway->buffers_in_use(), services.gateway->buffers_total())},
           {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},
           {"tunnels", use(services.gateway->tunnels().size(), limits.tunnels)},
@@ -222,6 +225,12 @@ void add_system_commands(Services& services, cli::Handlers& handlers) {
                 {"crypto_implementation", engine.implementation()},
                 {"crypto_library", engine.library()}};
   });
+  handlers.answer(cli::CommandId::log_level, [](const cli::Request& request) -> Expected<json> {
+    const auto level = *request.text("level");
+    const auto topic = request.text("topic");
+    const auto before = set_log_level(topic ? LogTopic::ike : LogTopic::all, level);
+    return json{{"level", level}, {"topic", topic ? json(*topic) : json(nullptr)}, {"before", before}};
+  });
   handlers.stream(cli::CommandId::reload, [&services](const cli::Request&, const cli::StreamPtr& stream) {
     return services.reloader->start([stream](const Expected<json>& reloaded) {
       reloaded ? stream->finish(*reloaded) : stream->fail(reloaded.error());
@@ -233,6 +242,7 @@ cli::Handlers make_handlers(Services& services) {
   cli::Handlers handlers;
   add_drop_commands(services, handlers);
   add_sa_commands(services, handlers);
+  add_connection_commands(services, handlers);
   add_policy_commands(services, handlers);
   add_system_commands(services, handlers);
   add_packet_commands(services, handlers);

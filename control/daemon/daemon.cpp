@@ -262,8 +262,10 @@ Expected<void> Daemon::start_sas() {
       options);
   sas_->set_tunnels(tunnels_->by_connection());
   assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
-  ike_ = std::make_unique<IkeService>(IkeService::Parts{*host_path_, *sas_, gateway_->sas(),
-                                                        gateway_->policies(), journal_, assigned_.get()});
+  ike_ = std::make_unique<IkeService>(
+      IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
+                        journal_, assigned_.get()},
+      configuration_.limits);
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());
     return ike_->in_use();

@@ -51,7 +51,8 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   result->local = connection.local;
   result->remote = connection.remote;
   result->identity = settings.local_id;
-  result->authenticator = settings.authenticator;
+  result->peer = settings.remote_id.text();
+  result->authenticator = settings.credentials.authenticator;
   result->ppk_use = settings.ppk_use;
   result->ppks = settings.ppks;
   result->algorithms = settings.algorithms;
@@ -71,7 +72,16 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
 }
 
 bool negotiates_alike(const config::Connection& before, const config::Connection& now) {
-  return before.ike == now.ike;
+  if (!before.ike || !now.ike || *before.ike != *now.ike) return false;
+  auto other = before;
+  // Of these no SA is made: where it stands in the file, and what the SA manager takes as it comes.
+  other.ike = now.ike;
+  other.line = now.line;
+  other.file = now.file;
+  other.priority = now.priority;
+  other.nat_keepalive_s = now.nat_keepalive_s;
+  other.dummy_rate = now.dummy_rate;
+  return other == now;
 }
 
 }  // namespace espgate::daemon

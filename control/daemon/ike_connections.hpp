@@ -12,7 +12,7 @@ namespace espgate::daemon {
 // name.
 ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> family);
 
-// Whether the SAs of the one may be kept for the other.
+// Whether the SAs that were negotiated by the one are what the other would negotiate; both negotiate.
 bool negotiates_alike(const config::Connection& before, const config::Connection& now);
 
 }  // namespace espgate::daemon

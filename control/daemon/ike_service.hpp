@@ -9,6 +9,8 @@
 // same name, and one connection of the SA manager. Control thread only.
 #pragma once
 
+#include <spdlog/common.h>
+
 #include <cstdint>
 #include <deque>
 #include <string>
@@ -23,6 +25,7 @@
 #include "control/ike/key_work.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/policy/classifier.hpp"
+#include "datapath/tunnel/tunnel_table.hpp"
 
 namespace espgate::daemon {
 
@@ -33,16 +36,21 @@ class IkeService {
     sa::SaManager& sas;
     sa::SaStore& store;
     const policy::Classifier& policies;
+    const tunnel::TunnelTable& tunnels;
     Journal& journal;
     AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
   };
-  explicit IkeService(Parts parts);
+  IkeService(Parts parts, const config::Limits& limits);
 
   // Whether any connection negotiates: then IKE messages are ours, and else the kernel's.
   bool in_use() const { return !connections_.empty(); }
 
-  // After SaManager::configure. Connections that are as before keep their SAs.
-  void configure(const config::Configuration& configuration, Moment now);
+  // After SaManager::configure. Connections that are as before keep their SAs; those that changed are
+  // negotiated anew.
+  struct Change {
+    std::size_t added = 0, removed = 0, changed = 0, kept = 0;
+  };
+  Change configure(const config::Configuration& configuration, Moment now);
 
   // An Ethernet frame with an IKE message, as a worker punted it.
   void received(std::span<const std::uint8_t> frame, Moment now);
@@ -57,17 +65,30 @@ class IkeService {
   // Errors: no such connection, or not one that negotiates.
   Expected<void> initiate(const std::string& connection, Moment now);
   Expected<void> terminate(const std::string& connection, Moment now);
+  // Deletes the child that an SA belongs to, at the peer, too; another is made if the connection is kept up.
+  // False: the SA is no child's that is in use.
+  bool delete_child(const std::string& connection, sa::Direction direction, std::uint32_t spi, Moment now);
   // The child SA, or the IKE SA that it belongs to.
   enum class What : std::uint8_t { child, ike };
   Expected<void> rekey(const std::string& connection, What what, Moment now);
 
   const ike::IkeCore& core() const { return core_; }
+  // What was said of a connection lately, oldest first; null: it does not negotiate.
+  struct Line {
+    Moment when;
+    std::string text;
+  };
+  const std::deque<Line>* lines(const std::string& connection) const;
+  // Why it went down when it was up before, or `terminate`; empty: neither.
+  std::string down_because(const std::string& connection) const;
 
  private:
   struct Known {
     ike::ConnectionHandle handle;
     config::Connection settings;
-    std::uint64_t demand = 0;  // packets that a policy dropped for want of an SA, when last looked at
+    std::uint64_t demand = 0;  // packets that found no SA, when last looked at
+    std::deque<Line> lines;
+    std::string down_because;
   };
   struct InboundSpi {
     std::string connection;
@@ -75,7 +96,17 @@ class IkeService {
     std::uint64_t packets = 0;        // when last looked at
   };
 
+  // The SAs of the child that a connection's traffic goes out by.
+  struct InUse {
+    std::uint32_t inbound_spi = 0;
+    std::uint32_t outbound_spi = 0;
+  };
+
+  void tell(Known& known, spdlog::level::level_enum level, std::string text, Moment now);
+  void went_up(const ike::ChildSaParameters& outbound, std::uint32_t inbound_spi, Moment now);
+  void went_down(const ike::RetireOutbound& action, Moment now);
   void feed(ike::Event event, Moment now);
+  void handle_events(Moment now);
   void carry_out(const ike::Actions& actions, Moment now);
   void act(const ike::SendDatagram& action, Moment now);
   void act(const ike::RunWork& action, Moment now);
@@ -92,21 +123,25 @@ class IkeService {
   std::optional<sa::SaParameters> parameters(const ike::ChildSaParameters& child) const;
   void look_at_traffic(Moment now);
   void look_at_demand(Moment now);
-  std::uint64_t demand_of(const std::string& connection) const;
+  std::uint64_t demand_of(const config::Connection& connection) const;
   Expected<void> known(const std::string& connection) const;
   bool is_as_before(std::span<const config::Connection* const> family) const;
   // The IKE SA's connection, and which of its children this one is; empty for the one that has the IKE SA.
   std::pair<std::string, std::string> place_of(const std::string& connection) const;
+  // Of the child that an SA belongs to; 0: none's.
+  std::uint32_t inbound_spi_of(const std::string& connection, sa::Direction direction,
+                               std::uint32_t spi) const;
 
   Parts parts_;
   ike::KeyWork work_;
   ike::IkeCore core_;
   Moment now_;                     // of the event at hand
   std::deque<ike::Event> events_;  // that one, and those that it brings about
+  bool is_carrying_out_ = false;
   std::unordered_map<std::string, Known> connections_;
-  std::unordered_map<std::uint32_t, InboundSpi> inbound_;                 // by SPI
-  std::unordered_map<std::string, std::uint32_t> inbound_of_connection_;  // that its outbound SA came with
-  std::deque<std::uint32_t> to_look_at_;                                  // inbound SPIs, in turn
+  std::unordered_map<std::uint32_t, InboundSpi> inbound_;  // by SPI
+  std::unordered_map<std::string, InUse> in_use_;          // by connection
+  std::deque<std::uint32_t> to_look_at_;                   // inbound SPIs, in turn
   std::vector<std::string> on_demand_;
   std::size_t next_demand_ = 0;
 };

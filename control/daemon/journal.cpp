@@ -26,6 +26,10 @@ std::string_view name(EventKind kind) {
       return "reload";
     case EventKind::reload_failed:
       return "reload-failed";
+    case EventKind::connection_up:
+      return "connection-up";
+    case EventKind::connection_down:
+      return "connection-down";
   }
   return {};
 }

@@ -24,6 +24,8 @@ enum class EventKind : std::uint8_t {
   port_gone,
   reload,
   reload_failed,
+  connection_up,
+  connection_down,
 };
 std::string_view name(EventKind kind);
 

@@ -107,8 +107,8 @@ json changes(const char* what, const auto& applied) {
           {"kept", applied.unchanged}};
 }
 
-json tunnel_changes(const Tunnels::Change& change) {
-  return {{"what", "tunnels"},
+json kept_changes(const char* what, const auto& change) {
+  return {{"what", what},
           {"added", change.added},
           {"removed", change.removed},
           {"changed", change.changed},
@@ -129,14 +129,15 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   RouteSteps steps(parts, wanted, result.problems);
   steps.carry_out(routes);
   const auto applied = parts.sas.configure(wanted, now);
-  if (parts.ike != nullptr) parts.ike->configure(wanted, now);
+  IkeService::Change negotiated;
+  if (parts.ike != nullptr) negotiated = parts.ike->configure(wanted, now);
   for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
   result.changes = {
       {"configuration", current.file},
       {"changes",
        {changes("connections", applied), routes.json("routes"), changes("policies", applied.policies),
-        thresholds.json("thresholds"), tunnel_changes(tunnels)}},
+        thresholds.json("thresholds"), kept_changes("tunnels", tunnels), kept_changes("ike", negotiated)}},
       {"restart_needed", restart_needed(current, wanted)}};
   current.routes = steps.in_force();
   current.policies = std::move(wanted.policies);

@@ -53,10 +53,13 @@ struct NarrowedFields {
   nlohmann::json protocol, local_ports, remote_ports, icmp_type;
 };
 NarrowedFields narrowed_fields(const net::TrafficSelector& selector);
+// Adds packets, bytes, the last packet's time and drops by reason, as each result that counts has them.
+void add_totals(nlohmann::json& result, const Services& services, const sa::Totals& totals);
 
 // The parts of make_handlers, one file each.
 void add_drop_commands(Services& services, cli::Handlers& handlers);
 void add_sa_commands(Services& services, cli::Handlers& handlers);
+void add_connection_commands(Services& services, cli::Handlers& handlers);
 void add_policy_commands(Services& services, cli::Handlers& handlers);
 void add_system_commands(Services& services, cli::Handlers& handlers);
 void add_export_commands(Services& services, cli::Handlers& handlers);

@@ -257,4 +257,12 @@ std::string Tunnels::name_of(tunnel::Index index) const {
   return {};
 }
 
+std::string Tunnels::interface_of(const std::string& connection) const {
+  for (const auto& [name, entry] : entries_)
+    if (std::ranges::find(entry->tunnel.peers, connection, &config::TunnelPeer::connection) !=
+        entry->tunnel.peers.end())
+      return name;
+  return {};
+}
+
 }  // namespace espgate::daemon

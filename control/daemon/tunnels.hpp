@@ -73,6 +73,8 @@ class Tunnels {
   std::vector<Report> report(const sa::SaManager& sas, const host::KernelView& view) const;
   // The name of the tunnel that has this index in the table, or a peer with it; empty when there is none.
   std::string name_of(tunnel::Index index) const;
+  // The interface of the tunnel that names the connection; empty: none does.
+  std::string interface_of(const std::string& connection) const;
 
  private:
   struct Entry {

@@ -1,6 +1,7 @@
 #include "control/daemon/wireshark.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <span>
 
@@ -41,6 +42,34 @@ const char* integrity_name(crypto::Integrity integrity) {
   return "NULL";
 }
 
+std::string ike_cipher_name(const crypto::Suite& suite) {
+  const auto bits = 8 * suite.key_bytes;
+  if (suite.cipher == crypto::Cipher::aes_cbc) return fmt::format("AES-CBC-{} [RFC3602]", bits);
+  if (suite.cipher == crypto::Cipher::aes_gcm_16)
+    return fmt::format("AES-GCM-{} with 16 octet ICV [RFC5282]", bits);
+  return {};
+}
+
+const char* ike_integrity_name(crypto::Integrity integrity) {
+  switch (integrity) {
+    case crypto::Integrity::by_cipher:
+      break;
+    case crypto::Integrity::hmac_sha1_96:
+      return "HMAC_SHA1_96 [RFC2404]";
+    case crypto::Integrity::hmac_sha2_256_128:
+      return "HMAC_SHA2_256_128 [RFC4868]";
+    case crypto::Integrity::hmac_sha2_384_192:
+      return "HMAC_SHA2_384_192 [RFC4868]";
+    case crypto::Integrity::hmac_sha2_512_256:
+      return "HMAC_SHA2_512_256 [RFC4868]";
+  }
+  return "NONE [RFC4306]";
+}
+
+std::string hexadecimal(const Secret& key) {
+  return fmt::format("{:02x}", fmt::join(key.bytes(), ""));
+}
+
 std::string key_text(std::span<const std::uint8_t> key) {
   if (key.empty()) return "";
   std::string text = "0x";
@@ -65,6 +94,18 @@ std::optional<std::string> wireshark_row(const config::Connection& connection, c
                      connection.local.family == net::Family::v4 ? "IPv4" : "IPv6", inbound ? remote : local,
                      inbound ? local : remote, sa.spi, cipher, key_text(keymat.first(cipher_bytes)),
                      integrity_name(suite.integrity), key_text(keymat.subspan(cipher_bytes)));
+}
+
+std::optional<std::string> wireshark_row(const ike::IkeSa& sa) {
+  if (!sa.choice() || sa.keys().d.empty()) return std::nullopt;
+  const auto& suite = crypto::suite(sa.choice()->suite);
+  const auto cipher = ike_cipher_name(suite);
+  if (cipher.empty()) return std::nullopt;
+  const auto& keys = sa.keys();
+  return fmt::format(R"({:016x},{:016x},{},{},"{}",{},{},"{}")", sa.spis().initiator, sa.spis().responder,
+                     hexadecimal(keys.encryption_initiator), hexadecimal(keys.encryption_responder), cipher,
+                     hexadecimal(keys.integrity_initiator), hexadecimal(keys.integrity_responder),
+                     ike_integrity_name(suite.integrity));
 }
 
 }  // namespace espgate::daemon

@@ -1,4 +1,5 @@
-// Rows of Wireshark's table of ESP SAs (the file esp_sa in its configuration folder), keys included.
+// Rows of Wireshark's tables of ESP SAs and of IKE SAs (the files esp_sa and ikev2_decryption_table in its
+// configuration folder), keys included.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <string>
 
 #include "control/config/configuration.hpp"
+#include "control/ike/ike_sa.hpp"
 
 namespace espgate::daemon {
 
@@ -13,5 +15,8 @@ namespace espgate::daemon {
 // Wireshark 4.0 has no word for the suite. A peer that may move is any address.
 std::optional<std::string> wireshark_row(const config::Connection& connection, const config::ManualSa& sa,
                                          bool inbound);
+
+// Nothing if it has no keys yet, or Wireshark 4.0 has no word for the suite.
+std::optional<std::string> wireshark_row(const ike::IkeSa& sa);
 
 }  // namespace espgate::daemon

@@ -139,6 +139,10 @@ std::vector<Identity> X509Certificate::identities() const {
 
 RevocationList::RevocationList(X509_CRL* owned) : list_(owned, X509_CRL_free) {}
 
+std::vector<std::uint8_t> RevocationList::der() const {
+  return der_of<i2d_X509_CRL>(handle());
+}
+
 Expected<RevocationList> RevocationList::from_der(Bytes der) {
   if (auto* list = decode<X509_CRL>(der, d2i_X509_CRL, X509_CRL_free)) return RevocationList(list);
   return Error{fmt::format("{} bytes that are not a CRL ({})", der.size(), last_reason()),

@@ -46,6 +46,8 @@ class RevocationList {
   static Expected<std::vector<RevocationList>> all_in_pem(std::span<const std::uint8_t> text);
   static Expected<RevocationList> from_der(std::span<const std::uint8_t> der);
 
+  std::vector<std::uint8_t> der() const;
+
   X509_crl_st* handle() const { return list_.get(); }
 
  private:

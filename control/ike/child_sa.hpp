@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "control/ike/connection.hpp"
@@ -57,6 +58,7 @@ struct WantedChild {
   ChildHandle configuration;
   Time not_before{};
   unsigned failures = 0;
+  std::string failure{};  // of the last try
 };
 
 }  // namespace espgate::ike

@@ -48,7 +48,8 @@ struct Connection {
   std::optional<net::Address> local;   // none: whichever the datagram came to; then it cannot initiate
   std::optional<net::Address> remote;  // none: any; then it cannot initiate
   std::uint16_t remote_port = ike_port;
-  Identity identity;  // ours
+  Identity identity;          // ours
+  std::string peer = "%any";  // who the authenticator accepts, for the operator to read
   std::shared_ptr<const Authenticator> authenticator;
   // Postquantum preshared keys (RFC 8784), one at least unless they are off: as initiator we use the first.
   PpkUse ppk_use = PpkUse::off;

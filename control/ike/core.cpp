@@ -148,11 +148,11 @@ void IkeCore::begin(Record& record, Time now) {
     return;
   }
   if (!connection->local || !connection->remote) {
-    record.last_failure = "it has no address of ours and of the peer's, so only the peer can begin";
+    record.last_failure = {"it has no address of ours and of the peer's, so only the peer can begin"};
     return;
   }
   if (sas_.size() >= limits_.ike_sas) {
-    record.last_failure = "there are as many IKE SAs as may be";
+    record.last_failure = {"there are as many IKE SAs as limits.ike-sas allows"};
     return try_again(record, now + retry_wait(*this, record.failures++));
   }
   retries_.erase({record.retry_at, connection->name});
@@ -208,14 +208,12 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
     if (ids->second.empty()) by_connection_.erase(ids);
   }
   if (sa.ended() == IkeSa::End::replaced) return;
-  if (!sa.reason().empty())
-    act(LogLine{Level::information, fmt::format("connection {}, peer {}: IKE SA is gone: {}", name,
-                                                to_string(sa.remote()), sa.reason())});
+  log_end(sa, now);
   const auto found = records_.find(name);
   if (found == records_.end() || found->second.connection != sa.connection()) return;
   auto& record = found->second;
   const bool failed = sa.ended() == IkeSa::End::failed;
-  if (failed) record.last_failure = sa.reason();
+  if (failed) record.last_failure = {sa.reason(), sa.ended_in()};
   if (record.retry_at != never || !living(name).empty()) return;
   const bool keep_up = record.connection->start == StartAction::always;
   if (sa.ended() == IkeSa::End::commanded) {
@@ -226,6 +224,20 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
   } else {
     record.demanded.clear();
   }
+}
+
+// One that was up ends with its children, which whoever runs the core tells of.
+void IkeCore::log_end(const IkeSa& sa, Time now) {
+  if (sa.reason().empty()) return;
+  const auto& name = sa.connection()->name;
+  const auto text =
+      fmt::format("connection {}, peer {}: IKE SA is gone: {}", name, to_string(sa.remote()), sa.reason());
+  if (sa.peer_identity())
+    act(LogLine{Level::debug, text, name});
+  else if (sa.is_initiator())
+    act(LogLine{Level::warning, text, name});
+  else
+    log_stranger(text, name, now);
 }
 
 void IkeCore::forget(SaId id) {
@@ -290,9 +302,19 @@ std::vector<const IkeSa*> IkeCore::ike_sas() const {
   return all;
 }
 
+const IkeSa* IkeCore::ike_sa(SaId id) const {
+  const auto found = sas_.find(id);
+  return found == sas_.end() ? nullptr : found->second.sa.get();
+}
+
 std::string IkeCore::last_failure(const std::string& connection) const {
   const auto found = records_.find(connection);
-  return found == records_.end() ? std::string() : found->second.last_failure;
+  return found == records_.end() ? std::string() : found->second.last_failure.reason;
+}
+
+IkeSa::State IkeCore::failed_in(const std::string& connection) const {
+  const auto found = records_.find(connection);
+  return found == records_.end() ? IkeSa::State::greeting : found->second.last_failure.state;
 }
 
 }  // namespace espgate::ike

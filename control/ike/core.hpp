@@ -42,9 +42,12 @@ class IkeCore final : private SaHost {
 
   // -- what is there --
   std::vector<const IkeSa*> ike_sas() const;
+  const IkeSa* ike_sa(SaId id) const;  // null: gone
   std::size_t half_open() const { return half_open_.size(); }
-  // Why the connection is down, or was; empty: it never failed.
+  // Why the connection is down; empty: it did not fail, or was up since.
   std::string last_failure(const std::string& connection) const;
+  // How far its IKE SA had come then.
+  IkeSa::State failed_in(const std::string& connection) const;
 
  private:
   // Of a peer that has begun, by what its IKE_SA_INIT came with.
@@ -53,12 +56,16 @@ class IkeCore final : private SaHost {
     Endpoint peer;
     auto operator<=>(const HalfOpenKey&) const = default;
   };
+  struct Failure {
+    std::string reason;
+    IkeSa::State state = IkeSa::State::greeting;
+  };
   struct Record {
     ConnectionHandle connection;
     std::set<std::string> demanded;  // children, by an operator or by traffic, for the next attempt
     Time retry_at = never;
     unsigned failures = 0;
-    std::string last_failure;
+    Failure last_failure;
   };
 
   // -- events --
@@ -73,7 +80,8 @@ class IkeCore final : private SaHost {
   void on(const HardExpired& event, Time now);
 
   void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
-  void log_stranger(const std::string& text, Time now);
+  // At most limits.stranger_lines_per_minute; about a connection, or about none.
+  void log_stranger(const std::string& text, const std::string& connection, Time now);
   void refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data);
   bool may_begin(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
@@ -85,6 +93,7 @@ class IkeCore final : private SaHost {
   void settle_touched(Time now);
   void settle(SaId sa, Time now);
   void ended(const IkeSa& sa, Time now);
+  void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);
   void close_half_open(const IkeSa& sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/ike/core.hpp"
+#include "control/ike/describe.hpp"
 
 namespace espgate::ike {
 namespace {
@@ -17,13 +18,13 @@ net::Address source_of(const Endpoint& peer) {
 
 }  // namespace
 
-void IkeCore::log_stranger(const std::string& text, Time now) {
+void IkeCore::log_stranger(const std::string& text, const std::string& connection, Time now) {
   constexpr Time minute = std::chrono::minutes(1);
   if (stranger_minute_ == Time::min() || now >= stranger_minute_ + minute) {
     stranger_minute_ = now;
     stranger_lines_ = 0;
   }
-  if (stranger_lines_++ < limits_.stranger_lines_per_minute) act(LogLine{Level::warning, text});
+  if (stranger_lines_++ < limits_.stranger_lines_per_minute) act(LogLine{Level::warning, text, connection});
 }
 
 void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data) {
@@ -96,12 +97,19 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     ++half_open_sources_[source_of(datagram.from)];
     return sa.answer_greeting(datagram.bytes, payloads, *choice, now);
   }
-  log_stranger(found.empty()
-                   ? fmt::format("no connection has a peer at {}", to_string(datagram.from))
-                   : fmt::format("peer {}: IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
-                                 to_string(datagram.from), describe(*payloads.security_association),
-                                 found.front()->name, describe(offer(found.front()->algorithms, {}))),
-               now);
+  if (found.empty()) {
+    log_stranger(fmt::format("no connection has a peer at {}", to_string(datagram.from)), "", now);
+  } else {
+    const auto& connection = *found.front();
+    auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
+                           describe(*payloads.security_association), connection.name,
+                           describe(offer(connection.algorithms, {})));
+    log_stranger(fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name, now);
+    // Anybody can say so, but nothing else is known while it is down.
+    if (const auto record = records_.find(connection.name);
+        record != records_.end() && living(connection.name).empty())
+      record->second.last_failure = {std::move(why)};
+  }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
 }
 

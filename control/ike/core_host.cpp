@@ -44,7 +44,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   if (found != records_.end()) {
     auto& record = found->second;
     record.failures = 0;
-    record.last_failure.clear();
+    record.last_failure = {};
     record.demanded.clear();
     retries_.erase({record.retry_at, record.connection->name});
     record.retry_at = never;

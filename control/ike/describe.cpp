@@ -1,14 +1,15 @@
-// Proposals in words, with the names that the configuration uses.
+#include "control/ike/describe.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "control/ike/key_exchange.hpp"
-#include "control/ike/proposals.hpp"
 
 namespace espgate::ike {
 namespace {
 
+// With the names that the configuration uses.
 std::string encryption_name(const Transform& transform) {
   const auto bits = transform.key_bits == 0 ? std::string() : fmt::format("{}", transform.key_bits);
   switch (crypto::Cipher{static_cast<std::uint8_t>(transform.id)}) {
@@ -31,6 +32,47 @@ std::string encryption_name(const Transform& transform) {
 }
 
 // As IANA numbers them; what is not here is a number.
+std::string_view name_of(NotifyType type) {
+  switch (type) {
+    case NotifyType::unsupported_critical_payload:
+      return "UNSUPPORTED_CRITICAL_PAYLOAD";
+    case NotifyType::invalid_ike_spi:
+      return "INVALID_IKE_SPI";
+    case NotifyType::invalid_major_version:
+      return "INVALID_MAJOR_VERSION";
+    case NotifyType::invalid_syntax:
+      return "INVALID_SYNTAX";
+    case NotifyType::invalid_message_id:
+      return "INVALID_MESSAGE_ID";
+    case NotifyType::invalid_spi:
+      return "INVALID_SPI";
+    case NotifyType::no_proposal_chosen:
+      return "NO_PROPOSAL_CHOSEN";
+    case NotifyType::invalid_ke_payload:
+      return "INVALID_KE_PAYLOAD";
+    case NotifyType::authentication_failed:
+      return "AUTHENTICATION_FAILED";
+    case NotifyType::single_pair_required:
+      return "SINGLE_PAIR_REQUIRED";
+    case NotifyType::no_additional_sas:
+      return "NO_ADDITIONAL_SAS";
+    case NotifyType::internal_address_failure:
+      return "INTERNAL_ADDRESS_FAILURE";
+    case NotifyType::failed_cp_required:
+      return "FAILED_CP_REQUIRED";
+    case NotifyType::ts_unacceptable:
+      return "TS_UNACCEPTABLE";
+    case NotifyType::invalid_selectors:
+      return "INVALID_SELECTORS";
+    case NotifyType::temporary_failure:
+      return "TEMPORARY_FAILURE";
+    case NotifyType::child_sa_not_found:
+      return "CHILD_SA_NOT_FOUND";
+    default:
+      return {};
+  }
+}
+
 std::string name_of(const Transform& transform) {
   const auto number = [&](std::string_view kind) { return fmt::format("{} {}", kind, transform.id); };
   const auto id = transform.id;
@@ -72,6 +114,44 @@ std::string describe(const SecurityAssociation& payload) {
       text += fmt::format(" {}{}", name_of(transform), transform.unknown_attribute ? "(?)" : "");
   }
   return text;
+}
+
+std::string describe(const std::vector<SelectorSide>& sides) {
+  std::string text;
+  for (const auto& side : sides) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", net::to_string(side.addresses));
+    if (side.protocol) text += fmt::format(" {}", net::protocol_name(*side.protocol));
+    if (!side.ports.is_everything()) text += fmt::format(" port {}", net::port_text(side.ports));
+  }
+  return text.empty() ? "nothing" : text;
+}
+
+std::string describe(NotifyType type) {
+  const auto number = static_cast<int>(type);
+  const auto name = name_of(type);
+  return name.empty() ? fmt::format("notify {}", number) : fmt::format("{} ({})", name, number);
+}
+
+std::string describe_request(const Payloads& request) {
+  const auto sides = [](const std::optional<TrafficSelectors>& selectors) {
+    return describe(selectors ? selectors->sides : std::vector<SelectorSide>());
+  };
+  return fmt::format("{} between {} and {}",
+                     request.security_association ? describe(*request.security_association) : "no proposal",
+                     sides(request.ts_initiator), sides(request.ts_responder));
+}
+
+std::string describe_request(const ChildConfiguration& ours) {
+  return fmt::format("{} between {} and {}", describe(offer(ours.algorithms, {})), describe(ours.local),
+                     describe(ours.remote));
+}
+
+std::string describe_allowed(const Connection& ours) {
+  std::string text;
+  for (const auto& child : ours.children)
+    text += fmt::format("{}{} between {} and {}", text.empty() ? "" : ", or ",
+                        describe(offer(child.algorithms, {})), describe(child.remote), describe(child.local));
+  return text.empty() ? "no child" : text;
 }
 
 }  // namespace espgate::ike

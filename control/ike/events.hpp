@@ -135,6 +135,7 @@ enum class Level : std::uint8_t { debug, information, warning };
 struct LogLine {
   Level level = Level::information;
   std::string text;
+  std::string connection{};  // that it is about; empty: none
 };
 using Action = std::variant<SendDatagram, RunWork, InstallInbound, InstallOutbound, RetireInbound,
                             RetireOutbound, MoveChild, TakeAddresses, DropAddresses, LogLine>;

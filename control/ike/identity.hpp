@@ -54,6 +54,7 @@ class IdentityPattern {
   // The one that it means, to ask for in IDr; null: there are several.
   const Identity* only() const { return kind_ == Kind::exact ? &identity_ : nullptr; }
   const std::string& text() const { return text_; }
+  bool operator==(const IdentityPattern&) const = default;
 
  private:
   enum class Kind : std::uint8_t { any, exact, suffix, prefix, name_with_gaps };

@@ -45,7 +45,7 @@ std::string IkeSa::name() const {
 }
 
 void IkeSa::log(Level level, const std::string& text) {
-  host_.act(LogLine{level, fmt::format("{}: {}", name(), text)});
+  host_.act(LogLine{level, fmt::format("{}: {}", name(), text), connection_->name});
 }
 
 std::size_t IkeSa::fragment_bytes() const {
@@ -195,7 +195,7 @@ void IkeSa::end(End why, std::string reason, Time now) {
   }
   if (end_ == End::none) end_ = why;
   if (!reason.empty()) reason_ = std::move(reason);
-  state_ = State::gone;
+  ended_in_ = std::exchange(state_, State::gone);
   // Before there was an answer nobody can ask for it again.
   until_ = peer_requests_.last_answer.empty() ? now : now + host_.limits().linger;
   request_.finish();

@@ -110,6 +110,8 @@ class IkeSa {
   // Gone, and nobody can need its last answer any more.
   bool is_over(Time now) const { return state_ == State::gone && now >= until_; }
   End ended() const { return end_; }
+  // The state that it ended in; `gone`: it goes on.
+  State ended_in() const { return ended_in_; }
   const std::string& reason() const { return reason_; }
   const Spis& spis() const { return spis_; }
   // Of the IKE SA that this one descends from by rekeys, whoever began those.
@@ -125,6 +127,13 @@ class IkeSa {
   const std::vector<Child>& children() const { return children_; }
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
+  // Once IKE_SA_INIT is through.
+  // What the peer said to IKE_SA_INIT instead of an answer, by a message that is not authentic; empty:
+  // nothing.
+  const std::string& refusal() const { return refused_; }
+  const std::optional<IkeChoice>& choice() const { return choice_; }
+  const SaKeys& keys() const { return keys_; }
+  const NatSituation& nat() const { return nat_; }
 
  private:
   // Of ours, under way or waiting for work.
@@ -243,7 +252,8 @@ class IkeSa {
   Expected<void> settle_ppk(const Payloads& answer);
   Expected<PpkAnswer> choose_ppk(const Payloads& request) const;
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
-  bool add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now);
+  std::string why_no_connection(const Identity& peer, const std::optional<Identification>& wanted) const;
+  void add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now);
   void accept_first_child(const Payloads& payloads, Time now);
   void become_established(Time now);
 
@@ -263,7 +273,7 @@ class IkeSa {
   void use_unless_redundant(Child& child);
   void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
-  void want_again(const ChildHandle& configuration, unsigned failures, Time now);
+  void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
   void release_spi(std::uint32_t& inbound_spi);
 
   // -- CREATE_CHILD_SA for children (ike_sa_create.cpp, ike_sa_answer.cpp) --
@@ -317,6 +327,7 @@ class IkeSa {
   const bool is_initiator_;
   State state_;
   End end_ = End::none;
+  State ended_in_ = State::gone;
   std::string reason_;
   Time until_ = never;  // of this state
   Spis spis_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
 
@@ -76,8 +77,9 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
   const auto agreed =
       agree(payloads, is_rekey ? find_child_by_outbound(old_spi)->configuration : nullptr, true);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
-    log(Level::warning, fmt::format("a child of the peer's is refused with notify {}; it offered {}",
-                                    static_cast<int>(*refusal), describe(*payloads.security_association)));
+    log(Level::warning,
+        fmt::format("a child of the peer's is refused with {}: it offered {}; we allow {}",
+                    describe(*refusal), describe_request(payloads), describe_allowed(*connection_)));
     return answer(ExchangeType::create_child_sa, *refusal);
   }
   const auto& terms = std::get<ChildTerms>(agreed);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "control/ike/configuration.hpp"
+#include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
 
@@ -123,14 +124,19 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
     const auto* error = first_error(payloads);
     const bool refused = error != nullptr && error->type == NotifyType::authentication_failed;
     return end(End::failed,
-               refused ? "the peer does not accept who we are (AUTHENTICATION_FAILED)"
-                       : fmt::format("the peer refused IKE_AUTH with notify {}",
-                                     error == nullptr ? 0 : static_cast<int>(error->type)),
+               refused ? fmt::format("the peer does not accept that we are {} (AUTHENTICATION_FAILED)",
+                                     to_string(connection_->identity))
+                       : fmt::format("the peer refused IKE_AUTH with {}",
+                                     error == nullptr ? "no reason" : describe(error->type)),
                now);
   }
   const auto peer = Identity::of(*payloads.id_responder);
   if (!connection_->authenticator->accepts(peer))
-    return finish_proof(inner, Error{"the peer is somebody else than configured", ""}, now);
+    return finish_proof(inner,
+                        Error{fmt::format("the peer is {}, and the configuration expects {}", to_string(peer),
+                                          connection_->peer),
+                              ""},
+                        now);
   if (const auto settled = settle_ppk(payloads); !settled) return finish_proof(inner, settled, now);
   work<Expected<void>>(
       [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(false, peer, keys_), peer,
@@ -153,7 +159,6 @@ Expected<void> IkeSa::settle_ppk(const Payloads& answer) {
 void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time now) {
   if (!verdict) {
     // It believes that all is well, so it has to be told (RFC 7296 2.21.2).
-    log(Level::warning, verdict.error().text());
     reason_ = verdict.error().text();
     end_ = End::failed;
     release_spi(exchange_.inbound_spi);
@@ -192,15 +197,16 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
     return use_unless_redundant(add_child(*terms, spi, nonces_, {}, true, now));
   }
   const auto* error = first_error(payloads);
-  log(Level::warning,
-      error == nullptr
-          ? fmt::format("the peer's answer for child {} does not fit our offer", configuration->name)
-          : fmt::format("the peer refused child {} with notify {}; we offered {}", configuration->name,
-                        static_cast<int>(error->type), describe(offer(configuration->algorithms, {}))));
+  const auto why = error == nullptr
+                       ? fmt::format("the peer's answer {} does not fit our offer {}",
+                                     describe_request(payloads), describe_request(*configuration))
+                       : fmt::format("the peer refused it with {}; we offered {}", describe(error->type),
+                                     describe_request(*configuration));
+  log(Level::warning, fmt::format("child {} is not made: {}", configuration->name, why));
   // One that the peer believes to have is deleted.
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
-  want_again(configuration, 1, now);
+  want_again(configuration, 1, why, now);
 }
 
 void IkeSa::become_established(Time now) {
@@ -235,6 +241,17 @@ ConnectionHandle IkeSa::connection_for(const Identity& peer,
   return nullptr;
 }
 
+std::string IkeSa::why_no_connection(const Identity& peer,
+                                     const std::optional<Identification>& wanted) const {
+  std::string expected;
+  for (const auto& candidate : host_.candidates(local_, remote_))
+    expected += fmt::format("; connection {} expects {} and is {}", candidate->name, candidate->peer,
+                            to_string(candidate->identity));
+  return fmt::format("no connection is for this peer: it is {}{}{}", to_string(peer),
+                     wanted ? fmt::format(" and asks for {}", to_string(Identity::of(*wanted))) : "",
+                     expected);
+}
+
 void IkeSa::on_proof(const Inner& inner, Time now) {
   Payloads payloads;
   inner.decode(payloads);  // it was found good
@@ -246,7 +263,7 @@ void IkeSa::on_proof(const Inner& inner, Time now) {
   const auto connection = connection_for(peer, payloads.id_responder);
   if (!connection) {
     answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
-    return end(End::failed, "no connection has a peer of this identity", now);
+    return end(End::failed, why_no_connection(peer, payloads.id_responder), now);
   }
   connection_ = connection;
   // With a NAT the peer comes from elsewhere now, to port 4500.
@@ -311,24 +328,26 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   mobike_ = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported) != nullptr;
   if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
   if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
-  if (payloads.security_association && !add_first_child(payloads, reply, now))
-    log(Level::warning, fmt::format("the peer's first child is refused; it offered {}",
-                                    describe(*payloads.security_association)));
+  if (payloads.security_association) add_first_child(payloads, reply, now);
   answer(ExchangeType::ike_auth, reply);
 }
 
 // The IKE SA is good whatever becomes of it (RFC 7296 1.2).
-bool IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now) {
+void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now) {
   const auto agreed = agree(payloads, nullptr, false);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
+    log(Level::warning,
+        fmt::format("the peer's first child is refused with {}: it offered {}; we allow {}",
+                    describe(*refusal), describe_request(payloads), describe_allowed(*connection_)));
     reply.add(Notify{*refusal, {}});
-    return false;
+    return;
   }
   const auto& terms = std::get<ChildTerms>(agreed);
   const auto spi = host_.new_child_spi(*terms.configuration);
   if (!spi) {
+    log(Level::warning, "the peer's first child is refused: there is no SPI for it");
     reply.add(Notify{NotifyType::no_additional_sas, {}});
-    return false;
+    return;
   }
   use_unless_redundant(add_child(terms, *spi, nonces_, {}, false, now));
   std::array<std::uint8_t, 4> bytes;
@@ -337,7 +356,6 @@ bool IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
   reply.add(ike::answer(terms.choice, bytes))
       .add_ts_initiator(terms.ts_initiator)
       .add_ts_responder(terms.ts_responder);
-  return true;
 }
 
 }  // namespace espgate::ike

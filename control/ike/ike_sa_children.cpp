@@ -211,7 +211,7 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
       host_.set_current_outbound(key, 0);
       host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason});
       if (!host_.other_takes_over(connection_->name, key, now) && make_again)
-        want_again(child.configuration, 0, now);
+        want_again(child.configuration, 0, reason, now);
     }
   }
   host_.act(RetireInbound{inbound_spi, child.replaced});
@@ -223,9 +223,9 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
     }
 }
 
-void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time now) {
+void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now) {
   if (connection_->start != StartAction::always) return;
-  wanted_.push_back({configuration, now + retry_wait(host_, failures), failures});
+  wanted_.push_back({configuration, now + retry_wait(host_, failures), failures, std::move(why)});
 }
 
 void IkeSa::release_spi(std::uint32_t& inbound_spi) {

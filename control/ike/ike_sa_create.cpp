@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
 
@@ -93,8 +94,7 @@ void IkeSa::on_create_answer(const Inner& inner, Time now) {
       (terms->choice.key_exchange != 0 && terms->choice.key_exchange != exchange_.method)) {
     orphans_.push_back(exchange_.inbound_spi);
     return create_failed(fmt::format("the peer's answer {} does not fit our offer {}",
-                                     describe(*payloads.security_association),
-                                     describe(offer(exchange_.child->algorithms, {}))),
+                                     describe_request(payloads), describe_request(*exchange_.child)),
                          now);
   }
   const ExchangeNonces nonces{exchange_.nonce, {payloads.nonce->begin(), payloads.nonce->end()}};
@@ -128,8 +128,8 @@ void IkeSa::on_create_refused(NotifyType error, const Payloads& payloads, Time n
   }
   create_failed(error == NotifyType::temporary_failure
                     ? std::string("the peer is busy with something that excludes it")
-                    : fmt::format("the peer refused it with notify {}; we offered {}",
-                                  static_cast<int>(error), describe(offer(exchange_.child->algorithms, {}))),
+                    : fmt::format("the peer refused it with {}; we offered {}", describe(error),
+                                  describe_request(*exchange_.child)),
                 now);
 }
 
@@ -158,7 +158,7 @@ void IkeSa::create_failed(const std::string& why, Time now) {
   if (rekeyed != nullptr) {
     rekeyed->rekey_at = now + retry_wait(host_, rekeyed->rekey_failures++);
   } else if (!has_child_of(*failed.child)) {
-    wanted_.push_back({failed.child, now + retry_wait(host_, failed.failures), failed.failures + 1});
+    wanted_.push_back({failed.child, now + retry_wait(host_, failed.failures), failed.failures + 1, why});
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
 
@@ -165,7 +166,7 @@ void IkeSa::on_greeting_refused(const Payloads& payloads, Time now) {
   }
   for (const auto& notify : payloads.notifies) {
     if (!is_error(notify.type)) continue;
-    auto text = fmt::format("notify {} to our offer {}", static_cast<int>(notify.type),
+    auto text = fmt::format("{} to our offer {}", describe(notify.type),
                             describe(offer(connection_->algorithms, {})));
     if (text != refused_) log(Level::warning, fmt::format("IKE_SA_INIT is refused: {}", text));
     refused_ = std::move(text);

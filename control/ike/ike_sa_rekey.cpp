@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
 

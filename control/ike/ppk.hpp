@@ -24,6 +24,7 @@ enum class PpkUse : std::uint8_t { off, optional, required };
 struct Ppk {
   std::vector<std::uint8_t> id;
   Secret key;
+  bool operator==(const Ppk&) const = default;
 };
 
 // Notify data of PPK_IDENTITY: an identifier of the type PPK_ID_FIXED.

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "control/ike/message.hpp"
@@ -21,6 +20,7 @@ struct IkeAlgorithms {
   // Methods of the further key exchanges that IKE_INTERMEDIATE brings, one list for each, at most 7 (RFC
   // 9370). Of each one is used. They are for new IKE SAs: what replaces one has its keys from there.
   std::vector<std::vector<std::uint16_t>> additional{};
+  bool operator==(const IkeAlgorithms&) const = default;
 };
 // What a child SA may use. Without key exchanges its keys come from the IKE SA's alone; the first child,
 // which is made with IKE_AUTH, never has one of its own.
@@ -29,6 +29,7 @@ struct ChildAlgorithms {
   std::vector<std::uint16_t> key_exchanges;
   bool extended_sequence = true;  // may be used ...
   bool short_sequence = false;    // ... or not; one of the two is true
+  bool operator==(const ChildAlgorithms&) const = default;
 };
 
 struct IkeChoice {
@@ -67,8 +68,5 @@ std::optional<ChildChoice> choose(const SecurityAssociation& offered, const Chil
 std::optional<IkeChoice> accept_ike_answer(const SecurityAssociation& answer, const IkeAlgorithms& ours);
 std::optional<ChildChoice> accept_child_answer(const SecurityAssociation& answer,
                                                const ChildAlgorithms& ours);
-
-// "1: aes256-gcm16 sha384 x25519 | 2: ..." with numbers for what has no name here, for logs and `explain`.
-std::string describe(const SecurityAssociation& payload);
 
 }  // namespace espgate::ike

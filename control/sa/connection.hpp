@@ -39,13 +39,14 @@ LifetimeUsed outbound_used(SaStore& store, std::uint32_t index);
 
 struct Connection {
   std::string name;
-  unsigned line = 0;                         // in the configuration file
-  std::vector<Policy*> policies;             // in the book, for as long as they are configured
-  tunnel::Index tunnel = tunnel::no_tunnel;  // that routes lead into
-  std::uint32_t tunnel_sa = no_sa;           // store index of the outbound SA that the tunnel names
-  std::uint32_t inbound = no_sa;             // store index of the SA that the peer should use now
-  std::uint32_t outbound = no_sa;            // store index of the SA that we use now
-  Fingerprint inbound_mark;                  // what these were installed from, to tell an unchanged reload
+  unsigned line = 0;                          // in the configuration file
+  std::vector<Policy*> policies;              // in the book, for as long as they are configured
+  tunnel::Index tunnel = tunnel::no_tunnel;   // that routes lead into
+  std::uint32_t tunnel_sa = no_sa;            // store index of the outbound SA that the tunnel names
+  std::uint32_t inbound = no_sa;              // store index of the SA that the peer should use now
+  std::vector<std::uint32_t> inbound_beside;  // SPIs of those that stay good beside it, the last one last
+  std::uint32_t outbound = no_sa;             // store index of the SA that we use now
+  Fingerprint inbound_mark;                   // what these were installed from, to tell an unchanged reload
   Fingerprint outbound_mark;
   std::uint32_t nat_keepalive_s = 0;      // 0: none are sent
   std::uint64_t packets_sent = 0;         // of the outbound SA, when last looked at

@@ -1,30 +1,16 @@
 #include "control/sa/fingerprint.hpp"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-
-#include <type_traits>
+#include "datapath/base/digest.hpp"
 
 namespace espgate::sa {
 namespace {
 
-// The bytes to be digested. They contain a key, so they do not stay.
-class Message {
+class Message : public DigestInput {
  public:
-  Message() { bytes_.reserve(512); }
-  Message(const Message&) = delete;
-  Message& operator=(const Message&) = delete;
-  ~Message() { OPENSSL_cleanse(bytes_.data(), bytes_.size()); }
-
-  template <typename Number>
-  void add(Number number) {
-    static_assert(std::is_integral_v<Number> || std::is_enum_v<Number>);
-    auto value = static_cast<std::uint64_t>(number);
-    for (int i = 0; i < 8; ++i, value >>= 8) push(static_cast<std::uint8_t>(value));
-  }
+  using DigestInput::add;
   void add(const net::Address& address) {
     add(address.family);
-    for (const auto byte : address.bytes) push(byte);
+    add_raw(address.bytes);
   }
   void add(const net::AddressRange& range) {
     add(range.first);
@@ -34,34 +20,6 @@ class Message {
     add(range.first);
     add(range.last);
   }
-  void add(const std::vector<std::uint8_t>& bytes) {
-    add(bytes.size());
-    for (const auto byte : bytes) push(byte);
-  }
-
-  Digest digest() const {
-    // Looked up once: looking up an algorithm costs OpenSSL 3 more than a digest of this size.
-    static const EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-    Digest result{};
-    EVP_Digest(bytes_.data(), bytes_.size(), result.data(), nullptr, sha256, nullptr);
-    return result;
-  }
-
- private:
-  void push(std::uint8_t byte) {
-    if (bytes_.size() == bytes_.capacity()) grow();
-    bytes_.push_back(byte);
-  }
-  // By hand, since a vector that grows by itself leaves its old bytes behind.
-  void grow() {
-    std::vector<std::uint8_t> larger;
-    larger.reserve(bytes_.capacity() * 2);
-    larger.insert(larger.end(), bytes_.begin(), bytes_.end());
-    OPENSSL_cleanse(bytes_.data(), bytes_.size());
-    bytes_.swap(larger);
-  }
-
-  std::vector<std::uint8_t> bytes_;
 };
 
 }  // namespace

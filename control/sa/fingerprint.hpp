@@ -2,14 +2,10 @@
 // goes into it. Keys are random, so the digest gives nothing away.
 #pragma once
 
-#include <array>
-#include <cstdint>
-
+#include "datapath/base/digest.hpp"
 #include "datapath/sa/sa_store.hpp"
 
 namespace espgate::sa {
-
-using Digest = std::array<std::uint8_t, 32>;
 
 struct Fingerprint {
   Digest sa{};   // all parameters, but not what was used of the lifetime

@@ -69,10 +69,7 @@ Expected<void> SaManager::supersede_inbound(std::uint32_t spi, Moment now) {
   if (!record || record->phase != Phase::active)
     return Error{fmt::format("no active inbound SA has SPI 0x{:x}", spi), ""};
   auto& connection = *record->connection;
-  if (connection.inbound == record->index) {
-    connection.inbound = no_sa;
-    connection.inbound_mark = {};
-  }
+  leave_current(*record);
   const auto successor = connection.inbound == no_sa ? 0 : inbound_.at(connection.inbound).spi;
   inbound_.supersede(*record, successor, now);
   return {};
@@ -113,10 +110,7 @@ Expected<void> SaManager::retire_inbound(std::uint32_t spi, Reason reason, Momen
   auto* record = inbound_.find(spi);
   if (!record || record->phase == Phase::retired)
     return Error{fmt::format("no inbound SA has SPI 0x{:x}", spi), ""};
-  if (record->connection->inbound == record->index) {
-    record->connection->inbound = no_sa;
-    record->connection->inbound_mark = {};
-  }
+  leave_current(*record);
   inbound_.retire(*record, reason, now);
   return {};
 }
@@ -200,10 +194,27 @@ void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now)
   unlink_unnamed(index);
 }
 
+void SaManager::leave_current(const InboundRecord& record) {
+  auto& connection = *record.connection;
+  auto& beside = connection.inbound_beside;
+  std::erase(beside, record.spi);
+  if (connection.inbound != record.index) return;
+  connection.inbound = no_sa;
+  connection.inbound_mark = {};
+  while (!beside.empty() && connection.inbound == no_sa) {
+    const auto* other = inbound_.find(beside.back());
+    beside.pop_back();
+    if (other != nullptr && other->phase == Phase::active && other->connection == record.connection)
+      connection.inbound = other->index;
+  }
+}
+
 void SaManager::make_current(InboundRecord& record, Moment now, Predecessor predecessor) {
   auto& connection = *record.connection;
   if (connection.inbound != no_sa && predecessor == Predecessor::lingers)
     inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
+  else if (connection.inbound != no_sa)
+    connection.inbound_beside.push_back(inbound_.at(connection.inbound).spi);
   connection.inbound = record.index;
 }
 

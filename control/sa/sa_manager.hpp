@@ -191,6 +191,8 @@ class SaManager final : public SpiKnowledge {
     bool outbound = false;
   };
   CurrentSas current_sas(const std::string& connection) const;
+  // That routes lead into for it; no_tunnel: none.
+  tunnel::Index tunnel_of(const std::string& connection) const;
   // 0: none, or no such connection.
   std::uint32_t current_outbound_spi(const std::string& connection) const;
   const PolicyBook& policies() const { return book_; }
@@ -214,6 +216,8 @@ class SaManager final : public SpiKnowledge {
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
                                  Moment now, const std::optional<KeyUse>& past);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
+  // The inbound SA goes; another one that stayed takes its place as the connection's, if there is one.
+  void leave_current(const InboundRecord& record);
   void make_current(InboundRecord& record, Moment now, Predecessor predecessor = Predecessor::lingers);
 
   Plan plan(const config::Configuration& configuration, ConfigureResult& result);

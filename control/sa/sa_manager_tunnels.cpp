@@ -6,10 +6,6 @@ namespace espgate::sa {
 
 void SaManager::set_tunnels(std::unordered_map<std::string, tunnel::Index> by_connection) {
   tunnels_ = std::move(by_connection);
-  const auto tunnel_of = [&](const std::string& name) {
-    const auto found = tunnels_.find(name);
-    return found == tunnels_.end() ? tunnel::no_tunnel : found->second;
-  };
   // A tunnel that goes from one connection to another names no SA in between.
   for (const auto& [name, connection] : connections_)
     if (connection->tunnel != tunnel::no_tunnel && connection->tunnel != tunnel_of(name))
@@ -47,6 +43,11 @@ Expected<InboundRecord*> SaManager::reserve_inbound(std::uint32_t spi, const Con
   auto record = inbound_.reserve(spi, owner, now);
   if (record && parts_.tunnels != nullptr) parts_.tunnels->bind_inbound((*record)->index, owner->tunnel);
   return record;
+}
+
+tunnel::Index SaManager::tunnel_of(const std::string& name) const {
+  const auto found = tunnels_.find(name);
+  return found == tunnels_.end() ? tunnel::no_tunnel : found->second;
 }
 
 SaManager::CurrentSas SaManager::current_sas(const std::string& name) const {

@@ -24,6 +24,7 @@ struct OuterFields {
   bool ecn = true;              // normal mode of RFC 6040; false is its compatibility mode
   std::uint8_t hop_limit = 64;  // TTL or hop limit, 1..255
   bool flow_label = true;       // IPv6: made from the inner flow (RFC 6438), or 0
+  bool operator==(const OuterFields&) const = default;
 };
 
 struct SaParameters {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "control/ike/describe.hpp"
 #include "control/ike/identity.hpp"
 #include "control/ike/proposals.hpp"
 #include "tests/fuzz/ike_payloads.hpp"

@@ -3,53 +3,11 @@
 import time
 import unittest
 
-from lib import cleanup, configuration, pair
-
-PSK = "a key that both gateways have"
-
-
-def _settings(name, ike=None, **settings):
-    peer = pair.other(name)
-    connection = {"name": "site", "local": pair.OUTER[name][4], "remote": pair.OUTER[peer][4],
-                  "local_networks": list(pair.NETWORK[name].values()),
-                  "remote_networks": list(pair.NETWORK[peer].values()),
-                  "ike": {"psk": PSK, **(ike or {})}, **settings}
-    return configuration.gateway(pair.ports(name), connections=[connection], hugepages=False)
+from lib import pair
+from lib.ike_case import IkeCase, connection, gateway
 
 
-class Ike(unittest.TestCase):
-    @classmethod
-    def start(cls, a=None, b=None):
-        cls.pair = pair.Pair({"a": _settings("a", a), "b": _settings("b", b)})
-        cls.addClassCleanup(cleanup.now)
-        cls.pair.start()
-
-    def logs(self):
-        return "".join(f"--- {name}\n{gateway.log_text()}" for name, gateway in self.pair.gateway.items())
-
-    def ike_sas(self, name):
-        return self.pair.gateway[name].ask("show", "ike")["ike_sas"]
-
-    def until(self, holds, timeout_s=15.0):
-        deadline = time.monotonic() + timeout_s
-        while not (found := holds()):
-            self.assertLess(time.monotonic(), deadline, f"not within {timeout_s} s\n{self.logs()}")
-            time.sleep(0.05)
-        return found
-
-    def up(self, name):
-        return self.until(lambda: next((sa for sa in self.ike_sas(name) if sa["state"] == "up" and sa["children"]), None))
-
-    def assert_passes(self, name="a", version=4):
-        self.until(lambda: self.pair.ping(name, version, count=1) == 1)
-        self.assertEqual(self.pair.ping(name, version), 3, self.logs())
-
-
-class AlwaysUp(Ike):
-    @classmethod
-    def setUpClass(cls):
-        cls.start()
-
+class AlwaysUp(IkeCase):
     def test_1_comes_up_by_itself_and_carries_both_families(self):
         first, second = self.up("a"), self.up("b")
         self.assertEqual(first["initiator_spi"], second["initiator_spi"], self.logs())
@@ -86,10 +44,10 @@ class AlwaysUp(Ike):
         self.assert_passes("b")
 
 
-class OnDemand(Ike):
+class OnDemand(IkeCase):
     @classmethod
-    def setUpClass(cls):
-        cls.start({"start": "on-demand"}, {"start": "passive"})
+    def settings(cls, name):
+        return gateway(name, [connection(name, ike={"start": "on-demand" if name == "a" else "passive"})])
 
     def test_traffic_brings_it_up(self):
         time.sleep(1)
@@ -97,10 +55,11 @@ class OnDemand(Ike):
         self.assert_passes("a")
 
 
-class WrongKey(Ike):
+class WrongKey(IkeCase):
     @classmethod
-    def setUpClass(cls):
-        cls.start({}, {"psk": "another key, which does not fit", "start": "passive"})
+    def settings(cls, name):
+        wrong = {"psk": "another key, which does not fit", "start": "passive"}
+        return gateway(name, [connection(name, ike=wrong if name == "b" else None)])
 
     def test_both_sides_say_so(self):
         def reason(name):

@@ -64,6 +64,7 @@ class Rekeys(SwanCase):
 
 
 class Life(SwanCase):
+    LIMITS = {"ike_cookies_from": 0}
     CHARON = {"retransmit_tries": 2, "retransmit_timeout": 0.5, "cookie_threshold": 5, "block_threshold": 0,
               "half_open_timeout": 5}
 
@@ -133,6 +134,14 @@ class Life(SwanCase):
         self.gateway.ask("terminate", name)
         self.wait_down(name)
         return packet[28:]
+
+    def test_5_a_cookie_is_asked_of_the_peer(self):
+        said = len(self.charon.said())
+        self.peer_begins("crowded")
+        since = self.charon.said()[said:]
+        self.assertIn("parsed IKE_SA_INIT response 0 [ N(COOKIE) ]", since)
+        self.gateway.ask("terminate", "crowded")
+        self.wait_down("crowded")
 
     def test_6_the_peer_watches_us(self):
         self.peer_begins("watched")

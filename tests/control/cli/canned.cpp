@@ -4,6 +4,7 @@
 #include <list>
 
 #include "control/cli/drops.hpp"
+#include "tests/control/cli/canned_ike.hpp"
 
 namespace espgate::test {
 namespace {
@@ -312,6 +313,12 @@ json canned(CommandId id) {
       return routes();
     case CommandId::show_tunnels:
       return tunnels();
+    case CommandId::show_connections:
+      return canned_connections();
+    case CommandId::show_ike:
+      return canned_ike_sas();
+    case CommandId::show_proposals:
+      return canned_proposals();
     case CommandId::show_policies:
       return policies();
     case CommandId::show_policy_match:

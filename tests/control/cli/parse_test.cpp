@@ -34,8 +34,8 @@ TEST_CASE("command words may be abbreviated as long as they are unambiguous") {
   CHECK(path_of({"sh", "dr"}) == "show drops");
   CHECK(path_of({"sh", "inv"}) == "show invalid-spi");
   CHECK(path_of({"sh", "sp", "1"}) == "show spi");
-  CHECK(path_of({"t", "c"}) == "trace clear");
-  CHECK(path_of({"r"}) == "reload");
+  CHECK(path_of({"tr", "c"}) == "trace clear");
+  CHECK(path_of({"rel"}) == "reload");
   CHECK(path_of({"sa", "d", "0x10"}) == "sa delete");
 }
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "control/cli/client.hpp"
@@ -56,6 +57,11 @@ TEST_CASE("every command is answered, with what its handler returns") {
     if (row.id == CommandId::trace_add) arguments["count"] = 10;
     if (row.id == CommandId::capture) arguments = {{"port", "outside"}, {"count", 2}};
     if (row.id == CommandId::show_policy_match) arguments = {{"from", "10.1.0.7"}, {"to", "10.2.0.9"}};
+    if (std::ranges::any_of(row.arguments, [](const Parameter& argument) {
+          return argument.kind == ValueKind::connection && argument.required;
+        }))
+      arguments["connection"] = "branch";
+    if (row.id == CommandId::log_level) arguments = {{"level", "debug"}, {"topic", "ike"}};
     if (row.id == CommandId::policy_add) arguments = {{"action", "bypass"}};
     const auto answer = ask(server.path(), row, arguments, patience);
     REQUIRE(answer);

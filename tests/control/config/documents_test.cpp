@@ -1,5 +1,6 @@
 // The documents in docs/ that follow the schema. With ESPGATE_UPDATE_DOCS set, the test writes the manual
 // page instead of comparing it.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <fstream>
@@ -69,4 +70,16 @@ TEST_CASE("the example in espgate.conf(5) loads") {
       load(folder.write("espgate.conf", page.substr(begin, page.find(".Ed\n", begin) - begin)));
   for (const auto& error : result.errors) FAIL_CHECK(error.text());
   CHECK(result.configuration);
+}
+
+TEST_CASE("the example of a tunnel by IKE loads without a warning, and takes fewer than 12 lines") {
+  const auto text = content(docs + "/examples/site-to-site.conf");
+  CHECK(std::ranges::count(text, '\n') < 12);
+  const test::Folder folder;
+  folder.write("branch.psk", "Hm0Vn7cYb2c5l3a8x9P1mJ5e7t0w4R6q\n");
+  const auto result = load(folder.write("espgate.conf", text));
+  for (const auto& error : result.errors) FAIL_CHECK(error.text());
+  for (const auto& warning : result.warnings) FAIL_CHECK(warning.text());
+  REQUIRE(result.configuration);
+  CHECK(result.configuration->connections.at(0).ike);
 }

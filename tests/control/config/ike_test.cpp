@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "control/config/algorithms.hpp"
 #include "control/config/ike_settings.hpp"
 #include "control/config/load.hpp"
 #include "tests/control/config/mistakes.hpp"
@@ -112,19 +113,19 @@ TEST_CASE("a site-to-site tunnel with a pre-shared key takes fewer than 12 lines
 }
 
 TEST_CASE("the key may stand in the file, in hexadecimal, or in a file of its own") {
-  const auto ours = site().settings(psk)->authenticator;
+  const auto ours = site().settings(psk)->credentials.authenticator;
   for (const auto* other :
        {"psk-file = \"site.psk\";", "psk = \"0x636f727265637420686f7273652062617474657279\";",
         "psk = \"correct horse \" \"battery\";"})
-    CHECK(authenticates(*site().settings(other)->authenticator, *ours, identity("192.0.2.1")));
-  CHECK_FALSE(authenticates(*site().settings("psk = \"correct horse batterx\";")->authenticator, *ours,
-                            identity("192.0.2.1")));
+    CHECK(authenticates(*site().settings(other)->credentials.authenticator, *ours, identity("192.0.2.1")));
+  CHECK_FALSE(authenticates(*site().settings("psk = \"correct horse batterx\";")->credentials.authenticator,
+                            *ours, identity("192.0.2.1")));
 }
 
 TEST_CASE("certificates for both sides, or for one") {
   const auto both = site().settings(fmt::format("{} remote-id = \"%any\";", certificates));
   CHECK(both->local_id == identity("CN=gw.example.org"));  // the certificate's subject
-  CHECK(both->authenticator->authorities().size() == 20);
+  CHECK(both->credentials.authenticator->authorities().size() == 20);
   CHECK(both->remote_id.matches(identity("key-id:any")));
   const auto named = site().settings(fmt::format("{} local-id = \"gw.example.org\";", certificates));
   CHECK(named->local_id == identity("gw.example.org"));
@@ -133,9 +134,10 @@ TEST_CASE("certificates for both sides, or for one") {
   const auto client = site().settings(fmt::format("{} ca = \"ca.pem\"; remote-id = \"*.example.org\";", psk));
   const auto server =
       site().settings(fmt::format("{} certificate = \"gw.pem\"; private-key = \"gw.key\";", psk));
-  CHECK(authenticates(*client->authenticator, *server->authenticator, identity("198.51.100.1")));
-  CHECK(server->authenticator->authorities().empty());
-  CHECK(client->authenticator->authorities().size() == 20);
+  CHECK(authenticates(*client->credentials.authenticator, *server->credentials.authenticator,
+                      identity("198.51.100.1")));
+  CHECK(server->credentials.authenticator->authorities().empty());
+  CHECK(client->credentials.authenticator->authorities().size() == 20);
 }
 
 TEST_CASE("everything can be said") {
@@ -160,6 +162,64 @@ TEST_CASE("everything can be said") {
   REQUIRE(settings->ppks.size() == 1);
   CHECK(settings->ppks[0].id == std::vector<std::uint8_t>{'a', '1'});
   CHECK(settings->ppks[0].key == Secret(std::vector<std::uint8_t>(32, 0xaa)));
+}
+
+TEST_CASE("settings are equal however often they are read, and not when a file that they name changed") {
+  const Site other;  // other keys, certificates and CRLs by the same names
+  const auto by = fmt::format("{} crl = \"ca.crl\";", certificates);
+  for (const std::string& ike : {std::string(psk), std::string("psk-file = \"site.psk\";"), by,
+                                 fmt::format("{} ca = \"ca.pem\";", psk)}) {
+    CAPTURE(ike);
+    CHECK(*site().settings(ike) == *site().settings(ike));
+    const bool only_text = ike.find(".pem") == std::string::npos;
+    CHECK((*site().settings(ike) == *other.settings(ike)) == only_text);
+  }
+  const auto before = site().settings("psk-file = \"site.psk\";");
+  CHECK(*before == *site().settings(psk));  // the same key from elsewhere
+  CHECK_FALSE(*before == *site().settings("psk = \"another horse battery\";"));
+  const auto without = site().settings(certificates);
+  CHECK_FALSE(*without == *site().settings(by));
+  CHECK_FALSE(*without == *site().settings(fmt::format("{} revocation = \"off\";", certificates)));
+  CHECK_FALSE(*site().settings(fmt::format("{} ca = \"ca.pem\";", psk)) == *site().settings(psk));
+}
+
+TEST_CASE("the limits hold what connections negotiate, two inbound SAs each while keys are replaced") {
+  for (const auto& [limits, message] :
+       {std::pair("inbound-sas = 1;", "2 inbound SAs, two for each"), std::pair("outbound-sas = 1;", ""),
+        std::pair("inbound-sas = 2; ike-sas = 1;", "")}) {
+    const auto result = config::load(
+        site().folder.write("espgate.conf", fmt::format("limits = {{ {} }};\n{}", limits, tunnel(psk))));
+    INFO(all(result.errors));
+    CHECK(result.errors.empty() == (*message == '\0'));
+    CHECK_THAT(all(result.errors), Catch::Contains(message));
+  }
+}
+
+TEST_CASE("sequence numbers are as long as both sides like, unless the connection says how long") {
+  const auto children = [](std::string_view esn) {
+    auto text = tunnel(psk);
+    text.insert(text.find("ike = "), esn);
+    const auto result = config::load(site().folder.write("espgate.conf", text));
+    REQUIRE(result.configuration);
+    const auto& algorithms = result.configuration->connections.at(0).ike->child_algorithms;
+    return std::pair(algorithms.extended_sequence, algorithms.short_sequence);
+  };
+  CHECK(children("") == std::pair(true, true));
+  CHECK(children("esn = true; ") == std::pair(true, false));
+  CHECK(children("esn = false; ") == std::pair(false, true));
+}
+
+TEST_CASE("what is known of algorithms says of each why it is refused, and refuses no default") {
+  const auto preset = preset_algorithms();
+  bool sha1 = false;
+  for (const auto& algorithm : known_algorithms()) {
+    CAPTURE(algorithm.name);
+    CHECK((algorithm.for_ike && (algorithm.for_traffic || algorithm.kind == AlgorithmKind::prf)) ==
+          algorithm.refused.empty());
+    sha1 |= algorithm.name == "aes128-cbc-sha1" && algorithm.refused == "SHA-1 is broken";
+  }
+  CHECK(sha1);
+  for (const auto id : preset.suites) CHECK(weakness_of(crypto::suite(id)).empty());
 }
 
 TEST_CASE("every mistake is named with its remedy") {

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include "control/ike/describe.hpp"
+
 using namespace espgate;
 using namespace espgate::ike;
 using crypto::SuiteId;

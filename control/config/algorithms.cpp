@@ -1,0 +1,95 @@
+#include "control/config/algorithms.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+#include "control/ike/key_exchange.hpp"
+#include "control/ike/protection.hpp"
+
+namespace espgate::config {
+namespace {
+
+using Kind = AlgorithmKind;
+
+constexpr Algorithm refused_names[] = {
+    {.kind = Kind::key_exchange, .name = "modp768", .refused = "its key exchange can be broken"},
+    {.kind = Kind::key_exchange, .name = "modp1024", .refused = "its key exchange can be broken"},
+    {.kind = Kind::key_exchange, .name = "modp1536", .refused = "its key exchange is too weak (RFC 8247)"},
+    {.kind = Kind::key_exchange,
+     .name = "modp1024s160",
+     .refused = "its key exchange may have a back door (RFC 8247)"},
+    {.kind = Kind::key_exchange,
+     .name = "modp2048s224",
+     .refused = "its key exchange may have a back door (RFC 8247)"},
+    {.kind = Kind::key_exchange,
+     .name = "modp2048s256",
+     .refused = "its key exchange may have a back door (RFC 8247)"},
+    {.kind = Kind::key_exchange, .name = "ecp192", .refused = "its key exchange is too weak"},
+    {.kind = Kind::key_exchange, .name = "ecp224", .refused = "its key exchange is too weak"},
+    {.kind = Kind::prf, .name = "md5", .refused = "MD5 is broken"},
+    {.kind = Kind::prf, .name = "sha1", .refused = "SHA-1 is broken"},
+    {.kind = Kind::prf, .name = "sha", .refused = "SHA-1 is broken"},
+    {.kind = Kind::suite, .name = "des", .refused = "DES is broken"},
+    {.kind = Kind::suite, .name = "3des", .refused = "its blocks are too short (RFC 8221)"},
+    {.kind = Kind::suite, .name = "blowfish", .refused = "its blocks are too short (RFC 8221)"},
+};
+
+Algorithm described(const crypto::Suite& each) {
+  Algorithm result{Kind::suite, each.name, ike::protects_ike(each), true, weakness_of(each)};
+  if (!result.refused.empty())
+    result.for_ike = result.for_traffic = false;
+  else if (!result.for_ike)
+    result.refused = "IKE itself is not protected by it here";
+  return result;
+}
+
+}  // namespace
+
+std::string_view name(AlgorithmKind kind) {
+  switch (kind) {
+    case Kind::suite:
+      return "suite";
+    case Kind::prf:
+      return "prf";
+    case Kind::key_exchange:
+      break;
+  }
+  return "key-exchange";
+}
+
+std::string_view why_refused(std::string_view name) {
+  const auto* found = std::ranges::find(refused_names, name, &Algorithm::name);
+  return found == std::end(refused_names) ? "" : found->refused;
+}
+
+// What is negotiated protects: an SA without encryption is for manual keys only.
+std::string_view weakness_of(const crypto::Suite& suite) {
+  if (suite.cipher == crypto::Cipher::null || suite.cipher == crypto::Cipher::aes_gmac)
+    return "it does not encrypt";
+  if (suite.integrity == crypto::Integrity::hmac_sha1_96) return "SHA-1 is broken";
+  return "";
+}
+
+std::vector<Algorithm> known_algorithms() {
+  std::vector<Algorithm> all;
+  for (const auto& each : crypto::suites()) all.push_back(described(each));
+  for (const auto name : prf_names) all.push_back({Kind::prf, name, true, false, ""});
+  for (const auto& method : ike::key_exchange_methods()) {
+    const bool alone = !ike::is_encapsulation(method);
+    all.push_back({Kind::key_exchange, method.name, alone, alone,
+                   alone ? "" : "it is an additional key exchange only (RFC 9370)"});
+  }
+  std::ranges::copy(refused_names, std::back_inserter(all));
+  std::ranges::stable_sort(all, {}, &Algorithm::kind);
+  return all;
+}
+
+ike::IkeAlgorithms preset_algorithms() {
+  using crypto::SuiteId;
+  return {{SuiteId::aes_gcm_16_256, SuiteId::aes_gcm_16_128, SuiteId::chacha20_poly1305,
+           SuiteId::aes_cbc_256_sha256},
+          {std::begin(prfs), std::end(prfs)},
+          {31, 19, 20, 15, 14}};
+}
+
+}  // namespace espgate::config

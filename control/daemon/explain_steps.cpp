@@ -1,0 +1,166 @@
+// `explain`: what must be for a connection to carry traffic, in its order, and how far that is.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/cli/values.hpp"
+#include "control/config/ike_settings.hpp"
+#include "control/daemon/explain.hpp"
+#include "control/daemon/standing.hpp"
+#include "control/ike/key_exchange.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+using nlohmann::json;
+using State = ike::IkeSa::State;
+
+class Steps {
+ public:
+  void done(std::string_view step, const std::string& detail) { add(step, "done", detail); }
+  void open(std::string_view step, std::string_view state, const std::string& detail) {
+    add(step, is_open_ ? "waits" : state, is_open_ ? "" : detail);
+    is_open_ = true;
+  }
+  json take() { return std::move(rows_); }
+
+ private:
+  void add(std::string_view step, std::string_view state, const std::string& detail) {
+    rows_.push_back(
+        {{"step", step}, {"state", state}, {"detail", detail.empty() ? json(nullptr) : json(detail)}});
+  }
+
+  json rows_ = json::array();
+  bool is_open_ = false;  // what is behind an open step waits for it
+};
+
+// The one that has come farthest.
+const ike::IkeSa* farthest(std::span<const ike::IkeSa* const> sas) {
+  const auto rank = [](const ike::IkeSa* sa) {
+    switch (sa->state()) {
+      case State::established:
+        return 3;
+      case State::proving:
+      case State::keyed:
+        return 2;
+      case State::greeting:
+      case State::answering:
+        return 1;
+      case State::replaced:
+      case State::closing:
+      case State::gone:
+        break;
+    }
+    return 0;
+  };
+  const auto found = std::ranges::max_element(sas, {}, rank);
+  return found == sas.end() || rank(*found) == 0 ? nullptr : *found;
+}
+
+std::string choice_text(const ike::IkeSa& sa) {
+  const auto& choice = sa.choice();
+  if (!choice) return "";
+  const auto* method = ike::find_key_exchange(choice->key_exchange);
+  return fmt::format("{}, PRF {} bits, {}", crypto::suite(choice->suite).name,
+                     8 * ike::prf_bytes(choice->prf), method == nullptr ? "?" : method->name);
+}
+
+std::string nat_text(const ike::NatSituation& nat) {
+  if (!nat.peer_knows) return "the peer does not look for NATs";
+  if (!nat.any()) return "no NAT on the way";
+  return nat.we_are_behind && nat.peer_is_behind ? "both sides are behind a NAT"
+         : nat.we_are_behind                     ? "we are behind a NAT"
+                                                 : "the peer is behind a NAT";
+}
+
+void add_address(const Services& services, const config::Connection& connection, Steps& steps) {
+  const auto& addresses = services.kernel->addresses;
+  const bool ours = std::ranges::any_of(
+      addresses, [&](const auto& entry) { return entry.second.address == connection.local; });
+  const auto text = net::to_string(connection.local);
+  if (ours)
+    steps.done("address", fmt::format("{} is an address of this host", text));
+  else
+    steps.open("address", "failed",
+               fmt::format("{} is no address of this host: nothing comes in for it", text));
+}
+
+void add_greeting(const Services& services, const config::Connection& connection, const ike::IkeSa* sa,
+                  const Standing& standing, Steps& steps) {
+  constexpr std::string_view step = "IKE_SA_INIT";
+  if (sa != nullptr && sa->state() != State::greeting && sa->state() != State::answering)
+    return steps.done(step, fmt::format("{}; {}", choice_text(*sa), nat_text(sa->nat())));
+  if (sa != nullptr && !sa->refusal().empty()) return steps.open(step, "failed", sa->refusal());
+  const auto failure = services.ike->core().last_failure(owner_of(connection));
+  const bool here = services.ike->core().failed_in(owner_of(connection)) == State::greeting;
+  if (!failure.empty() && here) return steps.open(step, "failed", failure);
+  if (sa != nullptr)
+    return steps.open(step, "under way", fmt::format("with {}", ike::to_string(sa->remote())));
+  if (failure.empty()) return steps.open(step, "waits", standing.reason);
+  steps.done(step, "the last time that it was tried");
+}
+
+void add_proof(const Services& services, const config::Connection& connection, const ike::IkeSa* sa,
+               Steps& steps) {
+  constexpr std::string_view step = "IKE_AUTH";
+  if (sa != nullptr && sa->state() == State::established)
+    return steps.done(step,
+                      fmt::format("the peer is {}, proved by {}; we began: {}",
+                                  sa->peer_identity() ? ike::to_string(*sa->peer_identity()) : "?",
+                                  connection.ike->credentials.theirs, sa->is_initiator() ? "yes" : "no"));
+  const auto failure = services.ike->core().last_failure(owner_of(connection));
+  if (!failure.empty()) return steps.open(step, "failed", failure);
+  steps.open(step, sa == nullptr ? "waits" : "under way", "");
+}
+
+void add_child(const Services& services, const config::Connection& connection, const Standing& standing,
+               Steps& steps) {
+  constexpr std::string_view step = "child SA";
+  if (standing.state != "up")
+    return steps.open(step, standing.state == "down" ? "failed" : "under way", standing.reason);
+  std::string text;
+  services.sas->visit([&](const sa::SaReport& report) {
+    if (report.connection != connection.name || report.state != "active") return;
+    const bool inbound = report.direction == sa::Direction::inbound;
+    auto& store = services.gateway->sas();
+    const auto id = inbound ? store.inbound(report.index).suite : store.outbound(report.index).suite;
+    text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", inbound ? "in" : "out",
+                        cli::spi_text(report.spi), crypto::suite(id).name);
+  });
+  steps.done(step, text);
+}
+
+void add_traffic(const Services& services, const config::Connection& connection, const Standing& standing,
+                 Steps& steps) {
+  constexpr std::string_view step = "traffic";
+  if (standing.state != "up") return steps.open(step, "waits", "");
+  const auto reports = services.sas->connections();
+  const auto found = std::ranges::find(reports, connection.name, &sa::ConnectionReport::name);
+  if (found == reports.end()) return;
+  const auto text = fmt::format("{} packets in, {} out", found->inbound.packets, found->outbound.packets);
+  if (found->inbound.packets != 0 && found->outbound.packets != 0) return steps.done(step, text);
+  steps.open(step, "waits", text);
+}
+
+}  // namespace
+
+json explain_steps(const Services& services, const config::Connection& connection) {
+  const Standings standings(services);
+  const auto standing = standings.of(connection);
+  Steps steps;
+  add_address(services, connection, steps);
+  if (connection.ike) {
+    const auto* sa = farthest(standings.ike_sas(owner_of(connection)));
+    add_greeting(services, connection, sa, standing, steps);
+    add_proof(services, connection, sa, steps);
+    add_child(services, connection, standing, steps);
+  } else if (standing.state == "up") {
+    steps.done("SAs", "those of the file are installed");
+  } else {
+    steps.open("SAs", "failed", standing.reason);
+  }
+  add_traffic(services, connection, standing, steps);
+  return steps.take();
+}
+
+}  // namespace espgate::daemon

@@ -1,0 +1,52 @@
+// IkeService: what the datapath's counters tell.
+#include <algorithm>
+
+#include "control/daemon/ike_service.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+// With ticks of ten milliseconds, 20,000 SAs are looked at within 0.2 s, in some hundred microseconds each.
+constexpr std::size_t sas_a_tick = 1'024;
+constexpr std::size_t demands_a_tick = 256;
+
+}  // namespace
+
+// A good packet on an SA is a sign of life, and the first one may be what the peer's switch to it is known
+// by.
+void IkeService::look_at_traffic(Moment now) {
+  for (std::size_t left = std::min(to_look_at_.size(), sas_a_tick); left > 0; --left) {
+    const auto spi = to_look_at_.front();
+    to_look_at_.pop_front();
+    const auto found = inbound_.find(spi);
+    if (found == inbound_.end()) continue;
+    to_look_at_.push_back(spi);
+    const auto packets = parts_.store.inbound_total(found->second.index).packets;
+    if (std::exchange(found->second.packets, packets) != packets) feed(ike::TrafficArrived{spi}, now);
+  }
+}
+
+// Packets that met a policy of a connection without SA: somebody wants it.
+void IkeService::look_at_demand(Moment now) {
+  for (std::size_t left = std::min(on_demand_.size(), demands_a_tick); left > 0; --left) {
+    const auto name = on_demand_[next_demand_++ % on_demand_.size()];
+    auto& known = connections_.at(name);
+    const auto demand = demand_of(known.settings);
+    if (std::exchange(known.demand, demand) == demand) continue;
+    if (!parts_.sas.current_sas(name).outbound) feed(ike::Initiate{known.handle->name, name}, now);
+  }
+}
+
+// Of policies all that they took, since without an SA that is dropped; of a tunnel what it dropped.
+std::uint64_t IkeService::demand_of(const config::Connection& connection) const {
+  if (connection.by_route) {
+    const auto index = parts_.sas.tunnel_of(connection.name);
+    return index == tunnel::no_tunnel ? 0 : parts_.tunnels.at(index).drops.load(std::memory_order_relaxed);
+  }
+  std::uint64_t packets = 0;
+  for (const auto* policy : parts_.sas.policies_of(connection.name))
+    if (policy->rule) packets += parts_.policies.hits(*policy->rule);
+  return packets;
+}
+
+}  // namespace espgate::daemon

@@ -1,0 +1,110 @@
+#include "control/daemon/ike_datagrams.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+using namespace espgate;
+using namespace espgate::daemon;
+
+namespace {
+
+net::Address address(const char* text) {
+  return net::parse_address(text).value();
+}
+
+// A message with the header that a parser looks for in vain: what is in it is the core's business.
+ike::SendDatagram datagram(const char* from, const char* to, std::uint16_t port, std::size_t bytes = 101) {
+  ike::SendDatagram result{{address(from), port}, {address(to), 61'000}, {}};
+  for (std::size_t i = 0; i < bytes; ++i) result.bytes.push_back(static_cast<std::uint8_t>(i + 1));
+  return result;
+}
+
+// As it comes back from a peer: to our port.
+ike::SendDatagram to_us(const char* from, const char* to, std::uint16_t port, std::size_t bytes = 101) {
+  auto result = datagram(from, to, port, bytes);
+  result.to.port = port;
+  return result;
+}
+
+std::vector<std::uint8_t> frame_of(const ike::SendDatagram& sent) {
+  const auto packet = ike_packet(sent);
+  std::vector<std::uint8_t> frame(14 + packet.size());
+  const bool v4 = sent.from.address.family == net::Family::v4;
+  frame[12] = v4 ? 0x08 : 0x86;
+  frame[13] = v4 ? 0x00 : 0xdd;
+  std::copy(packet.begin(), packet.end(), frame.begin() + 14);
+  return frame;
+}
+
+constexpr const char* ends[][2] = {{"192.0.2.1", "198.51.100.2"}, {"2001:db8::1", "2001:db8::2"}};
+
+}  // namespace
+
+TEST_CASE("what is sent is read back, by either family and port") {
+  for (const auto& [from, to] : ends)
+    for (const std::uint16_t port : {ike::ike_port, ike::nat_traversal_port})
+      for (const std::size_t bytes : {28u, 101u, 1'400u}) {
+        const auto sent = to_us(from, to, port, bytes);
+        const auto frame = frame_of(sent);
+        CAPTURE(from, port, bytes);
+        const auto received = read_ike_frame(frame);
+        REQUIRE(received);
+        CHECK(received->from == sent.from);
+        CHECK(received->to == sent.to);
+        CHECK(received->bytes == sent.bytes);
+      }
+}
+
+TEST_CASE("a peer behind a NAT is where its datagram says") {
+  auto sent = to_us("192.0.2.1", "198.51.100.2", ike::nat_traversal_port);
+  // Port 61,000 has no marker rule of its own: the marker is there since our port is 4500.
+  auto frame = frame_of(sent);
+  frame[14 + 20] = 61'000 >> 8;
+  frame[14 + 20 + 1] = 61'000 & 0xff;
+  frame[14 + 20 + 6] = frame[14 + 20 + 7] = 0;  // no checksum, as IPv4 allows
+  const auto received = read_ike_frame(frame);
+  REQUIRE(received);
+  CHECK(received->from.port == 61'000);
+  CHECK(received->bytes == sent.bytes);
+}
+
+TEST_CASE("each flipped bit of the datagram is found by its checksum") {
+  for (const auto& [from, to] : ends) {
+    const auto good = frame_of(to_us(from, to, ike::ike_port, 40));
+    const std::size_t ip_bytes = good[12] == 0x08 ? 20 : 40;
+    REQUIRE(read_ike_frame(good));
+    for (std::size_t at = 14 + ip_bytes; at < good.size(); ++at)
+      for (unsigned bit = 0; bit < 8; ++bit) {
+        // A port of another value is no IKE, a length of another value cuts; the checksum finds the rest.
+        auto bad = good;
+        bad[at] = static_cast<std::uint8_t>(bad[at] ^ (1u << bit));
+        const auto received = read_ike_frame(bad);
+        CAPTURE(at, bit);
+        CHECK_FALSE(received);
+      }
+  }
+}
+
+TEST_CASE("what is cut anywhere is no message, and reads nothing behind its end") {
+  for (const auto& [from, to] : ends) {
+    const auto good = frame_of(to_us(from, to, ike::nat_traversal_port, 60));
+    for (std::size_t length = 0; length < good.size(); ++length) {
+      const std::vector<std::uint8_t> cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(length));
+      CHECK_FALSE(read_ike_frame(cut));
+    }
+  }
+}
+
+TEST_CASE("behind the frame's packet there may be padding") {
+  auto frame = frame_of(to_us("192.0.2.1", "198.51.100.2", ike::ike_port, 28));
+  frame.insert(frame.end(), 46, std::uint8_t{0});
+  const auto received = read_ike_frame(frame);
+  REQUIRE(received);
+  CHECK(received->bytes.size() == 28);
+}
+
+TEST_CASE("a message that fits no IP packet is not sent") {
+  CHECK(ike_packet(datagram("192.0.2.1", "198.51.100.2", ike::ike_port, 65'535 - 28)).size() == 65'535);
+  CHECK(ike_packet(datagram("192.0.2.1", "198.51.100.2", ike::ike_port, 65'535 - 27)).empty());
+  CHECK(ike_packet(datagram("192.0.2.1", "198.51.100.2", ike::nat_traversal_port, 65'535 - 31)).empty());
+}

@@ -1,0 +1,307 @@
+// Two services with real cores and real SA managers; the packets that they hand to their workers' ring come
+// in as frames at the other.
+#include "control/daemon/ike_service.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <cstring>
+
+#include "control/config/load.hpp"
+#include "control/daemon/services.hpp"
+#include "tests/control/config/sample.hpp"
+#include "tests/control/sa/surroundings.hpp"
+
+namespace espgate::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Catch::Contains;
+
+constexpr std::string_view psk = "psk = \"correct horse battery\";";
+
+class Side {
+ public:
+  explicit Side(const char* name) : name_(name) {
+    rings.inject =
+        rte_ring_create(fmt::format("{}_inject", name).c_str(), 256, SOCKET_ID_ANY, RING_F_EXACT_SZ);
+    buffers = rte_pktmbuf_pool_create(fmt::format("{}_buffers", name).c_str(), 511, 0, 0,
+                                      RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+    REQUIRE(buffers != nullptr);
+    path.emplace(taps, rings, buffers);
+  }
+  ~Side() {
+    ike.reset();
+    while (!take().empty()) {
+    }
+    rte_ring_free(rings.inject);
+    rte_mempool_free(buffers);
+  }
+
+  // The file with one connection called site, as side a or b sees it; what came of it in the service.
+  daemon::IkeService::Change configure(const std::string& group, bool with_it = true) {
+    const bool first = name_[0] == 'a';
+    const config::test::Folder folder;
+    auto loaded = config::load(folder.write(
+        "espgate.conf",
+        with_it ? fmt::format("{}connections = ( {{ name = \"site\"; local = \"192.0.2.{}\"; remote = "
+                              "\"192.0.2.{}\"; local-networks = [ \"10.{}.0.0/16\" ]; remote-networks = [ "
+                              "\"10.{}.0.0/16\" ]; ike = {{ {} }}; }} );",
+                              config::test::minimal, first ? 1 : 2, first ? 2 : 1, first ? 1 : 2,
+                              first ? 2 : 1, group)
+                : std::string(config::test::minimal)));
+    for (const auto& error : loaded.errors) FAIL_CHECK(error.text());
+    REQUIRE(loaded.configuration);
+    if (!ike) ike.emplace(parts(), loaded.configuration->limits);
+    REQUIRE(sas.manager.configure(*loaded.configuration, daemon::now()).problems.empty());
+    return ike->configure(*loaded.configuration, daemon::now());
+  }
+  daemon::IkeService::Parts parts() { return {*path, sas.manager, *sas.store, *policies, *tunnels, journal}; }
+  // The next packet that a worker would send; empty: none.
+  std::vector<std::uint8_t> take() {
+    void* taken = nullptr;
+    if (rte_ring_dequeue(rings.inject, &taken) != 0) return {};
+    auto* packet = static_cast<rte_mbuf*>(taken);
+    std::vector<std::uint8_t> bytes(rte_pktmbuf_data_len(packet));
+    std::memcpy(bytes.data(), rte_pktmbuf_mtod(packet, void*), bytes.size());
+    rte_pktmbuf_free(packet);
+    return bytes;
+  }
+  // In and out; 0: none.
+  std::pair<std::uint32_t, std::uint32_t> spis() {
+    for (const auto& report : sas.manager.connections())
+      if (report.name == "site") return {report.inbound_spi, report.outbound_spi};
+    return {};
+  }
+  bool is_up() {
+    const auto present = sas.manager.current_sas("site");
+    return present.inbound && present.outbound;
+  }
+  std::string said() const {
+    std::string text;
+    if (const auto* lines = ike->lines("site"))
+      for (const auto& line : *lines) text += line.text + "\n";
+    return text;
+  }
+  std::string state_of(std::uint32_t inbound_spi) {
+    for (const auto& report : sas.manager.report(inbound_spi).sas)
+      if (report.direction == sa::Direction::inbound) return std::string(report.state);
+    return "gone";
+  }
+
+ private:
+  const char* name_;
+
+ public:
+  std::vector<host::Tap> taps;
+  worker::PuntRings rings;
+  rte_mempool* buffers = nullptr;
+  std::optional<daemon::HostPath> path;
+  sa::test::Surroundings sas;
+  std::unique_ptr<policy::Classifier> policies =
+      policy::Classifier::create(64, 1, *std::pmr::new_delete_resource(), {}).value();
+  std::unique_ptr<tunnel::TunnelTable> tunnels =
+      tunnel::TunnelTable::create(4, 64, *std::pmr::new_delete_resource(), {}).value();
+  daemon::Journal journal;
+  std::optional<daemon::IkeService> ike;
+};
+
+std::vector<std::uint8_t> framed(const std::vector<std::uint8_t>& packet) {
+  std::vector<std::uint8_t> frame(14 + packet.size());
+  frame[12] = 0x08;
+  std::copy(packet.begin(), packet.end(), frame.begin() + 14);
+  return frame;
+}
+
+struct Two {
+  Side a{"a"}, b{"b"};
+
+  void step() {
+    for (auto* side : {&a, &b}) {
+      pollfd work{side->ike->descriptor(), POLLIN, 0};
+      if (poll(&work, 1, 1) > 0) side->ike->deliver();
+      side->ike->tick(daemon::now());
+      auto& other = side == &a ? b : a;
+      for (auto packet = side->take(); !packet.empty(); packet = side->take())
+        other.ike->received(framed(packet), daemon::now());
+    }
+  }
+  template <typename Condition>
+  void until(Condition holds) {
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!holds()) {
+      if (std::chrono::steady_clock::now() > deadline) FAIL(a.said() + "--\n" + b.said());
+      step();
+    }
+  }
+  // Until nothing is sent any more.
+  void settle() {
+    for (const auto end = std::chrono::steady_clock::now() + 100ms; std::chrono::steady_clock::now() < end;)
+      step();
+  }
+  void start(const std::string& for_a = {}, const std::string& for_b = {}) {
+    a.configure(std::string(psk) + for_a);
+    b.configure(std::string(psk) + "start = \"passive\";" + for_b);
+    until([&] { return a.is_up() && b.is_up(); });
+    settle();
+  }
+};
+
+TEST_CASE("Two gateways have the SAs that they negotiated, each the other's") {
+  Two two;
+  two.start();
+  const auto [in, out] = two.a.spis();
+  CHECK(two.b.spis() == std::pair(out, in));
+  const auto& inbound = two.a.sas.store->inbound(two.a.sas.store->find(in));
+  const auto& peers = two.b.sas.store->inbound(two.b.sas.store->find(out));
+  CHECK(inbound.suite == crypto::SuiteId::aes_gcm_16_256);
+  CHECK(inbound.extended_sequence);
+  CHECK(peers.extended_sequence);
+  CHECK_THAT(two.a.said(), Contains("connection site is up with 192.0.2.2: aes256-gcm16"));
+  CHECK(two.a.ike->down_because("site").empty());
+  CHECK(two.a.ike->core().ike_sas().size() == 1);
+}
+
+TEST_CASE("New keys take the place of the old, whose inbound SA lingers") {
+  Two two;
+  two.start();
+  const auto [in, out] = two.a.spis();
+  for (const auto what : {daemon::IkeService::What::child, daemon::IkeService::What::ike}) {
+    REQUIRE(two.a.ike->rekey("site", what, daemon::now()));
+    two.settle();
+  }
+  two.until([&] { return two.a.spis().first != in && two.b.spis().first != out; });
+  two.settle();
+  CHECK(two.b.spis() == std::pair(two.a.spis().second, two.a.spis().first));
+  CHECK(two.a.state_of(in) == "lingering");
+  CHECK(two.b.state_of(out) == "lingering");
+  CHECK_FALSE(two.a.ike->rekey("nobody", daemon::IkeService::What::ike, daemon::now()));
+}
+
+TEST_CASE("A reload keeps the SAs of what is as before, and negotiates anew what changed") {
+  Two two;
+  two.start();
+  const auto before = two.a.spis();
+  const auto kept = two.a.configure(std::string(psk));
+  CHECK((kept.kept == 1 && kept.changed + kept.added + kept.removed == 0));
+  two.settle();
+  CHECK(two.a.spis() == before);
+
+  const auto changed = two.a.configure(std::string(psk) + "child-rekey-after = 1000;");
+  CHECK((changed.changed == 1 && changed.kept == 0));
+  two.until([&] { return two.a.is_up() && two.b.is_up() && two.a.spis().first != before.first; });
+  two.settle();
+  CHECK(two.b.spis() == std::pair(two.a.spis().second, two.a.spis().first));
+
+  const auto removed = two.a.configure("", false);
+  CHECK(removed.removed == 1);
+  two.until([&] { return !two.b.is_up(); });
+  CHECK_FALSE(two.a.ike->in_use());
+  CHECK_THAT(two.b.said(), Contains("connection site is down"));
+}
+
+TEST_CASE("What is terminated stays down, and says why, until it is initiated") {
+  Two two;
+  two.start();
+  REQUIRE(two.a.ike->terminate("site", daemon::now()));
+  two.until([&] { return !two.a.is_up() && !two.b.is_up(); });
+  two.settle();
+  CHECK_FALSE(two.a.is_up());
+  CHECK_THAT(two.a.ike->down_because("site"), Contains("terminated"));
+  REQUIRE(two.a.ike->initiate("site", daemon::now()));
+  two.until([&] { return two.a.is_up() && two.b.is_up(); });
+  CHECK(two.a.ike->down_because("site").empty());
+}
+
+TEST_CASE("A soft lifetime that a worker reports brings new keys, a hard one another child") {
+  Two two;
+  two.start();
+  for (const auto stage : {sa::LifetimeStage::soft, sa::LifetimeStage::hard})
+    for (const auto direction : {sa::Direction::inbound, sa::Direction::outbound}) {
+      const auto [in, out] = two.a.spis();
+      const auto spi = direction == sa::Direction::inbound ? in : out;
+      two.a.ike->lifetime_reached({direction, spi, "site", stage}, daemon::now());
+      two.until([&] { return two.a.is_up() && two.b.is_up() && two.a.spis().first != in; });
+      two.settle();
+    }
+}
+
+TEST_CASE("A deleted SA goes at both ends with its child, and another is made") {
+  Two two;
+  two.start();
+  for (const auto direction : {sa::Direction::inbound, sa::Direction::outbound}) {
+    const auto [in, out] = two.a.spis();
+    const auto spi = direction == sa::Direction::inbound ? in : out;
+    CHECK_FALSE(two.a.ike->delete_child("site", direction, 0x777, daemon::now()));
+    REQUIRE(two.a.ike->delete_child("site", direction, spi, daemon::now()));
+    two.until([&] { return two.b.state_of(out) == "retired" && two.a.state_of(in) == "retired"; });
+    two.until([&] { return two.a.is_up() && two.b.is_up(); });
+    two.settle();
+  }
+}
+
+TEST_CASE("A negotiation that fails says what both sides offered, and which comparison failed") {
+  const struct {
+    const char *for_a, *for_b;
+    std::vector<const char*> at_a, at_b;
+  } cases[] = {
+      {"suites = [ \"aes128-gcm16\" ];",
+       "suites = [ \"aes256-gcm16\" ];",
+       {"NO_PROPOSAL_CHOSEN", "aes128-gcm16"},
+       {"it offered 1: aes128-gcm16", "allows 1: aes256-gcm16"}},
+      {"child-suites = [ \"aes128-gcm16\" ];",
+       "child-suites = [ \"aes256-gcm16\" ];",
+       {"NO_PROPOSAL_CHOSEN", "aes128-gcm16", "between 10.1.0.0/16 and 10.2.0.0/16"},
+       {"it offered 1: aes128-gcm16", "we allow 1: aes256-gcm16"}},
+      {"local-id = \"other.example.org\";",
+       "",
+       {"does not accept that we are other.example.org"},
+       {"it is other.example.org", "expects 192.0.2.1"}},
+      {"remote-id = \"hq.example.org\";", "", {"the peer is 192.0.2.2", "expects hq.example.org"}, {}},
+  };
+  for (const auto& failing : cases) {
+    Two two;
+    two.a.configure(std::string(psk) + failing.for_a);
+    two.b.configure(std::string(psk) + "start = \"passive\";" + failing.for_b);
+    const auto told = [](Side& side) { return side.said() + side.ike->core().last_failure("site"); };
+    const auto has = [&](Side& side, const std::vector<const char*>& all) {
+      return std::ranges::all_of(
+          all, [&](const char* part) { return told(side).find(part) != std::string::npos; });
+    };
+    INFO(failing.for_a << failing.for_b);
+    two.until([&] { return has(two.a, failing.at_a) && has(two.b, failing.at_b); });
+    CHECK_FALSE(two.a.is_up());
+  }
+}
+
+TEST_CASE("The limits of the configuration are the core's: where they say so a stranger must show a COOKIE") {
+  Two two;
+  const config::test::Folder folder;
+  const auto strict = config::load(folder.write(
+      "espgate.conf", fmt::format("{}limits = {{ ike-cookies-from = 0; }};", config::test::minimal)));
+  REQUIRE(strict.configuration);
+  two.b.ike.emplace(two.b.parts(), strict.configuration->limits);
+  two.a.configure(std::string(psk));
+  two.b.configure(std::string(psk) + "start = \"passive\";");
+  std::vector<std::uint8_t> greeting;
+  for (int i = 0; i < 5'000 && greeting.empty(); ++i) {
+    pollfd work{two.a.ike->descriptor(), POLLIN, 0};
+    if (poll(&work, 1, 1) > 0) two.a.ike->deliver();
+    two.a.ike->tick(daemon::now());
+    greeting = two.a.take();
+  }
+  REQUIRE_FALSE(greeting.empty());
+  two.b.ike->received(framed(greeting), daemon::now());
+  const auto answer = two.b.take();
+  REQUIRE_FALSE(answer.empty());
+  constexpr std::size_t notify_type_at = 20 + 8 + 28 + 6;
+  CHECK((answer[notify_type_at] << 8 | answer[notify_type_at + 1]) == 16'390);  // COOKIE
+  CHECK(two.b.ike->core().half_open() == 0);
+  two.a.ike->received(framed(answer), daemon::now());
+  two.until([&] { return two.a.is_up() && two.b.is_up(); });
+}
+
+}  // namespace
+}  // namespace espgate::test
