@@ -35,6 +35,8 @@ struct Credentials {
 
 // Equal settings negotiate the same with the same peer, whichever reading of the file they are from.
 struct IkeSettings {
+  // Connection whose IKE SA this one shares, as one child SA more; it has all else from there. Empty: none.
+  std::string child_of;
   ike::Identity local_id;
   ike::IdentityPattern remote_id;
   Credentials credentials;
@@ -45,7 +47,11 @@ struct IkeSettings {
   Start start = Start::always;
   Replacement ike_sa;
   Replacement child_sa;
+  std::vector<net::Address> peer_addresses;  // that the peer gets if it asks, one of a family
+  std::vector<net::Address> peer_dns;
+  bool request_addresses = false;
   std::chrono::seconds liveness_after{};  // of silence; 0: never asked
+  unsigned tries = 0;                     // of a message, until the peer counts as gone
   std::uint16_t fragment_bytes = 0;       // largest IKE message in one piece; 0: always in one
   bool operator==(const IkeSettings&) const = default;
 };

@@ -28,6 +28,8 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
 void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& connection);
 // The part of it that names algorithms, with its defaults.
 void read_ike_algorithms(const GroupReader& group, IkeSettings& settings);
+// Gives those that are a child of another connection what that one's says.
+void settle_children(const GroupReader& top, std::vector<Connection>& connections, const Checks& checks);
 
 // The rest of each tunnel, from its connection: its MTU if the file gives none.
 void check_tunnels(Report& report, Configuration& configuration, const Checks& checks);

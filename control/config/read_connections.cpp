@@ -375,6 +375,7 @@ void read_connections(const GroupReader& top, Configuration& configuration, Chec
   top.visit("connections", [&](const GroupReader& group) {
     read_connection(group, configuration.connections.emplace_back(), checks);
   });
+  settle_children(top, configuration.connections, checks);
 }
 
 }  // namespace espgate::config

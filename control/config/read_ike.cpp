@@ -1,6 +1,7 @@
 // The `ike` group of a connection: who authenticates how, and when keys are replaced.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "control/config/credentials.hpp"
@@ -8,6 +9,7 @@
 #include "control/config/key_material.hpp"
 #include "control/config/read.hpp"
 #include "control/config/read_file.hpp"
+#include "control/config/schema_groups.hpp"
 #include "control/config/words.hpp"
 #include "control/ike/signature_authenticator.hpp"
 #include "datapath/base/counted.hpp"
@@ -88,9 +90,6 @@ void read_ppk(const GroupReader& group, IkeSettings& settings) {
         group.warning(key, "has no effect while ppk is \"off\"", "set ppk = \"required\", or remove it");
     return;
   }
-  // Going on without one would promise what does not happen.
-  group.error("ppk", "postquantum preshared keys are not negotiated yet",
-              "set ppk = \"off\", or leave it out");
   std::string id;
   for (const auto* key : {"ppk-id", "ppk-file"})
     if (!group.given(key)) group.missing(key);
@@ -244,10 +243,55 @@ void read_replacement(const GroupReader& group, std::string_view rekey, std::str
   out = {std::chrono::seconds(rekey_s), std::chrono::seconds(expires_s)};
 }
 
+std::vector<net::Address> read_addresses(const GroupReader& group, std::string_view key) {
+  std::vector<net::Address> addresses;
+  for (const auto& element : group.texts(key)) {
+    const auto address = net::parse_address(element.text);
+    if (address)
+      addresses.push_back(*address);
+    else
+      group.report().error(element.row, element.path.text(),
+                           fmt::format("{} is no address", shown(element.text)),
+                           "write it as 192.0.2.1 or 2001:db8::1");
+  }
+  return addresses;
+}
+
+void read_assigned(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
+  settings.peer_addresses = read_addresses(group, "assign");
+  settings.peer_dns = read_addresses(group, "assign-dns");
+  const auto count = [&](net::Family family) {
+    return std::ranges::count(settings.peer_addresses, family, &net::Address::family);
+  };
+  if (count(net::Family::v4) > 1 || count(net::Family::v6) > 1)
+    group.error("assign", "there are two addresses of one family", "keep one of each");
+  for (const auto& address : settings.peer_addresses)
+    if (std::ranges::none_of(connection.remote_networks,
+                             [&](const net::Prefix& network) { return network.contains(address); }))
+      group.error("assign", fmt::format("{} is in no network of remote-networks", net::to_string(address)),
+                  fmt::format("add \"{}/{}\" there", net::to_string(address),
+                              address.family == net::Family::v4 ? 32 : 128));
+  if (settings.peer_addresses.empty() && !settings.peer_dns.empty())
+    group.error("assign-dns", "who gets no address is not told of DNS servers", "add assign, or remove it");
+}
+
+void read_child(const GroupReader& group, IkeSettings& settings) {
+  group.text("child-of", settings.child_of);
+  for (const auto& key : ike_group.keys)
+    if (key.name != "child-of" && group.given(key.name))
+      group.error(key.name, "has no place besides child-of: that connection says it",
+                  "remove it, or child-of");
+}
+
 }  // namespace
 
 void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& connection) {
   IkeSettings settings;
+  if (group.given("child-of")) {
+    read_child(group, settings);
+    connection.ike = std::make_shared<const IkeSettings>(std::move(settings));
+    return;
+  }
   read_ike_algorithms(group, settings);
   settings.child_algorithms.extended_sequence = esn.value_or(true);
   settings.child_algorithms.short_sequence = !esn.value_or(false);
@@ -258,6 +302,9 @@ void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& con
   read_replacement(group, "child-rekey-after", "child-expires-after", settings.child_sa);
   long long liveness_s = 0;
   if (group.integer("liveness", liveness_s)) settings.liveness_after = std::chrono::seconds(liveness_s);
+  group.integer("tries", settings.tries);
+  group.boolean("request-addresses", settings.request_addresses);
+  read_assigned(group, connection, settings);
   group.integer("fragment-bytes", settings.fragment_bytes);
   connection.ike = std::make_shared<const IkeSettings>(std::move(settings));
 }

@@ -77,6 +77,25 @@ void read_key_exchanges(const GroupReader& group, std::string_view key, std::vec
   read_list(group, key, out, names, find);
 }
 
+// Each is an exchange of its own, key encapsulations too.
+void read_additional(const GroupReader& group, std::vector<std::vector<std::uint16_t>>& out) {
+  constexpr std::string_view key = "additional-key-exchanges";
+  constexpr std::size_t most = 7;
+  std::vector<std::string_view> names;
+  for (const auto& method : ike::key_exchange_methods()) names.push_back(method.name);
+  std::vector<std::uint16_t> methods;
+  read_list(group, key, methods, names,
+            [](std::string_view name, std::string_view&) -> std::optional<std::uint16_t> {
+              for (const auto& method : ike::key_exchange_methods())
+                if (method.name == name) return method.id;
+              return {};
+            });
+  if (methods.size() > most)
+    group.error(key, fmt::format("{} are more than the 7 that there can be", methods.size()),
+                "leave some out");
+  for (const auto method : methods) out.push_back({method});
+}
+
 }  // namespace
 
 void read_ike_algorithms(const GroupReader& group, IkeSettings& settings) {
@@ -90,6 +109,7 @@ void read_ike_algorithms(const GroupReader& group, IkeSettings& settings) {
               return prfs[found - std::begin(prf_names)];
             });
   read_key_exchanges(group, "key-exchanges", ours.key_exchanges);
+  read_additional(group, ours.additional);
   auto& children = settings.child_algorithms;
   children.suites = ours.suites;
   children.key_exchanges = ours.key_exchanges;

@@ -101,16 +101,19 @@ constexpr std::array connection_keys{
     Key{.name = "follow-peer",
         .kind = Kind::boolean,
         .preset = "true",
-        .meaning = "With encapsulation udp and anti-replay: a good packet from another address or port moves "
-                   "the peer there, as when a NAT on its side changes its mind."},
+        .meaning =
+            "With encapsulation udp and anti-replay: a good packet from another address or port moves "
+            "the peer there, as when a NAT on its side changes its mind. With ike: so does a peer that "
+            "says that it moved (MOBIKE, RFC 4555)."},
     Key{.name = "nat-keepalive",
         .kind = Kind::integer,
         .unit = "seconds",
         .least = 0,
         .most = 3'600,
         .preset = "20",
-        .meaning = "With encapsulation udp: after so long without traffic to the peer a byte is sent that "
-                   "keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends none."},
+        .meaning = "With encapsulation udp, also where IKE found a NAT: after so long without traffic to the "
+                   "peer a byte is sent that keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends "
+                   "none."},
     Key{.name = "df",
         .kind = Kind::choice,
         .preset = "copy",

@@ -37,6 +37,13 @@ constexpr Key seconds_key(std::string_view name, long long least, std::string_vi
 }
 
 constexpr std::array ike_keys{
+    Key{.name = "child-of",
+        .kind = Kind::text,
+        .least = 1,
+        .most = 63,
+        .meaning =
+            "Connection whose IKE SA this one shares, between the same two addresses: one more child SA, "
+            "with networks of its own. That connection's ike says all else."},
     text_key(
         "local-id",
         "Who we are: an address, a host name, user@host, a distinguished name such as \"C=DE, CN=gw\", or "
@@ -74,6 +81,10 @@ constexpr std::array ike_keys{
     list_key("key-exchanges",
              "Methods of key exchange, the preferred first: x25519, x448, ecp256, ecp384, ecp521, modp2048, "
              "modp3072, modp4096. Default: x25519, ecp256, ecp384, modp3072, modp2048."),
+    list_key(
+        "additional-key-exchanges",
+        "Methods of further key exchanges behind the first one, each different, 7 at most (RFC 9370): all of "
+        "them have to be broken to learn the keys. The peer must be set up alike. Default: none."),
     list_key("child-suites",
              "Algorithms that protect traffic, the preferred first: those that encrypt, and not "
              "with SHA-1. Default: as suites."),
@@ -94,6 +105,25 @@ constexpr std::array ike_keys{
     seconds_key("child-expires-after", 120, "3600", "Age at which they are given up if that failed."),
     seconds_key("liveness", 0, "30",
                 "Silence of the peer after which it is asked whether it is there; 0 never asks."),
+    Key{.name = "tries",
+        .kind = Kind::integer,
+        .least = 1,
+        .most = 12,
+        .preset = "6",
+        .meaning =
+            "How often a message is sent before the peer counts as gone. The first wait is one second, "
+            "and each the double of the one before: 6 tries take a minute, 3 take 7 seconds."},
+    list_key(
+        "assign",
+        "Addresses that the peer gets if it asks for some (the configuration payload), one of IPv4, IPv6 "
+        "or each. They must lie in remote-networks."),
+    Key{.name = "request-addresses",
+        .kind = Kind::boolean,
+        .preset = "false",
+        .meaning =
+            "As the one that begins: asks the peer for addresses of the families in local-networks, which "
+            "must contain them. They are put beside local on its port while the IKE SA is there."},
+    list_key("assign-dns", "DNS servers that it is told of then."),
     Key{.name = "fragment-bytes",
         .kind = Kind::integer,
         .unit = "bytes",

@@ -76,7 +76,7 @@ json show_ike(const Services& services) {
     items.push_back(ike_sa_json(*sa));
   }
   for (const auto& connection : services.configuration->connections)
-    if (connection.ike && !seen.contains(connection.name))
+    if (connection.ike && connection.ike->child_of.empty() && !seen.contains(connection.name))
       items.push_back(down_json(standings.of(connection), connection));
   return {{"ike_sas", std::move(items)}, {"half_open", core.half_open()}};
 }

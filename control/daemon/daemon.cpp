@@ -75,6 +75,7 @@ class Daemon {
   std::unique_ptr<Tunnels> tunnels_;
   std::unique_ptr<PolicyTable> policies_;
   std::unique_ptr<sa::SaManager> sas_;
+  std::unique_ptr<AssignedAddresses> assigned_;
   std::unique_ptr<IkeService> ike_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
   std::unique_ptr<SizeService> size_service_;
@@ -260,9 +261,11 @@ Expected<void> Daemon::start_sas() {
           [this](auto packet, auto tunnel) { host_path_->send(packet, worker::dummy_from_control, tunnel); }},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
-  ike_ = std::make_unique<IkeService>(IkeService::Parts{*host_path_, *sas_, gateway_->sas(),
-                                                        gateway_->policies(), gateway_->tunnels(), journal_},
-                                      configuration_.limits);
+  assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
+  ike_ = std::make_unique<IkeService>(
+      IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
+                        journal_, assigned_.get()},
+      configuration_.limits);
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());
     return ike_->in_use();

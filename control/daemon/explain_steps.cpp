@@ -91,8 +91,8 @@ void add_greeting(const Services& services, const config::Connection& connection
   if (sa != nullptr && sa->state() != State::greeting && sa->state() != State::answering)
     return steps.done(step, fmt::format("{}; {}", choice_text(*sa), nat_text(sa->nat())));
   if (sa != nullptr && !sa->refusal().empty()) return steps.open(step, "failed", sa->refusal());
-  const auto failure = services.ike->core().last_failure(connection.name);
-  const bool here = services.ike->core().failed_in(connection.name) == State::greeting;
+  const auto failure = services.ike->core().last_failure(owner_of(connection));
+  const bool here = services.ike->core().failed_in(owner_of(connection)) == State::greeting;
   if (!failure.empty() && here) return steps.open(step, "failed", failure);
   if (sa != nullptr)
     return steps.open(step, "under way", fmt::format("with {}", ike::to_string(sa->remote())));
@@ -108,7 +108,7 @@ void add_proof(const Services& services, const config::Connection& connection, c
                       fmt::format("the peer is {}, proved by {}; we began: {}",
                                   sa->peer_identity() ? ike::to_string(*sa->peer_identity()) : "?",
                                   connection.ike->credentials.theirs, sa->is_initiator() ? "yes" : "no"));
-  const auto failure = services.ike->core().last_failure(connection.name);
+  const auto failure = services.ike->core().last_failure(owner_of(connection));
   if (!failure.empty()) return steps.open(step, "failed", failure);
   steps.open(step, sa == nullptr ? "waits" : "under way", "");
 }
@@ -150,7 +150,7 @@ json explain_steps(const Services& services, const config::Connection& connectio
   Steps steps;
   add_address(services, connection, steps);
   if (connection.ike) {
-    const auto* sa = farthest(standings.ike_sas(connection.name));
+    const auto* sa = farthest(standings.ike_sas(owner_of(connection)));
     add_greeting(services, connection, sa, standing, steps);
     add_proof(services, connection, sa, steps);
     add_child(services, connection, standing, steps);

@@ -43,7 +43,7 @@ std::optional<std::uint32_t> IkeService::reserve_spi(const std::string& connecti
 
 // What was negotiated, and what the configuration says of packets.
 std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParameters& child) const {
-  const auto known = connections_.find(child.connection);
+  const auto known = connections_.find(child.child);
   if (known == connections_.end()) return std::nullopt;  // it left the configuration meanwhile
   const auto& settings = known->second.settings;
   sa::SaParameters result;
@@ -72,27 +72,27 @@ void IkeService::act(const ike::InstallInbound& action, Moment now) {
   const auto installed = parts_.sas.install_inbound(*wanted, now, sa::Predecessor::stays);
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
-    ike_log().error("connection {}: inbound SA: {}", action.sa.connection, installed.error().text());
+    ike_log().error("connection {}: inbound SA: {}", action.sa.child, installed.error().text());
     return;
   }
   auto& spi = inbound_[action.sa.spi];
-  spi = {action.sa.connection, parts_.store.find(action.sa.spi), 0};
+  spi = {action.sa.child, parts_.store.find(action.sa.spi), 0};
   to_look_at_.push_back(action.sa.spi);
 }
 
 void IkeService::act(const ike::InstallOutbound& action, Moment now) {
   auto wanted = parameters(action.sa);
   if (!wanted) return;
-  const auto installed = parts_.sas.install_outbound(action.sa.connection, *wanted, now);
+  const auto installed = parts_.sas.install_outbound(action.sa.child, *wanted, now);
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
-    ike_log().error("connection {}: outbound SA: {}", action.sa.connection, installed.error().text());
+    ike_log().error("connection {}: outbound SA: {}", action.sa.child, installed.error().text());
     return;
   }
-  if (in_use_.insert_or_assign(action.sa.connection, InUse{action.inbound_spi, action.sa.spi}).second)
+  if (in_use_.insert_or_assign(action.sa.child, InUse{action.inbound_spi, action.sa.spi}).second)
     went_up(action.sa, action.inbound_spi, now);
   else
-    ike_log().debug("connection {} has new keys: SPIs {} in, {} out", action.sa.connection,
+    ike_log().debug("connection {} has new keys: SPIs {} in, {} out", action.sa.child,
                     sa::spi_text(action.inbound_spi), sa::spi_text(action.sa.spi));
 }
 
@@ -107,9 +107,9 @@ void IkeService::act(const ike::RetireInbound& action, Moment now) {
 
 // Another may be in use already, or it has gone with a hard lifetime or by command.
 void IkeService::act(const ike::RetireOutbound& action, Moment now) {
-  if (parts_.sas.current_outbound_spi(action.connection) == action.spi)
-    (void)parts_.sas.retire_outbound(action.connection, sa::Reason::deleted, now);
-  const auto used = in_use_.find(action.connection);
+  if (parts_.sas.current_outbound_spi(action.child) == action.spi)
+    (void)parts_.sas.retire_outbound(action.child, sa::Reason::deleted, now);
+  const auto used = in_use_.find(action.child);
   if (used == in_use_.end() || used->second.outbound_spi != action.spi) return;
   in_use_.erase(used);
   went_down(action, now);
@@ -117,6 +117,16 @@ void IkeService::act(const ike::RetireOutbound& action, Moment now) {
 
 void IkeService::act(const ike::MoveChild& action, Moment now) {
   parts_.sas.peer_moved(action.inbound_spi, action.remote.address, action.remote.port, now);
+}
+
+void IkeService::act(const ike::TakeAddresses& action, Moment) {
+  const auto known = connections_.find(action.connection);
+  if (known != connections_.end() && parts_.assigned != nullptr)
+    parts_.assigned->take(known->second.settings.local, action.addresses);
+}
+
+void IkeService::act(const ike::DropAddresses& action, Moment) {
+  if (parts_.assigned != nullptr) parts_.assigned->drop(action.addresses);
 }
 
 void IkeService::act(const ike::LogLine& action, Moment now) {
@@ -137,23 +147,23 @@ void IkeService::tell(Known& known, spdlog::level::level_enum level, std::string
 }
 
 void IkeService::went_up(const ike::ChildSaParameters& outbound, std::uint32_t inbound_spi, Moment now) {
-  auto& known = connections_.at(outbound.connection);
+  auto& known = connections_.at(outbound.child);
   known.down_because.clear();
   auto text =
       fmt::format("up with {}: {}, SPIs {} in, {} out", net::to_string(outbound.remote.address),
                   crypto::suite(outbound.suite).name, sa::spi_text(inbound_spi), sa::spi_text(outbound.spi));
-  tell(known, spdlog::level::info, fmt::format("connection {} is {}", outbound.connection, text), now);
-  parts_.journal.add(EventKind::connection_up, outbound.connection, std::move(text), now);
+  tell(known, spdlog::level::info, fmt::format("connection {} is {}", outbound.child, text), now);
+  parts_.journal.add(EventKind::connection_up, outbound.child, std::move(text), now);
 }
 
 void IkeService::went_down(const ike::RetireOutbound& action, Moment now) {
-  const auto known = connections_.find(action.connection);
+  const auto known = connections_.find(action.child);
   if (known == connections_.end()) return;  // it left the configuration
   auto& because = known->second.down_because;
   if (because.empty()) because = action.reason.empty() ? "its IKE SA was closed" : action.reason;
-  tell(known->second, spdlog::level::warn,
-       fmt::format("connection {} is down: {}", action.connection, because), now);
-  parts_.journal.add(EventKind::connection_down, action.connection, because, now);
+  tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", action.child, because),
+       now);
+  parts_.journal.add(EventKind::connection_down, action.child, because, now);
 }
 
 }  // namespace espgate::daemon

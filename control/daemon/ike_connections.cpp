@@ -30,6 +30,7 @@ ike::ChildConfiguration child_of(const config::Connection& connection) {
   ike::ChildConfiguration child;
   child.name = connection.name;
   child.algorithms = connection.ike->child_algorithms;
+  child.algorithms.short_sequence = !connection.extended_sequence;
   for (const auto& selector : config::protected_by(connection)) {
     add(child.local, selector.local, selector.protocol, selector.local_ports);
     add(child.remote, selector.remote, selector.protocol, selector.remote_ports);
@@ -42,7 +43,8 @@ ike::ChildConfiguration child_of(const config::Connection& connection) {
 
 }  // namespace
 
-ike::ConnectionHandle ike_connection(const config::Connection& connection) {
+ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> family) {
+  const auto& connection = *family.front();
   const auto& settings = *connection.ike;
   auto result = std::make_shared<ike::Connection>();
   result->name = connection.name;
@@ -51,11 +53,18 @@ ike::ConnectionHandle ike_connection(const config::Connection& connection) {
   result->identity = settings.local_id;
   result->peer = settings.remote_id.text();
   result->authenticator = settings.credentials.authenticator;
+  result->ppk_use = settings.ppk_use;
+  result->ppks = settings.ppks;
   result->algorithms = settings.algorithms;
-  result->children.push_back(child_of(connection));
+  for (const auto* each : family) result->children.push_back(child_of(*each));
   result->start = start_action(settings.start);
   result->force_encapsulation = connection.encapsulation == config::Encapsulation::udp;
+  result->follow_peer = connection.follow_peer;
   result->fragment_bytes = settings.fragment_bytes;
+  result->request_addresses = settings.request_addresses;
+  result->peer_addresses = settings.peer_addresses;
+  result->peer_dns = settings.peer_dns;
+  result->retransmission.tries = settings.tries;
   result->liveness_after = settings.liveness_after;
   result->rekey_after = settings.ike_sa.rekey_after;
   result->expires_after = settings.ike_sa.expires_after;

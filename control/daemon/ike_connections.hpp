@@ -1,13 +1,16 @@
 // From the configuration's connections to the protocol core's. Pure functions.
 #pragma once
 
+#include <span>
+
 #include "control/config/configuration.hpp"
 #include "control/ike/connection.hpp"
 
 namespace espgate::daemon {
 
-// `connection.ike` is there.
-ike::ConnectionHandle ike_connection(const config::Connection& connection);
+// One that negotiates, and behind it those that share its IKE SA (`child-of`); each is a child of its own
+// name.
+ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> family);
 
 // Whether the SAs that were negotiated by the one are what the other would negotiate; both negotiate.
 bool negotiates_alike(const config::Connection& before, const config::Connection& now);

@@ -31,6 +31,23 @@ ike::Limits limits_of(const config::Limits& configured) {
   return limits;
 }
 
+// Connections that share an IKE SA, the one that it is of in front.
+using Family = std::vector<const config::Connection*>;
+
+std::vector<Family> families_of(const config::Configuration& configuration) {
+  std::vector<Family> families;
+  std::unordered_map<std::string_view, std::size_t> by_name;
+  for (const auto& connection : configuration.connections)
+    if (connection.ike && connection.ike->child_of.empty()) {
+      by_name.emplace(connection.name, families.size());
+      families.push_back({&connection});
+    }
+  for (const auto& connection : configuration.connections)
+    if (connection.ike && !connection.ike->child_of.empty())
+      families[by_name.at(connection.ike->child_of)].push_back(&connection);
+  return families;
+}
+
 }  // namespace
 
 IkeService::IkeService(Parts parts, const config::Limits& limits)
@@ -44,23 +61,25 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   std::unordered_map<std::string, Known> wanted;
   std::vector<ike::ConnectionHandle> handles;
   on_demand_.clear();
-  for (const auto& connection : configuration.connections) {
-    if (!connection.ike) continue;
-    const auto before = connections_.find(connection.name);
-    const bool known = before != connections_.end();
-    const bool same = known && negotiates_alike(before->second.settings, connection);
-    ++(same ? change.kept : known ? change.changed : change.added);
-    Known entry;
-    if (known) entry = std::move(before->second);
-    entry.settings = connection;
-    if (!same) {
-      entry.handle = ike_connection(connection);
-      entry.demand = demand_of(connection);
-      entry.down_because.clear();
+  for (const auto& family : families_of(configuration)) {
+    const bool same = is_as_before(family);
+    auto handle = same ? connections_.at(family.front()->name).handle : ike_connection(family);
+    handles.push_back(handle);
+    for (const auto* connection : family) {
+      const auto before = connections_.find(connection->name);
+      const bool known = before != connections_.end();
+      ++(same ? change.kept : known ? change.changed : change.added);
+      Known entry;
+      if (known) entry = std::move(before->second);
+      entry.settings = *connection;
+      entry.handle = handle;
+      if (!same) {
+        entry.demand = demand_of(*connection);
+        entry.down_because.clear();
+      }
+      if (connection->ike->start == config::Start::on_demand) on_demand_.push_back(connection->name);
+      wanted.emplace(connection->name, std::move(entry));
     }
-    handles.push_back(entry.handle);
-    if (connection.ike->start == config::Start::on_demand) on_demand_.push_back(connection.name);
-    wanted.emplace(connection.name, std::move(entry));
   }
   change.removed = connections_.size() - change.kept - change.changed;
   next_demand_ = 0;
@@ -70,6 +89,16 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   carry_out(core_.configure(handles, now.steady), now);
   handle_events(now);
   return change;
+}
+
+bool IkeService::is_as_before(std::span<const config::Connection* const> family) const {
+  const auto known = connections_.find(family.front()->name);
+  return known != connections_.end() && known->second.handle->children.size() == family.size() &&
+         std::ranges::all_of(family, [&](const config::Connection* connection) {
+           const auto before = connections_.find(connection->name);
+           return before != connections_.end() && before->second.handle == known->second.handle &&
+                  negotiates_alike(before->second.settings, *connection);
+         });
 }
 
 void IkeService::received(std::span<const std::uint8_t> frame, Moment now) {
@@ -111,23 +140,30 @@ Expected<void> IkeService::known(const std::string& connection) const {
                "`show ike` names them"};
 }
 
+std::pair<std::string, std::string> IkeService::place_of(const std::string& connection) const {
+  const auto& owner = connections_.at(connection).handle->name;
+  return {owner, owner == connection ? std::string() : connection};
+}
+
 Expected<void> IkeService::initiate(const std::string& connection, Moment now) {
   if (auto found = known(connection); !found) return found;
   connections_.at(connection).down_because.clear();
-  feed(ike::Initiate{connection, {}}, now);
+  auto [owner, child] = place_of(connection);
+  feed(ike::Initiate{std::move(owner), std::move(child)}, now);
   return {};
 }
 
 Expected<void> IkeService::terminate(const std::string& connection, Moment now) {
   if (auto found = known(connection); !found) return found;
   connections_.at(connection).down_because = "it was terminated; `initiate` brings it up again";
-  feed(ike::Terminate{connection, {}}, now);
+  auto [owner, child] = place_of(connection);
+  feed(ike::Terminate{std::move(owner), std::move(child)}, now);
   return {};
 }
 
 Expected<void> IkeService::rekey(const std::string& connection, What what, Moment now) {
   if (auto found = known(connection); !found) return found;
-  feed(ike::Rekey{connection, what == What::child ? connection : std::string()}, now);
+  feed(ike::Rekey{place_of(connection).first, what == What::child ? connection : std::string()}, now);
   return {};
 }
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "control/config/configuration.hpp"
+#include "control/daemon/assigned_addresses.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/ike/core.hpp"
@@ -37,6 +38,7 @@ class IkeService {
     const policy::Classifier& policies;
     const tunnel::TunnelTable& tunnels;
     Journal& journal;
+    AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
   };
   IkeService(Parts parts, const config::Limits& limits);
 
@@ -113,6 +115,8 @@ class IkeService {
   void act(const ike::RetireInbound& action, Moment now);
   void act(const ike::RetireOutbound& action, Moment now);
   void act(const ike::MoveChild& action, Moment now);
+  void act(const ike::TakeAddresses& action, Moment now);
+  void act(const ike::DropAddresses& action, Moment now);
   void act(const ike::LogLine& action, Moment now);
 
   std::optional<std::uint32_t> reserve_spi(const std::string& connection);
@@ -121,6 +125,9 @@ class IkeService {
   void look_at_demand(Moment now);
   std::uint64_t demand_of(const config::Connection& connection) const;
   Expected<void> known(const std::string& connection) const;
+  bool is_as_before(std::span<const config::Connection* const> family) const;
+  // The IKE SA's connection, and which of its children this one is; empty for the one that has the IKE SA.
+  std::pair<std::string, std::string> place_of(const std::string& connection) const;
   // Of the child that an SA belongs to; 0: none's.
   std::uint32_t inbound_spi_of(const std::string& connection, sa::Direction direction,
                                std::uint32_t spi) const;

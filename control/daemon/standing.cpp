@@ -25,6 +25,10 @@ std::string_view state_text(ike::IkeSa::State state) {
   return "down";
 }
 
+const std::string& owner_of(const config::Connection& connection) {
+  return connection.ike->child_of.empty() ? connection.name : connection.ike->child_of;
+}
+
 Standings::Standings(const Services& services) : services_(services) {
   services.sas->visit([&](const sa::SaReport& report) {
     if (report.state == "expired")
@@ -61,11 +65,12 @@ Standing Standings::of_manual(const config::Connection& connection) const {
 Standing Standings::of_negotiated(const config::Connection& connection) const {
   const auto present = services_.sas->current_sas(connection.name);
   if (present.inbound && present.outbound) return {"up", ""};
-  const auto sas = ike_sas(connection.name);
+  const auto sas = ike_sas(owner_of(connection));
   for (const auto* sa : sas) {
     if (sa->state() != ike::IkeSa::State::established) continue;
     for (const auto& wanted : sa->wanted())
-      if (!wanted.failure.empty()) return {"down", wanted.failure};
+      if (wanted.configuration->name == connection.name && !wanted.failure.empty())
+        return {"down", wanted.failure};
     return {"connecting", "its IKE SA is up, and its child SA is not there yet"};
   }
   for (const auto* sa : sas)
@@ -75,7 +80,8 @@ Standing Standings::of_negotiated(const config::Connection& connection) const {
 }
 
 std::string Standings::why_down(const config::Connection& connection) const {
-  if (auto failure = services_.ike->core().last_failure(connection.name); !failure.empty()) return failure;
+  if (auto failure = services_.ike->core().last_failure(owner_of(connection)); !failure.empty())
+    return failure;
   if (auto because = services_.ike->down_because(connection.name); !because.empty()) return because;
   switch (connection.ike->start) {
     case config::Start::passive:

@@ -35,6 +35,8 @@ class Standings {
   std::unordered_map<std::string, std::vector<const ike::IkeSa*>> ike_sas_;
 };
 
+// Whose IKE SA a negotiated connection's child SA belongs to: its own, or that of another (`child-of`).
+const std::string& owner_of(const config::Connection& connection);
 // Of an IKE SA, as above.
 std::string_view state_text(ike::IkeSa::State state);
 

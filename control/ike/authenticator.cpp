@@ -14,7 +14,7 @@ bool SharedKeyAuthenticator::accepts(const Identity& peer) const {
 }
 
 Expected<Proof> SharedKeyAuthenticator::prove(Prf prf, const Secret& octets, const PeerWishes&) const {
-  return Proof{AuthMethod::shared_key, shared_key_auth(prf, key_, octets).bytes(), {}};
+  return Proof{AuthMethod::shared_key, shared_key_auth(prf, key_, octets).bytes(), {}, {}};
 }
 
 Expected<void> SharedKeyAuthenticator::verify(Prf prf, const Secret& octets, const Identity&,

@@ -30,6 +30,7 @@ struct Proof {
   AuthMethod method{};
   std::vector<std::uint8_t> data;
   std::vector<CertificateData> certificates;
+  std::vector<std::uint8_t> without_ppk{};  // what `data` is if the peer has not our PPK; empty: it must
 };
 
 // What the peer said it can verify: SIGNATURE_HASH_ALGORITHMS (RFC 7427 4) and CERTREQ (hashes of 20 bytes,

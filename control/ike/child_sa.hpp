@@ -35,6 +35,7 @@ struct Child {
   std::uint32_t inbound_spi = 0;  // ours, unique in the process: the child's name here
   std::uint32_t outbound_spi = 0;
   State state = State::installed;
+  bool encapsulated = false;
   bool delete_wanted = false;
   bool make_again = false;  // once it is deleted
   bool replaced = false;    // it has a successor, so its inbound SA lingers

@@ -12,6 +12,7 @@
 
 #include "control/ike/authenticator.hpp"
 #include "control/ike/endpoint.hpp"
+#include "control/ike/ppk.hpp"
 #include "control/ike/proposals.hpp"
 
 namespace espgate::ike {
@@ -50,12 +51,22 @@ struct Connection {
   Identity identity;          // ours
   std::string peer = "%any";  // who the authenticator accepts, for the operator to read
   std::shared_ptr<const Authenticator> authenticator;
+  // Postquantum preshared keys (RFC 8784), one at least unless they are off: as initiator we use the first.
+  PpkUse ppk_use = PpkUse::off;
+  std::vector<Ppk> ppks;
+  // What the peer gets when it asks for addresses, one of a family at most, and the DNS servers to use then
+  // (RFC 7296 3.15). Without addresses it hears nothing of either.
+  std::vector<net::Address> peer_addresses;
+  std::vector<net::Address> peer_dns;
+  bool request_addresses = false;  // as initiator we ask for some, of the families that the children have
   IkeAlgorithms algorithms;
   std::vector<ChildConfiguration> children;  // one at least, unless `childless`
 
   StartAction start = StartAction::passive;
   bool childless = false;            // IKE_AUTH makes no child (RFC 6023)
   bool force_encapsulation = false;  // UDP even where no NAT is
+  // The peer may be elsewhere at any time: it says so by MOBIKE (RFC 4555), or its NAT does (RFC 7296 2.23).
+  bool follow_peer = true;
   // Of an IKE message, without IP and UDP, before it goes in parts (RFC 7383); 0: never in parts.
   std::size_t fragment_bytes = 1'200;
   Retransmission retransmission;

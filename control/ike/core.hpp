@@ -26,9 +26,9 @@ class IkeCore final : private SaHost {
  public:
   struct Parts {
     RandomSource random;
-    // Reserves an SPI of 256 or above for a connection, so that it is known from here on. None: there is
-    // none.
-    std::function<std::optional<std::uint32_t>(const std::string& connection)> child_spi;
+    // Reserves an SPI of 256 or above for the child of that name, so that it is known from here on. None:
+    // there is none.
+    std::function<std::optional<std::uint32_t>(const std::string& child)> child_spi;
   };
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
@@ -107,7 +107,7 @@ class IkeCore final : private SaHost {
   void act(Action action) override { actions_.push_back(std::move(action)); }
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
   std::uint64_t new_ike_spi() override;
-  std::optional<std::uint32_t> new_child_spi(const Connection& connection) override;
+  std::optional<std::uint32_t> new_child_spi(const ChildConfiguration& child) override;
   std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const override;
   IkeSa* find(SaId sa) override;
   IkeSa& adopt(std::unique_ptr<IkeSa> sa) override;
@@ -116,7 +116,7 @@ class IkeCore final : private SaHost {
   void reauthenticate(const IkeSa& sa, Time now) override;
   bool is_redundant(const IkeSa& sa) const override;
   void initial_contact(const IkeSa& sa, Time now) override;
-  bool has_other_established(const IkeSa& sa) const override;
+  bool is_first_contact(const IkeSa& sa) const override;
   void own_child(std::uint32_t inbound_spi, SaId sa) override;
   std::uint32_t current_outbound(const std::string& key) const override;
   void set_current_outbound(const std::string& key, std::uint32_t spi) override;

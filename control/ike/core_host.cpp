@@ -15,8 +15,8 @@ std::uint64_t IkeCore::new_ike_spi() {
   }
 }
 
-std::optional<std::uint32_t> IkeCore::new_child_spi(const Connection& connection) {
-  return parts_.child_spi(connection.name);
+std::optional<std::uint32_t> IkeCore::new_child_spi(const ChildConfiguration& child) {
+  return parts_.child_spi(child.name);
 }
 
 std::vector<ConnectionHandle> IkeCore::candidates(const Endpoint& local, const Endpoint& remote) const {
@@ -96,11 +96,22 @@ void IkeCore::initial_contact(const IkeSa& sa, Time now) {
   }
 }
 
-bool IkeCore::has_other_established(const IkeSa& sa) const {
-  const auto ids = by_connection_.find(sa.connection()->name);
-  return ids != by_connection_.end() && std::ranges::any_of(ids->second, [&](SaId id) {
-           return id != sa.id() && sas_.at(id).sa->state() == IkeSa::State::established;
-         });
+// The peer ends all that it has between the same two identities, of whichever connection, so the first of
+// those to that peer says it, and no other.
+bool IkeCore::is_first_contact(const IkeSa& sa) const {
+  const auto& ours = *sa.connection();
+  const auto is_or_may_be = [&](SaId id) {
+    const auto state = sas_.at(id).sa->state();
+    return id != sa.id() && (state == IkeSa::State::established || state == IkeSa::State::proving);
+  };
+  const auto has_contact = [&](const ConnectionHandle& other) {
+    const auto ids = by_connection_.find(other->name);
+    return other->identity == ours.identity && ids != by_connection_.end() &&
+           std::ranges::any_of(ids->second, is_or_may_be);
+  };
+  if (has_contact(sa.connection())) return false;
+  const auto beside = ours.remote ? peers_.find(*ours.remote) : peers_.end();
+  return beside == peers_.end() || std::ranges::none_of(beside->second, has_contact);
 }
 
 void IkeCore::own_child(std::uint32_t inbound_spi, SaId sa) {

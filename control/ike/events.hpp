@@ -116,13 +116,20 @@ struct RetireOutbound {
   std::uint32_t spi = 0;
   std::string reason;
 };
-// The peer is elsewhere now.
+// The peer of a child that is encapsulated in UDP is elsewhere now.
 struct MoveChild {
   std::uint32_t inbound_spi = 0;
   std::uint32_t outbound_spi = 0;
-  Endpoint local;
   Endpoint remote;
-  bool udp_encapsulation = false;
+};
+// The peer gave us these addresses for as long as the IKE SA, or one that replaces it, is there.
+struct TakeAddresses {
+  std::string connection;
+  std::vector<net::Address> addresses;
+};
+struct DropAddresses {
+  std::string connection;
+  std::vector<net::Address> addresses;
 };
 enum class Level : std::uint8_t { debug, information, warning };
 struct LogLine {
@@ -131,7 +138,7 @@ struct LogLine {
   std::string connection{};  // that it is about; empty: none
 };
 using Action = std::variant<SendDatagram, RunWork, InstallInbound, InstallOutbound, RetireInbound,
-                            RetireOutbound, MoveChild, LogLine>;
+                            RetireOutbound, MoveChild, TakeAddresses, DropAddresses, LogLine>;
 using Actions = std::vector<Action>;
 
 }  // namespace espgate::ike

@@ -97,8 +97,10 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
 
   const auto& limits = host_.limits();
   const auto most_bytes = state_ == State::keyed ? limits.strangers_message_bytes : limits.message_bytes;
-  auto opened = channel_->open(header, datagram.bytes, is_next ? most_bytes : 0);
+  auto& channel = again && previous_channel_ ? *previous_channel_ : *channel_;
+  auto opened = channel.open(header, datagram.bytes, is_next ? most_bytes : 0);
   if (!opened) return;
+  if (is_next && !is_response) previous_channel_.reset();
   last_heard_ = now;
   if (again) {
     // To the first part only, or each part would be answered by all.
@@ -118,23 +120,12 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
   }
 }
 
-// A NAT may give the peer another address or port at any time; only something new and authentic says so, and
-// only to who is behind no NAT himself (RFC 7296 2.23).
-void IkeSa::peer_is_at(const DatagramReceived& datagram) {
-  const bool may_move = state_ == State::established && nat_.peer_is_behind && !nat_.we_are_behind;
-  if (!may_move || datagram.from == remote_) return;
-  log(Level::information, fmt::format("the peer is now at {}", to_string(datagram.from)));
-  remote_ = datagram.from;
-  for (auto& child : children_) {
-    if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
-    host_.act(MoveChild{child.inbound_spi, child.outbound_spi, local_, remote_, encapsulated_});
-  }
-}
-
 void IkeSa::on_request(const Header& header, const Inner& inner, Time now) {
   Payloads payloads;
   const auto error = inner.decode(payloads);
-  const bool is_for_now = state_ == State::keyed ? header.exchange == ExchangeType::ike_auth
+  const auto to_become_established =
+      choice_ && has_more_key_exchanges() ? ExchangeType::ike_intermediate : ExchangeType::ike_auth;
+  const bool is_for_now = state_ == State::keyed ? header.exchange == to_become_established
                                                  : state_ == State::established ||
                                                        state_ == State::replaced || state_ == State::closing;
   // The peer may be through with IKE_AUTH before we are; it will ask again.
@@ -155,8 +146,10 @@ void IkeSa::on_request(const Header& header, const Inner& inner, Time now) {
       return on_create_request(inner, now);
     case ExchangeType::informational:
       return on_informational(inner, now);
-    case ExchangeType::ike_sa_init:
     case ExchangeType::ike_intermediate:
+      if (state_ == State::keyed) return on_intermediate(inner, now);
+      break;
+    case ExchangeType::ike_sa_init:
       break;
   }
   answer(header.exchange, NotifyType::invalid_syntax);
@@ -181,6 +174,10 @@ void IkeSa::on_response(const Inner& inner, Time now) {
       return end(end_ == End::none ? End::failed : end_, reason_, now);
     case Exchange::Kind::liveness:
       return exchange_over();
+    case Exchange::Kind::routability:
+      return on_routability(inner, now);
+    case Exchange::Kind::intermediate:
+      return on_intermediate_answer(inner, now);
   }
 }
 
@@ -206,6 +203,7 @@ void IkeSa::end(End why, std::string reason, Time now) {
   release_spi(exchange_.inbound_spi);
   exchange_over();
   while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
+  if (!assigned_.empty()) host_.act(DropAddresses{connection_->name, std::exchange(assigned_, {})});
 }
 
 }  // namespace espgate::ike

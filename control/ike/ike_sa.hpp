@@ -126,6 +126,7 @@ class IkeSa {
   const std::optional<Identity>& peer_identity() const { return peer_identity_; }
   const std::vector<Child>& children() const { return children_; }
   const std::vector<WantedChild>& wanted() const { return wanted_; }
+  const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   // Once IKE_SA_INIT is through.
   // What the peer said to IKE_SA_INIT instead of an answer, by a message that is not authentic; empty:
   // nothing.
@@ -147,6 +148,8 @@ class IkeSa {
       delete_children,
       delete_ike,
       liveness,
+      routability,
+      intermediate,
     };
     Kind kind = Kind::none;
     ChildHandle child;              // that is made
@@ -157,9 +160,11 @@ class IkeSa {
     Nonce nonce;
     std::uint16_t method = 0;  // of the key exchange; 0: none
     std::shared_ptr<KeyExchangeHalf> half;
-    unsigned attempts = 0;           // with another method or a cookie, after the peer asked for it
-    unsigned failures = 0;           // of the wanted child before
-    std::optional<PeerRekey> rival;  // of the replaced child, when it is gone already
+    unsigned attempts = 0;             // with another method or a cookie, after the peer asked for it
+    unsigned failures = 0;             // of the wanted child before
+    std::optional<PeerRekey> rival;    // of the replaced child, when it is gone already
+    std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
+    Endpoint there;
   };
   // What of a child both sides agreed on.
   struct ChildTerms {
@@ -189,7 +194,6 @@ class IkeSa {
 
   // -- messages (ike_sa.cpp) --
   void receive_protected(const Header& header, const DatagramReceived& datagram, Time now);
-  void peer_is_at(const DatagramReceived& datagram);
   void on_request(const Header& header, const Inner& inner, Time now);
   void on_response(const Inner& inner, Time now);
   void repeat_answer();
@@ -224,15 +228,29 @@ class IkeSa {
   void derive_first_keys(const Secret& shared);
   void float_ports();
 
+  // -- IKE_INTERMEDIATE (ike_sa_intermediate.cpp) --
+  bool has_more_key_exchanges() const;
+  void go_on_with_proof(Time now);
+  void on_intermediate_answer(const Inner& inner, Time now);
+  void on_intermediate(const Inner& inner, Time now);
+  std::vector<std::uint8_t> head_of_intermediate(bool initiators, PayloadType first,
+                                                 std::size_t inner_bytes) const;
+  void cover_intermediate(bool initiators, PayloadType first, Bytes inner);
+  std::vector<std::uint8_t> intermediate_proof() const;
+  void mix_in(const Secret& shared);
+
   // -- IKE_AUTH (ike_sa_auth.cpp) --
-  Secret octets_of(bool initiators, const Identity& identity) const;
+  Secret octets_of(bool initiators, const Identity& identity, const SaKeys& keys) const;
   void make_proof(Time now);
   void send_proof(const Proof& proof, Time now);
   void on_proof_answer(const Inner& inner, Time now);
   void finish_proof(const Inner& inner, const Expected<void>& verdict, Time now);
   void on_proof(const Inner& inner, Time now);
   void finish_answer_to_proof(const Inner& inner, const Expected<void>& verdict, const Expected<Proof>& ours,
-                              Time now);
+                              bool uses_ppk, Time now);
+  void take_addresses(const Payloads& payloads);
+  Expected<void> settle_ppk(const Payloads& answer);
+  Expected<PpkAnswer> choose_ppk(const Payloads& request) const;
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
   std::string why_no_connection(const Identity& peer, const std::optional<Identification>& wanted) const;
   void add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now);
@@ -279,6 +297,7 @@ class IkeSa {
                     std::function<void(Time, std::optional<KeyAgreement>)> then);
 
   // -- CREATE_CHILD_SA for the IKE SA (ike_sa_rekey.cpp) --
+  IkeAlgorithms algorithms_of_successor() const;
   void start_rekey(Time now);
   void send_rekey(Time now);
   void on_rekey_answer(const Inner& inner, Time now);
@@ -295,6 +314,13 @@ class IkeSa {
   void on_informational(const Inner& inner, Time now);
   std::vector<std::uint32_t> on_delete(const Delete& payload, Time now);
   void on_children_deleted(Time now);
+
+  // -- where the peer is (ike_sa_moves.cpp) --
+  void peer_is_at(const DatagramReceived& datagram);
+  void update_addresses(const Payloads& request, PayloadWriter& reply, Time now);
+  void check_routability(Time now);
+  void on_routability(const Inner& inner, Time now);
+  void move_children(Time now);
 
   SaHost& host_;
   const SaId id_;
@@ -322,10 +348,19 @@ class IkeSa {
   NatSituation nat_;
   bool peer_fragments_ = false;
   bool peer_allows_childless_ = false;
+  bool peer_offers_ppk_ = false;
+  std::optional<SaKeys> mixed_;  // as initiator: ours with the PPK, until the peer says whether it has it
   bool encapsulated_ = false;
+  std::vector<net::Address> assigned_;  // to us
+  bool mobike_ = false;                 // the peer, who began, says where it is
+  bool move_unproven_ = false;          // and that it can be reached there has to be seen
 
   SaKeys keys_;
   std::optional<Channel> channel_;
+  std::optional<Channel> previous_channel_;  // of the peer's last request, until the next one
+  std::size_t mixed_in_ = 0;                 // additional key exchanges so far
+  Secret covered_initiators_;                // IntAuth of the initiator's messages (RFC 9242 3.3.2)
+  Secret covered_responders_;
   OurRequest request_;
   std::uint32_t next_request_id_ = 0;
   PeerRequests peer_requests_;

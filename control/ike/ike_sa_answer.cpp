@@ -86,7 +86,7 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
   const auto method = terms.choice.key_exchange;
   if (method != 0 && (!payloads.key_exchange || payloads.key_exchange->method != method))
     return refuse_key_exchange(method);
-  const auto spi = host_.new_child_spi(*connection_);
+  const auto spi = host_.new_child_spi(*terms.configuration);
   if (!spi) return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
   const ExchangeNonces nonces{{payloads.nonce->begin(), payloads.nonce->end()},
                               random_bytes(host_, nonce_bytes)};

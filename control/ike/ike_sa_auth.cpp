@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/ike/configuration.hpp"
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
@@ -19,6 +20,7 @@ struct Judgement {
 Proof proof_of(const Payloads& payloads) {
   Proof proof{payloads.authentication->method,
               {payloads.authentication->data.begin(), payloads.authentication->data.end()},
+              {},
               {}};
   for (const auto& certificate : payloads.certificates)
     proof.certificates.push_back({certificate.encoding, {certificate.data.begin(), certificate.data.end()}});
@@ -40,20 +42,37 @@ const Notify* first_error(const Payloads& payloads) {
 }  // namespace
 
 // What the initiator, or the responder, signs.
-Secret IkeSa::octets_of(bool initiators, const Identity& identity) const {
+Secret IkeSa::octets_of(bool initiators, const Identity& identity, const SaKeys& keys) const {
   const bool ours = initiators == is_initiator_;
   return signed_octets(choice_->prf, ours ? our_first_message_ : peers_first_message_,
                        initiators ? nonces_.responder : nonces_.initiator,
-                       initiators ? keys_.proof_initiator : keys_.proof_responder, identity.body(), {});
+                       initiators ? keys.proof_initiator : keys.proof_responder, identity.body(),
+                       intermediate_proof());
 }
 
 void IkeSa::make_proof(Time now) {
   exchange_.kind = Exchange::Kind::ike_auth;
   if (connection_->childless && !peer_allows_childless_)
     return end(End::failed, "the peer makes no IKE SA without a child", now);
+  const auto uses_ppk = plan_ppk(connection_->ppk_use, peer_offers_ppk_);
+  if (!uses_ppk) return end(End::failed, uses_ppk.error().text(), now);
+  std::optional<Secret> without_ppk;
+  if (*uses_ppk) {
+    mixed_ = keys_;
+    mix_ppk(choice_->prf, connection_->ppks.front().key, *mixed_);
+    if (connection_->ppk_use == PpkUse::optional) without_ppk = octets_of(true, connection_->identity, keys_);
+  }
   work<Expected<Proof>>(
-      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(true, connection_->identity),
-       wishes = peer_wishes_] { return by->prove(prf, octets, wishes); },
+      [by = connection_->authenticator, prf = choice_->prf,
+       octets = octets_of(true, connection_->identity, mixed_ ? *mixed_ : keys_), without_ppk,
+       wishes = peer_wishes_]() -> Expected<Proof> {
+        auto proof = by->prove(prf, octets, wishes);
+        if (!proof || !without_ppk) return proof;
+        auto plain = by->prove(prf, *without_ppk, wishes);
+        if (!plain) return plain;
+        proof->without_ppk = std::move(plain->data);
+        return proof;
+      },
       [this](Time then, std::optional<Expected<Proof>> proof) {
         if (!proof) return end(End::failed, "too much public-key work is waiting", then);
         if (!*proof) return end(End::failed, proof->error().text(), then);
@@ -64,12 +83,15 @@ void IkeSa::make_proof(Time now) {
 void IkeSa::send_proof(const Proof& proof, Time now) {
   PayloadWriter payloads;
   payloads.add_id_initiator(connection_->identity.payload());
-  if (!host_.has_other_established(*this)) payloads.add(Notify{NotifyType::initial_contact, {}});
+  if (host_.is_first_contact(*this)) payloads.add(Notify{NotifyType::initial_contact, {}});
   if (const auto authorities = connection_->authenticator->authorities(); !authorities.empty())
     payloads.add(CertificateRequest{CertificateEncoding::x509_signature, authorities});
   add_proof(payloads, proof);
+  if (mixed_)
+    payloads.add(Notify{NotifyType::ppk_identity, write_ppk_identity(connection_->ppks.front().id)});
+  if (!proof.without_ppk.empty()) payloads.add(Notify{NotifyType::no_ppk_auth, proof.without_ppk});
   if (!connection_->childless && !wanted_.empty()) {
-    const auto spi = host_.new_child_spi(*connection_);
+    const auto spi = host_.new_child_spi(*wanted_.front().configuration);
     if (!spi) return end(End::failed, "there is no SPI for its first child", now);
     exchange_.child = wanted_.front().configuration;
     exchange_.inbound_spi = *spi;
@@ -78,6 +100,14 @@ void IkeSa::send_proof(const Proof& proof, Time now) {
     net::store_be32(bytes, 0, *spi);
     auto algorithms = exchange_.child->algorithms;
     algorithms.key_exchanges.clear();
+    if (connection_->request_addresses) {
+      const auto has = [&](net::Family family) {
+        return std::ranges::any_of(exchange_.child->local, [&](const SelectorSide& side) {
+          return side.addresses.first.family == family;
+        });
+      };
+      request_configuration(has(net::Family::v4), has(net::Family::v6), payloads);
+    }
     if (exchange_.child->transport) payloads.add(Notify{NotifyType::use_transport_mode, {}});
     payloads.add(offer(algorithms, bytes))
         .add_ts_initiator({exchange_.child->local})
@@ -107,12 +137,23 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
                                           connection_->peer),
                               ""},
                         now);
+  if (const auto settled = settle_ppk(payloads); !settled) return finish_proof(inner, settled, now);
   work<Expected<void>>(
-      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(false, peer), peer,
+      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(false, peer, keys_), peer,
        proof = proof_of(payloads)] { return by->verify(prf, octets, peer, proof); },
       [this, inner](Time then, std::optional<Expected<void>> verdict) {
         finish_proof(inner, verdict ? *verdict : Error{"too much public-key work is waiting", ""}, then);
       });
+}
+
+// As initiator: from here on the keys have the PPK in them, if the peer has it.
+Expected<void> IkeSa::settle_ppk(const Payloads& answer) {
+  const auto mixed = std::exchange(mixed_, {});
+  if (!mixed) return {};
+  const auto confirmed = ppk_confirmed(connection_->ppk_use, answer);
+  if (!confirmed) return confirmed.error();
+  if (*confirmed) keys_ = *mixed;
+  return {};
 }
 
 void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time now) {
@@ -130,8 +171,21 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   peer_identity_ = Identity::of(*payloads.id_responder);
   become_established(now);
   host_.established(*this, now);
+  take_addresses(payloads);
   accept_first_child(payloads, now);
   exchange_over();
+}
+
+void IkeSa::take_addresses(const Payloads& payloads) {
+  if (!connection_->request_addresses || !payloads.configuration) return;
+  auto assigned = read_configuration(*payloads.configuration);
+  std::string text;
+  for (const auto& address : assigned.addresses) text += fmt::format(" {}", net::to_string(address));
+  if (!assigned.dns.empty()) text += "; DNS servers:";
+  for (const auto& address : assigned.dns) text += fmt::format(" {}", net::to_string(address));
+  log(Level::information, fmt::format("the peer assigned{}", text.empty() ? " nothing" : text));
+  assigned_ = std::move(assigned.addresses);
+  if (!assigned_.empty()) host_.act(TakeAddresses{connection_->name, assigned_});
 }
 
 void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
@@ -180,6 +234,7 @@ ConnectionHandle IkeSa::connection_for(const Identity& peer,
     const auto& allowed = candidate->algorithms;
     if (candidate->authenticator->accepts(peer) && has(allowed.suites, choice_->suite) &&
         has(allowed.prfs, choice_->prf) && has(allowed.key_exchanges, choice_->key_exchange) &&
+        std::ranges::equal(allowed.additional, choice_->additional, has) &&
         (!wanted || candidate->identity == Identity::of(*wanted)))
       return candidate;
   }
@@ -218,25 +273,43 @@ void IkeSa::on_proof(const Inner& inner, Time now) {
     if (request.encoding == CertificateEncoding::x509_signature)
       peer_wishes_.authorities.insert(peer_wishes_.authorities.end(), request.authorities.begin(),
                                       request.authorities.end());
+  auto proof = proof_of(payloads);
+  auto keys = keys_;
+  const auto ppk = choose_ppk(payloads);
+  if (!ppk) {
+    answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
+    return end(End::failed, ppk.error().text(), now);
+  }
+  if (ppk->key != nullptr) mix_ppk(choice_->prf, ppk->key->key, keys);
+  if (ppk->auth_without) proof.data.assign(ppk->auth_without->begin(), ppk->auth_without->end());
   peer_requests_.is_being_answered = true;
   work<Judgement>(
-      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(true, peer), peer,
-       proof = proof_of(payloads), own = octets_of(false, connection_->identity), wishes = peer_wishes_] {
+      [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(true, peer, keys), peer, proof,
+       own = octets_of(false, connection_->identity, keys), wishes = peer_wishes_] {
         auto verdict = by->verify(prf, octets, peer, proof);
         if (!verdict) return Judgement{verdict, verdict.error()};
         return Judgement{{}, by->prove(prf, own, wishes)};
       },
-      [this, inner](Time then, std::optional<Judgement> judgement) {
+      [this, inner, keys, uses_ppk = ppk->key != nullptr](Time then, std::optional<Judgement> judgement) {
         // Nothing was changed: the peer asks again.
-        if (!judgement)
+        if (!judgement) {
           peer_requests_.is_being_answered = false;
-        else
-          finish_answer_to_proof(inner, judgement->verdict, judgement->ours, then);
+          return;
+        }
+        keys_ = keys;
+        finish_answer_to_proof(inner, judgement->verdict, judgement->ours, uses_ppk, then);
       });
 }
 
+// As responder, of the connection that the peer has turned out to be of.
+Expected<PpkAnswer> IkeSa::choose_ppk(const Payloads& request) const {
+  const auto planned = plan_ppk(connection_->ppk_use, peer_offers_ppk_);
+  if (!planned) return planned.error();
+  return find_ppk(connection_->ppk_use, connection_->ppks, request);
+}
+
 void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& verdict,
-                                   const Expected<Proof>& ours, Time now) {
+                                   const Expected<Proof>& ours, bool uses_ppk, Time now) {
   if (!verdict || !ours) {
     answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
     return end(End::failed, (verdict ? ours.error() : verdict.error()).text(), now);
@@ -250,6 +323,11 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   PayloadWriter reply;
   reply.add_id_responder(connection_->identity.payload());
   add_proof(reply, *ours);
+  if (payloads.configuration)
+    answer_configuration(*payloads.configuration, connection_->peer_addresses, connection_->peer_dns, reply);
+  mobike_ = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported) != nullptr;
+  if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
+  if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
   if (payloads.security_association) add_first_child(payloads, reply, now);
   answer(ExchangeType::ike_auth, reply);
 }
@@ -265,7 +343,7 @@ void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
     return;
   }
   const auto& terms = std::get<ChildTerms>(agreed);
-  const auto spi = host_.new_child_spi(*connection_);
+  const auto spi = host_.new_child_spi(*terms.configuration);
   if (!spi) {
     log(Level::warning, "the peer's first child is refused: there is no SPI for it");
     reply.add(Notify{NotifyType::no_additional_sas, {}});

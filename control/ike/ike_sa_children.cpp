@@ -116,6 +116,7 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
   Child child;
   child.configuration = terms.configuration;
   child.inbound_spi = inbound_spi;
+  child.encapsulated = encapsulated_;
   child.we_began = we_began;
   child.lowest_nonce = nonces.lowest();
   child.made_at = now;

@@ -27,7 +27,7 @@ void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed
   exchange_.child = configuration;
   exchange_.rekeyed_spi = rekeyed_spi;
   exchange_.failures = failures;
-  const auto spi = host_.new_child_spi(*connection_);
+  const auto spi = host_.new_child_spi(*configuration);
   if (!spi) return create_failed("there is no SPI for it", now);
   exchange_.inbound_spi = *spi;
   exchange_.nonce = random_bytes(host_, nonce_bytes);

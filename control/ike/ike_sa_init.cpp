@@ -66,6 +66,11 @@ void IkeSa::add_capabilities(PayloadWriter& payloads, const Endpoint& from, cons
   }
   if (!hashes.empty()) payloads.add(Notify{NotifyType::signature_hash_algorithms, hashes});
   if (!is_initiator_) payloads.add(Notify{NotifyType::childless_ikev2_supported, {}});
+  // As responder when a proposal with additional key exchanges was chosen.
+  if (is_initiator_ ? !connection_->algorithms.additional.empty() : !choice_->additional.empty())
+    payloads.add(Notify{NotifyType::intermediate_exchange_supported, {}});
+  if (connection_->ppk_use != PpkUse::off && (is_initiator_ || peer_offers_ppk_))
+    payloads.add(Notify{NotifyType::use_ppk, {}});
 }
 
 void IkeSa::note_capabilities(const Payloads& payloads, const Endpoint& from, const Endpoint& to) {
@@ -74,6 +79,7 @@ void IkeSa::note_capabilities(const Payloads& payloads, const Endpoint& from, co
   nat_ = detect_nat(payloads, as_sent, from, to);
   peer_fragments_ = payloads.notify(NotifyType::ikev2_fragmentation_supported) != nullptr;
   peer_allows_childless_ = payloads.notify(NotifyType::childless_ikev2_supported) != nullptr;
+  peer_offers_ppk_ = payloads.notify(NotifyType::use_ppk) != nullptr;
   if (const auto* hashes = payloads.notify(NotifyType::signature_hash_algorithms))
     for (std::size_t at = 0; at + 2 <= hashes->data.size(); at += 2)
       peer_wishes_.signature_hashes.push_back(net::load_be16(hashes->data, at));
@@ -111,6 +117,10 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
                     describe(offer(connection_->algorithms, {})));
     return log(Level::warning, refused_);
   }
+  if (!choice->additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported)) {
+    refused_ = "it chose additional key exchanges, and does not do IKE_INTERMEDIATE";
+    return log(Level::warning, refused_);
+  }
   request_.finish();
   choice_ = choice;
   spis_.responder = header.responder_spi;
@@ -129,7 +139,7 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
                                 derive_first_keys(**shared);
                                 exchange_over();
                                 state_ = State::proving;
-                                make_proof(then);
+                                go_on_with_proof(then);
                               });
 }
 
@@ -166,6 +176,9 @@ void IkeSa::on_greeting_refused(const Payloads& payloads, Time now) {
 void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeChoice& choice, Time now) {
   until_ = now + host_.limits().half_open_life;
   choice_ = choice;
+  if (!choice.additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported))
+    return end(End::failed, "the peer offers additional key exchanges, and does not do IKE_INTERMEDIATE",
+               now);
   peers_first_message_.assign(datagram.begin(), datagram.end());
   nonces_.initiator.assign(payloads.nonce->begin(), payloads.nonce->end());
   nonces_.responder = random_bytes(host_, nonce_bytes);

@@ -22,6 +22,13 @@ std::array<std::uint8_t, 8> bytes_of(std::uint64_t spi) {
 
 }  // namespace
 
+// Its keys come from the keys of this one, and so from all key exchanges that this one had.
+IkeAlgorithms IkeSa::algorithms_of_successor() const {
+  auto algorithms = connection_->algorithms;
+  algorithms.additional.clear();
+  return algorithms;
+}
+
 void IkeSa::start_rekey(Time now) {
   exchange_.kind = Exchange::Kind::rekey_ike;
   exchange_.ike_spi = host_.new_ike_spi();
@@ -37,7 +44,7 @@ void IkeSa::send_rekey(Time now) {
   if (state_ != State::established) return exchange_over();
   if (peer_rekey_) return rekey_failed("the peer rekeys it", now);
   PayloadWriter payloads;
-  payloads.add(offer(connection_->algorithms, bytes_of(exchange_.ike_spi)))
+  payloads.add(offer(algorithms_of_successor(), bytes_of(exchange_.ike_spi)))
       .add_nonce(exchange_.nonce)
       .add(KeyExchange{exchange_.method, exchange_.half->value()});
   send_request(ExchangeType::create_child_sa, payloads, now);
@@ -54,7 +61,7 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
                             : "the peer refused it",
                         now);
   }
-  const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
+  const auto choice = accept_ike_answer(*payloads.security_association, algorithms_of_successor());
   if (!choice || choice->spi == 0 || choice->key_exchange != exchange_.method || !payloads.nonce ||
       !payloads.key_exchange || payloads.key_exchange->method != exchange_.method)
     return rekey_failed("the peer's answer does not fit our offer", now);
@@ -109,6 +116,8 @@ std::optional<NotifyType> IkeSa::refusal_of_rekey() const {
     case Exchange::Kind::ike_auth:
     case Exchange::Kind::rekey_ike:
     case Exchange::Kind::liveness:
+    case Exchange::Kind::routability:
+    case Exchange::Kind::intermediate:
       return {};
     case Exchange::Kind::create_child:
     case Exchange::Kind::rekey_child:
@@ -124,7 +133,7 @@ void IkeSa::answer_rekey(const Payloads& payloads) {
   if (const auto refusal = refusal_of_rekey()) return refuse(*refusal);
   if (!payloads.key_exchange) return refuse(NotifyType::invalid_syntax);
   const auto choice =
-      choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
+      choose(*payloads.security_association, algorithms_of_successor(), payloads.key_exchange->method);
   if (!choice || choice->spi == 0) {
     log(Level::warning,
         fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}",
@@ -168,6 +177,7 @@ IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_
   made->nat_ = nat_;
   made->peer_fragments_ = peer_fragments_;
   made->encapsulated_ = encapsulated_;
+  made->mobike_ = mobike_;
   const auto seed = next_seed(choice_->prf, keys_.d, shared, nonces.view());
   const auto& suite = crypto::suite(choice.suite);
   made->keys_ = derive_keys(choice.prf, seed, nonces.view(), spis, suite);
@@ -188,6 +198,8 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   wanted_.clear();
   orphans_.clear();
   heir.predecessor_ = 0;
+  heir.assigned_ = std::exchange(assigned_, {});
+  heir.move_unproven_ |= std::exchange(move_unproven_, false);
   successor_ = heir.id_;
   if (close_wanted_) heir.close(end_);
   close_wanted_ = false;

@@ -38,6 +38,7 @@ void IkeSa::start_next_exchange(Time now) {
       unwanted.push_back(child.inbound_spi);
     }
   if (!unwanted.empty()) return delete_children(std::move(unwanted), now);
+  if (move_unproven_) return check_routability(now);
   if (reauthenticate_at_ <= now) {
     reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
     host_.reauthenticate(*this, now);

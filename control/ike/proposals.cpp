@@ -37,12 +37,33 @@ bool allows_none(const Proposal& proposal, TransformType type) {
   return !has(proposal, type) || has(proposal, transform(type, none));
 }
 
-// Of types that we do not know, additional key exchanges among them, we can only choose none.
-bool has_only_known_types(const Proposal& proposal) {
+constexpr std::size_t most_additional = 7;
+
+TransformType additional_type(std::size_t nth) {
+  return static_cast<TransformType>(static_cast<std::size_t>(TransformType::additional_key_exchange_1) + nth);
+}
+
+// Of types that we do not know, and of additional key exchanges that we do not do, we can only choose none.
+bool has_only_known_types(const Proposal& proposal, std::size_t additional = 0) {
   return std::ranges::all_of(proposal.transforms, [&](const Transform& each) {
-    return each.type <= TransformType::sequence_numbers ||
-           (each.type <= TransformType{12} && allows_none(proposal, each.type));
+    return each.type < additional_type(additional) ||
+           (each.type < additional_type(most_additional) && allows_none(proposal, each.type));
   });
+}
+
+// One method for each of our lists, none twice, nor the one that IKE_SA_INIT has (RFC 9370 2.2.2).
+std::optional<std::vector<std::uint16_t>> choose_additional(
+    const Proposal& proposal, const std::vector<std::vector<std::uint16_t>>& ours, std::uint16_t first) {
+  std::vector<std::uint16_t> chosen;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    const auto found = std::ranges::find_if(ours[i], [&](std::uint16_t id) {
+      return id != first && std::ranges::find(chosen, id) == chosen.end() &&
+             has(proposal, transform(additional_type(i), id));
+    });
+    if (found == ours[i].end()) return {};
+    chosen.push_back(*found);
+  }
+  return chosen;
 }
 
 bool offers(const Proposal& proposal, const Suite& suite) {
@@ -77,7 +98,8 @@ std::optional<std::uint16_t> choose_key_exchange(const Proposal& proposal,
 
 std::optional<IkeChoice> choose_of(const Proposal& proposal, const IkeAlgorithms& ours,
                                    std::uint16_t preferred) {
-  if (proposal.protocol != ProtocolId::ike || !has_only_known_types(proposal)) return {};
+  if (proposal.protocol != ProtocolId::ike || !has_only_known_types(proposal, ours.additional.size()))
+    return {};
   if (!proposal.spi.empty() && proposal.spi.size() != 8) return {};
   const auto suite = choose_suite(proposal, ours.suites);
   const auto prf = std::ranges::find_if(ours.prfs, [&](Prf id) {
@@ -85,8 +107,14 @@ std::optional<IkeChoice> choose_of(const Proposal& proposal, const IkeAlgorithms
   });
   const auto method = choose_key_exchange(proposal, ours.key_exchanges, preferred);
   if (!suite || prf == ours.prfs.end() || !method) return {};
-  return IkeChoice{proposal.number, *suite, *prf, *method,
-                   proposal.spi.empty() ? 0 : net::load_be64(proposal.spi, 0)};
+  auto additional = choose_additional(proposal, ours.additional, *method);
+  if (!additional) return {};
+  return IkeChoice{proposal.number,
+                   *suite,
+                   *prf,
+                   *method,
+                   proposal.spi.empty() ? 0 : net::load_be64(proposal.spi, 0),
+                   *std::move(additional)};
 }
 
 std::optional<ChildChoice> choose_of(const Proposal& proposal, const ChildAlgorithms& ours,
@@ -164,6 +192,9 @@ SecurityAssociation offer(const IkeAlgorithms& ours, Bytes spi) {
       proposal.transforms.push_back(transform(TransformType::prf, static_cast<std::uint16_t>(prf)));
     for (const auto method : ours.key_exchanges)
       proposal.transforms.push_back(transform(TransformType::key_exchange, method));
+    for (std::size_t i = 0; i < ours.additional.size(); ++i)
+      for (const auto method : ours.additional[i])
+        proposal.transforms.push_back(transform(additional_type(i), method));
   }
   return payload;
 }
@@ -183,6 +214,8 @@ SecurityAssociation answer(const IkeChoice& choice, Bytes spi) {
   auto proposal = chosen_suite(choice.proposal, ProtocolId::ike, choice.suite, spi);
   proposal.transforms.push_back(transform(TransformType::prf, static_cast<std::uint16_t>(choice.prf)));
   proposal.transforms.push_back(transform(TransformType::key_exchange, choice.key_exchange));
+  for (std::size_t i = 0; i < choice.additional.size(); ++i)
+    proposal.transforms.push_back(transform(additional_type(i), choice.additional[i]));
   return {{std::move(proposal)}};
 }
 

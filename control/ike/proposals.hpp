@@ -17,6 +17,9 @@ struct IkeAlgorithms {
   std::vector<crypto::SuiteId> suites;  // that protects_ike allows
   std::vector<Prf> prfs;
   std::vector<std::uint16_t> key_exchanges;
+  // Methods of the further key exchanges that IKE_INTERMEDIATE brings, one list for each, at most 7 (RFC
+  // 9370). Of each one is used. They are for new IKE SAs: what replaces one has its keys from there.
+  std::vector<std::vector<std::uint16_t>> additional{};
   bool operator==(const IkeAlgorithms&) const = default;
 };
 // What a child SA may use. Without key exchanges its keys come from the IKE SA's alone; the first child,
@@ -34,7 +37,8 @@ struct IkeChoice {
   crypto::SuiteId suite{};
   Prf prf{};
   std::uint16_t key_exchange = 0;
-  std::uint64_t spi = 0;  // the offerer's; 0 in IKE_SA_INIT, where the header has it
+  std::uint64_t spi = 0;                    // the offerer's; 0 in IKE_SA_INIT, where the header has it
+  std::vector<std::uint16_t> additional{};  // in the order that they are done in
   bool operator==(const IkeChoice&) const = default;
 };
 struct ChildChoice {

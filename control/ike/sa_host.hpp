@@ -41,8 +41,8 @@ class SaHost {
   virtual void fill_random(std::span<std::uint8_t> bytes) = 0;
   // One that no IKE SA has; it is the caller's.
   virtual std::uint64_t new_ike_spi() = 0;
-  // Reserved for the connection, so that packets with it are no stranger's. None: there is none to be had.
-  virtual std::optional<std::uint32_t> new_child_spi(const Connection& connection) = 0;
+  // Reserved for the child, so that packets with it are no stranger's. None: there is none to be had.
+  virtual std::optional<std::uint32_t> new_child_spi(const ChildConfiguration& child) = 0;
 
   // Connections that a peer at `remote` may be of, the most specific first.
   virtual std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const = 0;
@@ -60,7 +60,8 @@ class SaHost {
   virtual bool is_redundant(const IkeSa& sa) const = 0;
   // The peer has no other IKE SA with us than this one (RFC 7296 2.4).
   virtual void initial_contact(const IkeSa& sa, Time now) = 0;
-  virtual bool has_other_established(const IkeSa& sa) const = 0;
+  // Nothing else is there with its peer: it may say INITIAL_CONTACT.
+  virtual bool is_first_contact(const IkeSa& sa) const = 0;
   // From here on `sa` hears what happens to the inbound SPI; 0: nobody.
   virtual void own_child(std::uint32_t inbound_spi, SaId sa) = 0;
   // The outbound SPI that a child's traffic goes out by, whichever IKE SA it belongs to; 0: none.

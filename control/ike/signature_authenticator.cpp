@@ -26,7 +26,7 @@ std::vector<std::uint8_t> SignatureAuthenticator::authorities() const {
 Expected<Proof> SignatureAuthenticator::prove(Prf, const Secret& octets, const PeerWishes& wishes) const {
   auto data = sign(ours_->key(), HashSet::of(wishes.signature_hashes), octets.bytes());
   if (!data) return std::move(data).error();
-  return Proof{AuthMethod::digital_signature, *std::move(data), ours_->payloads()};
+  return Proof{AuthMethod::digital_signature, *std::move(data), ours_->payloads(), {}};
 }
 
 Expected<void> SignatureAuthenticator::verify(Prf, const Secret& octets, const Identity& peer,

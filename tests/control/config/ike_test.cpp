@@ -146,7 +146,8 @@ TEST_CASE("everything can be said") {
       "key-exchanges = [ \"ecp384\", \"x448\" ]; child-suites = [ \"aes128-gcm16\" ]; pfs = [ ]; "
       "start = \"on-demand\"; rekey-after = \"4 h\"; expires-after = \"5 h\"; child-rekey-after = 600; "
       "child-expires-after = 700; liveness = 0; fragment-bytes = 0; revocation = \"strict\"; "
-      "crl = \"ca.crl\"; ca = \"ca.pem\"; remote-id = \"C=DE, CN=*\"; ppk = \"off\";",
+      "crl = \"ca.crl\"; ca = \"ca.pem\"; remote-id = \"C=DE, CN=*\"; ppk = \"required\"; "
+      "ppk-id = \"a1\"; ppk-file = \"ppk\";",
       psk));
   CHECK(settings->algorithms.suites == std::vector{SuiteId::chacha20_poly1305, SuiteId::aes_cbc_128_sha256});
   CHECK(settings->algorithms.prfs == std::vector{ike::Prf::hmac_sha2_512});
@@ -157,7 +158,10 @@ TEST_CASE("everything can be said") {
   CHECK(settings->ike_sa.expires_after == std::chrono::hours(5));
   CHECK(settings->child_sa.rekey_after == std::chrono::seconds(600));
   CHECK(settings->liveness_after.count() == 0);
-  CHECK(settings->ppk_use == ike::PpkUse::off);
+  CHECK(settings->ppk_use == ike::PpkUse::required);
+  REQUIRE(settings->ppks.size() == 1);
+  CHECK(settings->ppks[0].id == std::vector<std::uint8_t>{'a', '1'});
+  CHECK(settings->ppks[0].key == Secret(std::vector<std::uint8_t>(32, 0xaa)));
 }
 
 TEST_CASE("settings are equal however often they are read, and not when a file that they name changed") {
@@ -260,8 +264,6 @@ TEST_CASE("every mistake is named with its remedy") {
       {fmt::format("{} rekey-after = 600; expires-after = 600;", psk), "rekey-after", "not less", ""},
       {fmt::format("{} start = \"auto\";", psk), "start", "\"auto\" is not", ""},
       {fmt::format("{} ppk = \"optional\";", psk), "ppk-id", "missing", ""},
-      {fmt::format("{} ppk = \"required\"; ppk-id = \"a\"; ppk-file = \"ppk\";", psk), "ppk",
-       "not negotiated yet", "off"},
       {fmt::format("{} ppk = \"optional\"; ppk-id = \"a\"; ppk-file = \"site.psk\";", psk), "ppk-file",
        "21 bytes, and fewer than 32", ""},
   };

@@ -54,6 +54,11 @@ PayloadWriter HandMadePeer::greeting_payloads() const {
   PayloadWriter payloads;
   payloads.add(offer(connection.algorithms, {})).add(KeyExchange{31, half.value()}).add_nonce(nonce);
   payloads.add(Notify{NotifyType::ikev2_fragmentation_supported, {}});
+  const Spis as_sent{spis.initiator, 0};
+  auto as_seen = here;
+  if (natted) ++as_seen.port;
+  payloads.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(as_sent, as_seen)});
+  payloads.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(as_sent, there)});
   return payloads;
 }
 
@@ -154,6 +159,21 @@ std::optional<HandMadePeer::Answer> HandMadePeer::deliver(const std::vector<std:
     return answer;
   }
   return {};
+}
+
+HandMadePeer::Answer HandMadePeer::open_request(const std::vector<std::uint8_t>& datagram) {
+  Answer request;
+  REQUIRE_FALSE(decode_header(datagram, request.header));
+  auto opened = channel_->open(request.header, datagram, 65'535);
+  REQUIRE(opened);
+  request.bytes = std::make_shared<std::vector<std::uint8_t>>(std::move(opened->bytes));
+  REQUIRE_FALSE(decode_payloads(opened->first, *request.bytes, request.payloads));
+  return request;
+}
+
+Actions HandMadePeer::answer_request(const Header& request, const PayloadWriter& payloads) {
+  const auto datagram = channel_->seal(request.exchange, true, request.message_id, payloads, 0).front();
+  return handle(DatagramReceived{here, there, datagram});
 }
 
 std::vector<std::uint32_t> HandMadePeer::answer_rekey(const std::vector<std::uint8_t>& request,

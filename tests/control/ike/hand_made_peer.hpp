@@ -52,11 +52,16 @@ class HandMadePeer {
     return {NotifyType::rekey_sa, {}, protocol, spi};
   }
 
+  // A request of the core's, opened; and our answer to it, with what the core then does.
+  Answer open_request(const std::vector<std::uint8_t>& datagram);
+  Actions answer_request(const Header& request, const PayloadWriter& payloads);
+
   Actions handle(const Event& event);
   const IkeSa* only_sa() const;
 
   IkeCore core;
   Connection connection;
+  bool natted = false;  // IKE_SA_INIT says that a NAT changed our port
   Time now = 1s;
   std::vector<Action> installed;                      // and retired
   std::vector<SendDatagram> sent;                     // by the core, in the last event

@@ -111,6 +111,7 @@ void Node::restart() {
   ++life_;
   inbound_.clear();
   outbound_.clear();
+  assigned.clear();
   lingering_.clear();
   IkeCore::Parts parts;
   parts.random = [this](std::span<std::uint8_t> bytes) {
@@ -190,6 +191,18 @@ void Node::on(const RetireOutbound& action) {
   if (found == outbound_.end() || found->second.spi != action.spi)
     return world_.fail("an outbound SA that is not in use is retired");
   outbound_.erase(found);
+}
+
+void Node::on(const TakeAddresses& action) {
+  for (const auto& address : action.addresses) assigned.insert(net::to_string(address));
+}
+
+void Node::on(const DropAddresses& action) {
+  for (const auto& address : action.addresses) {
+    const auto found = assigned.find(net::to_string(address));
+    if (found == assigned.end()) return world_.fail("an address goes that was not there");
+    assigned.erase(found);
+  }
 }
 
 void Node::on(const LogLine& action) {

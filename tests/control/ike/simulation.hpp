@@ -55,6 +55,7 @@ class Node {
   std::size_t unsent = 0;  // for want of an outbound SA, though there was one before
   std::size_t installed = 0;
   std::size_t moves = 0;  // of children to another address
+  std::multiset<std::string> assigned;
   std::vector<std::string> log;
 
  private:
@@ -66,6 +67,8 @@ class Node {
   void on(const RetireInbound& action);
   void on(const RetireOutbound& action);
   void on(const MoveChild&) { ++moves; }
+  void on(const TakeAddresses& action);
+  void on(const DropAddresses& action);
   void on(const LogLine& action);
 
   Simulation& world_;

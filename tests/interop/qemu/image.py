@@ -84,8 +84,9 @@ def _place(root, path, source):
         shutil.copy(source, target)
 
 
-def _libraries(program):
-    _, text, _ = run("ldd", program)
+def _libraries(file):
+    """Of a program; what is none has none."""
+    _, text, _ = run("ldd", file, check=False)
     return re.findall(r"(?:=> )?(/\S+) \(0x", text)
 
 

@@ -22,6 +22,11 @@ class KernelCase(unittest.TestCase):
     """A guest on a bridge whose other port is a cable to the gateway's namespace."""
 
     @classmethod
+    def files(cls):
+        """What the guest has besides, as image.Contents has it; files are to be made in `workdir`."""
+        return {}
+
+    @classmethod
     def setUpClass(cls):
         netns.sweep()
         cls.workdir = tempfile.mkdtemp(prefix="espgate-test-")
@@ -38,7 +43,7 @@ class KernelCase(unittest.TestCase):
                 outside.ip("link", "set", device, "master", "bridge0")
             outside.ip("link", "set", device, "up")
         netns.silence(cls.gateway_side, "veth-out")
-        cls.guest = peer.boot(outside, "tap0", cls.workdir, GUEST_MAC)
+        cls.guest = peer.boot(outside, "tap0", cls.workdir, GUEST_MAC, cls.files())
         peer.add_addresses(cls.guest, [f"{OUTSIDE.host[4]}/24", f"{OUTSIDE.host[6]}/64"], GUEST_INNER.values())
         for version in (4, 6):
             peer.add_route(cls.guest, INSIDE_NETWORKS[version], OUTSIDE.gateway[version], GUEST_INNER[version])

@@ -25,15 +25,15 @@ class Keys:
     suite: object = SUITES["aes128-gcm16"]
 
 
-def boot(namespace, tap, workdir, mac):
-    """A guest whose eth0 comes out at a TAP device of the namespace."""
+def boot(namespace, tap, workdir, mac, files=None):
+    """A guest whose eth0 comes out at a TAP device of the namespace. files: more of image.Contents."""
     # Without checksum and segmentation features every frame on the TAP is a finished one.
     features = ",".join(f"{name}=off" for name in (
         "csum", "guest_csum", "gso", "guest_tso4", "guest_tso6", "guest_ecn", "guest_ufo", "host_tso4",
         "host_tso6", "host_ecn", "host_ufo", "mrg_rxbuf"))
     encap = pathlib.Path(workdir) / "encap"
     run("gcc", "-o", encap, pathlib.Path(__file__).with_name("encap.c"))
-    return Guest(namespace, workdir, Contents(_LOADED + _ON_DEMAND, _LOADED, {"/sbin/encap": encap}), (
+    return Guest(namespace, workdir, Contents(_LOADED + _ON_DEMAND, _LOADED, {"/sbin/encap": encap, **(files or {})}), (
         "-netdev", f"tap,id=wire,ifname={tap},script=no,downscript=no",
         "-device", f"virtio-net-pci,netdev=wire,mac={mac},romfile=,{features}"))
 
