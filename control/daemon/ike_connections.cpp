@@ -30,7 +30,6 @@ ike::ChildConfiguration child_of(const config::Connection& connection) {
   ike::ChildConfiguration child;
   child.name = connection.name;
   child.algorithms = connection.ike->child_algorithms;
-  child.algorithms.short_sequence = !connection.extended_sequence;
   for (const auto& selector : config::protected_by(connection)) {
     add(child.local, selector.local, selector.protocol, selector.local_ports);
     add(child.remote, selector.remote, selector.protocol, selector.remote_ports);
