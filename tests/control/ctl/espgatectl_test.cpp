@@ -51,6 +51,15 @@ Words call_of(const cli::Command& command) {
     case CommandId::trace_add:
       words.push_back("10");
       break;
+    case CommandId::explain:
+    case CommandId::initiate:
+    case CommandId::rekey:
+    case CommandId::terminate:
+      words.push_back("branch");
+      break;
+    case CommandId::log_level:
+      words.push_back("debug");
+      break;
     case CommandId::capture:
       words.insert(words.end(), {"--port", "outside", "--count", "2"});
       break;
@@ -186,9 +195,10 @@ TEST_CASE("without a daemon every command fails with status 1 and says how to st
     words.insert(words.end(), {"--socket", socket});
     const auto text = ctl(words);
     CHECK(text.status == 1);
-    CHECK(text.err ==
-          "error: espgated is not running (no socket at " + socket + ")\n" +
-              "       start it with `systemctl start espgated`, or name its socket with --socket\n");
+    CHECK(text.err == "error: espgated is not running (no socket at " + socket + ")\n" +
+                          "       start it with `systemctl start espgated` or `espgated --config FILE`, or "
+                          "name its socket with "
+                          "--socket\n");
     words.push_back("--json");
     const auto document = ctl(words);
     CHECK(document.status == 1);
@@ -317,7 +327,7 @@ TEST_CASE("the bash script completes in bash") {
       std::string("source ") + SOURCE_ROOT + "/scripts/completion/espgatectl.bash; " + "COMP_WORDS=(" +
       ESPGATECTL + " sh sa --connection ''); COMP_CWORD=4; _espgatectl; " + "echo \"${COMPREPLY[*]}\"";
   CHECK(run({"/bin/bash", "-c", script}, {"ESPGATE_SOCKET=" + daemon.path(), "PATH=/usr/bin:/bin"}).out ==
-        "branch road-warrior\n");
+        "branch depot yard\n");
 }
 
 TEST_CASE("espgatectl starts in milliseconds and loads no DPDK") {

@@ -31,6 +31,12 @@ config::Connection loaded(const Text& text) {
   return result.configuration->connections.at(0);
 }
 
+// Of one without further children.
+ike::ConnectionHandle made_of(const config::Connection& connection) {
+  const config::Connection* const family[] = {&connection};
+  return ike_connection(family);
+}
+
 }  // namespace
 
 TEST_CASE("another reading of the same file negotiates alike, wherever in the file the connection stands") {
@@ -78,7 +84,7 @@ TEST_CASE("manual keys are no negotiation") {
 }
 
 TEST_CASE("the core's connection says what the file says") {
-  const auto made = ike_connection(loaded(
+  const auto made = made_of(loaded(
       {.connection =
            R"(local-networks = [ "10.1.0.0/16", "10.3.0.0/16" ]; remote-networks = [ "10.2.0.0/16" ];
          encapsulation = "udp"; esn = false;)",
@@ -106,6 +112,6 @@ TEST_CASE("the core's connection says what the file says") {
   CHECK_FALSE(child.algorithms.extended_sequence);
   CHECK(child.algorithms.short_sequence);
   CHECK_FALSE(child.transport);
-  const auto either = ike_connection(loaded({}))->children[0].algorithms;
+  const auto either = made_of(loaded({}))->children[0].algorithms;
   CHECK((either.extended_sequence && either.short_sequence));
 }
