@@ -16,8 +16,7 @@
 // Within a state at most one exchange of ours and one of the peer's are under way. What to do next is never
 // queued: `proceed` looks at what is wanted (children's and our own deadlines, `delete_wanted`, `wanted_`)
 // when the last exchange is over, so nothing that was decided long ago is done late. Public-key work runs
-// elsewhere: the exchange waits for its ticket, and looks again at everything that may have changed
-// meanwhile.
+// elsewhere: the exchange waits for its ticket, and looks again at all that may have changed meanwhile.
 //
 // Purpose: the protocol. Non-goals: which connection an IKE_SA_INIT belongs to, COOKIEs and half-open limits,
 // when to try a connection again (the core); I/O and clocks.

@@ -88,8 +88,8 @@ class Modes(case.GatewayCase):
     def test_215(self):
         """A host inside that sends fragments with the gateway's own address."""
         before = self.settled()
-        self.testbed.send("inside", packets.udp_packet(OUTSIDE.gateway[4], TRANSPORT_PEER[4], 5, 6, bytes(16),
-                                                       fragment=0x2000))
+        whole = packets.udp_packet(OUTSIDE.gateway[6], TRANSPORT_PEER[6], 5, 6, bytes(24))
+        self.testbed.send("inside", packets.fragments(whole, 16)[0])
         self.assertEqual(self.settled().since(before).drops, {"OUT_TRANSPORT_FRAGMENT": 1})
 
     def outer_of(self, number, size=20, **fields):

@@ -184,7 +184,8 @@ class Paths(SizesCase):
             self.testbed.send("inside", self.from_inside(number, 4, 900))
             quoted = self.esp_frames(1)[0].whole[:128]
             header = 20 if number == OVER4 else 40
-            self.testbed.send("outside", self.icmp(number, quoted, 500))
+            if number == OVER6:  # no link of IPv6 carries so little
+                self.testbed.send("outside", self.icmp(number, quoted, 500))
             for guess in range(1, 256):  # more than are believed in a second
                 forged = bytearray(quoted)
                 forged[header + 3] ^= guess

@@ -5,77 +5,13 @@
 #include <cstring>
 #include <thread>
 
+#include "tests/datapath/sa/store_fixture.hpp"
+
 using namespace espgate;
 using namespace espgate::sa;
+using namespace espgate::sa::test;
 
 namespace {
-
-// A key schedule that is the key over and over, so that a test can see whether it is there.
-class FakeEngine : public crypto::Engine {
- public:
-  std::string_view name() const override { return "fake"; }
-  std::string_view implementation() const override { return "fake"; }
-  std::string library() const override { return "none"; }
-  std::size_t prepared_key_bytes(crypto::SuiteId suite) const override {
-    return suite == crypto::SuiteId::aes_gcm_16_128 ? 192 : 256;
-  }
-  Expected<void> prepare_key(crypto::SuiteId suite, std::span<const std::uint8_t> keymat,
-                             std::byte* out) override {
-    const auto key = keymat.first(crypto::suite(suite).key_bytes);  // never of a null cipher here
-    if (key[0] == refused) return Error{"refused", ""};
-    for (std::size_t i = 0; i < prepared_key_bytes(suite); ++i) out[i] = std::byte{key[i % key.size()]};
-    return {};
-  }
-  Expected<std::unique_ptr<crypto::Queue>> make_queue() override { return Error{"none", ""}; }
-  std::span<const std::uint16_t> hot_key_lines(crypto::SuiteId) const override { return {}; }
-
-  static constexpr std::uint8_t refused = 0xff;
-};
-
-// Fails when more than `limit` bytes are out.
-class CountingMemory : public std::pmr::memory_resource {
- public:
-  std::size_t out_bytes = 0;
-  std::size_t limit = ~std::size_t{0};
-
- private:
-  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    if (out_bytes + bytes > limit) throw std::bad_alloc();
-    out_bytes += bytes;
-    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
-  }
-  void do_deallocate(void* memory, std::size_t bytes, std::size_t alignment) override {
-    out_bytes -= bytes;
-    std::pmr::new_delete_resource()->deallocate(memory, bytes, alignment);
-  }
-  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
-};
-
-struct Fixture {
-  FakeEngine engine;
-  CountingMemory memory;
-  std::unique_ptr<SaStore> store;
-
-  explicit Fixture(Limits limits = {8, 8, 2}) : store(*SaStore::create(limits, engine, memory)) {}
-};
-
-SaParameters parameters_of(std::uint32_t spi) {
-  SaParameters result;
-  result.spi = spi;
-  for (std::uint8_t byte = 1; byte <= 20; ++byte) result.keymat.push_back(byte);
-  result.local = *net::parse_address("192.0.2.1");
-  result.remote = *net::parse_address("192.0.2.2");
-  result.selectors = {net::between(*net::parse_prefix("10.1.0.0/24"), *net::parse_prefix("10.2.0.0/16"))};
-  return result;
-}
-
-std::uint32_t install(SaStore& store, const SaParameters& parameters) {
-  const auto index = store.reserve_inbound(parameters.spi);
-  REQUIRE(index);
-  const auto result = store.install_inbound(*index, parameters);
-  REQUIRE(result);
-  return *index;
-}
 
 void remove(SaStore& store, std::uint32_t index) {
   store.retire_inbound(index);
@@ -364,40 +300,6 @@ TEST_CASE("a key that comes back starts with its number, in IVs that were never 
   parameters.spi = 0x1001;
   parameters.sequence = 5'000;
   CHECK(f.store->inbound(install(*f.store, parameters)).top == 5'000);
-}
-
-TEST_CASE("a store needs at most 2 KiB for an SA pair beyond the key schedules") {
-  constexpr std::uint32_t pairs = 1'000;
-  Fixture f({pairs, pairs, 4});
-  constexpr std::size_t key_schedules = 2 * (256 + 64);
-  CHECK(f.memory.out_bytes / pairs - key_schedules <= 2'048);
-}
-
-TEST_CASE("all memory goes back") {
-  FakeEngine engine;
-  CountingMemory memory;
-  {
-    auto store = *SaStore::create({4, 4, 3}, engine, memory);
-    auto parameters = parameters_of(0x1001);
-    parameters.window_packets = 4'096;
-    parameters.selectors.resize(2, parameters.selectors[0]);
-    install(*store, parameters);
-    REQUIRE(store->reserve_inbound(0x1002));
-    REQUIRE(store->install_outbound(parameters));
-  }
-  CHECK(memory.out_bytes == 0);
-}
-
-TEST_CASE("too little memory is an error with a remedy, and nothing leaks") {
-  FakeEngine engine;
-  for (const std::size_t limit : {0u, 100'000u, 300'000u}) {
-    CountingMemory memory;
-    memory.limit = limit;
-    const auto store = SaStore::create({1'000, 1'000, 1}, engine, memory);
-    REQUIRE_FALSE(store);
-    CHECK_FALSE(store.error().remedy.empty());
-    CHECK(memory.out_bytes == 0);
-  }
 }
 
 TEST_CASE("a reader that finds an SA active sees all of it") {
