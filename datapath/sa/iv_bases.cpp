@@ -24,10 +24,11 @@ std::uint64_t stop(OutboundSa& sa) {
   const auto used = sa.sequence.load(std::memory_order_relaxed);
   const auto limit = sa.sequence_limit.load(std::memory_order_relaxed);
   const auto last = used < limit ? used + std::min(IvBases::handover_packets, limit - used) : limit;
-  sa.sequence_limit.store(last, std::memory_order_relaxed);
-  // A worker that has read the limit before may take one run of numbers yet, from where `sequence` is now.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  return sa.iv_base + std::max(last, sa.sequence.load(std::memory_order_relaxed)) + IvBases::handover_packets;
+  sa.sequence_limit.store(last, std::memory_order_seq_cst);
+  // A worker that has read the limit before may take one run of numbers yet, from where `sequence` is now:
+  // what adding nothing finds, which no later store comes before.
+  const auto now = sa.sequence.fetch_add(0, std::memory_order_seq_cst);
+  return sa.iv_base + std::max(last, now) + IvBases::handover_packets;
 }
 
 }  // namespace
