@@ -7,7 +7,7 @@ using namespace espgate::sa::test;
 
 TEST_CASE("a store needs at most 2 KiB for an SA pair beyond the key schedules") {
   constexpr std::uint32_t pairs = 1'000;
-  Fixture f({pairs, pairs, 4});
+  StoreFixture f({pairs, pairs, 4});
   constexpr std::size_t key_schedules = 2 * (256 + 64);
   CHECK(f.memory.out_bytes / pairs - key_schedules <= 2'048);
 }

@@ -26,7 +26,7 @@ bool all_zero(const std::byte* bytes, std::size_t count) {
 }  // namespace
 
 TEST_CASE("an inbound SA goes from larval through active and retired to nothing") {
-  Fixture f;
+  StoreFixture f;
   const auto index = f.store->reserve_inbound(0x1001);
   REQUIRE(index);
   auto& entry = f.store->inbound(*index);
@@ -61,7 +61,7 @@ TEST_CASE("an inbound SA goes from larval through active and retired to nothing"
 }
 
 TEST_CASE("the salt lies behind the cipher key and before the integrity key, and ends the SA's field") {
-  Fixture f;
+  StoreFixture f;
   const auto salt_with = [&](std::uint32_t spi, crypto::SuiteId suite) {
     auto parameters = parameters_of(spi);
     parameters.suite = suite;
@@ -86,7 +86,7 @@ TEST_CASE("more inbound SAs than the table can number are refused") {
 }
 
 TEST_CASE("reserved, used and too many SPIs are refused") {
-  Fixture f({2, 1, 1});
+  StoreFixture f({2, 1, 1});
   CHECK_FALSE(f.store->reserve_inbound(0));
   CHECK_FALSE(f.store->reserve_inbound(255));
   REQUIRE(f.store->reserve_inbound(256));
@@ -105,7 +105,7 @@ TEST_CASE("reserved, used and too many SPIs are refused") {
 }
 
 TEST_CASE("wrong parameters are refused and the entry stays larval") {
-  Fixture f;
+  StoreFixture f;
   const auto index = f.store->reserve_inbound(0x1001);
   REQUIRE(index);
   const auto good = parameters_of(0x1001);
@@ -163,7 +163,7 @@ TEST_CASE("wrong parameters are refused and the entry stays larval") {
 }
 
 TEST_CASE("release destroys the key, and so does the end of the store") {
-  Fixture f;
+  StoreFixture f;
   const std::uint32_t index = install(*f.store, parameters_of(0x1001));
   const auto* key = f.store->inbound(index).key;
   CHECK_FALSE(all_zero(key, 192));
@@ -183,7 +183,7 @@ TEST_CASE("release destroys the key, and so does the end of the store") {
 }
 
 TEST_CASE("a released entry starts anew: counters, window, selectors") {
-  Fixture f({1, 1, 2});
+  StoreFixture f({1, 1, 2});
   auto large = parameters_of(0x1001);
   large.window_packets = 65'536;
   large.selectors.resize(3, large.selectors[0]);
@@ -226,7 +226,7 @@ TEST_CASE("a released entry starts anew: counters, window, selectors") {
 }
 
 TEST_CASE("no window means no cells") {
-  Fixture f;
+  StoreFixture f;
   auto parameters = parameters_of(0x1001);
   parameters.window_packets = 0;
   const auto& entry = f.store->inbound(install(*f.store, parameters));
@@ -235,7 +235,7 @@ TEST_CASE("no window means no cells") {
 }
 
 TEST_CASE("windows of neighbours do not touch each other") {
-  Fixture f;
+  StoreFixture f;
   const auto& first = f.store->inbound(install(*f.store, parameters_of(0x1001)));
   const auto& second = f.store->inbound(install(*f.store, parameters_of(0x1002)));
   const auto distance = std::abs(second.cells - first.cells);
@@ -243,7 +243,7 @@ TEST_CASE("windows of neighbours do not touch each other") {
 }
 
 TEST_CASE("an outbound SA is ready to send") {
-  Fixture f;
+  StoreFixture f;
   auto parameters = parameters_of(0x2001);
   parameters.encapsulation = Encapsulation::udp;
   const auto index = f.store->install_outbound(parameters);
@@ -262,7 +262,7 @@ TEST_CASE("an outbound SA is ready to send") {
 }
 
 TEST_CASE("an outbound SA keeps its selectors, or is refused for want of memory") {
-  Fixture f;
+  StoreFixture f;
   CHECK(f.store->outbound(*f.store->install_outbound(parameters_of(0x2001))).selectors != nullptr);
   f.memory.limit = f.memory.out_bytes;
   CHECK_FALSE(f.store->install_outbound(parameters_of(0x2002)));
@@ -271,7 +271,7 @@ TEST_CASE("an outbound SA keeps its selectors, or is refused for want of memory"
 TEST_CASE("the IVs of one key never meet, however soon it is installed again, by another process too") {
   std::uint64_t above = 0;  // all IVs so far
   for (int process = 0; process < 3; ++process) {
-    Fixture f({1, 8, 1});
+    StoreFixture f({1, 8, 1});
     for (int round = 0; round < 8; ++round) {
       const auto index = f.store->install_outbound(parameters_of(0x2001));
       REQUIRE(index);
@@ -285,7 +285,7 @@ TEST_CASE("the IVs of one key never meet, however soon it is installed again, by
 }
 
 TEST_CASE("a key that comes back starts with its number, in IVs that were never used") {
-  Fixture f;
+  StoreFixture f;
   auto parameters = parameters_of(0x2001);
   const auto first = f.store->install_outbound(parameters);
   REQUIRE(first);
@@ -304,7 +304,7 @@ TEST_CASE("a key that comes back starts with its number, in IVs that were never 
 
 TEST_CASE("a reader that finds an SA active sees all of it") {
   constexpr std::uint32_t count = 2'000;
-  Fixture f({count, 1, 1});
+  StoreFixture f({count, 1, 1});
   std::atomic<std::uint64_t> wrong{0};
   std::thread reader([&] {
     for (std::uint32_t spi = 0x1000; spi < 0x1000 + count; ++spi) {

@@ -51,12 +51,12 @@ class CountingMemory : public std::pmr::memory_resource {
   bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 };
 
-struct Fixture {
+struct StoreFixture {
   FakeEngine engine;
   CountingMemory memory;
   std::unique_ptr<SaStore> store;
 
-  explicit Fixture(Limits limits = {8, 8, 2}) : store(*SaStore::create(limits, engine, memory)) {}
+  explicit StoreFixture(Limits limits = {8, 8, 2}) : store(*SaStore::create(limits, engine, memory)) {}
 };
 
 inline SaParameters parameters_of(std::uint32_t spi) {
