@@ -87,17 +87,7 @@ net::Flow flow_of(const cli::Request& request, const net::Address& from, const n
 
 // The tunnel that the route to an address leads into, or an empty name.
 std::string tunnel_to(const Services& services, const net::Address& to) {
-  const auto& forwarding = services.gateway->forwarding();
-  forward::HopIndex index = forward::no_route_hop;
-  if (to.family == net::Family::v4) {
-    const std::uint32_t destination = to.v4_value();
-    forwarding.route4({&destination, 1}, &index);
-  } else {
-    std::uint8_t destination[1][16];
-    std::ranges::copy(to.bytes, destination[0]);
-    forwarding.route6(destination, &index);
-  }
-  const auto& hop = forwarding.hop(index);
+  const auto& hop = services.gateway->forwarding().hop_to(to.bytes.data(), to.family);
   return hop.kind == forward::HopKind::tunnel ? services.tunnels->name_of(hop.tunnel) : std::string{};
 }
 

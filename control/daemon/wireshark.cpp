@@ -66,15 +66,12 @@ const char* ike_integrity_name(crypto::Integrity integrity) {
   return "NONE [RFC4306]";
 }
 
-std::string hexadecimal(const Secret& key) {
-  return fmt::format("{:02x}", fmt::join(key.bytes(), ""));
+std::string hexadecimal(std::span<const std::uint8_t> key) {
+  return fmt::format("{:02x}", fmt::join(key, ""));
 }
 
 std::string key_text(std::span<const std::uint8_t> key) {
-  if (key.empty()) return "";
-  std::string text = "0x";
-  for (const auto byte : key) fmt::format_to(std::back_inserter(text), "{:02x}", byte);
-  return text;
+  return key.empty() ? std::string() : fmt::format("0x{}", hexadecimal(key));
 }
 
 }  // namespace
@@ -103,9 +100,10 @@ std::optional<std::string> wireshark_row(const ike::IkeSa& sa) {
   if (cipher.empty()) return std::nullopt;
   const auto& keys = sa.keys();
   return fmt::format(R"({:016x},{:016x},{},{},"{}",{},{},"{}")", sa.spis().initiator, sa.spis().responder,
-                     hexadecimal(keys.encryption_initiator), hexadecimal(keys.encryption_responder), cipher,
-                     hexadecimal(keys.integrity_initiator), hexadecimal(keys.integrity_responder),
-                     ike_integrity_name(suite.integrity));
+                     hexadecimal(keys.encryption_initiator.bytes()),
+                     hexadecimal(keys.encryption_responder.bytes()), cipher,
+                     hexadecimal(keys.integrity_initiator.bytes()),
+                     hexadecimal(keys.integrity_responder.bytes()), ike_integrity_name(suite.integrity));
 }
 
 }  // namespace espgate::daemon

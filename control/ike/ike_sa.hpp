@@ -126,10 +126,9 @@ class IkeSa {
   const std::vector<Child>& children() const { return children_; }
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
-  // Once IKE_SA_INIT is through.
-  // What the peer said to IKE_SA_INIT instead of an answer, by a message that is not authentic; empty:
-  // nothing.
+  // What an unprotected message said to IKE_SA_INIT instead of an answer, or nothing.
   const std::string& refusal() const { return refused_; }
+  // Once IKE_SA_INIT is through.
   const std::optional<IkeChoice>& choice() const { return choice_; }
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
@@ -319,6 +318,7 @@ class IkeSa {
   void update_addresses(const Payloads& request, PayloadWriter& reply, Time now);
   void check_routability(Time now);
   void on_routability(const Inner& inner, Time now);
+  void move_child(Child& child);
   void move_children(Time now);
 
   SaHost& host_;

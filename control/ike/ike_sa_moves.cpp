@@ -35,10 +35,12 @@ void IkeSa::peer_is_at(const DatagramReceived& datagram) {
   if (!may_move || datagram.from == remote_) return;
   log(Level::information, fmt::format("the peer is now at {}", to_string(datagram.from)));
   remote_ = datagram.from;
-  for (auto& child : children_) {
-    if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
-    host_.act(MoveChild{child.inbound_spi, child.outbound_spi, remote_});
-  }
+  for (auto& child : children_) move_child(child);
+}
+
+void IkeSa::move_child(Child& child) {
+  if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
+  host_.act(MoveChild{child.inbound_spi, child.outbound_spi, remote_});
 }
 
 // What an INFORMATIONAL request says of the peer's place. IKE goes there at once; traffic once the peer was
@@ -94,12 +96,10 @@ void IkeSa::on_routability(const Inner& inner, Time now) {
 // Only what is in UDP can move; plain ESP, and what has to change from one to the other, gets new SAs.
 void IkeSa::move_children(Time now) {
   for (auto& child : children_) {
-    if (!child.encapsulated || !encapsulated_) {
+    if (child.encapsulated && encapsulated_)
+      move_child(child);
+    else
       child.rekey_at = now;
-      continue;
-    }
-    if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
-    host_.act(MoveChild{child.inbound_spi, child.outbound_spi, remote_});
   }
 }
 

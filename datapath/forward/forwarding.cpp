@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 
 #include "datapath/forward/huge_array.hpp"
 #include "datapath/forward/prefix_trie.hpp"
+#include "datapath/net/bytes.hpp"
 
 namespace espgate::forward {
 namespace {
@@ -147,6 +149,19 @@ void Forwarding::route4(std::span<const std::uint32_t> destinations, HopIndex* o
 
 void Forwarding::route6(std::span<const std::uint8_t[16]> destinations, HopIndex* out) const {
   tables_->routes.v6.lookup(destinations, out);
+}
+
+const Hop& Forwarding::hop_to(const std::uint8_t* address, net::Family family) const {
+  HopIndex index = no_route_hop;
+  if (family == net::Family::v4) {
+    const std::uint32_t destination = net::load_be32({address, 4}, 0);
+    route4({&destination, 1}, &index);
+  } else {
+    std::uint8_t destination[1][16];
+    std::memcpy(destination[0], address, sizeof destination[0]);
+    route6(destination, &index);
+  }
+  return hop(index);
 }
 
 }  // namespace espgate::forward

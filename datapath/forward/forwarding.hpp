@@ -75,6 +75,8 @@ class Forwarding {
   void route4(std::span<const std::uint32_t> destinations, HopIndex* out) const;
   void route6(std::span<const std::uint8_t[16]> destinations, HopIndex* out) const;
   const Hop& hop(HopIndex index) const { return hops_[index]; }
+  // Where the route of one address leads; `address` in network order.
+  const Hop& hop_to(const std::uint8_t* address, net::Family family) const;
 
  private:
   struct Tables;

@@ -1,7 +1,5 @@
 #include "datapath/sa/iv_bases.hpp"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -43,9 +41,9 @@ std::uint64_t IvBases::now() const {
 }
 
 std::uint64_t IvBases::take(std::uint32_t index, std::span<const std::uint8_t> keymat) {
-  Digest digest;
-  SHA256(keymat.data(), keymat.size(), digest.data());
-  const auto [user, is_only] = users_.try_emplace(digest, index);
+  DigestInput key;
+  key.add_raw(keymat);
+  const auto [user, is_only] = users_.try_emplace(key.digest(), index);
   user_of_[index] = user;
   if (is_only) return now();
   const auto before = std::exchange(user->second, index);

@@ -13,12 +13,12 @@
 // key. While the process runs it may be set as one likes; it is looked at once.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
 #include <vector>
 
+#include "datapath/base/digest.hpp"
 #include "datapath/sa/security_association.hpp"
 #include "datapath/sa/slab.hpp"
 
@@ -43,7 +43,6 @@ class IvBases {
   void forget(std::uint32_t index);
 
  private:
-  using Digest = std::array<std::uint8_t, 32>;
   using Users = std::map<Digest, std::uint32_t>;
 
   std::uint64_t now() const;

@@ -2,7 +2,6 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "datapath/parse/upper_layer.hpp"
 #include "datapath/sa/peer_address.hpp"
@@ -176,22 +175,9 @@ bool Worker::may_pass_on(unsigned row, policy::Decision decision) const {
 
 bool Worker::came_from_elsewhere(unsigned row) const {
   const auto family = burst_.family[row];
-  const auto& back = hop_to(source_of(burst_.l3[row], family), family);
+  const auto& back = shared_.forwarding->hop_to(source_of(burst_.l3[row], family), family);
   return back.kind == forward::HopKind::no_route || back.kind == forward::HopKind::local ||
          back.kind == forward::HopKind::tunnel || back.port != burst_.port;
-}
-
-const forward::Hop& Worker::hop_to(const std::uint8_t* address, net::Family family) const {
-  forward::HopIndex hop = forward::no_route_hop;
-  if (family == net::Family::v4) {
-    const std::uint32_t value = load_v4(address);
-    shared_.forwarding->route4({&value, 1}, &hop);
-  } else {
-    std::uint8_t value[1][16];
-    std::memcpy(value[0], address, sizeof value[0]);
-    shared_.forwarding->route6(value, &hop);
-  }
-  return shared_.forwarding->hop(hop);
 }
 
 }  // namespace espgate::worker

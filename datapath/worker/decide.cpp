@@ -21,6 +21,17 @@ bool is_ike(const net::Flow& flow) {
 
 }  // namespace
 
+// As match_ says. What no policy names stays `admitted`, and so inside.
+void Worker::leave(unsigned row) {
+  const auto& match = match_[row];
+  if (match.decision == policy::Decision::none()) {
+    routed_.add(row);
+    return;
+  }
+  if (match.decision == policy::Decision::bypass()) burst_.origin[row] = Origin::transit;
+  apply_match(row, match, routed_);
+}
+
 // Whether policy would send a decrypted packet back to the peer it came from, as it does where the peer's
 // networks cover ours (0.0.0.0/0): it has arrived, and goes on in clear.
 bool Worker::leads_back(unsigned row, policy::Decision decision) const {
@@ -91,13 +102,10 @@ void Worker::decide_decrypted() {
       admitted.add(row);
   }
   for (const auto row : match_leaving(admitted)) {
-    const auto& match = match_[row];
-    if (match.decision == policy::Decision::none() || leads_back(row, match.decision)) {
+    if (leads_back(row, match_[row].decision))
       routed_.add(row);
-    } else {
-      if (match.decision == policy::Decision::bypass()) burst_.origin[row] = Origin::transit;
-      apply_match(row, match, routed_);
-    }
+    else
+      leave(row);
   }
   clock_.end_stage(Stage::policy, decrypted_.count);
   tracer_.stage(burst_, Stage::policy, protect_);
@@ -107,14 +115,7 @@ void Worker::decide_decrypted() {
 // it is protected where policy says so, and otherwise stays inside.
 void Worker::decide_from_control() {
   for (const auto row : decrypted_) burst_.origin[row] = Origin::admitted;
-  for (const auto row : match_leaving(decrypted_)) {
-    if (match_[row].decision == policy::Decision::none()) {
-      routed_.add(row);
-    } else {
-      if (match_[row].decision == policy::Decision::bypass()) burst_.origin[row] = Origin::transit;
-      apply_match(row, match_[row], routed_);
-    }
-  }
+  for (const auto row : match_leaving(decrypted_)) leave(row);
 }
 
 // Dummies go under an SA or not at all.

@@ -26,8 +26,8 @@
 namespace espgate::worker {
 namespace {
 
-// What every IPv6 link carries (RFC 8200 5); a sender must not be asked for less.
-constexpr unsigned least_ipv4_mtu = 68;  // RFC 791 3.2
+// A sender must not be asked for less than every link carries: net::ipv6_least_mtu, or this (RFC 791 3.2).
+constexpr unsigned least_ipv4_mtu = 68;
 // As much of a refused packet as an ICMPv6 message may quote (RFC 4443 3.2); control cuts off more for ICMP.
 constexpr std::uint32_t most_quoted_bytes = net::ipv6_least_mtu - 48;
 // The most that a suite adds: IV, padding, trailer, ICV.
@@ -38,6 +38,11 @@ bool has_df(const std::uint8_t* ip) {
 }
 
 }  // namespace
+
+// Whether routers must not cut the packet, nor we.
+bool Worker::must_stay_whole(unsigned row) const {
+  return burst_.family[row] == net::Family::v6 || has_df(burst_.l3[row]);
+}
 
 // Whether a fragment may be one of ESP, plain or in UDP. What is behind IPv6 destination options only the
 // first fragment tells, so that all of them count.

@@ -24,8 +24,6 @@ namespace espgate::worker {
 
 namespace {
 
-constexpr unsigned least_ipv6_mtu = 1280;  // every tunnel carries that (RFC 8200 5)
-
 Verdict verdict_of(net::gre::Fault fault) {
   switch (fault) {
     case net::gre::Fault::none:
@@ -114,7 +112,7 @@ void Worker::judge_sources() {
   for (const auto row : clear_) {
     if (arrival_[row].decision != policy::Decision::none()) continue;
     const auto family = burst_.family[row];
-    const auto& back = hop_to(source_of(burst_.l3[row], family), family);
+    const auto& back = shared_.forwarding->hop_to(source_of(burst_.l3[row], family), family);
     if (back.kind == forward::HopKind::tunnel)
       arrival_[row].decision = shared_.tunnels->at(back.tunnel).current();
   }
@@ -141,7 +139,7 @@ bool Worker::fits_link(unsigned row, const forward::Hop& hop) {
   const auto decision = tunnel.current();
   const auto family = burst_.family[row];
   const unsigned bytes = burst_.mbuf[row]->pkt_len;
-  if (!decision.is_protect() || (family == net::Family::v6 && bytes <= least_ipv6_mtu)) return true;
+  if (!decision.is_protect() || (family == net::Family::v6 && bytes <= net::ipv6_least_mtu)) return true;
   const auto& sa = shared_.sas->outbound(decision.outbound_sa());
   const unsigned limit = std::min<unsigned>(hop.mtu, largest_in(tunnel.current_traits(), sa));
   burst_.tunnel[row] = hop.tunnel;
@@ -197,10 +195,6 @@ bool Worker::fits_gre(unsigned row, const net::gre::Options& options, const sa::
   else
     refuse_for_path(row, largest);
   return false;
-}
-
-bool Worker::must_stay_whole(unsigned row) const {
-  return burst_.family[row] == net::Family::v6 || (burst_.l3[row][net::ipv4::fragment] & 0x40) != 0;
 }
 
 // IP and GRE headers in front of the packet, which is then one between the SA's own two ends: its IP header
@@ -286,7 +280,7 @@ void Worker::decide_from_tunnel(tunnel::Index index) {
 // go. The tunnel itself, which drops, where they lead to none of its peers.
 tunnel::Index Worker::peer_towards(unsigned row, tunnel::Index tunnel) const {
   const auto family = burst_.family[row];
-  const auto& hop = hop_to(destination_of(burst_.l3[row], family), family);
+  const auto& hop = shared_.forwarding->hop_to(destination_of(burst_.l3[row], family), family);
   if (hop.kind != forward::HopKind::tunnel) return tunnel;
   return shared_.tunnels->at(hop.tunnel).current_traits().peer_of == tunnel ? hop.tunnel : tunnel;
 }
@@ -299,7 +293,7 @@ bool Worker::is_for_this_end(unsigned row, Verdict fault) const {
   const auto* destination = destination_of(burst_.l3[row], family);
   if (fault == Verdict::MULTICAST_NOT_FORWARDED) return !is_routable_multicast(destination, family);
   if (fault != Verdict::LINK_LOCAL_NOT_FORWARDED) return false;
-  return hop_to(destination, family).kind == forward::HopKind::local;
+  return shared_.forwarding->hop_to(destination, family).kind == forward::HopKind::local;
 }
 
 // To the kernel, by the link of the tunnel or of the one it is a peer of: the IP packet as it is.

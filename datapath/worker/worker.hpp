@@ -134,13 +134,13 @@ class Worker {
   bool is_about_our_esp(unsigned row) const;
   void look_up_policies(const Lanes& lanes);
   void decide_transit();
-  const forward::Hop& hop_to(const std::uint8_t* address, net::Family family) const;
   bool may_pass_on(unsigned row, policy::Decision decision) const;
   bool came_from_elsewhere(unsigned row) const;
 
   bool leaves_inside(const forward::Hop& hop) const;
   Lanes match_leaving(const Lanes& admitted);  // decide.cpp: -> routed_
-  void decide_decrypted();                     // decrypted_ -> protect_, routed_
+  void leave(unsigned row);
+  void decide_decrypted();  // decrypted_ -> protect_, routed_
   bool leads_back(unsigned row, policy::Decision decision) const;
   void decide_from_control();  // decrypted_ -> protect_, routed_
   void decide_dummies();       // decrypted_ -> protect_
@@ -160,7 +160,6 @@ class Worker {
   void enter_tunnel(unsigned row, tunnel::Index index);
   bool fits_link(unsigned row, const forward::Hop& hop);
   bool fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
-  bool must_stay_whole(unsigned row) const;
   bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
   tunnel::Index peer_towards(unsigned row, tunnel::Index tunnel) const;
@@ -191,6 +190,7 @@ class Worker {
   void process_whole();
   void count_given_up();
   bool is_part(unsigned row) const;
+  bool must_stay_whole(unsigned row) const;
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
   bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);

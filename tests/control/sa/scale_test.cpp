@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <ctime>
 #include <iostream>
+#include <map>
 
 #include "tests/control/sa/surroundings.hpp"
 
@@ -22,13 +24,9 @@ config::Secret own_key(std::uint8_t first, std::uint32_t number) {
   return config::Secret(std::move(keymat));
 }
 
-}  // namespace
-
-// Start-up has 10 s for 100,000 connections. The bounds here leave room for slow and instrumented builds;
-// a cost that grows with the number of connections breaks them by far.
-TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linear time") {
-  constexpr unsigned connections = 100'000;
-  constexpr double limit_s = 10;
+// What the life of so many connections costs, in CPU seconds by step.
+std::map<std::string, double> cost_of_life(unsigned connections) {
+  std::map<std::string, double> cost;
   config::Limits limits;
   limits.inbound_sas = limits.outbound_sas = connections;
   Surroundings s(store_limits(limits, 2),
@@ -43,22 +41,20 @@ TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linea
   const auto timed = [&](const char* what) {
     const auto begin = cpu_s();
     const auto result = s.configure();
-    const auto took = cpu_s() - begin;
-    std::cout << what << ": " << took << " s\n";
-    CHECK(took < limit_s);
+    cost[what] = cpu_s() - begin;
     CHECK(result.problems.empty());
     return result;
   };
   CHECK(timed("start").added == connections);
   CHECK(s.store->table().size() == connections);
-  CHECK(timed("unchanged").unchanged == connections);
+  CHECK(timed("reload unchanged").unchanged == connections);
 
   // Nearly everything has to wait for its turn: tombstones and spare entries are far fewer.
   for (auto& changed : s.configuration.connections) {
     changed.inbound->spi += 0x300'000;
     changed.outbound->keymat = own_key(2, changed.outbound->spi);
   }
-  CHECK(timed("rekeyed").changed == connections);
+  CHECK(timed("rekey").changed == connections);
   const auto begin = cpu_s();
   int ticks = 0;
   while (s.store->outbound(s.sink.table.rbegin()->second.outbound_sa()).key[0] != std::byte{2} &&
@@ -67,13 +63,24 @@ TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linea
     s.advance(std::chrono::milliseconds(100));
     ++ticks;
   }
-  const auto took = cpu_s() - begin;
-  std::cout << "the rest of the rekey: " << took << " s of work in " << ticks << " ticks\n";
-  CHECK(took < limit_s);
+  cost["the rest of the rekey"] = cpu_s() - begin;
   CHECK(s.count(Direction::inbound, "active") == connections);
   CHECK(s.lines.empty());
 
   s.configuration.connections.clear();
-  CHECK(timed("left").removed == connections);
+  CHECK(timed("leave").removed == connections);
   CHECK(s.sink.table.empty());
+  return cost;
+}
+
+}  // namespace
+
+// Against a fifth of them, since how long they take is the machine's and the build's: a cost that grows with
+// their square is 25 times as high, and one in proportion 5 times.
+TEST_CASE("100,000 connections start, reload unchanged, rekey and leave in linear time") {
+  auto few = cost_of_life(20'000);
+  for (const auto& [step, many] : cost_of_life(100'000)) {
+    std::cout << step << ": " << few[step] << " s for 20,000, " << many << " s for 100,000\n";
+    CHECK(many < 15 * std::max(few[step], 0.02));  // less cannot be told from noise
+  }
 }
