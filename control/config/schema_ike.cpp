@@ -50,7 +50,8 @@ constexpr std::array ike_keys{
         "key-id:text. Default: the subject of our certificate, or else local."),
     text_key("remote-id",
              "Who the peer must be: one of the same, or \"*.example.org\", \"*@example.org\", a network, a "
-             "distinguished name with \"*\" for values, or \"%any\". Default: remote."),
+             "distinguished name with \"*\" for values, or \"%any\". Default: remote, which is no address if it is "
+             "\"any\": then this is required."),
     Key{.name = "psk",
         .kind = Kind::secret,
         .most = any_length,
@@ -98,7 +99,7 @@ constexpr std::array ike_keys{
         .preset = "always",
         .choices = starts,
         .meaning = "always brings the connection up and keeps it up, on-demand with the first packet for it, "
-                   "passive leaves that to the peer."},
+                   "passive leaves that to the peer, as it is in any case with remote = \"any\"."},
     seconds_key("rekey-after", 60, "14000", "Age at which IKE's keys are replaced."),
     seconds_key("expires-after", 120, "16000", "Age at which they are given up if that failed."),
     seconds_key("child-rekey-after", 60, "3000", "Age at which the traffic's keys are replaced."),
@@ -116,7 +117,8 @@ constexpr std::array ike_keys{
     list_key(
         "assign",
         "Addresses that the peer gets if it asks for some (the configuration payload), one of IPv4, IPv6 "
-        "or each. They must lie in remote-networks."),
+        "or each. They must lie in remote-networks. With remote = \"any\" they are networks, of which each peer "
+        "must ask for an address, and has nothing else."),
     Key{.name = "request-addresses",
         .kind = Kind::boolean,
         .preset = "false",

@@ -5,6 +5,7 @@
 #include "control/config/algorithms.hpp"
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/explain.hpp"
+#include "control/daemon/standing.hpp"
 #include "control/ike/key_exchange.hpp"
 
 namespace espgate::daemon {
@@ -137,7 +138,8 @@ void add_traffic(const Services& services, const config::Connection& connection,
 json explain_settings(const Services& services, const config::Connection& connection) {
   Rows rows;
   rows.add("local", net::to_string(connection.local), "our outer address");
-  rows.add("remote", net::to_string(connection.remote), "the peer's outer address");
+  rows.add("remote", remote_text(connection),
+           connection.any_peer ? "peers come from anywhere; who they are decides" : "the peer's outer address");
   add_traffic(services, connection, rows);
   if (!connection.ike) {
     rows.add("suite", std::string(crypto::suite(connection.suite).name), "protects the traffic");

@@ -48,7 +48,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   auto result = std::make_shared<ike::Connection>();
   result->name = connection.name;
   result->local = connection.local;
-  result->remote = connection.remote;
+  if (!connection.any_peer) result->remote = connection.remote;
   result->identity = settings.local_id;
   result->peer = settings.remote_id.text();
   result->authenticator = settings.credentials.authenticator;

@@ -44,7 +44,7 @@ std::string IkeSa::name() const {
   return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));
 }
 
-void IkeSa::log(Level level, const std::string& text) {
+void IkeSa::log(Level level, const std::string& text) const {
   host_.act(LogLine{level, fmt::format("{}: {}", name(), text), connection_->name});
 }
 
@@ -203,6 +203,7 @@ void IkeSa::end(End why, std::string reason, Time now) {
   release_spi(exchange_.inbound_spi);
   exchange_over();
   while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
+  if (!std::exchange(given_, {}).empty()) host_.end_lease(*this);
   if (!assigned_.empty()) host_.act(DropAddresses{connection_->name, std::exchange(assigned_, {})});
 }
 

@@ -32,7 +32,7 @@
 
 #include "control/ike/channel.hpp"
 #include "control/ike/child_sa.hpp"
-#include "control/ike/key_exchange.hpp"
+#include "control/ike/exchange.hpp"
 #include "control/ike/nat_detection.hpp"
 #include "control/ike/sa_host.hpp"
 
@@ -126,6 +126,7 @@ class IkeSa {
   const std::vector<Child>& children() const { return children_; }
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
+  const std::vector<net::Address>& given_addresses() const { return given_; }
   // What an unprotected message said to IKE_SA_INIT instead of an answer, or nothing.
   const std::string& refusal() const { return refused_; }
   // Once IKE_SA_INIT is through.
@@ -134,62 +135,6 @@ class IkeSa {
   const NatSituation& nat() const { return nat_; }
 
  private:
-  // Of ours, under way or waiting for work.
-  struct Exchange {
-    enum class Kind : std::uint8_t {
-      none,
-      ike_sa_init,
-      ike_auth,
-      create_child,
-      rekey_child,
-      rekey_ike,
-      delete_children,
-      delete_ike,
-      liveness,
-      routability,
-      intermediate,
-    };
-    Kind kind = Kind::none;
-    ChildHandle child;              // that is made
-    std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
-    std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
-    std::vector<std::uint32_t> deleted;
-    std::uint64_t ike_spi = 0;  // ours, of the IKE SA that is made
-    Nonce nonce;
-    std::uint16_t method = 0;  // of the key exchange; 0: none
-    std::shared_ptr<KeyExchangeHalf> half;
-    unsigned attempts = 0;             // with another method or a cookie, after the peer asked for it
-    unsigned failures = 0;             // of the wanted child before
-    std::optional<PeerRekey> rival;    // of the replaced child, when it is gone already
-    std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
-    Endpoint there;
-  };
-  // What of a child both sides agreed on.
-  struct ChildTerms {
-    ChildHandle configuration;
-    ChildChoice choice;
-    TrafficSelectors ts_initiator;  // of this exchange
-    TrafficSelectors ts_responder;
-    std::vector<net::TrafficSelector> selectors;  // local is ours
-    bool transport = false;
-  };
-  struct ExchangeNonces {
-    Nonce initiator;
-    Nonce responder;
-    Nonces view() const { return {initiator, responder}; }
-    const Nonce& lowest() const { return std::min(initiator, responder); }
-  };
-  using Opened = std::shared_ptr<const std::vector<std::uint8_t>>;  // decrypted payloads that outlive work
-  struct Inner {
-    PayloadType first{};
-    Opened bytes;
-    std::optional<DecodeError> decode(Payloads& out) const { return decode_payloads(first, *bytes, out); }
-  };
-  struct KeyAgreement {  // as responder of a key exchange
-    std::vector<std::uint8_t> value;
-    std::optional<Secret> secret;
-  };
-
   // -- messages (ike_sa.cpp) --
   void receive_protected(const Header& header, const DatagramReceived& datagram, Time now);
   void on_request(const Header& header, const Inner& inner, Time now);
@@ -199,7 +144,7 @@ class IkeSa {
   void send_request(ExchangeType exchange, const PayloadWriter& payloads, Time now);
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
-  void log(Level level, const std::string& text);
+  void log(Level level, const std::string& text) const;
   template <typename Result>
   void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then);
   std::size_t fragment_bytes() const;
@@ -246,7 +191,10 @@ class IkeSa {
   void on_proof(const Inner& inner, Time now);
   void finish_answer_to_proof(const Inner& inner, const Expected<void>& verdict, const Expected<Proof>& ours,
                               bool uses_ppk, Time now);
+  void request_addresses(PayloadWriter& payloads) const;
   void take_addresses(const Payloads& payloads);
+  void give_addresses(const Payloads& payloads, PayloadWriter& reply);
+  std::optional<NotifyType> refusal_without_address(const Payloads& payloads) const;
   Expected<void> settle_ppk(const Payloads& answer);
   Expected<PpkAnswer> choose_ppk(const Payloads& request) const;
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
@@ -259,12 +207,14 @@ class IkeSa {
   Child* find_child(std::uint32_t inbound_spi);
   Child* find_child_by_outbound(std::uint32_t outbound_spi);
   std::string key_of(const ChildConfiguration& child) const;
+  std::optional<Identity> peer_of_many() const;
   ChildHandle child_named(const std::string& name) const;
   bool has_child_of(const ChildConfiguration& configuration) const;
-  std::variant<ChildTerms, NotifyType> agree(const Payloads& payloads, const ChildHandle& only,
+  std::variant<ChildTerms, NotifyType> agree(const Payloads& payloads, const Child* replaced,
                                              bool with_key_exchange) const;
-  std::optional<ChildTerms> accept_terms(const Payloads& payloads, const ChildHandle& configuration,
-                                         bool with_key_exchange) const;
+  std::optional<ChildTerms> accept_terms(const Payloads& payloads, bool with_key_exchange) const;
+  std::vector<SelectorSide> sides_of_peer(const ChildConfiguration& child) const;
+  void offer_selectors(const Child* replaced);
   Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const ExchangeNonces& nonces,
                    const std::optional<Secret>& shared, bool we_began, Time now);
   void use_outbound(Child& child);
@@ -351,6 +301,7 @@ class IkeSa {
   std::optional<SaKeys> mixed_;  // as initiator: ours with the PPK, until the peer says whether it has it
   bool encapsulated_ = false;
   std::vector<net::Address> assigned_;  // to us
+  std::vector<net::Address> given_;     // by us, to the peer
   bool mobike_ = false;                 // the peer, who began, says where it is
   bool move_unproven_ = false;          // and that it can be reached there has to be seen
 

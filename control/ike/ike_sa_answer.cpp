@@ -74,8 +74,7 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
       reply.add(Notify{*refusal, {}});
     return answer(ExchangeType::create_child_sa, reply);
   }
-  const auto agreed =
-      agree(payloads, is_rekey ? find_child_by_outbound(old_spi)->configuration : nullptr, true);
+  const auto agreed = agree(payloads, is_rekey ? find_child_by_outbound(old_spi) : nullptr, true);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
     log(Level::warning,
         fmt::format("a child of the peer's is refused with {}: it offered {}; we allow {}",

@@ -25,6 +25,10 @@ std::string IkeSa::key_of(const ChildConfiguration& child) const {
                      std::string_view(reinterpret_cast<const char*>(peer.data.data()), peer.data.size()));
 }
 
+std::optional<Identity> IkeSa::peer_of_many() const {
+  return connection_->remote ? std::nullopt : peer_identity_;
+}
+
 ChildHandle IkeSa::child_named(const std::string& name) const {
   const auto found = std::ranges::find(connection_->children, name, &ChildConfiguration::name);
   return found == connection_->children.end() ? nullptr : ChildHandle(connection_, &*found);
@@ -36,24 +40,50 @@ bool IkeSa::has_child_of(const ChildConfiguration& configuration) const {
   });
 }
 
-// What the peer offers, and we allow. `only`: the child that is replaced; null: the first that fits.
-std::variant<IkeSa::ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const ChildHandle& only,
-                                                         bool with_key_exchange) const {
+// What the peer may protect of its side. One at any address has what it was given, or in transport mode itself.
+std::vector<SelectorSide> IkeSa::sides_of_peer(const ChildConfiguration& child) const {
+  if (connection_->remote) return child.remote;
+  std::vector<SelectorSide> sides;
+  const auto add = [&](const net::Address& address) {
+    for (auto side : child.remote) {
+      if (!side.addresses.contains(address)) continue;
+      side.addresses = {address, address};
+      sides.push_back(side);
+    }
+  };
+  if (child.transport)
+    add(remote_.address);
+  else if (!connection_->peer_addresses.empty())
+    std::ranges::for_each(given_, add);
+  else
+    return child.remote;
+  return sides;
+}
+
+// What the peer offers, and we allow. `replaced`: the child that it is for; null: the first that fits. A peer at
+// any address keeps what it has with a rekey, and gets nothing that another has.
+std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const Child* replaced,
+                                                  bool with_key_exchange) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder)
     return NotifyType::invalid_syntax;
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
+  const bool keeps = replaced != nullptr && !connection_->remote;
   auto refusal = NotifyType::ts_unacceptable;
   for (const auto& each : connection_->children) {
     const ChildHandle configuration(connection_, &each);
-    if (only && only->name != each.name) continue;
+    if (replaced != nullptr && replaced->configuration->name != each.name) continue;
     ChildTerms terms{configuration,
                      {},
-                     narrow(*payloads.ts_initiator, each.remote),
-                     narrow(*payloads.ts_responder, each.local),
+                     narrow(*payloads.ts_initiator, keeps ? replaced->remote : sides_of_peer(each)),
+                     narrow(*payloads.ts_responder, keeps ? replaced->local : each.local),
                      {},
                      each.transport && transport};
     auto selectors = pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
+    if (!connection_->remote && host_.has_other_peer(*this, each.name, terms.ts_initiator.sides)) {
+      log(Level::warning, "it asks for what another peer of this connection has");
+      continue;
+    }
     terms.selectors = std::move(*selectors);
     auto algorithms = each.algorithms;
     if (!with_key_exchange) algorithms.key_exchanges.clear();
@@ -69,18 +99,24 @@ std::variant<IkeSa::ChildTerms, NotifyType> IkeSa::agree(const Payloads& payload
   return refusal;
 }
 
+// As initiator, of the exchange's child.
+void IkeSa::offer_selectors(const Child* replaced) {
+  const bool keeps = replaced != nullptr && !connection_->remote;
+  exchange_.local = {keeps ? replaced->local : exchange_.child->local};
+  exchange_.remote = {keeps ? replaced->remote : exchange_.child->remote};
+}
+
 // What the peer chose of our offer. None: it did not.
-std::optional<IkeSa::ChildTerms> IkeSa::accept_terms(const Payloads& payloads,
-                                                     const ChildHandle& configuration,
-                                                     bool with_key_exchange) const {
+std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool with_key_exchange) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder) return {};
+  const auto& configuration = exchange_.child;
   auto algorithms = configuration->algorithms;
   if (!with_key_exchange) algorithms.key_exchanges.clear();
   const auto choice = accept_child_answer(*payloads.security_association, algorithms);
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
   if (!choice || transport != configuration->transport) return {};
-  if (!is_within(*payloads.ts_initiator, configuration->local) ||
-      !is_within(*payloads.ts_responder, configuration->remote))
+  if (!is_within(*payloads.ts_initiator, exchange_.local.sides) ||
+      !is_within(*payloads.ts_responder, exchange_.remote.sides))
     return {};
   auto selectors = pairs(*payloads.ts_initiator, *payloads.ts_responder);
   if (!selectors) return {};
@@ -111,12 +147,15 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
                              encapsulated_,
                              terms.transport,
                              terms.choice.extended_sequence,
-                             terms.selectors};
+                             terms.selectors,
+                             peer_of_many()};
   };
   Child child;
   child.configuration = terms.configuration;
   child.inbound_spi = inbound_spi;
   child.encapsulated = encapsulated_;
+  child.local = we_began ? terms.ts_initiator.sides : terms.ts_responder.sides;
+  child.remote = we_began ? terms.ts_responder.sides : terms.ts_initiator.sides;
   child.we_began = we_began;
   child.lowest_nonce = nonces.lowest();
   child.made_at = now;
@@ -209,8 +248,9 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
       use_outbound(*heir);
     } else {
       host_.set_current_outbound(key, 0);
-      host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason});
-      if (!host_.other_takes_over(connection_->name, key, now) && make_again)
+      host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason,
+                               peer_of_many()});
+      if (!host_.other_takes_over(*this, key, now) && make_again)
         want_again(child.configuration, 0, reason, now);
     }
   }

@@ -27,6 +27,7 @@ void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed
   exchange_.child = configuration;
   exchange_.rekeyed_spi = rekeyed_spi;
   exchange_.failures = failures;
+  offer_selectors(find_child(rekeyed_spi));
   const auto spi = host_.new_child_spi(*configuration);
   if (!spi) return create_failed("there is no SPI for it", now);
   exchange_.inbound_spi = *spi;
@@ -75,7 +76,7 @@ void IkeSa::send_create_child(Time now) {
   if (exchange_.child->transport) payloads.add(Notify{NotifyType::use_transport_mode, {}});
   payloads.add(offer(exchange_.child->algorithms, spi)).add_nonce(exchange_.nonce);
   if (exchange_.half) payloads.add(KeyExchange{exchange_.method, exchange_.half->value()});
-  payloads.add_ts_initiator({exchange_.child->local}).add_ts_responder({exchange_.child->remote});
+  payloads.add_ts_initiator(exchange_.local).add_ts_responder(exchange_.remote);
   send_request(ExchangeType::create_child_sa, payloads, now);
 }
 
@@ -88,7 +89,7 @@ void IkeSa::on_create_answer(const Inner& inner, Time now) {
     return error == nullptr ? create_failed("the answer says nothing", now)
                             : on_create_refused(error->type, payloads, now);
   }
-  const auto terms = accept_terms(payloads, exchange_.child, true);
+  const auto terms = accept_terms(payloads, true);
   const bool has_key = payloads.key_exchange && payloads.key_exchange->method == exchange_.method;
   if (!terms || !payloads.nonce || (terms->choice.key_exchange != 0 && !has_key) ||
       (terms->choice.key_exchange != 0 && terms->choice.key_exchange != exchange_.method)) {

@@ -199,6 +199,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   orphans_.clear();
   heir.predecessor_ = 0;
   heir.assigned_ = std::exchange(assigned_, {});
+  heir.given_ = std::exchange(given_, {});
   heir.move_unproven_ |= std::exchange(move_unproven_, false);
   successor_ = heir.id_;
   if (close_wanted_) heir.close(end_);

@@ -49,11 +49,26 @@ TEST_CASE("a peer's patience and its addresses") {
   const auto& given = *result.configuration->connections.at(0).ike;
   CHECK(given.tries == 3);
   REQUIRE(given.peer_addresses.size() == 1);
-  CHECK(net::to_string(given.peer_addresses[0]) == "10.2.1.5");
+  CHECK(net::to_string(given.peer_addresses[0]) == "10.2.1.5/32");
   CHECK(given.peer_dns.size() == 2);
   const auto& plain = *result.configuration->connections.at(1).ike;
   CHECK(plain.tries == 6);
   CHECK(plain.peer_addresses.empty());
+}
+
+TEST_CASE("peers at any address begin, each by who it is, and have addresses of a network") {
+  const auto mobile = fmt::format("{} remote-id = \"*.example.org\"; assign = [ \"10.2.1.0/25\" ];", psk);
+  // Another may have the same networks: who the peer is decides.
+  const auto result = load({connection("a", 1, mobile, "any"),
+                            connection("b", 1, fmt::format("{} remote-id = \"%any\";", psk), "any")});
+  INFO(all(result.errors));
+  REQUIRE(result.configuration);
+  const auto& a = result.configuration->connections.at(0);
+  CHECK(a.any_peer);
+  CHECK(a.remote.is_unspecified());
+  CHECK(a.ike->start == Start::passive);
+  CHECK(a.ike->remote_id.matches(*ike::parse_identity("x.example.org")));
+  CHECK(net::to_string(a.ike->peer_addresses.at(0)) == "10.2.1.0/25");
 }
 
 TEST_CASE("additional key exchanges are done in the order that they are named in") {
@@ -92,10 +107,20 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
        "10.9.0.5 is in no network"},
       {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.5\", \"10.2.1.6\" ];", psk))},
        "connections[0].ike.assign",
-       "two addresses of one family"},
+       "two of one family"},
       {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1\" ];", psk))},
        "connections[0].ike.assign[0]",
        "no address"},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.0/25\" ];", psk))},
+       "connections[0].ike.assign",
+       "is a network, and there is one peer"},
+      {{connection("a", 1, psk, "any")}, "connections[0].ike.remote-id", "missing"},
+      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; start = \"always\";", psk), "any")},
+       "connections[0].ike.start",
+       "only the peers can begin"},
+      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; request-addresses = true;", psk), "any")},
+       "connections[0].ike.request-addresses",
+       "only the peers can begin"},
       {{connection("a", 1, fmt::format("{} assign-dns = [ \"10.2.1.1\" ];", psk))},
        "connections[0].ike.assign-dns",
        "who gets no address"},
