@@ -45,6 +45,7 @@ struct IkeSettings {
   ike::IkeAlgorithms algorithms;
   ike::ChildAlgorithms child_algorithms;
   Start start = Start::always;
+  bool childless = false;  // as the one that begins: children are made after IKE_AUTH
   Replacement ike_sa;
   Replacement child_sa;
   std::vector<net::Prefix> peer_addresses;  // of which the peer gets one if it asks, one network of a family

@@ -326,6 +326,7 @@ void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& con
   long long liveness_s = 0;
   if (group.integer("liveness", liveness_s)) settings.liveness_after = std::chrono::seconds(liveness_s);
   group.integer("tries", settings.tries);
+  group.boolean("childless", settings.childless);
   group.boolean("request-addresses", settings.request_addresses);
   read_start(group, connection, settings);
   read_assigned(group, connection, settings);

@@ -100,6 +100,13 @@ constexpr std::array ike_keys{
         .choices = starts,
         .meaning = "always brings the connection up and keeps it up, on-demand with the first packet for it, "
                    "passive leaves that to the peer, as it is in any case with remote = \"any\"."},
+    Key{.name = "childless",
+        .kind = Kind::boolean,
+        .preset = "false",
+        .meaning =
+            "As the one that begins: makes IKE alone first and the child SAs afterwards (RFC 6023), so that "
+            "the first one's keys have a key exchange of their own, too; with a peer that cannot do that, "
+            "nothing. As the other side both ways are taken in any case."},
     seconds_key("rekey-after", 60, "14000", "Age at which IKE's keys are replaced."),
     seconds_key("expires-after", 120, "16000", "Age at which they are given up if that failed."),
     seconds_key("child-rekey-after", 60, "3000", "Age at which the traffic's keys are replaced."),

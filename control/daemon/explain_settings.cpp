@@ -62,6 +62,12 @@ void add_start(config::Start start, Rows& rows) {
   }
 }
 
+void add_childless(const config::IkeSettings& ike, Rows& rows) {
+  if (ike.childless)
+    rows.add("childless", "true",
+             "if we begin, IKE is made alone first, and the traffic's first keys have a key exchange of their own");
+}
+
 void add_identities(const config::IkeSettings& ike, Rows& rows) {
   rows.add("local-id", ike::to_string(ike.local_id),
            fmt::format("who we say we are; we prove it by {}", ike.credentials.ours));
@@ -148,6 +154,7 @@ json explain_settings(const Services& services, const config::Connection& connec
     return rows.take();
   }
   add_start(connection.ike->start, rows);
+  add_childless(*connection.ike, rows);
   add_identities(*connection.ike, rows);
   add_algorithms(*connection.ike, rows);
   add_times(*connection.ike, rows);

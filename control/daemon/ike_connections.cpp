@@ -57,6 +57,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   result->algorithms = settings.algorithms;
   for (const auto* each : family) result->children.push_back(child_of(*each));
   result->start = start_action(settings.start);
+  result->childless = settings.childless;
   result->force_encapsulation = connection.encapsulation == config::Encapsulation::udp;
   result->follow_peer = connection.follow_peer;
   result->fragment_bytes = settings.fragment_bytes;

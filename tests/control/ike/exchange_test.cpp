@@ -156,10 +156,15 @@ TEST_CASE("several children, narrowing, transport mode and both lengths of seque
 TEST_CASE("an IKE SA without a child is made where both want it (RFC 6023)") {
   auto of_a = connection_of_a(), of_b = connection_of_b();
   of_a.childless = true;
+  // The first child then has a key exchange of its own, and asks for its address all the same.
+  of_a.children[0].algorithms.key_exchanges = of_b.children[0].algorithms.key_exchanges = {31};
+  of_a.request_addresses = true;
+  of_b.peer_addresses = {*net::parse_prefix("10.1.7.7")};
   Simulation world(1, handle(of_a), handle(of_b));
   world.a.handle(Initiate{"a", ""});
   REQUIRE(up(world));
   CHECK(world.datagrams == 6);
+  CHECK(world.a.assigned == std::multiset<std::string>{"10.1.7.7"});
 }
 
 TEST_CASE("silence is asked about, an answer is enough, and no answer ends it") {
