@@ -92,8 +92,9 @@ bool Simulation::is_well() {
 
 bool Simulation::is_well_for(const std::string& child) {
   const auto passes_from = [&](const Node& from, const Node& to) {
-    const auto sa = from.outbound().find(child);
-    return sa != from.outbound().end() && to.inbound().contains(sa->second.spi);
+    return std::ranges::any_of(from.outbound(), [&](const auto& entry) {
+      return entry.second.child == child && to.inbound().contains(entry.second.spi);
+    });
   };
   return passes_from(a, b) && passes_from(b, a);
 }
