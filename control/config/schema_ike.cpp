@@ -85,7 +85,8 @@ constexpr std::array ike_keys{
     list_key(
         "additional-key-exchanges",
         "Methods of further key exchanges behind the first one, each different, 7 at most (RFC 9370): all of "
-        "them have to be broken to learn the keys. The peer must be set up alike. Default: none."),
+        "them have to be broken to learn the keys, those that replace them included. The peer must be set up "
+        "alike. Default: none."),
     list_key("child-suites",
              "Algorithms that protect traffic, the preferred first: those that encrypt, and not "
              "with SHA-1. Default: as suites."),
@@ -94,6 +95,10 @@ constexpr std::array ike_keys{
         "Methods of key exchange that traffic keys get when they are replaced, so that they do not follow "
         "from IKE's; [ ] for none. Default: as key-exchanges.",
         0),
+    list_key("additional-pfs",
+             "Methods of further key exchanges behind that of pfs, as additional-key-exchanges (IKE_FOLLOWUP_KE). "
+             "Default: as additional-key-exchanges, or none if pfs is [ ].",
+             0),
     Key{.name = "start",
         .kind = Kind::choice,
         .preset = "always",

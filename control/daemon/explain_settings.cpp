@@ -44,6 +44,12 @@ std::string methods_text(const std::vector<std::uint16_t>& methods) {
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
+std::string lists_text(const std::vector<std::vector<std::uint16_t>>& lists) {
+  std::vector<std::string> texts;
+  for (const auto& list : lists) texts.push_back(methods_text(list));
+  return fmt::format("{}", fmt::join(texts, "; "));
+}
+
 std::string seconds_text(std::chrono::seconds time) {
   return fmt::format("{} s", time.count());
 }
@@ -89,6 +95,11 @@ void add_algorithms(const config::IkeSettings& ike, Rows& rows) {
                ? "new traffic keys follow from IKE's"
                : "new traffic keys come from a key exchange of their own; the first ones from IKE's");
   const auto& children = ike.child_algorithms;
+  if (!ike.algorithms.additional.empty())
+    rows.add("additional-key-exchanges", lists_text(ike.algorithms.additional),
+             "IKE's keys come from these as well, one exchange each");
+  if (!children.additional.empty())
+    rows.add("additional-pfs", lists_text(children.additional), "new traffic keys come from these as well");
   rows.add("esn",
            children.extended_sequence && children.short_sequence ? "either"
            : children.extended_sequence                          ? "true"

@@ -13,6 +13,35 @@
 
 namespace espgate::ike {
 
+struct ExchangeNonces {
+  Nonce initiator;
+  Nonce responder;
+  Nonces view() const { return {initiator, responder}; }
+  const Nonce& lowest() const { return std::min(initiator, responder); }
+};
+
+// What of a child both sides agreed on.
+struct ChildTerms {
+  ChildHandle configuration;
+  ChildChoice choice;
+  TrafficSelectors ts_initiator;  // of this exchange
+  TrafficSelectors ts_responder;
+  std::vector<net::TrafficSelector> selectors;  // local is ours
+  bool transport = false;
+};
+
+// The key exchanges of one CREATE_CHILD_SA: the first, if it has one, comes with it, the others each with an
+// IKE_FOLLOWUP_KE (RFC 9370 2.2.4).
+struct KeyExchanges {
+  ExchangeNonces nonces;
+  std::vector<std::uint16_t> additional{};  // the methods of the others
+  std::vector<Secret> shared{};             // so far
+  std::vector<std::uint8_t> link{};         // by what the responder knows what the next one is for
+
+  bool are_complete() const { return additional.empty() || shared.size() > additional.size(); }
+  std::uint16_t next() const { return additional[shared.size() - 1]; }
+};
+
 // Of ours, under way or waiting for work.
 struct Exchange {
   enum class Kind : std::uint8_t {
@@ -42,25 +71,24 @@ struct Exchange {
   unsigned attempts = 0;             // with another method or a cookie, after the peer asked for it
   unsigned failures = 0;             // of the wanted child before
   std::optional<PeerRekey> rival;    // of the replaced child, when it is gone already
+  std::optional<ChildTerms> terms;   // once CREATE_CHILD_SA is answered: of a child ...
+  std::optional<IkeChoice> choice;   // ... or of an IKE SA
+  KeyExchanges keys;
+  bool follows = false;              // what is under way is an IKE_FOLLOWUP_KE
   std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
   Endpoint there;
 };
 
-// What of a child both sides agreed on.
-struct ChildTerms {
-  ChildHandle configuration;
-  ChildChoice choice;
-  TrafficSelectors ts_initiator;  // of this exchange
-  TrafficSelectors ts_responder;
-  std::vector<net::TrafficSelector> selectors;  // local is ours
-  bool transport = false;
-};
-
-struct ExchangeNonces {
-  Nonce initiator;
-  Nonce responder;
-  Nonces view() const { return {initiator, responder}; }
-  const Nonce& lowest() const { return std::min(initiator, responder); }
+// The peer's CREATE_CHILD_SA, answered: nothing is made before its key exchanges are complete.
+struct PeerCreation {
+  std::optional<ChildTerms> terms{};  // of a child ...
+  std::uint32_t inbound_spi = 0;
+  std::optional<std::uint32_t> rekeyed_outbound_spi{};
+  std::optional<IkeChoice> choice{};  // ... or of an IKE SA
+  std::uint64_t ike_spi = 0;
+  std::uint64_t heir = 0;  // its id
+  KeyExchanges keys;
+  Time until = never;  // the next one is waited for
 };
 
 // Decrypted payloads, which outlive work.

@@ -215,12 +215,13 @@ class IkeSa {
   std::optional<ChildTerms> accept_terms(const Payloads& payloads, bool with_key_exchange) const;
   std::vector<SelectorSide> sides_of_peer(const ChildConfiguration& child) const;
   void offer_selectors(const Child* replaced);
-  Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const ExchangeNonces& nonces,
-                   const std::optional<Secret>& shared, bool we_began, Time now);
+  Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const KeyExchanges& keys, bool we_began,
+                   Time now);
   void use_outbound(Child& child);
   void use_unless_redundant(Child& child);
   void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
+  void forget_successor(std::uint32_t inbound_spi, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
   void release_spi(std::uint32_t& inbound_spi);
 
@@ -230,33 +231,48 @@ class IkeSa {
   void send_create_child(Time now);
   void on_create_answer(const Inner& inner, Time now);
   void on_create_refused(NotifyType error, const Payloads& payloads, Time now);
-  void finish_create(const ChildTerms& terms, const ExchangeNonces& nonces,
-                     const std::optional<Secret>& shared, Time now);
+  void finish_create(Time now);
   void create_failed(const std::string& why, Time now);
   bool try_other_method(const Payloads& payloads, const std::vector<std::uint16_t>& allowed, Time now);
   void on_create_request(const Inner& inner, Time now);
   void answer_create(const Payloads& payloads, const Notify* rekeyed, Time now);
-  std::optional<NotifyType> refusal_of_create(std::uint32_t rekeyed_outbound_spi, bool is_rekey);
-  void finish_answer_create(const ChildTerms& terms, std::uint32_t inbound_spi,
-                            std::uint32_t rekeyed_outbound_spi, bool is_rekey, const ExchangeNonces& nonces,
-                            const KeyAgreement& agreement, Time now);
+  std::optional<NotifyType> refusal_of_create(const std::optional<std::uint32_t>& rekeyed_outbound_spi,
+                                              std::uint32_t own);
+  void answer_creation(PeerCreation& creation, Bytes value, Time now);
+  void note_successor(const PeerCreation& creation);
+  std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
                     std::function<void(Time, std::optional<KeyAgreement>)> then);
 
   // -- CREATE_CHILD_SA for the IKE SA (ike_sa_rekey.cpp) --
-  IkeAlgorithms algorithms_of_successor() const;
   void start_rekey(Time now);
   void send_rekey(Time now);
   void on_rekey_answer(const Inner& inner, Time now);
   void rekey_failed(const std::string& why, Time now);
-  void finish_rekey(const IkeChoice& choice, const ExchangeNonces& nonces, const Secret& shared, Time now);
+  void finish_rekey(Time now);
   void answer_rekey(const Payloads& payloads);
-  std::optional<NotifyType> refusal_of_rekey() const;
-  IkeSa& make_successor(const IkeChoice& choice, const Spis& spis, bool is_initiator,
-                        const ExchangeNonces& nonces, const Secret& shared, Time now);
+  void finish_answer_rekey(PeerCreation& creation, Bytes value, Time now);
+  void make_heir(const PeerCreation& creation, Time now);
+  std::optional<NotifyType> refusal_of_rekey(SaId own) const;
+  IkeSa& make_successor(SaId id, const IkeChoice& choice, const Spis& spis, bool is_initiator,
+                        const KeyExchanges& keys, Time now);
   void hand_over(IkeSa& heir, Time now);
   void settle_predecessor(Time now);
+
+  // -- IKE_FOLLOWUP_KE (ike_sa_followup.cpp) --
+  bool begin_key_exchanges(const Payloads& answer, const std::vector<std::uint16_t>& additional);
+  void take_key(Bytes value, Time now);
+  void go_on_with_creation(Time now);
+  void on_followup_answer(const Inner& inner, Time now);
+  void creation_failed(const std::string& why, Time now);
+  bool has_lost();
+  void give_way(Time now);
+  void await_followup(PeerCreation& creation, PayloadWriter& reply, Time now);
+  void on_followup(const Inner& inner, Time now);
+  void answer_followup(const KeyExchange& key, Time now);
+  void drop_creation(Time now);
+  void forget_creation(PeerCreation& creation, Time now);
 
   // -- INFORMATIONAL (ike_sa_informational.cpp) --
   void on_informational(const Inner& inner, Time now);
@@ -318,6 +334,7 @@ class IkeSa {
   Endpoint answer_to_;
 
   Exchange exchange_;
+  std::optional<PeerCreation> creation_;  // of the peer's, while more key exchanges are to come
   std::uint64_t next_work_ = 1;
   std::map<std::uint64_t, std::function<void(Time, bool)>> waiting_;
 

@@ -100,7 +100,7 @@ void IkeSa::send_proof(const Proof& proof, Time now) {
     std::array<std::uint8_t, 4> bytes;
     net::store_be32(bytes, 0, *spi);
     auto algorithms = exchange_.child->algorithms;
-    algorithms.key_exchanges.clear();
+    algorithms.clear_key_exchanges();
     if (exchange_.child->transport) payloads.add(Notify{NotifyType::use_transport_mode, {}});
     payloads.add(offer(algorithms, bytes))
         .add_ts_initiator(exchange_.local)
@@ -175,7 +175,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   const auto terms = accept_terms(payloads, false);
   if (terms) {
     const auto spi = std::exchange(exchange_.inbound_spi, 0);
-    return use_unless_redundant(add_child(*terms, spi, nonces_, {}, true, now));
+    return use_unless_redundant(add_child(*terms, spi, {nonces_}, true, now));
   }
   const auto* error = first_error(payloads);
   const auto why = error == nullptr
@@ -333,7 +333,7 @@ void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
     reply.add(Notify{NotifyType::no_additional_sas, {}});
     return;
   }
-  use_unless_redundant(add_child(terms, *spi, nonces_, {}, false, now));
+  use_unless_redundant(add_child(terms, *spi, {nonces_}, false, now));
   std::array<std::uint8_t, 4> bytes;
   net::store_be32(bytes, 0, *spi);
   if (terms.transport) reply.add(Notify{NotifyType::use_transport_mode, {}});

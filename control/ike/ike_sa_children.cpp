@@ -86,7 +86,7 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
     }
     terms.selectors = std::move(*selectors);
     auto algorithms = each.algorithms;
-    if (!with_key_exchange) algorithms.key_exchanges.clear();
+    if (!with_key_exchange) algorithms.clear_key_exchanges();
     const auto choice = choose(*payloads.security_association, algorithms,
                                payloads.key_exchange ? payloads.key_exchange->method : std::uint16_t{0});
     if (!choice) {
@@ -111,7 +111,7 @@ std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool wit
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder) return {};
   const auto& configuration = exchange_.child;
   auto algorithms = configuration->algorithms;
-  if (!with_key_exchange) algorithms.key_exchanges.clear();
+  if (!with_key_exchange) algorithms.clear_key_exchanges();
   const auto choice = accept_child_answer(*payloads.security_association, algorithms);
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
   if (!choice || transport != configuration->transport) return {};
@@ -125,10 +125,10 @@ std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool wit
 }
 
 // Its inbound SA is installed at once. `we_began` the exchange.
-Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const ExchangeNonces& nonces,
-                        const std::optional<Secret>& shared, bool we_began, Time now) {
+Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const KeyExchanges& keys,
+                        bool we_began, Time now) {
   const auto& suite = crypto::suite(terms.choice.suite);
-  const auto keymat = child_keymat(choice_->prf, keys_.d, shared, nonces.view(), suite);
+  const auto keymat = child_keymat(choice_->prf, keys_.d, keys.shared, keys.nonces.view(), suite);
   const auto half = [&](bool initiators) {
     const auto part =
         std::span(keymat.bytes()).subspan(initiators ? 0 : suite.keymat_bytes(), suite.keymat_bytes());
@@ -157,7 +157,7 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
   child.local = we_began ? terms.ts_initiator.sides : terms.ts_responder.sides;
   child.remote = we_began ? terms.ts_responder.sides : terms.ts_initiator.sides;
   child.we_began = we_began;
-  child.lowest_nonce = nonces.lowest();
+  child.lowest_nonce = keys.nonces.lowest();
   child.made_at = now;
   child.outbound_spi = terms.choice.spi;
   child.outbound_waiting = parameters(child.outbound_spi, we_began);
@@ -255,7 +255,11 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
     }
   }
   host_.act(RetireInbound{inbound_spi, child.replaced});
-  // A successor that is gone is none, so what it should have replaced is due again.
+  forget_successor(inbound_spi, now);
+}
+
+// A successor that is gone is none, so what it should have replaced is due again.
+void IkeSa::forget_successor(std::uint32_t inbound_spi, Time now) {
   for (auto& other : children_)
     if (other.peer_rekey && other.peer_rekey->successor == inbound_spi) {
       other.peer_rekey.reset();

@@ -26,6 +26,8 @@ struct Limits {
   // About messages of strangers; what is beyond goes unsaid.
   unsigned stranger_lines_per_minute = 60;
   Time half_open_life = std::chrono::seconds(30);
+  // How long the peer's next additional key exchange is waited for (RFC 9370 2.2.4: 5 to 20 seconds).
+  Time followup_wait = std::chrono::seconds(20);
   // How long an IKE SA that is gone still answers what it answered last.
   Time linger = std::chrono::seconds(30);
   // After TEMPORARY_FAILURE, a child that was refused, a connection that failed: twice as long each time.

@@ -74,11 +74,20 @@ TEST_CASE("peers at any address begin, each by who it is, and have addresses of 
 TEST_CASE("additional key exchanges are done in the order that they are named in") {
   const auto result =
       load({connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", psk)),
-            connection("b", 2, psk)});
+            connection("b", 2, psk),
+            connection("c", 3, fmt::format("{} additional-pfs = [ \"ecp384\" ];", psk)),
+            connection("d", 4, fmt::format("{} additional-key-exchanges = [ \"x448\" ]; pfs = [ ];", psk))});
   INFO(all(result.errors));
   REQUIRE(result.configuration);
-  CHECK(result.configuration->connections.at(0).ike->algorithms.additional ==
-        std::vector<std::vector<std::uint16_t>>{{20}, {32}});
+  using Lists = std::vector<std::vector<std::uint16_t>>;
+  const auto of_child = [&](std::size_t i) {
+    return result.configuration->connections.at(i).ike->child_algorithms.additional;
+  };
+  CHECK(of_child(0) == Lists{{20}, {32}});
+  CHECK(of_child(1).empty());
+  CHECK(of_child(2) == Lists{{20}});
+  CHECK(of_child(3).empty());
+  CHECK(result.configuration->connections.at(0).ike->algorithms.additional == Lists{{20}, {32}});
   CHECK(result.configuration->connections.at(1).ike->algorithms.additional.empty());
 }
 
@@ -121,6 +130,9 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
       {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; request-addresses = true;", psk), "any")},
        "connections[0].ike.request-addresses",
        "only the peers can begin"},
+      {{connection("a", 1, fmt::format("{} pfs = [ ]; additional-pfs = [ \"x448\" ];", psk))},
+       "connections[0].ike.additional-pfs",
+       "no key exchange"},
       {{connection("a", 1, fmt::format("{} assign-dns = [ \"10.2.1.1\" ];", psk))},
        "connections[0].ike.assign-dns",
        "who gets no address"},
