@@ -68,7 +68,8 @@ constexpr std::array ike_keys{
         "P-384 or P-521, or Ed25519. Others must not be able to read it."),
     text_key("ca",
              "File or folder with the certificates of the CAs that the peer's certificate may come from."),
-    text_key("crl", "File or folder with CRLs of these CAs and those below them."),
+    text_key("crl", "File or folder with CRLs of these CAs and those below them. A reload reads them anew, as the "
+                    "other files; connections of which one has changed are negotiated anew."),
     Key{.name = "revocation",
         .kind = Kind::choice,
         .preset = "if-present",

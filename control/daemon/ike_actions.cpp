@@ -54,7 +54,7 @@ std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParamet
   result.remote = child.remote.address;
   result.mode = child.transport ? sa::Mode::transport : sa::Mode::tunnel;
   result.outer = settings.outer;
-  result.tfc_bytes = child.transport ? std::uint16_t{0} : settings.tfc_bytes;
+  result.tfc_bytes = child.transport || !child.tfc_padding ? std::uint16_t{0} : settings.tfc_bytes;
   result.track_peer = settings.follow_peer;
   result.encapsulation = child.udp_encapsulation ? sa::Encapsulation::udp : sa::Encapsulation::none;
   result.local_port = child.local.port;
@@ -97,6 +97,10 @@ void IkeService::act(const ike::InstallOutbound& action, Moment now) {
     ike_log().error("connection {}: outbound SA: {}", *connection, installed.error().text());
     return;
   }
+  if (!action.sa.tfc_padding && connections_.at(action.sa.child).settings.tfc_bytes != 0)
+    tell(connections_.at(action.sa.child), spdlog::level::warn,
+         fmt::format("connection {}: the peer takes no TFC padding, so tfc-padding has no effect", *connection),
+         now);
   if (in_use_.insert_or_assign(*connection, InUse{action.inbound_spi, action.sa.spi}).second)
     went_up(action, *connection, now);
   else

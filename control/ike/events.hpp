@@ -96,6 +96,7 @@ struct ChildSaParameters {
   bool extended_sequence = false;
   std::vector<net::TrafficSelector> selectors;
   std::optional<Identity> peer{};  // of a connection that has any number of them; else none
+  bool tfc_padding = true;         // the peer takes packets with it (RFC 4303 2.7)
 };
 // From here on packets with this SPI are taken.
 struct InstallInbound {

@@ -28,6 +28,7 @@ struct ChildTerms {
   TrafficSelectors ts_responder;
   std::vector<net::TrafficSelector> selectors;  // local is ours
   bool transport = false;
+  bool tfc_padding = true;  // the peer takes it (RFC 7296 3.10.1)
 };
 
 // The key exchanges of one CREATE_CHILD_SA: the first, if it has one, comes with it, the others each with an

@@ -7,6 +7,13 @@
 #include "control/ike/narrowing.hpp"
 
 namespace espgate::ike {
+namespace {
+
+bool takes_tfc_padding(const Payloads& payloads) {
+  return payloads.notify(NotifyType::esp_tfc_padding_not_supported) == nullptr;
+}
+
+}  // namespace
 
 Child* IkeSa::find_child(std::uint32_t inbound_spi) {
   const auto found = std::ranges::find(children_, inbound_spi, &Child::inbound_spi);
@@ -77,7 +84,8 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
                      narrow(*payloads.ts_initiator, keeps ? replaced->remote : sides_of_peer(each)),
                      narrow(*payloads.ts_responder, keeps ? replaced->local : each.local),
                      {},
-                     each.transport && transport};
+                     each.transport && transport,
+                     takes_tfc_padding(payloads)};
     auto selectors = pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
     if (!connection_->remote && host_.has_other_peer(*this, each.name, terms.ts_initiator.sides)) {
@@ -121,7 +129,7 @@ std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool wit
   auto selectors = pairs(*payloads.ts_initiator, *payloads.ts_responder);
   if (!selectors) return {};
   return ChildTerms{configuration,         *choice,  *payloads.ts_initiator, *payloads.ts_responder,
-                    std::move(*selectors), transport};
+                    std::move(*selectors), transport, takes_tfc_padding(payloads)};
 }
 
 // Its inbound SA is installed at once. `we_began` the exchange.
@@ -148,7 +156,8 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
                              terms.transport,
                              terms.choice.extended_sequence,
                              terms.selectors,
-                             peer_of_many()};
+                             peer_of_many(),
+                             terms.tfc_padding};
   };
   Child child;
   child.configuration = terms.configuration;
