@@ -9,6 +9,15 @@
 namespace espgate::ike {
 namespace {
 
+// In transport mode an end is what it is here, whatever a NAT has made of it there (RFC 7296 2.23.1).
+TrafficSelectors as_seen_here(TrafficSelectors selectors, bool behind_nat, const net::Address& end) {
+  for (auto& side : selectors.sides)
+    if (behind_nat && side.addresses.first == side.addresses.last &&
+        side.addresses.first.family == end.family)
+      side.addresses = {end, end};
+  return selectors;
+}
+
 bool takes_tfc_padding(const Payloads& payloads) {
   return payloads.notify(NotifyType::esp_tfc_padding_not_supported) == nullptr;
 }
@@ -79,12 +88,16 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
   for (const auto& each : connection_->children) {
     const ChildHandle configuration(connection_, &each);
     if (replaced != nullptr && replaced->configuration->name != each.name) continue;
+    const bool both_transport = each.transport && transport;
+    const auto theirs =
+        as_seen_here(*payloads.ts_initiator, both_transport && nat_.peer_is_behind, remote_.address);
+    const auto mine = as_seen_here(*payloads.ts_responder, both_transport && nat_.we_are_behind, local_.address);
     ChildTerms terms{configuration,
                      {},
-                     narrow(*payloads.ts_initiator, keeps ? replaced->remote : sides_of_peer(each)),
-                     narrow(*payloads.ts_responder, keeps ? replaced->local : each.local),
+                     narrow(theirs, keeps ? replaced->remote : sides_of_peer(each)),
+                     narrow(mine, keeps ? replaced->local : each.local),
                      {},
-                     each.transport && transport,
+                     both_transport,
                      takes_tfc_padding(payloads)};
     auto selectors = pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
@@ -123,13 +136,13 @@ std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool wit
   const auto choice = accept_child_answer(*payloads.security_association, algorithms);
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
   if (!choice || transport != configuration->transport) return {};
-  if (!is_within(*payloads.ts_initiator, exchange_.local.sides) ||
-      !is_within(*payloads.ts_responder, exchange_.remote.sides))
-    return {};
-  auto selectors = pairs(*payloads.ts_initiator, *payloads.ts_responder);
+  const auto mine = as_seen_here(*payloads.ts_initiator, transport && nat_.we_are_behind, local_.address);
+  const auto theirs = as_seen_here(*payloads.ts_responder, transport && nat_.peer_is_behind, remote_.address);
+  if (!is_within(mine, exchange_.local.sides) || !is_within(theirs, exchange_.remote.sides)) return {};
+  auto selectors = pairs(mine, theirs);
   if (!selectors) return {};
-  return ChildTerms{configuration,         *choice,  *payloads.ts_initiator, *payloads.ts_responder,
-                    std::move(*selectors), transport, takes_tfc_padding(payloads)};
+  return ChildTerms{configuration, *choice,   mine, theirs, std::move(*selectors),
+                    transport,     takes_tfc_padding(payloads)};
 }
 
 // Its inbound SA is installed at once. `we_began` the exchange.
