@@ -145,8 +145,8 @@ class IkeCore final : private SaHost {
     bool end_seen = false;
   };
   std::unordered_map<SaId, Entry> sas_;
-  std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
-  std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
+  std::unordered_map<std::uint64_t, SaId> by_spi_;           // ours
+  std::map<std::string, std::set<SaId>> by_connection_;      // those that began, or have proved who they are
   std::unordered_map<std::string, std::set<SaId>> by_peer_;  // by connection and identity
   std::map<std::string, Leases> leases_;                     // by connection
   std::map<HalfOpenKey, SaId> half_open_;

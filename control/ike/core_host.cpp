@@ -81,8 +81,7 @@ bool IkeCore::is_redundant(const IkeSa& sa) const {
 
 void IkeCore::initial_contact(const IkeSa& sa, Time now) {
   for (const auto id : with_same_peer(sa))
-    if (auto* other = find(id); other != &sa)
-      other->end(IkeSa::End::replaced, "the peer started anew", now);
+    if (auto* other = find(id); other != &sa) other->end(IkeSa::End::replaced, "the peer started anew", now);
 }
 
 // The peer ends all that it has between the same two identities, of whichever connection, so the first of

@@ -72,11 +72,10 @@ TEST_CASE("peers at any address begin, each by who it is, and have addresses of 
 }
 
 TEST_CASE("additional key exchanges are done in the order that they are named in") {
-  const auto result =
-      load({connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", psk)),
-            connection("b", 2, psk),
-            connection("c", 3, fmt::format("{} additional-pfs = [ \"ecp384\" ];", psk)),
-            connection("d", 4, fmt::format("{} additional-key-exchanges = [ \"x448\" ]; pfs = [ ];", psk))});
+  const auto result = load(
+      {connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", psk)),
+       connection("b", 2, psk), connection("c", 3, fmt::format("{} additional-pfs = [ \"ecp384\" ];", psk)),
+       connection("d", 4, fmt::format("{} additional-key-exchanges = [ \"x448\" ]; pfs = [ ];", psk))});
   INFO(all(result.errors));
   REQUIRE(result.configuration);
   using Lists = std::vector<std::vector<std::uint16_t>>;
