@@ -45,7 +45,8 @@ class AnyPeer(SwanCase):
 
     def all_begin(self):
         names = [*SITES, *MOBILES]
-        self.assertEqual(self.charon.initiate(*names), {}, self.logs())
+        down = [name for name in names if name not in self.peers()]
+        self.assertEqual(self.charon.initiate(*down), {}, self.logs())
         return self.until(lambda: (up := self.peers()).keys() == set(names) and up, what="all peers up")
 
     def pings(self, source, target, namespace=None, count=2):
