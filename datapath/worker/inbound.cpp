@@ -202,6 +202,9 @@ void Worker::accept() {
     const auto stripped = operation.text - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
     rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(stripped));
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
+    std::uint8_t source[16] = {};  // the packet itself has another in transport mode
+    if (sa.track_peer) [[unlikely]]
+      std::memcpy(source, source_of(outer, sa.outer_family), sa.outer_family == net::Family::v4 ? 4 : 16);
     Verdict verdict = commit_sequence(row, sa);
     if (verdict == Verdict::undecided) verdict = accept_packet(row, sa, outer);
     // A dummy uses the key like any packet, and the peer counts it, too.
@@ -217,7 +220,7 @@ void Worker::accept() {
       continue;
     }
     if (sa.track_peer) [[unlikely]]
-      note_peer(row, sa, sa.mode == sa::Mode::tunnel ? outer : burst_.l3[row]);
+      note_peer(row, sa, source);
     burst_.origin[row] = Origin::admitted;
     (sa.mode == sa::Mode::tunnel ? decrypted_ : unrouted_).add(row);
   }
@@ -298,13 +301,13 @@ Verdict Worker::unwrap_packet(unsigned row, std::uint8_t next_header, const std:
 
 // A good packet, the newest of its SA, from elsewhere than the ones before: the peer moved, or its NAT chose
 // another port. Older packets tell where it was; without anti-replay anybody could play one back.
-void Worker::note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* outer) {
+void Worker::note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* source) {
   if (sa.window_packets == 0 || burst_.sequence[row] != sa.top.load(std::memory_order_relaxed)) return;
   const auto& info = burst_.info[row];
   const auto family = sa.outer_family;
   const std::size_t bytes = family == net::Family::v4 ? 4 : 16;
   PeerMoved moved{};
-  std::memcpy(moved.address, source_of(outer, family), bytes);
+  std::memcpy(moved.address, source, bytes);
   std::uint8_t known[16];
   sa::load_shared(known, sa.source, bytes);
   const std::uint16_t known_port = __atomic_load_n(&sa.remote_port, __ATOMIC_RELAXED);

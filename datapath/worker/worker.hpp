@@ -120,7 +120,7 @@ class Worker {
   Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
   Verdict accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer);
   Verdict unwrap_packet(unsigned row, std::uint8_t next_header, const std::uint8_t* outer);
-  void note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* outer);
+  void note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* source);
 
   void resolve_missed();  // missed.cpp: missed_ -> transit_
   void drop_missed(unsigned row);

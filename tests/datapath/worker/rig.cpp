@@ -151,7 +151,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
     return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
   };
   result.selectors = options.selectors;
-  if (options.mode == sa::Mode::transport)
+  if (options.mode == sa::Mode::transport && result.selectors.empty())
     result.selectors = {net::between({result.local, static_cast<std::uint8_t>(result.local.bits())},
                                      {result.remote, static_cast<std::uint8_t>(result.remote.bits())})};
   if (result.selectors.empty())
