@@ -1,0 +1,136 @@
+"""A routing daemon over tunnels: BIRD behind two gateways speaks OSPF by two tunnels, traffic follows its routes, and goes
+by the other tunnel when one fails.
+
+    host a ---- gateway a, bird ==== tun0, tun1 ==== gateway b, bird ---- host b
+"""
+
+import shutil
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+from lib import cleanup, configuration, pair
+from lib.esp import keymat
+from lib.shell import run
+
+DEAD_S = 4
+COST = {"tun0": 10, "tun1": 20}
+NUMBER = {"a": 1, "b": 2}
+
+BIRD = """
+log stderr {{ warning, error, fatal, bug }};
+router id 10.255.255.{number};
+protocol device {{ scan time 1; }}
+protocol kernel {{ ipv4 {{ import none; export all; }}; }}
+protocol kernel {{ ipv6 {{ import none; export all; }}; }}
+protocol ospf v2 {{ ipv4 {{ import all; }}; area 0 {{ {interfaces} }}; }}
+protocol ospf v3 {{ ipv6 {{ import all; }}; area 0 {{ {interfaces} }}; }}
+"""
+INTERFACES = 'interface "inside" { stub yes; };' + "".join(
+    f'interface "{name}" {{ type ptp; cost {cost}; hello 1; dead {DEAD_S}; }};' for name, cost in COST.items())
+
+
+def spi(name, tunnel):
+    """Of what that gateway receives by that tunnel."""
+    return 0x1000 * NUMBER[name] + int(tunnel[-1])
+
+
+def settings(name):
+    peer = pair.other(name)
+    connections = [configuration.connection(
+        f"by-{tunnel}", pair.OUTER[name][4], pair.OUTER[peer][4], [], [],
+        inbound=(spi(name, tunnel), keymat(spi(name, tunnel))),
+        outbound=(spi(peer, tunnel), keymat(spi(peer, tunnel)))) for tunnel in COST]
+    tunnels = [{"name": tunnel, "connection": f"by-{tunnel}", "addresses": [
+        f"10.255.{tunnel[-1]}.{NUMBER[name]}/30", f"2001:db8:ff:{tunnel[-1]}::{NUMBER[name]}/64"]} for tunnel in COST]
+    return configuration.gateway(pair.ports(name), connections=connections, tunnels=tunnels, hugepages=False)
+
+
+class Bird:
+    """The daemon in a gateway's namespace."""
+
+    def __init__(self, namespace, name):
+        workdir = Path(tempfile.mkdtemp(prefix="espgate-test-"))
+        cleanup.later(shutil.rmtree, workdir, True)
+        self._control, self._log = workdir / "bird.ctl", workdir / "bird.log"
+        file = workdir / "bird.conf"
+        file.write_text(BIRD.format(number=NUMBER[name], interfaces=INTERFACES))
+        with open(self._log, "wb") as log:
+            self._process = namespace.popen("bird", "-f", "-c", file, "-s", self._control, "-P", workdir / "bird.pid",
+                                            stdout=log, stderr=log)
+        cleanup.later(self.kill)
+
+    def kill(self):
+        """Without a word to its neighbours."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def story(self):
+        _, text, errors = run("birdc", "-s", self._control, "show", "ospf", "neighbors", check=False)
+        return f"{text}{errors}\n{self._log.read_text()}"
+
+
+class RoutingDaemon(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.addClassCleanup(cleanup.now)
+        cls.pair = pair.Pair({name: settings(name) for name in pair.NAMES}).start()
+        cls.birds = {name: Bird(cls.pair.namespace[name], name) for name in pair.NAMES}
+
+    def until(self, holds, timeout_s):
+        deadline = time.monotonic() + timeout_s
+        while not holds():
+            if time.monotonic() > deadline:
+                stories = [f"{name}: {self.birds[name].story()}\n{self.pair.gateway[name].counters().drops}"
+                           for name in pair.NAMES]
+                self.fail(f"not within {timeout_s} s\n" + "\n".join(stories))
+            time.sleep(0.1)
+
+    def way(self, name, version):
+        """The tunnel that leads to the other site's network, as that gateway's workers have it."""
+        for route in self.pair.gateway[name].ask("show", "routes")["routes"]:
+            if route["prefix"] == pair.NETWORK[pair.other(name)][version]:
+                return route["port"] if route["state"] == "tunnel" else None
+        return None
+
+    def everybody_goes_by(self, tunnel, timeout_s):
+        for name in pair.NAMES:
+            for version in (4, 6):
+                self.until(lambda: self.way(name, version) == tunnel, timeout_s)
+
+    def sent_by(self, tunnel):
+        tunnels = self.pair.gateway["a"].ask("show", "tunnels")["tunnels"]
+        return next(each["tx"]["packets"] for each in tunnels if each["name"] == tunnel)
+
+    def assert_traffic_goes_by(self, tunnel):
+        for version in (4, 6):
+            self.until(lambda: self.pair.ping("a", version, count=1) == 1, 10)
+            before = self.sent_by(tunnel)
+            self.assertEqual(self.pair.ping("a", version, count=20, interval_s=0.02), 20)
+            self.assertGreaterEqual(self.sent_by(tunnel) - before, 20)
+
+    def test_1_routes_are_learned_and_traffic_follows(self):
+        self.everybody_goes_by("tun0", 20)
+        self.assert_traffic_goes_by("tun0")
+
+    def test_2_a_tunnel_that_fails_silently_is_left_and_taken_again(self):
+        """The peer drops what comes by it, which nobody but the routing daemon notices."""
+        self.pair.gateway["b"].ask("sa", "delete", f"{spi('b', 'tun0'):#x}")
+        self.everybody_goes_by("tun1", DEAD_S + 8)
+        self.assert_traffic_goes_by("tun1")
+        self.pair.gateway["b"].ask("reload")
+        self.everybody_goes_by("tun0", 20)
+        self.assert_traffic_goes_by("tun0")
+
+    def test_3_no_drop_but_of_what_came_by_the_dead_tunnel(self):
+        for name in pair.NAMES:
+            counters = self.pair.gateway[name].counters()
+            self.assertTrue(counters.holds)
+            print(f"\n{name}: { {reason: count for reason, count in counters.drops.items() if count} }")
+
+    def test_4_routes_go_with_the_daemon_that_told_them(self):
+        self.birds["b"].kill()
+        for version in (4, 6):
+            self.until(lambda: self.way("a", version) is None, DEAD_S + 8)
+            self.assertEqual(self.pair.ping("a", version, count=1), 0)
