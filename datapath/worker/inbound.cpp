@@ -17,6 +17,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/parse/icmp_error.hpp"
 #include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
@@ -44,6 +45,16 @@ sa::Fit judge(const sa::InboundSa& sa, net::Family family, std::span<const std::
   const auto* destination = destination_of(inner.data(), family);
   if (sa::matches(sa.selector, family, source, destination)) return sa::Fit::inside;
   return sa.more == nullptr ? sa::Fit::outside : judge(*sa.more, Way::in, family, inner);
+}
+
+// An ICMP error from an address that the SA is not for is judged by the packet of ours that it is about (RFC
+// 4301 6.2).
+sa::Fit judge_error(const sa::InboundSa& sa, net::Family family, std::span<const std::uint8_t> inner) {
+  const auto quoted = parse::quoted_by_error(inner, family);
+  if (quoted.empty()) return sa::Fit::outside;
+  const auto* remote = destination_of(quoted.data(), family);
+  if (sa::matches(sa.selector, family, remote, source_of(quoted.data(), family))) return sa::Fit::inside;
+  return sa.more == nullptr ? sa::Fit::outside : judge(*sa.more, Way::out, family, quoted);
 }
 
 bool padding_is_sound(const std::uint8_t* padding, unsigned length) {
@@ -272,7 +283,8 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_
     rejoin_header(row, sa, outer, info.l4_offset - info.l3_offset, next_header);
   }
   const auto family = burst_.family[row];
-  const auto fit = judge(sa, family, {burst_.l3[row], mbuf->pkt_len});
+  auto fit = judge(sa, family, {burst_.l3[row], mbuf->pkt_len});
+  if (fit == sa::Fit::outside) fit = judge_error(sa, family, {burst_.l3[row], mbuf->pkt_len});
   if (fit == sa::Fit::inside) return Verdict::undecided;
   if (fit == sa::Fit::unknown) return Verdict::SELECTOR_FIELDS_OPAQUE;
   return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);

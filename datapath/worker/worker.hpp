@@ -133,6 +133,8 @@ class Worker {
   Verdict arrival_fault(unsigned row, bool local) const;
   bool is_about_our_esp(unsigned row) const;
   void look_up_policies(const Lanes& lanes);
+  void match_error(unsigned row);
+  std::span<const std::uint8_t> present_packet(unsigned row) const;
   void decide_transit();
   bool may_pass_on(unsigned row, policy::Decision decision) const;
   bool came_from_elsewhere(unsigned row) const;
