@@ -1,7 +1,9 @@
-"""A routing daemon over tunnels: BIRD behind two gateways speaks OSPF by two tunnels, traffic follows its routes, and goes
-by the other tunnel when one fails.
+"""A routing daemon over tunnels: BIRD behind two gateways speaks OSPF, traffic follows its routes, and goes by another
+tunnel when one fails.
 
-    host a ---- gateway a, bird ==== tun0, tun1 ==== gateway b, bird ---- host b
+    host a ---- gateway a, bird ==== gre0, tun0, tun1 ==== gateway b, bird ---- host b
+
+IPv4 goes by multipoint GRE first, where multicast finds the neighbours; IPv6 by tun0; both by tun1 when that fails.
 """
 
 import shutil
@@ -15,7 +17,8 @@ from lib.esp import keymat
 from lib.shell import run
 
 DEAD_S = 4
-COST = {"tun0": 10, "tun1": 20}
+FIRST, SECOND = {4: "gre0", 6: "tun0"}, "tun1"
+TUNNELS = ("gre0", "tun0", "tun1")
 NUMBER = {"a": 1, "b": 2}
 
 BIRD = """
@@ -24,16 +27,28 @@ router id 10.255.255.{number};
 protocol device {{ scan time 1; }}
 protocol kernel {{ ipv4 {{ import none; export all; }}; }}
 protocol kernel {{ ipv6 {{ import none; export all; }}; }}
-protocol ospf v2 {{ ipv4 {{ import all; }}; area 0 {{ {interfaces} }}; }}
-protocol ospf v3 {{ ipv6 {{ import all; }}; area 0 {{ {interfaces} }}; }}
+protocol ospf v2 {{ ipv4 {{ import all; }}; area 0 {{ {interfaces[4]} }}; }}
+protocol ospf v3 {{ ipv6 {{ import all; }}; area 0 {{ {interfaces[6]} }}; }}
 """
-INTERFACES = 'interface "inside" { stub yes; };' + "".join(
-    f'interface "{name}" {{ type ptp; cost {cost}; hello 1; dead {DEAD_S}; }};' for name, cost in COST.items())
+
+
+def interface(tunnel, cost):
+    kind = "broadcast" if tunnel == "gre0" else "ptp"
+    return f'interface "{tunnel}" {{ type {kind}; cost {cost}; hello 1; dead {DEAD_S}; }};'
+
+
+INTERFACES = {version: 'interface "inside" { stub yes; };' + interface(first, 10) + interface(SECOND, 20)
+              for version, first in FIRST.items()}
 
 
 def spi(name, tunnel):
     """Of what that gateway receives by that tunnel."""
-    return 0x1000 * NUMBER[name] + int(tunnel[-1])
+    return 0x1000 * NUMBER[name] + TUNNELS.index(tunnel)
+
+
+def address(name, tunnel, version):
+    network = f"10.255.{TUNNELS.index(tunnel)}." if version == 4 else f"2001:db8:ff:{TUNNELS.index(tunnel)}::"
+    return f"{network}{NUMBER[name]}"
 
 
 def settings(name):
@@ -41,9 +56,12 @@ def settings(name):
     connections = [configuration.connection(
         f"by-{tunnel}", pair.OUTER[name][4], pair.OUTER[peer][4], [], [],
         inbound=(spi(name, tunnel), keymat(spi(name, tunnel))),
-        outbound=(spi(peer, tunnel), keymat(spi(peer, tunnel)))) for tunnel in COST]
-    tunnels = [{"name": tunnel, "connection": f"by-{tunnel}", "addresses": [
-        f"10.255.{tunnel[-1]}.{NUMBER[name]}/30", f"2001:db8:ff:{tunnel[-1]}::{NUMBER[name]}/64"]} for tunnel in COST]
+        outbound=(spi(peer, tunnel), keymat(spi(peer, tunnel))),
+        **({"mode": "transport"} if tunnel == "gre0" else {})) for tunnel in TUNNELS]
+    tunnels = [{"name": tunnel, "addresses": [f"{address(name, tunnel, 4)}/24", f"{address(name, tunnel, 6)}/64"],
+                **({"kind": "gre-multipoint", "peers": [{"connection": "by-gre0", "next_hops": [
+                    address(peer, tunnel, version) for version in (4, 6)]}]}
+                   if tunnel == "gre0" else {"connection": f"by-{tunnel}"})} for tunnel in TUNNELS]
     return configuration.gateway(pair.ports(name), connections=connections, tunnels=tunnels, hugepages=False)
 
 
@@ -94,34 +112,35 @@ class RoutingDaemon(unittest.TestCase):
                 return route["port"] if route["state"] == "tunnel" else None
         return None
 
-    def everybody_goes_by(self, tunnel, timeout_s):
+    def until_all_go_by(self, tunnels, timeout_s):
         for name in pair.NAMES:
             for version in (4, 6):
-                self.until(lambda: self.way(name, version) == tunnel, timeout_s)
+                self.until(lambda: self.way(name, version) == tunnels[version], timeout_s)
 
     def sent_by(self, tunnel):
         tunnels = self.pair.gateway["a"].ask("show", "tunnels")["tunnels"]
         return next(each["tx"]["packets"] for each in tunnels if each["name"] == tunnel)
 
-    def assert_traffic_goes_by(self, tunnel):
+    def assert_traffic_goes_by(self, tunnels):
         for version in (4, 6):
             self.until(lambda: self.pair.ping("a", version, count=1) == 1, 10)
-            before = self.sent_by(tunnel)
+            before = self.sent_by(tunnels[version])
             self.assertEqual(self.pair.ping("a", version, count=20, interval_s=0.02), 20)
-            self.assertGreaterEqual(self.sent_by(tunnel) - before, 20)
+            self.assertGreaterEqual(self.sent_by(tunnels[version]) - before, 20)
 
     def test_1_routes_are_learned_and_traffic_follows(self):
-        self.everybody_goes_by("tun0", 20)
-        self.assert_traffic_goes_by("tun0")
+        self.until_all_go_by(FIRST, 30)
+        self.assert_traffic_goes_by(FIRST)
 
     def test_2_a_tunnel_that_fails_silently_is_left_and_taken_again(self):
         """The peer drops what comes by it, which nobody but the routing daemon notices."""
-        self.pair.gateway["b"].ask("sa", "delete", f"{spi('b', 'tun0'):#x}")
-        self.everybody_goes_by("tun1", DEAD_S + 8)
-        self.assert_traffic_goes_by("tun1")
+        for tunnel in FIRST.values():
+            self.pair.gateway["b"].ask("sa", "delete", f"{spi('b', tunnel):#x}")
+        self.until_all_go_by({4: SECOND, 6: SECOND}, DEAD_S + 8)
+        self.assert_traffic_goes_by({4: SECOND, 6: SECOND})
         self.pair.gateway["b"].ask("reload")
-        self.everybody_goes_by("tun0", 20)
-        self.assert_traffic_goes_by("tun0")
+        self.until_all_go_by(FIRST, 30)
+        self.assert_traffic_goes_by(FIRST)
 
     def test_3_no_drop_but_of_what_came_by_the_dead_tunnel(self):
         for name in pair.NAMES:
