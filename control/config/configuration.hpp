@@ -12,6 +12,7 @@
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/gre.hpp"
 #include "datapath/net/traffic_selector.hpp"
+#include "datapath/net/vlan.hpp"
 #include "datapath/sa/sa_parameters.hpp"
 #include "datapath/verdict/verdict.hpp"
 
@@ -37,7 +38,7 @@ struct Port {
   std::string device;        // PCI address "0000:3b:00.0" or vdev string "net_af_packet0,iface=veth0"
   bool ipsec = false;        // ESP to our addresses on this port is ours to decrypt
   std::uint16_t mtu = 1500;  // largest IP packet, 576..9000
-  std::uint16_t vlan = 0;    // 802.1Q tag that all frames of this port carry; 0: untagged
+  net::Vlans vlans = 0;      // tags that all frames of this port carry
   std::vector<net::InterfaceAddress> addresses;  // set on the twin at start, besides what the kernel has
   unsigned line = 0;                             // where it stands, for later errors: line of files[file]
   unsigned file = 0;

@@ -120,6 +120,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
               tunnel_entries(configuration.tunnels), limits.tunnels);
   warn_of_shadows(top.report(), configuration, checks);
   warn_of_lockout(top.report(), configuration, checks);
+  warn_of_needless_bypass(top.report(), configuration, checks);
 
   if (checks.manual_sas > 0)
     top.report().warning(

@@ -197,7 +197,7 @@ Expected<void> Daemon::start_host_sync() {
     const auto& port = gateway_->ports()[i]->port();
     mirror_options.ifindexes.insert(taps_[i].ifindex());
     options.ports.push_back(
-        {static_cast<std::uint8_t>(i), taps_[i].ifindex(), port.name, port.mac, port.mtu, port.vlan});
+        {static_cast<std::uint8_t>(i), taps_[i].ifindex(), port.name, port.mac, port.mtu, port.vlans});
   }
   options.ask_neighbour = [this](int ifindex, const net::Address& address) {
     return kernel_->resolve_neighbour(ifindex, address);

@@ -117,7 +117,7 @@ Expected<void> Gateway::create_buffers(const config::Configuration& configuratio
 Expected<void> Gateway::open_ports(const config::Configuration& configuration) {
   for (const auto& port : configuration.ports) {
     auto opened = port::OpenPort::open(
-        {port.name, port.device, port.ipsec, port.mtu, port.vlan, shared_.worker_count}, buffers_);
+        {port.name, port.device, port.ipsec, port.mtu, port.vlans, shared_.worker_count}, buffers_);
     if (!opened) {
       auto& error = opened.error();
       error.what = fmt::format("{}:{}: ports[{}].device \"{}\": {}", configuration.files[port.file],

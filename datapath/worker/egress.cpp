@@ -127,15 +127,15 @@ void Worker::send_raw(unsigned row) {
     finish(row, Verdict::PORT_DOWN);
     return;
   }
-  if (port.vlan != 0) {
-    auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, net::vlan_tag_bytes));
+  if (port.vlans != 0) {
+    const auto tags = net::tag_bytes(port.vlans);
+    auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, tags));
     if (frame == nullptr) {
       finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
       return;
     }
-    std::memmove(frame, frame + net::vlan_tag_bytes, 12);
-    net::store_be16({frame, 16}, 12, net::ethertype_vlan);
-    net::store_be16({frame, 16}, 14, port.vlan);
+    std::memmove(frame, frame + tags, 12);
+    net::write_tags(frame + 12, port.vlans);
   }
   queue_frame(row, burst_.port);
 }

@@ -241,7 +241,7 @@ void Worker::set_aside(unsigned row, unsigned limit, Onward onward) {
                             burst_.protect[row],
                             burst_.tunnel[row],
                             hop_[row]};
-  settle(row, Verdict::FRAGMENTED);
+  settle(row, onward == Onward::peers ? Verdict::REPLICATED : Verdict::FRAGMENTED);
 }
 
 // Cuts what was set aside and takes the pieces the rest of the way, as many as fit in a burst at a time.
@@ -265,24 +265,20 @@ void Worker::process_pieces() {
 // Adds one piece to the burst. False: there is none left.
 bool Worker::next_piece() {
   while (aside_next_ < aside_count_) {
-    const auto& aside = aside_[aside_next_];
-    if (!cutter_) cutter_.emplace(*aside.packet, aside.family, aside.limit, identifications_.next6());
-    auto* piece = cutter_->done() ? nullptr : cutter_->next(shared_.buffers);
+    auto& aside = aside_[aside_next_];
+    const bool copies = aside.onward == Onward::peers;
+    if (!copies && !cutter_)
+      cutter_.emplace(*aside.packet, aside.family, aside.limit, identifications_.next6());
+    const bool done = copies ? aside.tunnel == tunnel::no_tunnel : cutter_->done();
+    auto* piece = done     ? nullptr
+                  : copies ? rte_pktmbuf_copy(aside.packet, shared_.buffers, 0, aside.packet->pkt_len)
+                           : cutter_->next(shared_.buffers);
     if (piece != nullptr) {
-      const unsigned row = burst_.count++;
-      burst_.mbuf[row] = piece;
-      burst_.info[row] = {};
-      burst_.info[row].kind = parse::FrameKind::ip;
-      begin_row(row, rte_pktmbuf_mtod(piece, std::uint8_t*), aside.family);
-      burst_.origin[row] = aside.origin;
-      burst_.sa[row] = aside.sa;
-      burst_.protect[row] = aside.sa_is_outbound;
-      burst_.tunnel[row] = aside.tunnel;
-      hop_[row] = aside.hop;
-      (aside.onward == Onward::tunnel ? clear_ : aside.onward == Onward::sa ? protect_ : routed_).add(row);
+      add_piece(piece, aside);
+      if (copies) aside.tunnel = shared_.tunnels->at(aside.tunnel).next_peer.load(std::memory_order_acquire);
       return true;
     }
-    if (!cutter_->done()) {  // no buffer: the rest counts as one packet
+    if (!done) {  // no buffer: the rest counts as one packet
       counters_.made.add(1);
       counters_.count(Verdict::PKT_BUFFER_UNAVAILABLE);
     }
@@ -291,6 +287,28 @@ bool Worker::next_piece() {
     ++aside_next_;
   }
   return false;
+}
+
+void Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
+  const unsigned row = burst_.count++;
+  burst_.mbuf[row] = piece;
+  burst_.info[row] = {};
+  burst_.info[row].kind = parse::FrameKind::ip;
+  begin_row(row, rte_pktmbuf_mtod(piece, std::uint8_t*), aside.family);
+  burst_.origin[row] = aside.origin;
+  burst_.sa[row] = aside.sa;
+  burst_.protect[row] = aside.sa_is_outbound;
+  burst_.tunnel[row] = aside.tunnel;
+  hop_[row] = aside.hop;
+  switch (aside.onward) {
+    case Onward::hop:
+      return routed_.add(row);
+    case Onward::sa:
+      return protect_.add(row);
+    case Onward::tunnel:
+    case Onward::peers:
+      return clear_.add(row);
+  }
 }
 
 }  // namespace espgate::worker

@@ -250,13 +250,13 @@ void Worker::parse() {
     const bool checksum_good =
         burst_.from_host || (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
     auto& info = burst_.info[row];
-    if (stripped && (mbuf->vlan_tci & 0xfff) != port.vlan) {
+    if (stripped && (mbuf->vlan_tci & 0xfff) != net::front_of(port.vlans)) {
       info = {};
       info.kind = parse::FrameKind::invalid;
       info.reason = Verdict::ETH_VLAN_UNKNOWN;
     } else {
-      parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
-                         stripped || burst_.from_host ? parse::Vlans{0} : port.vlan, info);
+      const net::Vlans left = burst_.from_host ? 0 : stripped ? net::behind_front_of(port.vlans) : port.vlans;
+      parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good, left, info);
     }
     begin_row(row, frame + info.l3_offset, info.family);
   }

@@ -116,7 +116,7 @@ void Rig::create_tables(unsigned worker_count) {
   forwarding = must(forward::Forwarding::create(
       {256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
   policies = must(policy::Classifier::create(256, worker_count, port::dpdk_memory(), {}));
-  tunnels = must(tunnel::TunnelTable::create(8, 64, port::dpdk_memory(), {}));
+  tunnels = must(tunnel::TunnelTable::create(256, 64, port::dpdk_memory(), {}));
   readers_memory_ = rte_zmalloc(nullptr, rte_rcu_qsbr_get_memsize(worker_count), RTE_CACHE_LINE_SIZE);
   shared.readers = static_cast<rte_rcu_qsbr*>(readers_memory_);
   rte_rcu_qsbr_init(shared.readers, worker_count);
@@ -152,7 +152,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
     return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
   };
   result.selectors = options.selectors;
-  if (options.mode == sa::Mode::transport)
+  if (options.mode == sa::Mode::transport && result.selectors.empty())
     result.selectors = {net::between({result.local, static_cast<std::uint8_t>(result.local.bits())},
                                      {result.remote, static_cast<std::uint8_t>(result.remote.bits())})};
   if (result.selectors.empty())

@@ -33,7 +33,7 @@ void mend_checksum(Bytes& bytes, std::size_t ip_offset = 0);
 
 struct SaOptions {
   net::Family outer = net::Family::v4;
-  sa::Mode mode = sa::Mode::tunnel;  // transport: selectors and policy are the outer addresses
+  sa::Mode mode = sa::Mode::tunnel;  // transport: without selectors these are the outer addresses
   sa::OuterFields outer_fields = {};
   sa::Encapsulation encapsulation = sa::Encapsulation::none;
   bool extended_sequence = false;

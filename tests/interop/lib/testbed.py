@@ -13,7 +13,7 @@ import time
 
 from . import cleanup, netns, packets, waiting
 from .gateway import Gateway
-from .wire import Wire
+from .wire import TaggedWire, tags_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Testbed:
             netns.silence(namespace, "wire")
         for device in ("veth-out", "veth-in"):
             netns.no_ipv6(self.namespace, device)
-        self.outside, self.inside = Wire(outer, "wire"), Wire(inner, "wire")
+        tags = {port["name"]: tags_of(port) for port in settings["ports"]}
+        self.outside, self.inside = (TaggedWire(namespace, "wire", tags[name])
+                                     for namespace, name in ((outer, "outside"), (inner, "inside")))
         self.gateway = Gateway(self.namespace, self.workdir, settings)
 
     def start(self):
