@@ -72,8 +72,10 @@ struct ManualSa {
 
 struct Connection {
   std::string name;
-  net::Address local;  // outer addresses
+  net::Address local;   // outer addresses
   net::Address remote;
+  // Peers at any address begin, each with SAs and policies of its own. Then `remote` is unspecified.
+  bool any_peer = false;
   Mode mode = Mode::tunnel;
   sa::OuterFields outer;
   std::uint16_t tfc_bytes = 0;   // tunnel mode, as sa::OutboundSa has it

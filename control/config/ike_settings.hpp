@@ -45,9 +45,10 @@ struct IkeSettings {
   ike::IkeAlgorithms algorithms;
   ike::ChildAlgorithms child_algorithms;
   Start start = Start::always;
+  bool childless = false;  // as the one that begins: children are made after IKE_AUTH
   Replacement ike_sa;
   Replacement child_sa;
-  std::vector<net::Address> peer_addresses;  // that the peer gets if it asks, one of a family
+  std::vector<net::Prefix> peer_addresses;  // of which the peer gets one if it asks, one network of a family
   std::vector<net::Address> peer_dns;
   bool request_addresses = false;
   std::chrono::seconds liveness_after{};  // of silence; 0: never asked

@@ -38,9 +38,15 @@ void read_name(const GroupReader& group, Connection& connection, Checks& checks)
 
 void read_outer(const GroupReader& group, Connection& connection) {
   const auto local = address_of(group, "local");
-  const auto remote = address_of(group, "remote");
   if (local) connection.local = *local;
+  std::string text;
+  connection.any_peer = group.text("remote", text) && text == "any";
+  connection.remote.family = connection.local.family;
+  const auto remote = connection.any_peer ? std::nullopt : address_of(group, "remote");
   if (remote) connection.remote = *remote;
+  if (connection.any_peer && !group.given("ike"))
+    group.error("remote", "keys that stand here are for one peer, at one address",
+                "name the address, or add ike to negotiate the keys");
   if (local && remote) {
     if (local->family != remote->family)
       group.error("remote",
@@ -112,7 +118,8 @@ std::vector<net::Prefix> read_prefixes(const GroupReader& group, std::string_vie
 void claim_traffic(const GroupReader& group, const Connection& connection,
                    const std::vector<net::TrafficSelector>& selectors, std::string_view what, unsigned row,
                    const Path& path, Checks& checks) {
-  if (connection.by_route) return;
+  // Of connections with peers at any address several may have the same: who the peer is decides.
+  if (connection.by_route || connection.any_peer) return;
   const Claim* earlier = nullptr;
   for (const auto& selector : selectors)
     if (const auto* first = checks.protected_traffic.claim(selector, row, path); first && !earlier)
@@ -170,7 +177,7 @@ void check_ends(const GroupReader& entry, const Connection& connection,
         fmt::format("write {} = \"{}\";, or set mode = \"tunnel\"", key, net::to_string(end)));
   };
   check("local", selector.local, connection.local);
-  check("remote", selector.remote, connection.remote);
+  if (!connection.any_peer) check("remote", selector.remote, connection.remote);
 }
 
 void read_selectors(const GroupReader& group, Connection& connection, Checks& checks) {
@@ -196,7 +203,8 @@ void read_selectors(const GroupReader& group, Connection& connection, Checks& ch
 void take_hosts(const GroupReader& group, Connection& connection, Checks& checks) {
   if (!group.given("local") || !group.given("remote") || group.given("selectors")) return;
   const auto host = [](const net::Address& address) {
-    return net::Prefix{address, static_cast<std::uint8_t>(address.bits())};
+    const int bits = address.is_unspecified() ? 0 : address.bits();
+    return net::Prefix{address, static_cast<std::uint8_t>(bits)};
   };
   connection.local_networks = {host(connection.local)};
   connection.remote_networks = {host(connection.remote)};

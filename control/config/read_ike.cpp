@@ -175,7 +175,12 @@ void read_identities(const GroupReader& group, const Connection& connection, con
         ours == nullptr ? Expected<void>() : ike::check_identity(ours->certificate(), settings.local_id);
     if (!in_certificate) report(group, "local-id", in_certificate.error());
   }
-  settings.remote_id = ike::address_identity(connection.remote);
+  settings.remote_id = connection.any_peer ? ike::IdentityPattern()
+                                                 : ike::IdentityPattern(ike::address_identity(connection.remote));
+  if (connection.any_peer && !group.given("remote-id"))
+    group.report().error(group.row(), group.path_of("remote-id"), "missing",
+                         "say who the peers are that come from any address, as \"*.example.org\" does, or "
+                         "\"%any\"");
   if (group.text("remote-id", text)) {
     auto pattern = ike::IdentityPattern::parse(text);
     if (!pattern)
@@ -258,21 +263,40 @@ std::vector<net::Address> read_addresses(const GroupReader& group, std::string_v
 }
 
 void read_assigned(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
-  settings.peer_addresses = read_addresses(group, "assign");
+  for (const auto& element : group.texts("assign"))
+    if (const auto prefix = prefix_of(group, element)) settings.peer_addresses.push_back(*prefix);
   settings.peer_dns = read_addresses(group, "assign-dns");
   const auto count = [&](net::Family family) {
-    return std::ranges::count(settings.peer_addresses, family, &net::Address::family);
+    return std::ranges::count(settings.peer_addresses, family,
+                              [](const net::Prefix& prefix) { return prefix.address.family; });
   };
   if (count(net::Family::v4) > 1 || count(net::Family::v6) > 1)
-    group.error("assign", "there are two addresses of one family", "keep one of each");
-  for (const auto& address : settings.peer_addresses)
-    if (std::ranges::none_of(connection.remote_networks,
-                             [&](const net::Prefix& network) { return network.contains(address); }))
-      group.error("assign", fmt::format("{} is in no network of remote-networks", net::to_string(address)),
-                  fmt::format("add \"{}/{}\" there", net::to_string(address),
-                              address.family == net::Family::v4 ? 32 : 128));
+    group.error("assign", "there are two of one family", "keep one of each");
+  for (const auto& given : settings.peer_addresses) {
+    if (given.length != given.address.bits() && !connection.any_peer)
+      group.error("assign", fmt::format("{} is a network, and there is one peer", net::to_string(given)),
+                  "write an address, or set remote = \"any\"");
+    if (std::ranges::none_of(connection.remote_networks, [&](const net::Prefix& network) {
+          return network.length <= given.length && network.contains(given.address);
+        }))
+      group.error("assign", fmt::format("{} is in no network of remote-networks", net::to_string(given)),
+                  fmt::format("add \"{}\" there", net::to_string(given)));
+  }
   if (settings.peer_addresses.empty() && !settings.peer_dns.empty())
     group.error("assign-dns", "who gets no address is not told of DNS servers", "add assign, or remove it");
+}
+
+// Who may be anywhere has to begin.
+void read_start(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
+  group.choice("start", settings.start);
+  if (!connection.any_peer) return;
+  if (group.given("start") && settings.start != Start::passive)
+    group.error("start", "with remote = \"any\" only the peers can begin",
+                "remove it, or name the peer's address");
+  if (settings.request_addresses)
+    group.error("request-addresses", "with remote = \"any\" only the peers can begin",
+                "remove it, or name the peer's address");
+  settings.start = Start::passive;
 }
 
 void read_child(const GroupReader& group, IkeSettings& settings) {
@@ -297,13 +321,14 @@ void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& con
   settings.child_algorithms.short_sequence = !esn.value_or(false);
   read_authentication(group, connection, settings);
   read_ppk(group, settings);
-  group.choice("start", settings.start);
   read_replacement(group, "rekey-after", "expires-after", settings.ike_sa);
   read_replacement(group, "child-rekey-after", "child-expires-after", settings.child_sa);
   long long liveness_s = 0;
   if (group.integer("liveness", liveness_s)) settings.liveness_after = std::chrono::seconds(liveness_s);
   group.integer("tries", settings.tries);
+  group.boolean("childless", settings.childless);
   group.boolean("request-addresses", settings.request_addresses);
+  read_start(group, connection, settings);
   read_assigned(group, connection, settings);
   group.integer("fragment-bytes", settings.fragment_bytes);
   connection.ike = std::make_shared<const IkeSettings>(std::move(settings));

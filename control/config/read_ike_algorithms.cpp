@@ -78,8 +78,10 @@ void read_key_exchanges(const GroupReader& group, std::string_view key, std::vec
 }
 
 // Each is an exchange of its own, key encapsulations too.
-void read_additional(const GroupReader& group, std::vector<std::vector<std::uint16_t>>& out) {
-  constexpr std::string_view key = "additional-key-exchanges";
+void read_additional(const GroupReader& group, std::string_view key,
+                     std::vector<std::vector<std::uint16_t>>& out) {
+  if (!group.given(key)) return;
+  out.clear();
   constexpr std::size_t most = 7;
   std::vector<std::string_view> names;
   for (const auto& method : ike::key_exchange_methods()) names.push_back(method.name);
@@ -108,12 +110,17 @@ void read_ike_algorithms(const GroupReader& group, IkeSettings& settings) {
               return prfs[found - std::begin(prf_names)];
             });
   read_key_exchanges(group, "key-exchanges", ours.key_exchanges);
-  read_additional(group, ours.additional);
+  read_additional(group, "additional-key-exchanges", ours.additional);
   auto& children = settings.child_algorithms;
   children.suites = ours.suites;
   children.key_exchanges = ours.key_exchanges;
   read_suites(group, "child-suites", weakness_of, children.suites);
   read_key_exchanges(group, "pfs", children.key_exchanges);
+  if (!children.key_exchanges.empty()) children.additional = ours.additional;
+  read_additional(group, "additional-pfs", children.additional);
+  if (children.key_exchanges.empty() && !children.additional.empty())
+    group.error("additional-pfs", "there is no key exchange that these are additional to",
+                "name one in pfs, or remove this");
 }
 
 }  // namespace espgate::config

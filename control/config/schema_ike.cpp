@@ -50,7 +50,8 @@ constexpr std::array ike_keys{
         "key-id:text. Default: the subject of our certificate, or else local."),
     text_key("remote-id",
              "Who the peer must be: one of the same, or \"*.example.org\", \"*@example.org\", a network, a "
-             "distinguished name with \"*\" for values, or \"%any\". Default: remote."),
+             "distinguished name with \"*\" for values, or \"%any\". Default: remote, which is no address if it is "
+             "\"any\": then this is required."),
     Key{.name = "psk",
         .kind = Kind::secret,
         .most = any_length,
@@ -67,7 +68,8 @@ constexpr std::array ike_keys{
         "P-384 or P-521, or Ed25519. Others must not be able to read it."),
     text_key("ca",
              "File or folder with the certificates of the CAs that the peer's certificate may come from."),
-    text_key("crl", "File or folder with CRLs of these CAs and those below them."),
+    text_key("crl", "File or folder with CRLs of these CAs and those below them. A reload reads them anew, as the "
+                    "other files; connections of which one has changed are negotiated anew."),
     Key{.name = "revocation",
         .kind = Kind::choice,
         .preset = "if-present",
@@ -84,7 +86,8 @@ constexpr std::array ike_keys{
     list_key(
         "additional-key-exchanges",
         "Methods of further key exchanges behind the first one, each different, 7 at most (RFC 9370): all of "
-        "them have to be broken to learn the keys. The peer must be set up alike. Default: none."),
+        "them have to be broken to learn the keys, those that replace them included. The peer must be set up "
+        "alike. Default: none."),
     list_key("child-suites",
              "Algorithms that protect traffic, the preferred first: those that encrypt, and not "
              "with SHA-1. Default: as suites."),
@@ -93,12 +96,23 @@ constexpr std::array ike_keys{
         "Methods of key exchange that traffic keys get when they are replaced, so that they do not follow "
         "from IKE's; [ ] for none. Default: as key-exchanges.",
         0),
+    list_key("additional-pfs",
+             "Methods of further key exchanges behind that of pfs, as additional-key-exchanges (IKE_FOLLOWUP_KE). "
+             "Default: as additional-key-exchanges, or none if pfs is [ ].",
+             0),
     Key{.name = "start",
         .kind = Kind::choice,
         .preset = "always",
         .choices = starts,
         .meaning = "always brings the connection up and keeps it up, on-demand with the first packet for it, "
-                   "passive leaves that to the peer."},
+                   "passive leaves that to the peer, as it is in any case with remote = \"any\"."},
+    Key{.name = "childless",
+        .kind = Kind::boolean,
+        .preset = "false",
+        .meaning =
+            "As the one that begins: makes IKE alone first and the child SAs afterwards (RFC 6023), so that "
+            "the first one's keys have a key exchange of their own, too; with a peer that cannot do that, "
+            "nothing. As the other side both ways are taken in any case."},
     seconds_key("rekey-after", 60, "14000", "Age at which IKE's keys are replaced."),
     seconds_key("expires-after", 120, "16000", "Age at which they are given up if that failed."),
     seconds_key("child-rekey-after", 60, "3000", "Age at which the traffic's keys are replaced."),
@@ -116,7 +130,8 @@ constexpr std::array ike_keys{
     list_key(
         "assign",
         "Addresses that the peer gets if it asks for some (the configuration payload), one of IPv4, IPv6 "
-        "or each. They must lie in remote-networks."),
+        "or each. They must lie in remote-networks. With remote = \"any\" they are networks, of which each peer "
+        "must ask for an address, and has nothing else."),
     Key{.name = "request-addresses",
         .kind = Kind::boolean,
         .preset = "false",

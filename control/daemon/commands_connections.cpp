@@ -29,13 +29,20 @@ json connection_json(const Services& services, const sa::ConnectionReport& repor
               {"out", json::object()}};
   add_totals(result["in"], services, report.inbound);
   add_totals(result["out"], services, report.outbound);
+  if (const auto* peer = services.ike->peer(std::string(report.name))) {
+    result["keys"] = "ike";
+    result["state"] = report.outbound_spi == 0 ? "connecting" : "up";
+    if (report.outbound_spi == 0) result["reason"] = "its child SA is not there yet";
+    result["local"] = net::to_string(peer->local);
+    result["remote"] = net::to_string(peer->address);
+  }
   if (connection == nullptr) return result;
   const auto standing = standings.of(*connection);
   result["keys"] = connection->ike ? "ike" : "manual";
   result["state"] = standing.state;
   if (!standing.reason.empty()) result["reason"] = standing.reason;
   result["local"] = net::to_string(connection->local);
-  result["remote"] = net::to_string(connection->remote);
+  result["remote"] = remote_text(*connection);
   return result;
 }
 

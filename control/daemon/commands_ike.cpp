@@ -25,18 +25,18 @@ json ike_spi(std::uint64_t spi) {
   return spi == 0 ? json(nullptr) : json(fmt::format("0x{:016x}", spi));
 }
 
-json children_json(const ike::IkeSa& sa) {
+json children_json(const Services& services, const ike::IkeSa& sa) {
   auto children = json::array();
   for (const auto& child : sa.children())
-    children.push_back({{"name", child.configuration->name},
+    children.push_back({{"name", services.ike->name_with(child.configuration->name, sa)},
                         {"inbound_spi", cli::spi_text(child.inbound_spi)},
                         {"outbound_spi", cli::spi_text(child.outbound_spi)}});
   return children;
 }
 
-json ike_sa_json(const ike::IkeSa& sa) {
+json ike_sa_json(const Services& services, const ike::IkeSa& sa) {
   const auto& connection = sa.connection();
-  return {{"connection", connection ? json(connection->name) : json(nullptr)},
+  return {{"connection", connection ? json(services.ike->name_with(connection->name, sa)) : json(nullptr)},
           {"state", state_text(sa.state())},
           {"reason", reason_json(sa.reason())},
           {"role", sa.is_initiator() ? "initiator" : "responder"},
@@ -47,7 +47,7 @@ json ike_sa_json(const ike::IkeSa& sa) {
           {"peer_id", sa.peer_identity() ? json(ike::to_string(*sa.peer_identity())) : json(nullptr)},
           {"initiator_spi", ike_spi(sa.spis().initiator)},
           {"responder_spi", ike_spi(sa.spis().responder)},
-          {"children", children_json(sa)}};
+          {"children", children_json(services, sa)}};
 }
 
 json down_json(const Standing& standing, const config::Connection& connection) {
@@ -57,7 +57,7 @@ json down_json(const Standing& standing, const config::Connection& connection) {
           {"role", nullptr},
           {"local", net::to_string(connection.local)},
           {"local_port", nullptr},
-          {"remote", net::to_string(connection.remote)},
+          {"remote", remote_text(connection)},
           {"remote_port", nullptr},
           {"peer_id", nullptr},
           {"initiator_spi", nullptr},
@@ -73,7 +73,7 @@ json show_ike(const Services& services) {
   for (const auto* sa : core.ike_sas()) {
     if (sa->state() == ike::IkeSa::State::gone) continue;
     if (sa->connection()) seen.insert(sa->connection()->name);
-    items.push_back(ike_sa_json(*sa));
+    items.push_back(ike_sa_json(services, *sa));
   }
   for (const auto& connection : services.configuration->connections)
     if (connection.ike && connection.ike->child_of.empty() && !seen.contains(connection.name))

@@ -19,7 +19,10 @@ json lines_json(const Services& services, const std::string& connection) {
 
 }  // namespace
 
-Expected<json> explain(const Services& services, const std::string& name) {
+Expected<json> explain(const Services& services, const std::string& asked) {
+  // A peer of many is what its connection is.
+  const auto* peer = services.ike->peer(asked);
+  const auto& name = peer == nullptr ? asked : peer->connection;
   const auto& connections = services.configuration->connections;
   const auto found = std::ranges::find(connections, name, &config::Connection::name);
   if (found == connections.end())

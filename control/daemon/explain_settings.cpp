@@ -5,6 +5,7 @@
 #include "control/config/algorithms.hpp"
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/explain.hpp"
+#include "control/daemon/standing.hpp"
 #include "control/ike/key_exchange.hpp"
 
 namespace espgate::daemon {
@@ -43,6 +44,12 @@ std::string methods_text(const std::vector<std::uint16_t>& methods) {
   return names.empty() ? "none" : fmt::format("{}", fmt::join(names, ", "));
 }
 
+std::string lists_text(const std::vector<std::vector<std::uint16_t>>& lists) {
+  std::vector<std::string> texts;
+  for (const auto& list : lists) texts.push_back(methods_text(list));
+  return fmt::format("{}", fmt::join(texts, "; "));
+}
+
 std::string seconds_text(std::chrono::seconds time) {
   return fmt::format("{} s", time.count());
 }
@@ -59,6 +66,12 @@ void add_start(config::Start start, Rows& rows) {
     case config::Start::passive:
       return rows.add("start", "passive", "the peer brings it up, or `initiate`");
   }
+}
+
+void add_childless(const config::IkeSettings& ike, Rows& rows) {
+  if (ike.childless)
+    rows.add("childless", "true",
+             "if we begin, IKE is made alone first, and the traffic's first keys have a key exchange of their own");
 }
 
 void add_identities(const config::IkeSettings& ike, Rows& rows) {
@@ -82,6 +95,11 @@ void add_algorithms(const config::IkeSettings& ike, Rows& rows) {
                ? "new traffic keys follow from IKE's"
                : "new traffic keys come from a key exchange of their own; the first ones from IKE's");
   const auto& children = ike.child_algorithms;
+  if (!ike.algorithms.additional.empty())
+    rows.add("additional-key-exchanges", lists_text(ike.algorithms.additional),
+             "IKE's keys come from these as well, one exchange each");
+  if (!children.additional.empty())
+    rows.add("additional-pfs", lists_text(children.additional), "new traffic keys come from these as well");
   rows.add("esn",
            children.extended_sequence && children.short_sequence ? "either"
            : children.extended_sequence                          ? "true"
@@ -137,7 +155,8 @@ void add_traffic(const Services& services, const config::Connection& connection,
 json explain_settings(const Services& services, const config::Connection& connection) {
   Rows rows;
   rows.add("local", net::to_string(connection.local), "our outer address");
-  rows.add("remote", net::to_string(connection.remote), "the peer's outer address");
+  rows.add("remote", remote_text(connection),
+           connection.any_peer ? "peers come from anywhere; who they are decides" : "the peer's outer address");
   add_traffic(services, connection, rows);
   if (!connection.ike) {
     rows.add("suite", std::string(crypto::suite(connection.suite).name), "protects the traffic");
@@ -146,6 +165,7 @@ json explain_settings(const Services& services, const config::Connection& connec
     return rows.take();
   }
   add_start(connection.ike->start, rows);
+  add_childless(*connection.ike, rows);
   add_identities(*connection.ike, rows);
   add_algorithms(*connection.ike, rows);
   add_times(*connection.ike, rows);

@@ -142,9 +142,23 @@ void add_traffic(const Services& services, const config::Connection& connection,
   steps.open(step, "waits", text);
 }
 
+// One peer's way is told by the log; here is who is there.
+json steps_of_any_peer(const Services& services, const config::Connection& connection) {
+  Steps steps;
+  add_address(services, connection, steps);
+  const auto peers = services.ike->peers_of(connection.name);
+  for (const auto* peer : peers)
+    steps.done(peer->name,
+               fmt::format("{} at {}, SPI {} out", ike::to_string(peer->identity), net::to_string(peer->address),
+                           cli::spi_text(services.sas->current_outbound_spi(peer->name))));
+  if (peers.empty()) steps.open("peers", "waits", Standings(services).of(connection).reason);
+  return steps.take();
+}
+
 }  // namespace
 
 json explain_steps(const Services& services, const config::Connection& connection) {
+  if (connection.any_peer) return steps_of_any_peer(services, connection);
   const Standings standings(services);
   const auto standing = standings.of(connection);
   Steps steps;

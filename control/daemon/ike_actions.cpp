@@ -54,7 +54,7 @@ std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParamet
   result.remote = child.remote.address;
   result.mode = child.transport ? sa::Mode::transport : sa::Mode::tunnel;
   result.outer = settings.outer;
-  result.tfc_bytes = child.transport ? std::uint16_t{0} : settings.tfc_bytes;
+  result.tfc_bytes = child.transport || !child.tfc_padding ? std::uint16_t{0} : settings.tfc_bytes;
   result.track_peer = settings.follow_peer;
   result.encapsulation = child.udp_encapsulation ? sa::Encapsulation::udp : sa::Encapsulation::none;
   result.any_encapsulation = true;
@@ -70,50 +70,70 @@ std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParamet
 void IkeService::act(const ike::InstallInbound& action, Moment now) {
   auto wanted = parameters(action.sa);
   if (!wanted) return;
-  const auto installed = parts_.sas.install_inbound(*wanted, now, sa::Predecessor::stays);
+  const auto connection = come(action.sa, now);
+  const auto installed = connection ? parts_.sas.install_inbound(*wanted, now, sa::Predecessor::stays)
+                                    : Expected<void>(connection.error());
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
-    ike_log().error("connection {}: inbound SA: {}", action.sa.child, installed.error().text());
+    ike_log().error("connection {}: inbound SA: {}", connection ? *connection : action.sa.child,
+                    installed.error().text());
+    // Without a place of its own a peer is better off without the child.
+    if (!connection) feed(ike::HardExpired{action.sa.spi}, now);
+    else go_if_empty(*connection, now);
     return;
   }
   auto& spi = inbound_[action.sa.spi];
-  spi = {action.sa.child, parts_.store.find(action.sa.spi), 0};
+  spi = {*connection, parts_.store.find(action.sa.spi), 0};
+  if (const auto of_many = peers_.find(*connection); of_many != peers_.end()) ++of_many->second.inbound_sas;
   to_look_at_.push_back(action.sa.spi);
 }
 
 void IkeService::act(const ike::InstallOutbound& action, Moment now) {
   auto wanted = parameters(action.sa);
-  if (!wanted) return;
-  const auto installed = parts_.sas.install_outbound(action.sa.child, *wanted, now);
+  const auto* connection = connection_of(action.sa.child, action.sa.peer);
+  if (!wanted || connection == nullptr) return;
+  const auto installed = parts_.sas.install_outbound(*connection, *wanted, now);
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
-    ike_log().error("connection {}: outbound SA: {}", action.sa.child, installed.error().text());
+    ike_log().error("connection {}: outbound SA: {}", *connection, installed.error().text());
     return;
   }
-  if (in_use_.insert_or_assign(action.sa.child, InUse{action.inbound_spi, action.sa.spi}).second)
-    went_up(action.sa, action.inbound_spi, now);
+  if (!action.sa.tfc_padding && connections_.at(action.sa.child).settings.tfc_bytes != 0)
+    tell(connections_.at(action.sa.child), spdlog::level::warn,
+         fmt::format("connection {}: the peer takes no TFC padding, so tfc-padding has no effect", *connection),
+         now);
+  if (in_use_.insert_or_assign(*connection, InUse{action.inbound_spi, action.sa.spi}).second)
+    went_up(action, *connection, now);
   else
-    ike_log().debug("connection {} has new keys: SPIs {} in, {} out", action.sa.child,
+    ike_log().debug("connection {} has new keys: SPIs {} in, {} out", *connection,
                     sa::spi_text(action.inbound_spi), sa::spi_text(action.sa.spi));
 }
 
 // The SPI may have gone already, with a hard lifetime or a reload.
 void IkeService::act(const ike::RetireInbound& action, Moment now) {
-  inbound_.erase(action.inbound_spi);
+  const auto known = inbound_.extract(action.inbound_spi);
   if (action.replaced)
     (void)parts_.sas.supersede_inbound(action.inbound_spi, now);
   else
     (void)parts_.sas.retire_inbound(action.inbound_spi, sa::Reason::deleted, now);
+  if (known.empty()) return;
+  const auto of_many = peers_.find(known.mapped().connection);
+  if (of_many == peers_.end() || known.mapped().index == sa::no_sa) return;
+  --of_many->second.inbound_sas;
+  go_if_empty(of_many->first, now);
 }
 
 // Another may be in use already, or it has gone with a hard lifetime or by command.
 void IkeService::act(const ike::RetireOutbound& action, Moment now) {
-  if (parts_.sas.current_outbound_spi(action.child) == action.spi)
-    (void)parts_.sas.retire_outbound(action.child, sa::Reason::deleted, now);
-  const auto used = in_use_.find(action.child);
+  const auto* connection = connection_of(action.child, action.peer);
+  if (connection == nullptr) return;
+  if (parts_.sas.current_outbound_spi(*connection) == action.spi)
+    (void)parts_.sas.retire_outbound(*connection, sa::Reason::deleted, now);
+  const auto used = in_use_.find(*connection);
   if (used == in_use_.end() || used->second.outbound_spi != action.spi) return;
   in_use_.erase(used);
-  went_down(action, now);
+  went_down(action, *connection, now);
+  go_if_empty(*connection, now);
 }
 
 void IkeService::act(const ike::MoveChild& action, Moment now) {
@@ -147,24 +167,27 @@ void IkeService::tell(Known& known, spdlog::level::level_enum level, std::string
   known.lines.push_back({now, std::move(text)});
 }
 
-void IkeService::went_up(const ike::ChildSaParameters& outbound, std::uint32_t inbound_spi, Moment now) {
+void IkeService::went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now) {
+  const auto& outbound = action.sa;
   auto& known = connections_.at(outbound.child);
   known.down_because.clear();
-  auto text =
-      fmt::format("up with {}: {}, SPIs {} in, {} out", net::to_string(outbound.remote.address),
-                  crypto::suite(outbound.suite).name, sa::spi_text(inbound_spi), sa::spi_text(outbound.spi));
-  tell(known, spdlog::level::info, fmt::format("connection {} is {}", outbound.child, text), now);
-  parts_.journal.add(EventKind::connection_up, outbound.child, std::move(text), now);
+  auto text = fmt::format("up with {}{}: {}, SPIs {} in, {} out",
+                          outbound.peer ? fmt::format("{} at ", ike::to_string(*outbound.peer)) : "",
+                          net::to_string(outbound.remote.address), crypto::suite(outbound.suite).name,
+                          sa::spi_text(action.inbound_spi), sa::spi_text(outbound.spi));
+  tell(known, spdlog::level::info, fmt::format("connection {} is {}", connection, text), now);
+  parts_.journal.add(EventKind::connection_up, connection, std::move(text), now);
 }
 
-void IkeService::went_down(const ike::RetireOutbound& action, Moment now) {
+void IkeService::went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now) {
   const auto known = connections_.find(action.child);
   if (known == connections_.end()) return;  // it left the configuration
-  auto& because = known->second.down_because;
-  if (because.empty()) because = action.reason.empty() ? "its IKE SA was closed" : action.reason;
-  tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", action.child, because),
-       now);
-  parts_.journal.add(EventKind::connection_down, action.child, because, now);
+  auto because = action.reason.empty() ? "its IKE SA was closed" : action.reason;
+  // That one of many went is no matter of the connection's.
+  if (auto& reason = known->second.down_because; !action.peer)
+    because = reason = reason.empty() ? because : reason;
+  tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", connection, because), now);
+  parts_.journal.add(EventKind::connection_down, connection, because, now);
 }
 
 }  // namespace espgate::daemon

@@ -48,7 +48,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   auto result = std::make_shared<ike::Connection>();
   result->name = connection.name;
   result->local = connection.local;
-  result->remote = connection.remote;
+  if (!connection.any_peer) result->remote = connection.remote;
   result->identity = settings.local_id;
   result->peer = settings.remote_id.text();
   result->authenticator = settings.credentials.authenticator;
@@ -57,6 +57,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   result->algorithms = settings.algorithms;
   for (const auto* each : family) result->children.push_back(child_of(*each));
   result->start = start_action(settings.start);
+  result->childless = settings.childless;
   result->force_encapsulation = connection.encapsulation == config::Encapsulation::udp;
   result->follow_peer = connection.follow_peer;
   result->fragment_bytes = settings.fragment_bytes;

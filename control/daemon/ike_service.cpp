@@ -85,7 +85,9 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   next_demand_ = 0;
   connections_ = std::move(wanted);
   now_ = now;
-  std::erase_if(in_use_, [&](const auto& entry) { return !connections_.contains(entry.first); });
+  std::erase_if(in_use_, [&](const auto& entry) {
+    return !connections_.contains(entry.first) && !peers_.contains(entry.first);
+  });
   carry_out(core_.configure(handles, now.steady), now);
   handle_events(now);
   return change;
@@ -135,35 +137,49 @@ bool IkeService::delete_child(const std::string& connection, sa::Direction direc
 }
 
 Expected<void> IkeService::known(const std::string& connection) const {
-  if (connections_.contains(connection)) return {};
+  if (connections_.contains(connection) || peers_.contains(connection)) return {};
   return Error{fmt::format("no connection that negotiates keys is called {}", connection),
                "`show ike` names them"};
 }
 
-std::pair<std::string, std::string> IkeService::place_of(const std::string& connection) const {
+IkeService::Place IkeService::place_of(const std::string& name) const {
+  const auto* of_many = peer(name);
+  const auto& connection = of_many == nullptr ? name : of_many->connection;
   const auto& owner = connections_.at(connection).handle->name;
-  return {owner, owner == connection ? std::string() : connection};
+  return {owner, owner == connection ? std::string() : connection,
+          of_many == nullptr ? std::nullopt : std::optional(of_many->identity)};
 }
 
 Expected<void> IkeService::initiate(const std::string& connection, Moment now) {
   if (auto found = known(connection); !found) return found;
+  if (peers_.contains(connection) || connections_.at(connection).settings.any_peer)
+    return Error{fmt::format("only the peers of {} can begin: they may be at any address", connection),
+                 "begin there"};
   connections_.at(connection).down_because.clear();
-  auto [owner, child] = place_of(connection);
-  feed(ike::Initiate{std::move(owner), std::move(child)}, now);
+  auto place = place_of(connection);
+  feed(ike::Initiate{std::move(place.connection), std::move(place.child)}, now);
   return {};
 }
 
 Expected<void> IkeService::terminate(const std::string& connection, Moment now) {
   if (auto found = known(connection); !found) return found;
-  connections_.at(connection).down_because = "it was terminated; `initiate` brings it up again";
-  auto [owner, child] = place_of(connection);
-  feed(ike::Terminate{std::move(owner), std::move(child)}, now);
+  auto place = place_of(connection);
+  if (!place.peer)
+    connections_.at(connection).down_because = connections_.at(connection).settings.any_peer
+                                                   ? "it was terminated; its peers may come again"
+                                                   : "it was terminated; `initiate` brings it up again";
+  feed(ike::Terminate{std::move(place.connection), std::move(place.child), std::move(place.peer)}, now);
   return {};
 }
 
 Expected<void> IkeService::rekey(const std::string& connection, What what, Moment now) {
   if (auto found = known(connection); !found) return found;
-  feed(ike::Rekey{place_of(connection).first, what == What::child ? connection : std::string()}, now);
+  auto place = place_of(connection);
+  const auto* of_many = peer(connection);
+  const auto& child = of_many == nullptr ? connection : of_many->connection;
+  feed(ike::Rekey{std::move(place.connection), what == What::child ? child : std::string(),
+                  std::move(place.peer)},
+       now);
   return {};
 }
 

@@ -6,13 +6,15 @@
 //                                                                 └─► log, journal
 //
 // A connection of the configuration with an `ike` group is one connection of the core with one child of the
-// same name, and one connection of the SA manager. Control thread only.
+// same name, and one connection of the SA manager. If it has peers at any address, the SA manager has one
+// connection more for each of them, while it is there: road#1, road#2. Control thread only.
 #pragma once
 
 #include <spdlog/common.h>
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -63,6 +65,7 @@ class IkeService {
   void lifetime_reached(const sa::LifetimeNews& news, Moment now);
 
   // Errors: no such connection, or not one that negotiates.
+  // A peer of a connection that has them at any address goes by its own name, but for `initiate`.
   Expected<void> initiate(const std::string& connection, Moment now);
   Expected<void> terminate(const std::string& connection, Moment now);
   // Deletes the child that an SA belongs to, at the peer, too; another is made if the connection is kept up.
@@ -71,6 +74,21 @@ class IkeService {
   // The child SA, or the IKE SA that it belongs to.
   enum class What : std::uint8_t { child, ike };
   Expected<void> rekey(const std::string& connection, What what, Moment now);
+
+  // One of the peers that a connection has at any address, with its SAs and policies.
+  struct Peer {
+    std::string name;  // "road#1"
+    std::string connection;
+    ike::Identity identity;
+    net::Address local;    // outer addresses, where it was at first
+    net::Address address;
+    std::size_t inbound_sas = 0;
+  };
+  // null: no peer is called so.
+  const Peer* peer(const std::string& name) const;
+  std::vector<const Peer*> peers_of(const std::string& connection) const;
+  // A connection's name, or that of its peer which the IKE SA is with.
+  const std::string& name_with(const std::string& connection, const ike::IkeSa& sa) const;
 
   const ike::IkeCore& core() const { return core_; }
   // What was said of a connection lately, oldest first; null: it does not negotiate.
@@ -89,6 +107,7 @@ class IkeService {
     std::uint64_t demand = 0;  // packets that found no SA, when last looked at
     std::deque<Line> lines;
     std::string down_because;
+    unsigned peers_so_far = 0;  // at any address
   };
   struct InboundSpi {
     std::string connection;
@@ -102,9 +121,15 @@ class IkeService {
     std::uint32_t outbound_spi = 0;
   };
 
+  // -- peers at any address (ike_peers.cpp) --
+  // The SA manager's connection for a child's SAs. None: there is no such connection.
+  const std::string* connection_of(const std::string& child, const std::optional<ike::Identity>& peer) const;
+  Expected<std::string> come(const ike::ChildSaParameters& child, Moment now);
+  void go_if_empty(const std::string& name, Moment now);
+
   void tell(Known& known, spdlog::level::level_enum level, std::string text, Moment now);
-  void went_up(const ike::ChildSaParameters& outbound, std::uint32_t inbound_spi, Moment now);
-  void went_down(const ike::RetireOutbound& action, Moment now);
+  void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
+  void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
   void feed(ike::Event event, Moment now);
   void handle_events(Moment now);
   void carry_out(const ike::Actions& actions, Moment now);
@@ -126,8 +151,14 @@ class IkeService {
   std::uint64_t demand_of(const config::Connection& connection) const;
   Expected<void> known(const std::string& connection) const;
   bool is_as_before(std::span<const config::Connection* const> family) const;
-  // The IKE SA's connection, and which of its children this one is; empty for the one that has the IKE SA.
-  std::pair<std::string, std::string> place_of(const std::string& connection) const;
+  // The IKE SA's connection, which of its children this one is, empty for the one that has the IKE SA, and
+  // which peer's.
+  struct Place {
+    std::string connection;
+    std::string child;
+    std::optional<ike::Identity> peer;
+  };
+  Place place_of(const std::string& connection) const;
   // Of the child that an SA belongs to; 0: none's.
   std::uint32_t inbound_spi_of(const std::string& connection, sa::Direction direction,
                                std::uint32_t spi) const;
@@ -141,6 +172,8 @@ class IkeService {
   std::unordered_map<std::string, Known> connections_;
   std::unordered_map<std::uint32_t, InboundSpi> inbound_;  // by SPI
   std::unordered_map<std::string, InUse> in_use_;          // by connection
+  std::map<std::string, Peer> peers_;                      // by name
+  std::unordered_map<std::string, std::string> peer_names_;  // by connection and identity
   std::deque<std::uint32_t> to_look_at_;                   // inbound SPIs, in turn
   std::vector<std::string> on_demand_;
   std::size_t next_demand_ = 0;

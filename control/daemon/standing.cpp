@@ -29,6 +29,10 @@ const std::string& owner_of(const config::Connection& connection) {
   return connection.ike->child_of.empty() ? connection.name : connection.ike->child_of;
 }
 
+std::string remote_text(const config::Connection& connection) {
+  return connection.any_peer ? "any" : net::to_string(connection.remote);
+}
+
 Standings::Standings(const Services& services) : services_(services) {
   services.sas->visit([&](const sa::SaReport& report) {
     if (report.state == "expired")
@@ -47,6 +51,7 @@ std::span<const ike::IkeSa* const> Standings::ike_sas(const std::string& connect
 }
 
 Standing Standings::of(const config::Connection& connection) const {
+  if (connection.any_peer) return of_any_peer(connection);
   return connection.ike ? of_negotiated(connection) : of_manual(connection);
 }
 
@@ -79,10 +84,16 @@ Standing Standings::of_negotiated(const config::Connection& connection) const {
   return {"down", why_down(connection)};
 }
 
+Standing Standings::of_any_peer(const config::Connection& connection) const {
+  if (!services_.ike->peers_of(connection.name).empty()) return {"up", ""};
+  return {"down", why_down(connection)};
+}
+
 std::string Standings::why_down(const config::Connection& connection) const {
   if (auto failure = services_.ike->core().last_failure(owner_of(connection)); !failure.empty())
     return failure;
   if (auto because = services_.ike->down_because(connection.name); !because.empty()) return because;
+  if (connection.any_peer) return "no peer has come";
   switch (connection.ike->start) {
     case config::Start::passive:
       return "the peer has not begun, and start = \"passive\" leaves that to it";

@@ -27,6 +27,7 @@ class Standings {
 
  private:
   Standing of_manual(const config::Connection& connection) const;
+  Standing of_any_peer(const config::Connection& connection) const;
   Standing of_negotiated(const config::Connection& connection) const;
   std::string why_down(const config::Connection& connection) const;
 
@@ -37,6 +38,8 @@ class Standings {
 
 // Whose IKE SA a negotiated connection's child SA belongs to: its own, or that of another (`child-of`).
 const std::string& owner_of(const config::Connection& connection);
+// The peer's address as the file has it: "any" where it may be any.
+std::string remote_text(const config::Connection& connection);
 // Of an IKE SA, as above.
 std::string_view state_text(ike::IkeSa::State state);
 

@@ -36,6 +36,8 @@ struct Child {
   std::uint32_t outbound_spi = 0;
   State state = State::installed;
   bool encapsulated = false;
+  std::vector<SelectorSide> local;  // what was agreed on; local is ours
+  std::vector<SelectorSide> remote;
   bool delete_wanted = false;
   bool make_again = false;  // once it is deleted
   bool replaced = false;    // it has a successor, so its inbound SA lingers

@@ -64,6 +64,14 @@ Assigned read_configuration(const ConfigurationPayload& reply) {
   return assigned;
 }
 
+AddressesWanted addresses_wanted(const ConfigurationPayload& request) {
+  if (request.type != ConfigurationType::request) return {};
+  const auto has = [&](Kind kind) {
+    return std::ranges::find(request.attributes, kind, &Attribute::type) != request.attributes.end();
+  };
+  return {has(Kind::internal_ip4_address), has(Kind::internal_ip6_address)};
+}
+
 void answer_configuration(const ConfigurationPayload& request, const std::vector<net::Address>& addresses,
                           const std::vector<net::Address>& dns, PayloadWriter& reply) {
   if (request.type != ConfigurationType::request) return;

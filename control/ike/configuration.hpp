@@ -18,6 +18,14 @@ struct Assigned {
 // What the peer gives; attributes that are not of their length are left out.
 Assigned read_configuration(const ConfigurationPayload& reply);
 
+// Of which families the peer asks for an address.
+struct AddressesWanted {
+  bool v4 = false;
+  bool v6 = false;
+  bool any() const { return v4 || v6; }
+};
+AddressesWanted addresses_wanted(const ConfigurationPayload& request);
+
 // Adds the answer to `request`: of what we have to give the kinds that were asked for. Nothing, if the
 // payload is no request or nothing is left; the peer then has to do without.
 void answer_configuration(const ConfigurationPayload& request, const std::vector<net::Address>& addresses,

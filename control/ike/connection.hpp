@@ -1,5 +1,5 @@
-// A connection as the protocol core sees it: one peer, how both sides prove who they are, what may be
-// negotiated, and the child SAs wanted. A value made by whoever reads the configuration; immutable once the
+// A connection as the protocol core sees it: one peer, or any number at any address, how both sides prove who
+// they are, what may be negotiated, and the child SAs wanted. A value made by whoever reads the configuration; immutable once the
 // core has it, and shared with the SAs that were made from it.
 #pragma once
 
@@ -46,7 +46,8 @@ struct Retransmission {
 struct Connection {
   std::string name;
   std::optional<net::Address> local;   // none: whichever the datagram came to; then it cannot initiate
-  std::optional<net::Address> remote;  // none: any; then it cannot initiate
+  // None: peers at any address begin, each with an IKE SA and selectors of its own. It cannot initiate.
+  std::optional<net::Address> remote;
   std::uint16_t remote_port = ike_port;
   Identity identity;          // ours
   std::string peer = "%any";  // who the authenticator accepts, for the operator to read
@@ -54,9 +55,9 @@ struct Connection {
   // Postquantum preshared keys (RFC 8784), one at least unless they are off: as initiator we use the first.
   PpkUse ppk_use = PpkUse::off;
   std::vector<Ppk> ppks;
-  // What the peer gets when it asks for addresses, one of a family at most, and the DNS servers to use then
-  // (RFC 7296 3.15). Without addresses it hears nothing of either.
-  std::vector<net::Address> peer_addresses;
+  // Of these a peer gets one address of each family that it asks for, and the DNS servers to use then (RFC
+  // 7296 3.15). Without any it hears nothing of either. One at any address must ask, and has no other.
+  std::vector<net::Prefix> peer_addresses;
   std::vector<net::Address> peer_dns;
   bool request_addresses = false;  // as initiator we ask for some, of the families that the children have
   IkeAlgorithms algorithms;

@@ -105,7 +105,7 @@ void IkeCore::on(const Terminate& event, Time) {
     found->second.retry_at = never;
     found->second.demanded.clear();
   }
-  for (auto* sa : living(event.connection)) {
+  for (auto* sa : living(event.connection, event.peer)) {
     if (event.child.empty())
       sa->close(IkeSa::End::commanded);
     else
@@ -114,7 +114,7 @@ void IkeCore::on(const Terminate& event, Time) {
 }
 
 void IkeCore::on(const Rekey& event, Time now) {
-  for (auto* sa : living(event.connection)) {
+  for (auto* sa : living(event.connection, event.peer)) {
     if (event.child.empty())
       sa->rekey(now);
     else
@@ -148,7 +148,7 @@ void IkeCore::begin(Record& record, Time now) {
     return;
   }
   if (!connection->local || !connection->remote) {
-    record.last_failure = {"it has no address of ours and of the peer's, so only the peer can begin"};
+    record.last_failure = {"its peers may be at any address, so only they can begin"};
     return;
   }
   if (sas_.size() >= limits_.ike_sas) {
@@ -207,6 +207,10 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
     ids->second.erase(sa.id());
     if (ids->second.empty()) by_connection_.erase(ids);
   }
+  if (const auto ids = by_peer_.find(peer_key(sa)); ids != by_peer_.end()) {
+    ids->second.erase(sa.id());
+    if (ids->second.empty()) by_peer_.erase(ids);
+  }
   if (sa.ended() == IkeSa::End::replaced) return;
   log_end(sa, now);
   const auto found = records_.find(name);
@@ -214,7 +218,7 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
   auto& record = found->second;
   const bool failed = sa.ended() == IkeSa::End::failed;
   if (failed) record.last_failure = {sa.reason(), sa.ended_in()};
-  if (record.retry_at != never || !living(name).empty()) return;
+  if (record.retry_at != never || has_living(name)) return;
   const bool keep_up = record.connection->start == StartAction::always;
   if (sa.ended() == IkeSa::End::commanded) {
     // What was asked for since then needs another.
@@ -255,6 +259,7 @@ IkeSa& IkeCore::adopt(std::unique_ptr<IkeSa> made) {
   auto& sa = *made;
   by_spi_[sa.is_initiator() ? sa.spis().initiator : sa.spis().responder] = sa.id();
   if (sa.state() != IkeSa::State::answering) by_connection_[sa.connection()->name].insert(sa.id());
+  if (sa.peer_identity()) note_peer(sa);
   touched_.insert(sa.id());
   sas_[sa.id()].sa = std::move(made);
   return sa;
@@ -270,29 +275,6 @@ IkeSa* IkeCore::find(SaId id) {
 IkeSa* IkeCore::owner_of(std::uint32_t inbound_spi) {
   const auto found = children_.find(inbound_spi);
   return found == children_.end() ? nullptr : find(found->second);
-}
-
-std::vector<IkeSa*> IkeCore::living(const std::string& connection) {
-  std::vector<IkeSa*> found;
-  const auto ids = by_connection_.find(connection);
-  if (ids == by_connection_.end()) return found;
-  for (const auto id : ids->second) {
-    auto* sa = find(id);
-    switch (sa->state()) {
-      case IkeSa::State::greeting:
-      case IkeSa::State::proving:
-      case IkeSa::State::established:
-        if (!sa->is_closing()) found.push_back(sa);
-        break;
-      case IkeSa::State::answering:
-      case IkeSa::State::keyed:
-      case IkeSa::State::replaced:
-      case IkeSa::State::closing:
-      case IkeSa::State::gone:
-        break;
-    }
-  }
-  return found;
 }
 
 std::vector<const IkeSa*> IkeCore::ike_sas() const {

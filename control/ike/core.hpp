@@ -19,6 +19,7 @@
 #include "control/ike/cookies.hpp"
 #include "control/ike/deadlines.hpp"
 #include "control/ike/ike_sa.hpp"
+#include "control/ike/leases.hpp"
 
 namespace espgate::ike {
 
@@ -97,8 +98,13 @@ class IkeCore final : private SaHost {
   void forget(SaId sa);
   void close_half_open(const IkeSa& sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);
-  // Those of the connection, except those that are on their way out.
-  std::vector<IkeSa*> living(const std::string& connection);
+  // Those of the connection, except those that are on their way out; of one peer, if it is named.
+  std::vector<IkeSa*> living(const std::string& connection, const std::optional<Identity>& peer = {});
+  bool has_living(const std::string& connection) const;
+  // Those that are up, or were, and have the connection and the peer of `sa`, which may be among them.
+  const std::set<SaId>& with_same_peer(const IkeSa& sa) const;
+  void note_peer(const IkeSa& sa);
+  static std::string peer_key(const IkeSa& sa);  // empty: it has not proved who it is
   Actions take_actions() { return std::exchange(actions_, {}); }
   IkeSa& create(IkeSa::Origin origin, Time now);
 
@@ -120,7 +126,11 @@ class IkeCore final : private SaHost {
   void own_child(std::uint32_t inbound_spi, SaId sa) override;
   std::uint32_t current_outbound(const std::string& key) const override;
   void set_current_outbound(const std::string& key, std::uint32_t spi) override;
-  bool other_takes_over(const std::string& connection, const std::string& key, Time now) override;
+  bool other_takes_over(const IkeSa& sa, const std::string& key, Time now) override;
+  bool has_other_peer(const IkeSa& sa, const std::string& child,
+                      const std::vector<SelectorSide>& sides) const override;
+  std::vector<net::Address> lease(const IkeSa& sa, const AddressesWanted& wanted) override;
+  void end_lease(const IkeSa& sa) override;
 
   Parts parts_;
   Limits limits_;
@@ -137,6 +147,8 @@ class IkeCore final : private SaHost {
   std::unordered_map<SaId, Entry> sas_;
   std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
   std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
+  std::unordered_map<std::string, std::set<SaId>> by_peer_;  // by connection and identity
+  std::map<std::string, Leases> leases_;                     // by connection
   std::map<HalfOpenKey, SaId> half_open_;
   std::unordered_map<SaId, HalfOpenKey> half_open_by_id_;
   std::unordered_map<net::Address, std::size_t> half_open_sources_;

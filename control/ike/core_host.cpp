@@ -30,16 +30,9 @@ std::vector<ConnectionHandle> IkeCore::candidates(const Endpoint& local, const E
   return found;
 }
 
-namespace {
-
-bool have_same_peer(const IkeSa& a, const IkeSa& b) {
-  return a.connection()->name == b.connection()->name && a.peer_identity() == b.peer_identity();
-}
-
-}  // namespace
-
 void IkeCore::established(IkeSa& sa, Time now) {
   by_connection_[sa.connection()->name].insert(sa.id());
+  note_peer(sa);
   const auto found = records_.find(sa.connection()->name);
   if (found != records_.end()) {
     auto& record = found->second;
@@ -54,7 +47,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
     for (const auto& child : sa.connection()->children)
       sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
-  for (const auto id : by_connection_[sa.connection()->name]) {
+  for (const auto id : with_same_peer(sa)) {
     auto* other = find(id);
     for (auto* each : {&sa, other})
       if (each->lineage().we_began && is_redundant(*each)) each->close(IkeSa::End::replaced);
@@ -78,22 +71,18 @@ void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
 
 // Both sides have both IKE SAs, and so come to the same answer: the lower of the initiators' SPIs goes.
 bool IkeCore::is_redundant(const IkeSa& sa) const {
-  const auto ids = by_connection_.find(sa.connection()->name);
-  if (ids == by_connection_.end() || sa.state() != IkeSa::State::established) return false;
-  return std::ranges::any_of(ids->second, [&](SaId id) {
+  if (sa.state() != IkeSa::State::established) return false;
+  return std::ranges::any_of(with_same_peer(sa), [&](SaId id) {
     const auto& other = *sas_.at(id).sa;
     return other.state() == IkeSa::State::established && other.lineage().we_began != sa.lineage().we_began &&
-           have_same_peer(sa, other) && sa.lineage().initiator_spi < other.lineage().initiator_spi;
+           sa.lineage().initiator_spi < other.lineage().initiator_spi;
   });
 }
 
 void IkeCore::initial_contact(const IkeSa& sa, Time now) {
-  const auto ids = by_connection_[sa.connection()->name];
-  for (const auto id : ids) {
-    auto* other = find(id);
-    if (other != &sa && have_same_peer(sa, *other))
+  for (const auto id : with_same_peer(sa))
+    if (auto* other = find(id); other != &sa)
       other->end(IkeSa::End::replaced, "the peer started anew", now);
-  }
 }
 
 // The peer ends all that it has between the same two identities, of whichever connection, so the first of
@@ -131,11 +120,6 @@ void IkeCore::set_current_outbound(const std::string& key, std::uint32_t spi) {
     outbound_.erase(key);
   else
     outbound_[key] = spi;
-}
-
-bool IkeCore::other_takes_over(const std::string& connection, const std::string& key, Time now) {
-  const auto others = living(connection);
-  return std::ranges::any_of(others, [&](IkeSa* sa) { return sa->take_over(key, now); });
 }
 
 }  // namespace espgate::ike

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/ike/endpoint.hpp"
+#include "control/ike/identity.hpp"
 #include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/traffic_selector.hpp"
@@ -39,7 +40,7 @@ struct WorkFinished {
   bool done = true;
 };
 // What an operator commands, or traffic that matches a policy without SA. An empty child: all, and with Rekey
-// the IKE SA itself.
+// the IKE SA itself. No peer: each that the connection has.
 struct Initiate {
   std::string connection;
   std::string child;
@@ -47,10 +48,12 @@ struct Initiate {
 struct Terminate {
   std::string connection;
   std::string child;
+  std::optional<Identity> peer{};
 };
 struct Rekey {
   std::string connection;
   std::string child;
+  std::optional<Identity> peer{};
 };
 // The datapath about an SA, by its inbound SPI. A good packet came in on it; the first one must be told,
 // others now and then while there is traffic, since they are a sign of life.
@@ -92,6 +95,8 @@ struct ChildSaParameters {
   bool transport = false;
   bool extended_sequence = false;
   std::vector<net::TrafficSelector> selectors;
+  std::optional<Identity> peer{};  // of a connection that has any number of them; else none
+  bool tfc_padding = true;         // the peer takes packets with it (RFC 4303 2.7)
 };
 // From here on packets with this SPI are taken.
 struct InstallInbound {
@@ -115,6 +120,7 @@ struct RetireOutbound {
   std::string child;
   std::uint32_t spi = 0;
   std::string reason;
+  std::optional<Identity> peer{};  // as ChildSaParameters has it
 };
 // The peer of a child that is encapsulated in UDP is elsewhere now.
 struct MoveChild {

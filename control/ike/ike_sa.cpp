@@ -44,7 +44,7 @@ std::string IkeSa::name() const {
   return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));
 }
 
-void IkeSa::log(Level level, const std::string& text) {
+void IkeSa::log(Level level, const std::string& text) const {
   host_.act(LogLine{level, fmt::format("{}: {}", name(), text), connection_->name});
 }
 
@@ -149,6 +149,8 @@ void IkeSa::on_request(const Header& header, const Inner& inner, Time now) {
     case ExchangeType::ike_intermediate:
       if (state_ == State::keyed) return on_intermediate(inner, now);
       break;
+    case ExchangeType::ike_followup_ke:
+      return on_followup(inner, now);
     case ExchangeType::ike_sa_init:
       break;
   }
@@ -157,6 +159,7 @@ void IkeSa::on_request(const Header& header, const Inner& inner, Time now) {
 
 void IkeSa::on_response(const Inner& inner, Time now) {
   request_.finish();
+  if (exchange_.follows) return on_followup_answer(inner, now);
   switch (exchange_.kind) {
     case Exchange::Kind::none:
     case Exchange::Kind::ike_sa_init:
@@ -202,7 +205,9 @@ void IkeSa::end(End why, std::string reason, Time now) {
   waiting_.clear();
   release_spi(exchange_.inbound_spi);
   exchange_over();
+  drop_creation(now);
   while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
+  if (!std::exchange(given_, {}).empty()) host_.end_lease(*this);
   if (!assigned_.empty()) host_.act(DropAddresses{connection_->name, std::exchange(assigned_, {})});
 }
 

@@ -32,7 +32,7 @@
 
 #include "control/ike/channel.hpp"
 #include "control/ike/child_sa.hpp"
-#include "control/ike/key_exchange.hpp"
+#include "control/ike/exchange.hpp"
 #include "control/ike/nat_detection.hpp"
 #include "control/ike/sa_host.hpp"
 
@@ -126,6 +126,7 @@ class IkeSa {
   const std::vector<Child>& children() const { return children_; }
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
+  const std::vector<net::Address>& given_addresses() const { return given_; }
   // What an unprotected message said to IKE_SA_INIT instead of an answer, or nothing.
   const std::string& refusal() const { return refused_; }
   // Once IKE_SA_INIT is through.
@@ -134,62 +135,6 @@ class IkeSa {
   const NatSituation& nat() const { return nat_; }
 
  private:
-  // Of ours, under way or waiting for work.
-  struct Exchange {
-    enum class Kind : std::uint8_t {
-      none,
-      ike_sa_init,
-      ike_auth,
-      create_child,
-      rekey_child,
-      rekey_ike,
-      delete_children,
-      delete_ike,
-      liveness,
-      routability,
-      intermediate,
-    };
-    Kind kind = Kind::none;
-    ChildHandle child;              // that is made
-    std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
-    std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
-    std::vector<std::uint32_t> deleted;
-    std::uint64_t ike_spi = 0;  // ours, of the IKE SA that is made
-    Nonce nonce;
-    std::uint16_t method = 0;  // of the key exchange; 0: none
-    std::shared_ptr<KeyExchangeHalf> half;
-    unsigned attempts = 0;             // with another method or a cookie, after the peer asked for it
-    unsigned failures = 0;             // of the wanted child before
-    std::optional<PeerRekey> rival;    // of the replaced child, when it is gone already
-    std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
-    Endpoint there;
-  };
-  // What of a child both sides agreed on.
-  struct ChildTerms {
-    ChildHandle configuration;
-    ChildChoice choice;
-    TrafficSelectors ts_initiator;  // of this exchange
-    TrafficSelectors ts_responder;
-    std::vector<net::TrafficSelector> selectors;  // local is ours
-    bool transport = false;
-  };
-  struct ExchangeNonces {
-    Nonce initiator;
-    Nonce responder;
-    Nonces view() const { return {initiator, responder}; }
-    const Nonce& lowest() const { return std::min(initiator, responder); }
-  };
-  using Opened = std::shared_ptr<const std::vector<std::uint8_t>>;  // decrypted payloads that outlive work
-  struct Inner {
-    PayloadType first{};
-    Opened bytes;
-    std::optional<DecodeError> decode(Payloads& out) const { return decode_payloads(first, *bytes, out); }
-  };
-  struct KeyAgreement {  // as responder of a key exchange
-    std::vector<std::uint8_t> value;
-    std::optional<Secret> secret;
-  };
-
   // -- messages (ike_sa.cpp) --
   void receive_protected(const Header& header, const DatagramReceived& datagram, Time now);
   void on_request(const Header& header, const Inner& inner, Time now);
@@ -199,7 +144,7 @@ class IkeSa {
   void send_request(ExchangeType exchange, const PayloadWriter& payloads, Time now);
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
-  void log(Level level, const std::string& text);
+  void log(Level level, const std::string& text) const;
   template <typename Result>
   void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then);
   std::size_t fragment_bytes() const;
@@ -246,7 +191,10 @@ class IkeSa {
   void on_proof(const Inner& inner, Time now);
   void finish_answer_to_proof(const Inner& inner, const Expected<void>& verdict, const Expected<Proof>& ours,
                               bool uses_ppk, Time now);
+  void request_addresses(PayloadWriter& payloads) const;
   void take_addresses(const Payloads& payloads);
+  void give_addresses(const Payloads& payloads, PayloadWriter& reply);
+  std::optional<NotifyType> refusal_without_address(const Payloads& payloads) const;
   Expected<void> settle_ppk(const Payloads& answer);
   Expected<PpkAnswer> choose_ppk(const Payloads& request) const;
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
@@ -259,18 +207,21 @@ class IkeSa {
   Child* find_child(std::uint32_t inbound_spi);
   Child* find_child_by_outbound(std::uint32_t outbound_spi);
   std::string key_of(const ChildConfiguration& child) const;
+  std::optional<Identity> peer_of_many() const;
   ChildHandle child_named(const std::string& name) const;
   bool has_child_of(const ChildConfiguration& configuration) const;
-  std::variant<ChildTerms, NotifyType> agree(const Payloads& payloads, const ChildHandle& only,
+  std::variant<ChildTerms, NotifyType> agree(const Payloads& payloads, const Child* replaced,
                                              bool with_key_exchange) const;
-  std::optional<ChildTerms> accept_terms(const Payloads& payloads, const ChildHandle& configuration,
-                                         bool with_key_exchange) const;
-  Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const ExchangeNonces& nonces,
-                   const std::optional<Secret>& shared, bool we_began, Time now);
+  std::optional<ChildTerms> accept_terms(const Payloads& payloads, bool with_key_exchange) const;
+  std::vector<SelectorSide> sides_of_peer(const ChildConfiguration& child) const;
+  void offer_selectors(const Child* replaced);
+  Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const KeyExchanges& keys, bool we_began,
+                   Time now);
   void use_outbound(Child& child);
   void use_unless_redundant(Child& child);
   void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
+  void forget_successor(std::uint32_t inbound_spi, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
   void release_spi(std::uint32_t& inbound_spi);
 
@@ -280,33 +231,48 @@ class IkeSa {
   void send_create_child(Time now);
   void on_create_answer(const Inner& inner, Time now);
   void on_create_refused(NotifyType error, const Payloads& payloads, Time now);
-  void finish_create(const ChildTerms& terms, const ExchangeNonces& nonces,
-                     const std::optional<Secret>& shared, Time now);
+  void finish_create(Time now);
   void create_failed(const std::string& why, Time now);
   bool try_other_method(const Payloads& payloads, const std::vector<std::uint16_t>& allowed, Time now);
   void on_create_request(const Inner& inner, Time now);
   void answer_create(const Payloads& payloads, const Notify* rekeyed, Time now);
-  std::optional<NotifyType> refusal_of_create(std::uint32_t rekeyed_outbound_spi, bool is_rekey);
-  void finish_answer_create(const ChildTerms& terms, std::uint32_t inbound_spi,
-                            std::uint32_t rekeyed_outbound_spi, bool is_rekey, const ExchangeNonces& nonces,
-                            const KeyAgreement& agreement, Time now);
+  std::optional<NotifyType> refusal_of_create(const std::optional<std::uint32_t>& rekeyed_outbound_spi,
+                                              std::uint32_t own);
+  void answer_creation(PeerCreation& creation, Bytes value, Time now);
+  void note_successor(const PeerCreation& creation);
+  std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
                     std::function<void(Time, std::optional<KeyAgreement>)> then);
 
   // -- CREATE_CHILD_SA for the IKE SA (ike_sa_rekey.cpp) --
-  IkeAlgorithms algorithms_of_successor() const;
   void start_rekey(Time now);
   void send_rekey(Time now);
   void on_rekey_answer(const Inner& inner, Time now);
   void rekey_failed(const std::string& why, Time now);
-  void finish_rekey(const IkeChoice& choice, const ExchangeNonces& nonces, const Secret& shared, Time now);
+  void finish_rekey(Time now);
   void answer_rekey(const Payloads& payloads);
-  std::optional<NotifyType> refusal_of_rekey() const;
-  IkeSa& make_successor(const IkeChoice& choice, const Spis& spis, bool is_initiator,
-                        const ExchangeNonces& nonces, const Secret& shared, Time now);
+  void finish_answer_rekey(PeerCreation& creation, Bytes value, Time now);
+  void make_heir(const PeerCreation& creation, Time now);
+  std::optional<NotifyType> refusal_of_rekey(SaId own) const;
+  IkeSa& make_successor(SaId id, const IkeChoice& choice, const Spis& spis, bool is_initiator,
+                        const KeyExchanges& keys, Time now);
   void hand_over(IkeSa& heir, Time now);
   void settle_predecessor(Time now);
+
+  // -- IKE_FOLLOWUP_KE (ike_sa_followup.cpp) --
+  bool begin_key_exchanges(const Payloads& answer, const std::vector<std::uint16_t>& additional);
+  void take_key(Bytes value, Time now);
+  void go_on_with_creation(Time now);
+  void on_followup_answer(const Inner& inner, Time now);
+  void creation_failed(const std::string& why, Time now);
+  bool has_lost();
+  void give_way(Time now);
+  void await_followup(PeerCreation& creation, PayloadWriter& reply, Time now);
+  void on_followup(const Inner& inner, Time now);
+  void answer_followup(const KeyExchange& key, Time now);
+  void drop_creation(Time now);
+  void forget_creation(PeerCreation& creation, Time now);
 
   // -- INFORMATIONAL (ike_sa_informational.cpp) --
   void on_informational(const Inner& inner, Time now);
@@ -351,6 +317,7 @@ class IkeSa {
   std::optional<SaKeys> mixed_;  // as initiator: ours with the PPK, until the peer says whether it has it
   bool encapsulated_ = false;
   std::vector<net::Address> assigned_;  // to us
+  std::vector<net::Address> given_;     // by us, to the peer
   bool mobike_ = false;                 // the peer, who began, says where it is
   bool move_unproven_ = false;          // and that it can be reached there has to be seen
 
@@ -367,6 +334,7 @@ class IkeSa {
   Endpoint answer_to_;
 
   Exchange exchange_;
+  std::optional<PeerCreation> creation_;  // of the peer's, while more key exchanges are to come
   std::uint64_t next_work_ = 1;
   std::map<std::uint64_t, std::function<void(Time, bool)>> waiting_;
 

@@ -25,6 +25,8 @@ void IkeSa::on_create_request(const Inner& inner, Time now) {
   if (state_ != State::established)
     return answer(ExchangeType::create_child_sa, NotifyType::temporary_failure);
   settle_predecessor(now);
+  // One at a time: who begins another has given the one before up.
+  drop_creation(now);
   Payloads payloads;
   inner.decode(payloads);  // it was found good
   if (!payloads.security_association || !payloads.nonce)
@@ -34,15 +36,17 @@ void IkeSa::on_create_request(const Inner& inner, Time now) {
   answer_create(payloads, payloads.notify(NotifyType::rekey_sa), now);
 }
 
-// Asked when the request comes, and again once its work is done.
-std::optional<NotifyType> IkeSa::refusal_of_create(std::uint32_t rekeyed_outbound_spi, bool is_rekey) {
+// Asked when the request comes, and again once its work is done. `own`: the inbound SPI that it has by then.
+std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint32_t>& rekeyed_outbound_spi,
+                                                   std::uint32_t own) {
   if (state_ != State::established || exchange_.kind == Exchange::Kind::rekey_ike || close_wanted_)
     return NotifyType::temporary_failure;
-  if (is_rekey) {
-    const auto* child = find_child_by_outbound(rekeyed_outbound_spi);
-    if (rekeyed_outbound_spi == 0 || child == nullptr) return NotifyType::child_sa_not_found;
+  if (rekeyed_outbound_spi) {
+    const auto* child = find_child_by_outbound(*rekeyed_outbound_spi);
+    if (*rekeyed_outbound_spi == 0 || child == nullptr) return NotifyType::child_sa_not_found;
     // On its way out, or replaced by the peer already: once is enough.
-    if (child->delete_wanted || child->peer_rekey) return NotifyType::temporary_failure;
+    if (child->delete_wanted || (child->peer_rekey && child->peer_rekey->successor != own))
+      return NotifyType::temporary_failure;
   }
   if (children_.size() >= host_.limits().children_per_ike_sa) return NotifyType::no_additional_sas;
   return {};
@@ -64,9 +68,9 @@ void IkeSa::agree_on_key(std::uint16_t method, Bytes value,
 }
 
 void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time now) {
-  const bool is_rekey = rekeyed != nullptr;
-  const auto old_spi = is_rekey ? rekeyed_spi(*rekeyed) : 0;
-  if (const auto refusal = refusal_of_create(old_spi, is_rekey)) {
+  PeerCreation creation;
+  if (rekeyed != nullptr) creation.rekeyed_outbound_spi = rekeyed_spi(*rekeyed);
+  if (const auto refusal = refusal_of_create(creation.rekeyed_outbound_spi, 0)) {
     PayloadWriter reply;
     if (*refusal == NotifyType::child_sa_not_found)
       reply.add(Notify{*refusal, {}, rekeyed->protocol, rekeyed->spi});
@@ -74,64 +78,81 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
       reply.add(Notify{*refusal, {}});
     return answer(ExchangeType::create_child_sa, reply);
   }
-  const auto agreed =
-      agree(payloads, is_rekey ? find_child_by_outbound(old_spi)->configuration : nullptr, true);
+  const auto* replaced = rekeyed != nullptr ? find_child_by_outbound(*creation.rekeyed_outbound_spi) : nullptr;
+  auto agreed = agree(payloads, replaced, true);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
     log(Level::warning,
         fmt::format("a child of the peer's is refused with {}: it offered {}; we allow {}",
                     describe(*refusal), describe_request(payloads), describe_allowed(*connection_)));
     return answer(ExchangeType::create_child_sa, *refusal);
   }
-  const auto& terms = std::get<ChildTerms>(agreed);
-  const auto method = terms.choice.key_exchange;
+  creation.terms = std::get<ChildTerms>(std::move(agreed));
+  const auto method = creation.terms->choice.key_exchange;
   if (method != 0 && (!payloads.key_exchange || payloads.key_exchange->method != method))
     return refuse_key_exchange(method);
-  const auto spi = host_.new_child_spi(*terms.configuration);
+  const auto spi = host_.new_child_spi(*creation.terms->configuration);
   if (!spi) return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
-  const ExchangeNonces nonces{{payloads.nonce->begin(), payloads.nonce->end()},
-                              random_bytes(host_, nonce_bytes)};
-  if (method == 0) return finish_answer_create(terms, *spi, old_spi, is_rekey, nonces, {}, now);
+  creation.inbound_spi = *spi;
+  creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, random_bytes(host_, nonce_bytes)},
+                   creation.terms->choice.additional};
+  if (method == 0) return answer_creation(creation, {}, now);
   peer_requests_.is_being_answered = true;
-  agree_on_key(
-      method, payloads.key_exchange->data,
-      [this, terms, spi = *spi, old_spi, is_rekey, nonces](Time then, std::optional<KeyAgreement> agreement) {
-        auto ours = spi;
-        if (!agreement || !agreement->secret) {
-          release_spi(ours);
-          return answer(ExchangeType::create_child_sa,
-                        agreement ? NotifyType::invalid_syntax : NotifyType::temporary_failure);
-        }
-        finish_answer_create(terms, spi, old_spi, is_rekey, nonces, *agreement, then);
-      });
+  agree_on_key(method, payloads.key_exchange->data,
+               [this, creation](Time then, std::optional<KeyAgreement> agreement) mutable {
+                 if (!agreement || !agreement->secret) {
+                   release_spi(creation.inbound_spi);
+                   return answer(ExchangeType::create_child_sa, agreement ? NotifyType::invalid_syntax
+                                                                          : NotifyType::temporary_failure);
+                 }
+                 creation.keys.shared.push_back(*std::move(agreement->secret));
+                 answer_creation(creation, agreement->value, then);
+               });
+}
+
+// The answer to CREATE_CHILD_SA for a child. If more key exchanges are to come, the child is made with the last.
+void IkeSa::answer_creation(PeerCreation& creation, Bytes value, Time now) {
+  const auto& terms = *creation.terms;
+  const bool complete = creation.keys.are_complete();
+  const auto refusal = complete ? make_child(creation, now)
+                                : refusal_of_create(creation.rekeyed_outbound_spi, creation.inbound_spi);
+  if (refusal) {
+    release_spi(creation.inbound_spi);
+    return answer(ExchangeType::create_child_sa, *refusal);
+  }
+  std::array<std::uint8_t, 4> spi;
+  net::store_be32(spi, 0, creation.inbound_spi);
+  PayloadWriter reply;
+  if (terms.transport) reply.add(Notify{NotifyType::use_transport_mode, {}});
+  reply.add(ike::answer(terms.choice, spi)).add_nonce(creation.keys.nonces.responder);
+  if (terms.choice.key_exchange != 0) reply.add(KeyExchange{terms.choice.key_exchange, value});
+  reply.add_ts_initiator(terms.ts_initiator).add_ts_responder(terms.ts_responder);
+  if (!complete) {
+    if (creation.rekeyed_outbound_spi) note_successor(creation);
+    await_followup(creation, reply, now);
+  }
+  answer(ExchangeType::create_child_sa, reply);
+}
+
+// The peer replaces a child of ours: we do not.
+void IkeSa::note_successor(const PeerCreation& creation) {
+  auto& old = *find_child_by_outbound(*creation.rekeyed_outbound_spi);
+  old.peer_rekey = PeerRekey{creation.inbound_spi, creation.keys.nonces.lowest()};
+  old.rekey_at = never;
 }
 
 // Traffic does not move to a replacement before the peer deletes the old child or uses the new one: only then
 // is it sure that the peer has it.
-void IkeSa::finish_answer_create(const ChildTerms& terms, std::uint32_t inbound_spi,
-                                 std::uint32_t rekeyed_outbound_spi, bool is_rekey,
-                                 const ExchangeNonces& nonces, const KeyAgreement& agreement, Time now) {
-  if (const auto refusal = refusal_of_create(rekeyed_outbound_spi, is_rekey)) {
-    release_spi(inbound_spi);
-    return answer(ExchangeType::create_child_sa, *refusal);
-  }
-  add_child(terms, inbound_spi, nonces, agreement.secret, false, now);
-  auto& child = *find_child(inbound_spi);
-  if (is_rekey) {
-    auto& old = *find_child_by_outbound(rekeyed_outbound_spi);
-    child.predecessor = old.inbound_spi;
-    old.peer_rekey = PeerRekey{inbound_spi, nonces.lowest()};
-    old.rekey_at = never;
+std::optional<NotifyType> IkeSa::make_child(const PeerCreation& creation, Time now) {
+  if (const auto refusal = refusal_of_create(creation.rekeyed_outbound_spi, creation.inbound_spi)) return refusal;
+  add_child(*creation.terms, creation.inbound_spi, creation.keys, false, now);
+  if (creation.rekeyed_outbound_spi) {
+    find_child(creation.inbound_spi)->predecessor =
+        find_child_by_outbound(*creation.rekeyed_outbound_spi)->inbound_spi;
+    note_successor(creation);
   } else {
-    use_new_child(inbound_spi, now);
+    use_new_child(creation.inbound_spi, now);
   }
-  std::array<std::uint8_t, 4> spi;
-  net::store_be32(spi, 0, inbound_spi);
-  PayloadWriter reply;
-  if (terms.transport) reply.add(Notify{NotifyType::use_transport_mode, {}});
-  reply.add(ike::answer(terms.choice, spi)).add_nonce(nonces.responder);
-  if (terms.choice.key_exchange != 0) reply.add(KeyExchange{terms.choice.key_exchange, agreement.value});
-  reply.add_ts_initiator(terms.ts_initiator).add_ts_responder(terms.ts_responder);
-  answer(ExchangeType::create_child_sa, reply);
+  return {};
 }
 
 }  // namespace espgate::ike

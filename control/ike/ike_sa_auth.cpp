@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "control/ike/configuration.hpp"
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
@@ -90,28 +89,22 @@ void IkeSa::send_proof(const Proof& proof, Time now) {
   if (mixed_)
     payloads.add(Notify{NotifyType::ppk_identity, write_ppk_identity(connection_->ppks.front().id)});
   if (!proof.without_ppk.empty()) payloads.add(Notify{NotifyType::no_ppk_auth, proof.without_ppk});
+  if (connection_->request_addresses) request_addresses(payloads);
   if (!connection_->childless && !wanted_.empty()) {
     const auto spi = host_.new_child_spi(*wanted_.front().configuration);
     if (!spi) return end(End::failed, "there is no SPI for its first child", now);
     exchange_.child = wanted_.front().configuration;
     exchange_.inbound_spi = *spi;
     wanted_.erase(wanted_.begin());
+    offer_selectors(nullptr);
     std::array<std::uint8_t, 4> bytes;
     net::store_be32(bytes, 0, *spi);
     auto algorithms = exchange_.child->algorithms;
-    algorithms.key_exchanges.clear();
-    if (connection_->request_addresses) {
-      const auto has = [&](net::Family family) {
-        return std::ranges::any_of(exchange_.child->local, [&](const SelectorSide& side) {
-          return side.addresses.first.family == family;
-        });
-      };
-      request_configuration(has(net::Family::v4), has(net::Family::v6), payloads);
-    }
+    algorithms.clear_key_exchanges();
     if (exchange_.child->transport) payloads.add(Notify{NotifyType::use_transport_mode, {}});
     payloads.add(offer(algorithms, bytes))
-        .add_ts_initiator({exchange_.child->local})
-        .add_ts_responder({exchange_.child->remote});
+        .add_ts_initiator(exchange_.local)
+        .add_ts_responder(exchange_.remote);
   }
   send_request(ExchangeType::ike_auth, payloads, now);
 }
@@ -176,25 +169,13 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   exchange_over();
 }
 
-void IkeSa::take_addresses(const Payloads& payloads) {
-  if (!connection_->request_addresses || !payloads.configuration) return;
-  auto assigned = read_configuration(*payloads.configuration);
-  std::string text;
-  for (const auto& address : assigned.addresses) text += fmt::format(" {}", net::to_string(address));
-  if (!assigned.dns.empty()) text += "; DNS servers:";
-  for (const auto& address : assigned.dns) text += fmt::format(" {}", net::to_string(address));
-  log(Level::information, fmt::format("the peer assigned{}", text.empty() ? " nothing" : text));
-  assigned_ = std::move(assigned.addresses);
-  if (!assigned_.empty()) host_.act(TakeAddresses{connection_->name, assigned_});
-}
-
 void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   const auto configuration = exchange_.child;
   if (!configuration) return;
-  const auto terms = accept_terms(payloads, configuration, false);
+  const auto terms = accept_terms(payloads, false);
   if (terms) {
     const auto spi = std::exchange(exchange_.inbound_spi, 0);
-    return use_unless_redundant(add_child(*terms, spi, nonces_, {}, true, now));
+    return use_unless_redundant(add_child(*terms, spi, {nonces_}, true, now));
   }
   const auto* error = first_error(payloads);
   const auto why = error == nullptr
@@ -323,8 +304,7 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   PayloadWriter reply;
   reply.add_id_responder(connection_->identity.payload());
   add_proof(reply, *ours);
-  if (payloads.configuration)
-    answer_configuration(*payloads.configuration, connection_->peer_addresses, connection_->peer_dns, reply);
+  give_addresses(payloads, reply);
   mobike_ = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported) != nullptr;
   if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
   if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
@@ -334,6 +314,10 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
 
 // The IKE SA is good whatever becomes of it (RFC 7296 1.2).
 void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now) {
+  if (const auto refusal = refusal_without_address(payloads)) {
+    reply.add(Notify{*refusal, {}});
+    return;
+  }
   const auto agreed = agree(payloads, nullptr, false);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
     log(Level::warning,
@@ -349,7 +333,7 @@ void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
     reply.add(Notify{NotifyType::no_additional_sas, {}});
     return;
   }
-  use_unless_redundant(add_child(terms, *spi, nonces_, {}, false, now));
+  use_unless_redundant(add_child(terms, *spi, {nonces_}, false, now));
   std::array<std::uint8_t, 4> bytes;
   net::store_be32(bytes, 0, *spi);
   if (terms.transport) reply.add(Notify{NotifyType::use_transport_mode, {}});

@@ -7,6 +7,22 @@
 #include "control/ike/narrowing.hpp"
 
 namespace espgate::ike {
+namespace {
+
+// In transport mode an end is what it is here, whatever a NAT has made of it there (RFC 7296 2.23.1).
+TrafficSelectors as_seen_here(TrafficSelectors selectors, bool behind_nat, const net::Address& end) {
+  for (auto& side : selectors.sides)
+    if (behind_nat && side.addresses.first == side.addresses.last &&
+        side.addresses.first.family == end.family)
+      side.addresses = {end, end};
+  return selectors;
+}
+
+bool takes_tfc_padding(const Payloads& payloads) {
+  return payloads.notify(NotifyType::esp_tfc_padding_not_supported) == nullptr;
+}
+
+}  // namespace
 
 Child* IkeSa::find_child(std::uint32_t inbound_spi) {
   const auto found = std::ranges::find(children_, inbound_spi, &Child::inbound_spi);
@@ -25,6 +41,10 @@ std::string IkeSa::key_of(const ChildConfiguration& child) const {
                      std::string_view(reinterpret_cast<const char*>(peer.data.data()), peer.data.size()));
 }
 
+std::optional<Identity> IkeSa::peer_of_many() const {
+  return connection_->remote ? std::nullopt : peer_identity_;
+}
+
 ChildHandle IkeSa::child_named(const std::string& name) const {
   const auto found = std::ranges::find(connection_->children, name, &ChildConfiguration::name);
   return found == connection_->children.end() ? nullptr : ChildHandle(connection_, &*found);
@@ -36,27 +56,58 @@ bool IkeSa::has_child_of(const ChildConfiguration& configuration) const {
   });
 }
 
-// What the peer offers, and we allow. `only`: the child that is replaced; null: the first that fits.
-std::variant<IkeSa::ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const ChildHandle& only,
-                                                         bool with_key_exchange) const {
+// What the peer may protect of its side. One at any address has what it was given, or in transport mode itself.
+std::vector<SelectorSide> IkeSa::sides_of_peer(const ChildConfiguration& child) const {
+  if (connection_->remote) return child.remote;
+  std::vector<SelectorSide> sides;
+  const auto add = [&](const net::Address& address) {
+    for (auto side : child.remote) {
+      if (!side.addresses.contains(address)) continue;
+      side.addresses = {address, address};
+      sides.push_back(side);
+    }
+  };
+  if (child.transport)
+    add(remote_.address);
+  else if (!connection_->peer_addresses.empty())
+    std::ranges::for_each(given_, add);
+  else
+    return child.remote;
+  return sides;
+}
+
+// What the peer offers, and we allow. `replaced`: the child that it is for; null: the first that fits. A peer at
+// any address keeps what it has with a rekey, and gets nothing that another has.
+std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const Child* replaced,
+                                                  bool with_key_exchange) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder)
     return NotifyType::invalid_syntax;
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
+  const bool keeps = replaced != nullptr && !connection_->remote;
   auto refusal = NotifyType::ts_unacceptable;
   for (const auto& each : connection_->children) {
     const ChildHandle configuration(connection_, &each);
-    if (only && only->name != each.name) continue;
+    if (replaced != nullptr && replaced->configuration->name != each.name) continue;
+    const bool both_transport = each.transport && transport;
+    const auto theirs =
+        as_seen_here(*payloads.ts_initiator, both_transport && nat_.peer_is_behind, remote_.address);
+    const auto mine = as_seen_here(*payloads.ts_responder, both_transport && nat_.we_are_behind, local_.address);
     ChildTerms terms{configuration,
                      {},
-                     narrow(*payloads.ts_initiator, each.remote),
-                     narrow(*payloads.ts_responder, each.local),
+                     narrow(theirs, keeps ? replaced->remote : sides_of_peer(each)),
+                     narrow(mine, keeps ? replaced->local : each.local),
                      {},
-                     each.transport && transport};
+                     both_transport,
+                     takes_tfc_padding(payloads)};
     auto selectors = pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
+    if (!connection_->remote && host_.has_other_peer(*this, each.name, terms.ts_initiator.sides)) {
+      log(Level::warning, "it asks for what another peer of this connection has");
+      continue;
+    }
     terms.selectors = std::move(*selectors);
     auto algorithms = each.algorithms;
-    if (!with_key_exchange) algorithms.key_exchanges.clear();
+    if (!with_key_exchange) algorithms.clear_key_exchanges();
     const auto choice = choose(*payloads.security_association, algorithms,
                                payloads.key_exchange ? payloads.key_exchange->method : std::uint16_t{0});
     if (!choice) {
@@ -69,30 +120,36 @@ std::variant<IkeSa::ChildTerms, NotifyType> IkeSa::agree(const Payloads& payload
   return refusal;
 }
 
+// As initiator, of the exchange's child.
+void IkeSa::offer_selectors(const Child* replaced) {
+  const bool keeps = replaced != nullptr && !connection_->remote;
+  exchange_.local = {keeps ? replaced->local : exchange_.child->local};
+  exchange_.remote = {keeps ? replaced->remote : exchange_.child->remote};
+}
+
 // What the peer chose of our offer. None: it did not.
-std::optional<IkeSa::ChildTerms> IkeSa::accept_terms(const Payloads& payloads,
-                                                     const ChildHandle& configuration,
-                                                     bool with_key_exchange) const {
+std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool with_key_exchange) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder) return {};
+  const auto& configuration = exchange_.child;
   auto algorithms = configuration->algorithms;
-  if (!with_key_exchange) algorithms.key_exchanges.clear();
+  if (!with_key_exchange) algorithms.clear_key_exchanges();
   const auto choice = accept_child_answer(*payloads.security_association, algorithms);
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
   if (!choice || transport != configuration->transport) return {};
-  if (!is_within(*payloads.ts_initiator, configuration->local) ||
-      !is_within(*payloads.ts_responder, configuration->remote))
-    return {};
-  auto selectors = pairs(*payloads.ts_initiator, *payloads.ts_responder);
+  const auto mine = as_seen_here(*payloads.ts_initiator, transport && nat_.we_are_behind, local_.address);
+  const auto theirs = as_seen_here(*payloads.ts_responder, transport && nat_.peer_is_behind, remote_.address);
+  if (!is_within(mine, exchange_.local.sides) || !is_within(theirs, exchange_.remote.sides)) return {};
+  auto selectors = pairs(mine, theirs);
   if (!selectors) return {};
-  return ChildTerms{configuration,         *choice,  *payloads.ts_initiator, *payloads.ts_responder,
-                    std::move(*selectors), transport};
+  return ChildTerms{configuration, *choice,   mine, theirs, std::move(*selectors),
+                    transport,     takes_tfc_padding(payloads)};
 }
 
 // Its inbound SA is installed at once. `we_began` the exchange.
-Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const ExchangeNonces& nonces,
-                        const std::optional<Secret>& shared, bool we_began, Time now) {
+Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const KeyExchanges& keys,
+                        bool we_began, Time now) {
   const auto& suite = crypto::suite(terms.choice.suite);
-  const auto keymat = child_keymat(choice_->prf, keys_.d, shared, nonces.view(), suite);
+  const auto keymat = child_keymat(choice_->prf, keys_.d, keys.shared, keys.nonces.view(), suite);
   const auto half = [&](bool initiators) {
     const auto part =
         std::span(keymat.bytes()).subspan(initiators ? 0 : suite.keymat_bytes(), suite.keymat_bytes());
@@ -111,14 +168,18 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
                              encapsulated_,
                              terms.transport,
                              terms.choice.extended_sequence,
-                             terms.selectors};
+                             terms.selectors,
+                             peer_of_many(),
+                             terms.tfc_padding};
   };
   Child child;
   child.configuration = terms.configuration;
   child.inbound_spi = inbound_spi;
   child.encapsulated = encapsulated_;
+  child.local = we_began ? terms.ts_initiator.sides : terms.ts_responder.sides;
+  child.remote = we_began ? terms.ts_responder.sides : terms.ts_initiator.sides;
   child.we_began = we_began;
-  child.lowest_nonce = nonces.lowest();
+  child.lowest_nonce = keys.nonces.lowest();
   child.made_at = now;
   child.outbound_spi = terms.choice.spi;
   child.outbound_waiting = parameters(child.outbound_spi, we_began);
@@ -209,13 +270,18 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
       use_outbound(*heir);
     } else {
       host_.set_current_outbound(key, 0);
-      host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason});
-      if (!host_.other_takes_over(connection_->name, key, now) && make_again)
+      host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason,
+                               peer_of_many()});
+      if (!host_.other_takes_over(*this, key, now) && make_again)
         want_again(child.configuration, 0, reason, now);
     }
   }
   host_.act(RetireInbound{inbound_spi, child.replaced});
-  // A successor that is gone is none, so what it should have replaced is due again.
+  forget_successor(inbound_spi, now);
+}
+
+// A successor that is gone is none, so what it should have replaced is due again.
+void IkeSa::forget_successor(std::uint32_t inbound_spi, Time now) {
   for (auto& other : children_)
     if (other.peer_rekey && other.peer_rekey->successor == inbound_spi) {
       other.peer_rekey.reset();

@@ -27,6 +27,7 @@ void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed
   exchange_.child = configuration;
   exchange_.rekeyed_spi = rekeyed_spi;
   exchange_.failures = failures;
+  offer_selectors(find_child(rekeyed_spi));
   const auto spi = host_.new_child_spi(*configuration);
   if (!spi) return create_failed("there is no SPI for it", now);
   exchange_.inbound_spi = *spi;
@@ -75,7 +76,7 @@ void IkeSa::send_create_child(Time now) {
   if (exchange_.child->transport) payloads.add(Notify{NotifyType::use_transport_mode, {}});
   payloads.add(offer(exchange_.child->algorithms, spi)).add_nonce(exchange_.nonce);
   if (exchange_.half) payloads.add(KeyExchange{exchange_.method, exchange_.half->value()});
-  payloads.add_ts_initiator({exchange_.child->local}).add_ts_responder({exchange_.child->remote});
+  payloads.add_ts_initiator(exchange_.local).add_ts_responder(exchange_.remote);
   send_request(ExchangeType::create_child_sa, payloads, now);
 }
 
@@ -88,28 +89,19 @@ void IkeSa::on_create_answer(const Inner& inner, Time now) {
     return error == nullptr ? create_failed("the answer says nothing", now)
                             : on_create_refused(error->type, payloads, now);
   }
-  const auto terms = accept_terms(payloads, exchange_.child, true);
+  auto terms = accept_terms(payloads, true);
+  const auto method = terms ? terms->choice.key_exchange : std::uint16_t{0};
   const bool has_key = payloads.key_exchange && payloads.key_exchange->method == exchange_.method;
-  if (!terms || !payloads.nonce || (terms->choice.key_exchange != 0 && !has_key) ||
-      (terms->choice.key_exchange != 0 && terms->choice.key_exchange != exchange_.method)) {
+  if (!terms || !payloads.nonce || (method != 0 && (!has_key || method != exchange_.method)) ||
+      !begin_key_exchanges(payloads, terms->choice.additional)) {
     orphans_.push_back(exchange_.inbound_spi);
     return create_failed(fmt::format("the peer's answer {} does not fit our offer {}",
                                      describe_request(payloads), describe_request(*exchange_.child)),
                          now);
   }
-  const ExchangeNonces nonces{exchange_.nonce, {payloads.nonce->begin(), payloads.nonce->end()}};
-  if (terms->choice.key_exchange == 0) return finish_create(*terms, nonces, {}, now);
-  work<std::optional<Secret>>(
-      [half = exchange_.half,
-       value = Nonce(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end())] {
-        return half->shared_secret(value);
-      },
-      [this, terms = *terms, nonces](Time then, std::optional<std::optional<Secret>> shared) {
-        if (shared && *shared) return finish_create(terms, nonces, *shared, then);
-        orphans_.push_back(exchange_.inbound_spi);
-        create_failed(
-            shared ? "the peer's key exchange value is no key" : "too much public-key work is waiting", then);
-      });
+  exchange_.terms = *std::move(terms);
+  if (method == 0) return finish_create(now);
+  take_key(payloads.key_exchange->data, now);
 }
 
 void IkeSa::on_create_refused(NotifyType error, const Payloads& payloads, Time now) {
@@ -164,21 +156,21 @@ void IkeSa::create_failed(const std::string& why, Time now) {
 
 // The peer has it. Who made the exchange with the lowest nonce deletes what it made, and the other deletes
 // what was replaced.
-void IkeSa::finish_create(const ChildTerms& terms, const ExchangeNonces& nonces,
-                          const std::optional<Secret>& shared, Time now) {
+void IkeSa::finish_create(Time now) {
   const auto made = std::exchange(exchange_, {});
   if (state_ != State::established && state_ != State::closing) {
     auto spi = made.inbound_spi;
     return release_spi(spi);
   }
   const auto inbound_spi = made.inbound_spi;
-  add_child(terms, inbound_spi, nonces, shared, true, now);
+  add_child(*made.terms, inbound_spi, made.keys, true, now);
   if (made.rekeyed_spi == 0) return use_new_child(inbound_spi, now);
   auto* old = find_child(made.rekeyed_spi);
   auto& child = *find_child(inbound_spi);
   const auto& rival = old != nullptr ? old->peer_rekey : made.rival;
   auto* other = rival ? find_child(static_cast<std::uint32_t>(rival->successor)) : nullptr;
-  if (other != nullptr && nonces.lowest() < rival->lowest_nonce) {
+  const bool other_comes = rival && creation_ && creation_->inbound_spi == rival->successor;
+  if ((other != nullptr || other_comes) && made.keys.nonces.lowest() < rival->lowest_nonce) {
     child.delete_wanted = true;
     if (old != nullptr) old->rekey_at = never;
     return;

@@ -50,7 +50,7 @@ std::vector<std::uint8_t> IkeSa::intermediate_proof() const {
 
 void IkeSa::mix_in(const Secret& shared) {
   const auto& suite = crypto::suite(choice_->suite);
-  const auto seed = next_seed(choice_->prf, keys_.d, shared, nonces_.view());
+  const auto seed = next_seed(choice_->prf, keys_.d, {&shared, 1}, nonces_.view());
   keys_ = derive_keys(choice_->prf, seed, nonces_.view(), spis_, suite);
   previous_channel_ = std::move(channel_);
   channel_.emplace(spis_, is_initiator_, suite, keys_);

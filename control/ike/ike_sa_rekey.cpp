@@ -22,13 +22,6 @@ std::array<std::uint8_t, 8> bytes_of(std::uint64_t spi) {
 
 }  // namespace
 
-// Its keys come from the keys of this one, and so from all key exchanges that this one had.
-IkeAlgorithms IkeSa::algorithms_of_successor() const {
-  auto algorithms = connection_->algorithms;
-  algorithms.additional.clear();
-  return algorithms;
-}
-
 void IkeSa::start_rekey(Time now) {
   exchange_.kind = Exchange::Kind::rekey_ike;
   exchange_.ike_spi = host_.new_ike_spi();
@@ -44,7 +37,7 @@ void IkeSa::send_rekey(Time now) {
   if (state_ != State::established) return exchange_over();
   if (peer_rekey_) return rekey_failed("the peer rekeys it", now);
   PayloadWriter payloads;
-  payloads.add(offer(algorithms_of_successor(), bytes_of(exchange_.ike_spi)))
+  payloads.add(offer(connection_->algorithms, bytes_of(exchange_.ike_spi)))
       .add_nonce(exchange_.nonce)
       .add(KeyExchange{exchange_.method, exchange_.half->value()});
   send_request(ExchangeType::create_child_sa, payloads, now);
@@ -61,45 +54,40 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
                             : "the peer refused it",
                         now);
   }
-  const auto choice = accept_ike_answer(*payloads.security_association, algorithms_of_successor());
+  const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
   if (!choice || choice->spi == 0 || choice->key_exchange != exchange_.method || !payloads.nonce ||
-      !payloads.key_exchange || payloads.key_exchange->method != exchange_.method)
+      !payloads.key_exchange || payloads.key_exchange->method != exchange_.method ||
+      !begin_key_exchanges(payloads, choice->additional))
     return rekey_failed("the peer's answer does not fit our offer", now);
-  const ExchangeNonces nonces{exchange_.nonce, {payloads.nonce->begin(), payloads.nonce->end()}};
-  work<std::optional<Secret>>(
-      [half = exchange_.half,
-       value = Nonce(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end())] {
-        return half->shared_secret(value);
-      },
-      [this, choice = *choice, nonces](Time then, std::optional<std::optional<Secret>> shared) {
-        if (!shared || !*shared) return rekey_failed("the peer's key exchange value is of no use", then);
-        finish_rekey(choice, nonces, **shared, then);
-      });
+  exchange_.choice = choice;
+  take_key(payloads.key_exchange->data, now);
 }
 
 void IkeSa::rekey_failed(const std::string& why, Time now) {
   exchange_over();
+  if (state_ != State::established) return;
   if (peer_rekey_) {
-    // The peer's is the one that counts.
+    // The peer's is the one that counts, now or once its key exchanges are complete.
     if (auto* heir = host_.find(peer_rekey_->successor)) return hand_over(*heir, now);
+    if (creation_ && creation_->heir == peer_rekey_->successor) return;
     peer_rekey_.reset();
   }
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
   rekey_at_ = now + retry_wait(host_, rekey_failures_++);
 }
 
-void IkeSa::finish_rekey(const IkeChoice& choice, const ExchangeNonces& nonces, const Secret& shared,
-                         Time now) {
-  const auto ours = exchange_.ike_spi;
-  exchange_over();
-  auto& heir = make_successor(choice, {ours, choice.spi}, true, nonces, shared, now);
+void IkeSa::finish_rekey(Time now) {
+  const auto made = std::exchange(exchange_, {});
+  auto& heir = make_successor(host_.new_sa_id(), *made.choice, {made.ike_spi, made.choice->spi}, true, made.keys, now);
   // The peer's successor is in use already, so the peer waits for us to delete ours.
   if (state_ != State::established) return heir.close(End::replaced);
   auto* other = peer_rekey_ ? host_.find(peer_rekey_->successor) : nullptr;
   const bool other_lives = other != nullptr && other->state_ == State::established;
-  if (other_lives && nonces.lowest() < peer_rekey_->lowest_nonce) {
+  const bool other_comes = peer_rekey_ && creation_ && creation_->heir == peer_rekey_->successor;
+  if ((other_lives || other_comes) && made.keys.nonces.lowest() < peer_rekey_->lowest_nonce) {
     heir.close(End::replaced);
-    return hand_over(*other, now);
+    if (other_lives) hand_over(*other, now);
+    return;
   }
   // The peer deletes what lost; should it not, we do.
   if (other_lives) other->expires_at_ = now + 2 * host_.limits().linger;
@@ -108,8 +96,10 @@ void IkeSa::finish_rekey(const IkeChoice& choice, const ExchangeNonces& nonces, 
   until_ = never;
 }
 
-std::optional<NotifyType> IkeSa::refusal_of_rekey() const {
-  if (state_ != State::established || close_wanted_ || peer_rekey_) return NotifyType::temporary_failure;
+// `own`: the id that the peer's successor is to have, if it has one by then.
+std::optional<NotifyType> IkeSa::refusal_of_rekey(SaId own) const {
+  const bool is_rekeyed = peer_rekey_ && peer_rekey_->successor != own;
+  if (state_ != State::established || close_wanted_ || is_rekeyed) return NotifyType::temporary_failure;
   switch (exchange_.kind) {
     case Exchange::Kind::none:
     case Exchange::Kind::ike_sa_init:
@@ -130,10 +120,10 @@ std::optional<NotifyType> IkeSa::refusal_of_rekey() const {
 
 void IkeSa::answer_rekey(const Payloads& payloads) {
   const auto refuse = [this](NotifyType error) { answer(ExchangeType::create_child_sa, error); };
-  if (const auto refusal = refusal_of_rekey()) return refuse(*refusal);
+  if (const auto refusal = refusal_of_rekey(0)) return refuse(*refusal);
   if (!payloads.key_exchange) return refuse(NotifyType::invalid_syntax);
   const auto choice =
-      choose(*payloads.security_association, algorithms_of_successor(), payloads.key_exchange->method);
+      choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
   if (!choice || choice->spi == 0) {
     log(Level::warning,
         fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}",
@@ -141,35 +131,51 @@ void IkeSa::answer_rekey(const Payloads& payloads) {
     return refuse(NotifyType::no_proposal_chosen);
   }
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);
-  const ExchangeNonces nonces{{payloads.nonce->begin(), payloads.nonce->end()},
-                              random_bytes(host_, nonce_bytes)};
+  PeerCreation creation;
+  creation.choice = choice;
+  creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, random_bytes(host_, nonce_bytes)},
+                   choice->additional};
   peer_requests_.is_being_answered = true;
-  agree_on_key(
-      choice->key_exchange, payloads.key_exchange->data,
-      [this, choice = *choice, nonces, refuse](Time then, std::optional<KeyAgreement> agreement) {
-        if (!agreement) return refuse(NotifyType::temporary_failure);
-        if (!agreement->secret) return refuse(NotifyType::invalid_syntax);
-        if (const auto refusal = refusal_of_rekey()) return refuse(*refusal);
-        const auto ours = host_.new_ike_spi();
-        auto& heir = make_successor(choice, {choice.spi, ours}, false, nonces, *agreement->secret, then);
-        peer_rekey_ = PeerRekey{heir.id_, nonces.lowest()};
-        const auto spi = bytes_of(ours);
-        PayloadWriter reply;
-        reply.add(ike::answer(choice, spi))
-            .add_nonce(nonces.responder)
-            .add(KeyExchange{choice.key_exchange, agreement->value});
-        answer(ExchangeType::create_child_sa, reply);
-        if (exchange_.kind == Exchange::Kind::rekey_ike)
-          heir.predecessor_ = id_;
-        else
-          hand_over(heir, then);
-      });
+  agree_on_key(choice->key_exchange, payloads.key_exchange->data,
+               [this, creation, refuse](Time then, std::optional<KeyAgreement> agreement) mutable {
+                 if (!agreement) return refuse(NotifyType::temporary_failure);
+                 if (!agreement->secret) return refuse(NotifyType::invalid_syntax);
+                 if (const auto refusal = refusal_of_rekey(0)) return refuse(*refusal);
+                 creation.keys.shared.push_back(*std::move(agreement->secret));
+                 finish_answer_rekey(creation, agreement->value, then);
+               });
 }
 
-IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_initiator,
-                             const ExchangeNonces& nonces, const Secret& shared, Time now) {
-  auto made = std::make_unique<IkeSa>(
-      host_, Origin{host_.new_sa_id(), is_initiator, spis, local_, remote_, connection_}, now);
+void IkeSa::finish_answer_rekey(PeerCreation& creation, Bytes value, Time now) {
+  creation.ike_spi = host_.new_ike_spi();
+  creation.heir = host_.new_sa_id();
+  peer_rekey_ = PeerRekey{creation.heir, creation.keys.nonces.lowest()};
+  const auto spi = bytes_of(creation.ike_spi);
+  PayloadWriter reply;
+  reply.add(ike::answer(*creation.choice, spi))
+      .add_nonce(creation.keys.nonces.responder)
+      .add(KeyExchange{creation.choice->key_exchange, value});
+  if (creation.keys.are_complete())
+    make_heir(creation, now);
+  else
+    await_followup(creation, reply, now);
+  answer(ExchangeType::create_child_sa, reply);
+}
+
+// The children go there at once, unless we rekey as well.
+void IkeSa::make_heir(const PeerCreation& creation, Time now) {
+  auto& heir = make_successor(creation.heir, *creation.choice, {creation.choice->spi, creation.ike_spi}, false,
+                              creation.keys, now);
+  if (exchange_.kind == Exchange::Kind::rekey_ike)
+    heir.predecessor_ = id_;
+  else
+    hand_over(heir, now);
+}
+
+IkeSa& IkeSa::make_successor(SaId id, const IkeChoice& choice, const Spis& spis, bool is_initiator,
+                             const KeyExchanges& keys, Time now) {
+  auto made =
+      std::make_unique<IkeSa>(host_, Origin{id, is_initiator, spis, local_, remote_, connection_}, now);
   made->lineage_ = lineage_;
   made->peer_identity_ = peer_identity_;
   made->choice_ = choice;
@@ -178,9 +184,9 @@ IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_
   made->peer_fragments_ = peer_fragments_;
   made->encapsulated_ = encapsulated_;
   made->mobike_ = mobike_;
-  const auto seed = next_seed(choice_->prf, keys_.d, shared, nonces.view());
+  const auto seed = next_seed(choice_->prf, keys_.d, keys.shared, keys.nonces.view());
   const auto& suite = crypto::suite(choice.suite);
-  made->keys_ = derive_keys(choice.prf, seed, nonces.view(), spis, suite);
+  made->keys_ = derive_keys(choice.prf, seed, keys.nonces.view(), spis, suite);
   made->channel_.emplace(spis, is_initiator, suite, made->keys_);
   made->become_established(now);
   made->reauthenticate_at_ = reauthenticate_at_;  // a rekey proves nothing anew
@@ -190,6 +196,7 @@ IkeSa& IkeSa::make_successor(const IkeChoice& choice, const Spis& spis, bool is_
 
 // From here on the heir is the one to talk on.
 void IkeSa::hand_over(IkeSa& heir, Time now) {
+  drop_creation(now);
   for (const auto& child : children_) host_.own_child(child.inbound_spi, heir.id_);
   std::ranges::move(children_, std::back_inserter(heir.children_));
   std::ranges::move(wanted_, std::back_inserter(heir.wanted_));
@@ -199,6 +206,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   orphans_.clear();
   heir.predecessor_ = 0;
   heir.assigned_ = std::exchange(assigned_, {});
+  heir.given_ = std::exchange(given_, {});
   heir.move_unproven_ |= std::exchange(move_unproven_, false);
   successor_ = heir.id_;
   if (close_wanted_) heir.close(end_);

@@ -43,7 +43,8 @@ void IkeSa::start_next_exchange(Time now) {
     reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
     host_.reauthenticate(*this, now);
   }
-  if (rekey_at_ <= now) return start_rekey(now);
+  if (creation_ && creation_->choice) return;  // the peer replaces all of this
+  if (rekey_at_ <= now && !creation_) return start_rekey(now);
   for (const auto& child : children_)
     if (child.rekey_at <= now)
       return create_child(child.configuration, child.inbound_spi, child.rekey_failures, now);
@@ -62,7 +63,8 @@ Time IkeSa::liveness_at() const {
 }
 
 Time IkeSa::next_task() const {
-  auto first = std::min({rekey_at_, reauthenticate_at_, liveness_at()});
+  if (creation_ && creation_->choice) return std::min(reauthenticate_at_, creation_->until);
+  auto first = std::min({creation_ ? creation_->until : rekey_at_, reauthenticate_at_, liveness_at()});
   for (const auto& child : children_) first = std::min(first, child.rekey_at);
   for (const auto& wanted : wanted_) first = std::min(first, wanted.not_before);
   return first;
@@ -73,6 +75,7 @@ Time IkeSa::deadline() const {
   if (state_ != State::established) return first;
   for (const auto& child : children_) first = std::min(first, child.expires_at);
   first = std::min(first, expires_at_);
+  if (creation_) first = std::min(first, creation_->until);
   return is_idle() ? std::min(first, next_task()) : first;
 }
 
@@ -86,6 +89,7 @@ void IkeSa::timer(Time now) {
   if (until_ <= now && state_ != State::gone)
     return end(state_ == State::replaced ? End::replaced : End::failed,
                is_half_open() ? "the peer did not go on" : "it was not closed in time", now);
+  if (creation_ && creation_->until <= now) drop_creation(now);
   for (auto& child : children_)
     if (child.expires_at <= now) {
       log(Level::warning, fmt::format("child {} expired before it was replaced", child.configuration->name));

@@ -27,6 +27,13 @@ Secret joined(std::initializer_list<Bytes> parts) {
   return out;
 }
 
+// SK(0) | Ni | Nr | SK(1) | ...
+Secret seed_of(std::span<const Secret> shared, const Nonces& nonces) {
+  Secret all = joined({shared.empty() ? Bytes() : Bytes(shared[0].bytes()), nonces.initiator, nonces.responder});
+  for (std::size_t i = 1; i < shared.size(); ++i) all = joined({all.bytes(), shared[i].bytes()});
+  return all;
+}
+
 }  // namespace
 
 Secret first_seed(Prf prf, const Nonces& nonces, const Secret& shared) {
@@ -34,8 +41,8 @@ Secret first_seed(Prf prf, const Nonces& nonces, const Secret& shared) {
   return compute(prf, key.bytes(), {shared.bytes()});
 }
 
-Secret next_seed(Prf prf, const Secret& old_d, const Secret& shared, const Nonces& nonces) {
-  return compute(prf, old_d.bytes(), {shared.bytes(), nonces.initiator, nonces.responder});
+Secret next_seed(Prf prf, const Secret& old_d, std::span<const Secret> shared, const Nonces& nonces) {
+  return compute(prf, old_d.bytes(), {seed_of(shared, nonces).bytes()});
 }
 
 SaKeys derive_keys(Prf prf, const Secret& seed, const Nonces& nonces, const Spis& spis,
@@ -68,11 +75,9 @@ void mix_ppk(Prf prf, const Secret& ppk, SaKeys& keys) {
     *key = expand(prf, ppk.bytes(), {key->bytes()}, prf_bytes(prf));
 }
 
-Secret child_keymat(Prf prf, const Secret& d, const std::optional<Secret>& shared, const Nonces& nonces,
+Secret child_keymat(Prf prf, const Secret& d, std::span<const Secret> shared, const Nonces& nonces,
                     const crypto::Suite& suite) {
-  return expand(prf, d.bytes(),
-                {shared ? Bytes(shared->bytes()) : Bytes(), nonces.initiator, nonces.responder},
-                std::size_t{2} * suite.keymat_bytes());
+  return expand(prf, d.bytes(), {seed_of(shared, nonces).bytes()}, std::size_t{2} * suite.keymat_bytes());
 }
 
 Secret signed_octets(Prf prf, std::span<const std::uint8_t> message, std::span<const std::uint8_t> nonce,

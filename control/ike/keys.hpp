@@ -31,17 +31,18 @@ struct Spis {
 };
 
 // SKEYSEED of a new IKE SA, of one that replaces another (whose prf is `prf`, whose SK_d is `old_d`), and
-// after each additional key exchange (RFC 9370 2.2.2; `old_d` is the SK_d so far).
+// after each additional key exchange (RFC 9370 2.2.2; `old_d` is the SK_d so far). Of a successor `shared` has
+// the secret of CREATE_CHILD_SA, and behind it those of IKE_FOLLOWUP_KE (2.2.4).
 Secret first_seed(Prf prf, const Nonces& nonces, const Secret& shared);
-Secret next_seed(Prf prf, const Secret& old_d, const Secret& shared, const Nonces& nonces);
+Secret next_seed(Prf prf, const Secret& old_d, std::span<const Secret> shared, const Nonces& nonces);
 SaKeys derive_keys(Prf prf, const Secret& seed, const Nonces& nonces, const Spis& spis,
                    const crypto::Suite& suite);
 // Mixes a postquantum preshared key in (RFC 8784 3).
 void mix_ppk(Prf prf, const Secret& ppk, SaKeys& keys);
 
 // KEYMAT of a child SA: the initiator's outbound suite.keymat_bytes(), then the responder's. `shared` of its
-// own key exchange, or none.
-Secret child_keymat(Prf prf, const Secret& d, const std::optional<Secret>& shared, const Nonces& nonces,
+// own key exchanges, as above, or none.
+Secret child_keymat(Prf prf, const Secret& d, std::span<const Secret> shared, const Nonces& nonces,
                     const crypto::Suite& suite);
 
 // What AUTH of a shared key is (RFC 7296 2.15). `message` is the first message as it was sent, `nonce` the

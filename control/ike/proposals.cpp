@@ -119,7 +119,8 @@ std::optional<IkeChoice> choose_of(const Proposal& proposal, const IkeAlgorithms
 
 std::optional<ChildChoice> choose_of(const Proposal& proposal, const ChildAlgorithms& ours,
                                      std::uint16_t preferred) {
-  if (proposal.protocol != ProtocolId::esp || !has_only_known_types(proposal)) return {};
+  if (proposal.protocol != ProtocolId::esp || !has_only_known_types(proposal, ours.additional.size()))
+    return {};
   if (proposal.spi.size() != 4 || net::load_be32(proposal.spi, 0) < 256) return {};
   const auto suite = choose_suite(proposal, ours.suites);
   const auto method = choose_key_exchange(proposal, ours.key_exchanges, preferred);
@@ -128,7 +129,10 @@ std::optional<ChildChoice> choose_of(const Proposal& proposal, const ChildAlgori
       ours.extended_sequence && has(proposal, transform(TransformType::sequence_numbers, 1));
   const bool shorter = ours.short_sequence && allows_none(proposal, TransformType::sequence_numbers);
   if (!suite || !method || (!extended && !shorter)) return {};
-  return ChildChoice{proposal.number, *suite, *method, extended, net::load_be32(proposal.spi, 0)};
+  auto additional = choose_additional(proposal, ours.additional, *method);
+  if (!additional) return {};
+  return ChildChoice{proposal.number, *suite, *method, extended, net::load_be32(proposal.spi, 0),
+                     *std::move(additional)};
 }
 
 template <typename Choice, typename Algorithms>
@@ -183,6 +187,16 @@ Proposal chosen_suite(std::uint8_t number, ProtocolId protocol, SuiteId id, Byte
   return proposal;
 }
 
+void add_additional(const std::vector<std::vector<std::uint16_t>>& ours, Proposal& proposal) {
+  for (std::size_t i = 0; i < ours.size(); ++i)
+    for (const auto method : ours[i]) proposal.transforms.push_back(transform(additional_type(i), method));
+}
+
+void add_chosen(const std::vector<std::uint16_t>& chosen, Proposal& proposal) {
+  for (std::size_t i = 0; i < chosen.size(); ++i)
+    proposal.transforms.push_back(transform(additional_type(i), chosen[i]));
+}
+
 }  // namespace
 
 SecurityAssociation offer(const IkeAlgorithms& ours, Bytes spi) {
@@ -192,9 +206,7 @@ SecurityAssociation offer(const IkeAlgorithms& ours, Bytes spi) {
       proposal.transforms.push_back(transform(TransformType::prf, static_cast<std::uint16_t>(prf)));
     for (const auto method : ours.key_exchanges)
       proposal.transforms.push_back(transform(TransformType::key_exchange, method));
-    for (std::size_t i = 0; i < ours.additional.size(); ++i)
-      for (const auto method : ours.additional[i])
-        proposal.transforms.push_back(transform(additional_type(i), method));
+    add_additional(ours.additional, proposal);
   }
   return payload;
 }
@@ -206,6 +218,7 @@ SecurityAssociation offer(const ChildAlgorithms& ours, Bytes spi) {
       proposal.transforms.push_back(transform(TransformType::key_exchange, method));
     if (ours.extended_sequence) proposal.transforms.push_back(transform(TransformType::sequence_numbers, 1));
     if (ours.short_sequence) proposal.transforms.push_back(transform(TransformType::sequence_numbers, 0));
+    add_additional(ours.additional, proposal);
   }
   return payload;
 }
@@ -214,8 +227,7 @@ SecurityAssociation answer(const IkeChoice& choice, Bytes spi) {
   auto proposal = chosen_suite(choice.proposal, ProtocolId::ike, choice.suite, spi);
   proposal.transforms.push_back(transform(TransformType::prf, static_cast<std::uint16_t>(choice.prf)));
   proposal.transforms.push_back(transform(TransformType::key_exchange, choice.key_exchange));
-  for (std::size_t i = 0; i < choice.additional.size(); ++i)
-    proposal.transforms.push_back(transform(additional_type(i), choice.additional[i]));
+  add_chosen(choice.additional, proposal);
   return {{std::move(proposal)}};
 }
 
@@ -225,6 +237,7 @@ SecurityAssociation answer(const ChildChoice& choice, Bytes spi) {
     proposal.transforms.push_back(transform(TransformType::key_exchange, choice.key_exchange));
   proposal.transforms.push_back(
       transform(TransformType::sequence_numbers, choice.extended_sequence ? std::uint16_t{1} : none));
+  add_chosen(choice.additional, proposal);
   return {{std::move(proposal)}};
 }
 

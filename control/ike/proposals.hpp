@@ -17,8 +17,8 @@ struct IkeAlgorithms {
   std::vector<crypto::SuiteId> suites;  // that protects_ike allows
   std::vector<Prf> prfs;
   std::vector<std::uint16_t> key_exchanges;
-  // Methods of the further key exchanges that IKE_INTERMEDIATE brings, one list for each, at most 7 (RFC
-  // 9370). Of each one is used. They are for new IKE SAs: what replaces one has its keys from there.
+  // Methods of the further key exchanges, one list for each, at most 7 (RFC 9370). Of each one is used: for a
+  // new IKE SA by IKE_INTERMEDIATE, for one that replaces another by IKE_FOLLOWUP_KE.
   std::vector<std::vector<std::uint16_t>> additional{};
   bool operator==(const IkeAlgorithms&) const = default;
 };
@@ -29,6 +29,14 @@ struct ChildAlgorithms {
   std::vector<std::uint16_t> key_exchanges;
   bool extended_sequence = true;  // may be used ...
   bool short_sequence = false;    // ... or not; one of the two is true
+  // As of an IKE SA, behind the first one, each by an IKE_FOLLOWUP_KE.
+  std::vector<std::vector<std::uint16_t>> additional{};
+
+  // Of the first child, or where the keys come from the IKE SA's.
+  void clear_key_exchanges() {
+    key_exchanges.clear();
+    additional.clear();
+  }
   bool operator==(const ChildAlgorithms&) const = default;
 };
 
@@ -47,6 +55,7 @@ struct ChildChoice {
   std::uint16_t key_exchange = 0;  // 0: none
   bool extended_sequence = false;
   std::uint32_t spi = 0;  // the offerer's
+  std::vector<std::uint16_t> additional{};
   bool operator==(const ChildChoice&) const = default;
 };
 

@@ -16,6 +16,7 @@ enum class ExchangeType : std::uint8_t {
   create_child_sa = 36,
   informational = 37,
   ike_intermediate = 43,  // RFC 9242
+  ike_followup_ke = 44,   // RFC 9370
 };
 
 // RFC 7296 3.1.
@@ -76,6 +77,7 @@ enum class NotifyType : std::uint16_t {
   unexpected_nat_detected = 41,
   temporary_failure = 43,
   child_sa_not_found = 44,
+  state_not_found = 47,  // RFC 9370
   // Status.
   initial_contact = 16384,
   set_window_size = 16385,

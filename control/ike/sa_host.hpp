@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "control/ike/configuration.hpp"
 #include "control/ike/connection.hpp"
 #include "control/ike/events.hpp"
 
@@ -25,6 +26,8 @@ struct Limits {
   // About messages of strangers; what is beyond goes unsaid.
   unsigned stranger_lines_per_minute = 60;
   Time half_open_life = std::chrono::seconds(30);
+  // How long the peer's next additional key exchange is waited for (RFC 9370 2.2.4: 5 to 20 seconds).
+  Time followup_wait = std::chrono::seconds(20);
   // How long an IKE SA that is gone still answers what it answered last.
   Time linger = std::chrono::seconds(30);
   // After TEMPORARY_FAILURE, a child that was refused, a connection that failed: twice as long each time.
@@ -67,8 +70,15 @@ class SaHost {
   // The outbound SPI that a child's traffic goes out by, whichever IKE SA it belongs to; 0: none.
   virtual std::uint32_t current_outbound(const std::string& key) const = 0;
   virtual void set_current_outbound(const std::string& key, std::uint32_t spi) = 0;
-  // Whether some IKE SA of the connection has another child for what just lost its outbound SA.
-  virtual bool other_takes_over(const std::string& connection, const std::string& key, Time now) = 0;
+  // Whether some IKE SA of that connection and peer has another child for what just lost its outbound SA.
+  virtual bool other_takes_over(const IkeSa& sa, const std::string& key, Time now) = 0;
+  // Whether another peer of the connection has some of these addresses by that child.
+  virtual bool has_other_peer(const IkeSa& sa, const std::string& child,
+                              const std::vector<SelectorSide>& sides) const = 0;
+  // Addresses of the connection's for the peer, one of each family that it wants as far as there are any. If
+  // there are some, they are its until end_lease.
+  virtual std::vector<net::Address> lease(const IkeSa& sa, const AddressesWanted& wanted) = 0;
+  virtual void end_lease(const IkeSa& sa) = 0;
 };
 
 // From 0 to 1, by chance.

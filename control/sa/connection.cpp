@@ -37,6 +37,14 @@ Totals& Totals::operator+=(const Totals& other) {
   return *this;
 }
 
+void take_settings(Connection& connection, const config::Connection& wanted) {
+  connection.name = wanted.name;
+  connection.line = wanted.line;
+  const bool may_use_udp = wanted.encapsulation == config::Encapsulation::udp || wanted.ike;
+  connection.nat_keepalive_s = may_use_udp ? wanted.nat_keepalive_s : 0;
+  connection.dummy_rate = wanted.dummy_rate;
+}
+
 std::uint64_t Totals::of(Verdict fault) const {
   const auto place = std::ranges::find(faults, fault, &std::pair<Verdict, std::uint64_t>::first);
   return place == faults.end() ? 0 : place->second;

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/config/configuration.hpp"
 #include "control/sa/fingerprint.hpp"
 #include "control/sa/moment.hpp"
 #include "datapath/net/address.hpp"
@@ -58,6 +59,9 @@ struct Connection {
   Totals past_outbound;
   bool configured = true;  // false once it left the configuration
 };
+
+// What the configuration says of it, beside its SAs and policies.
+void take_settings(Connection& connection, const config::Connection& wanted);
 
 // Shared by the SAs of a connection, so that one that leaves the configuration lives until its last
 // SA is gone.

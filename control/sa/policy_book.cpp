@@ -8,14 +8,16 @@
 namespace espgate::sa {
 namespace {
 
-constexpr unsigned position_bits = 48;
+constexpr unsigned position_bits = 47;
 constexpr std::uint64_t step = 1 << 20;
 
-std::uint64_t level_begin(std::uint16_t priority) {
-  return std::uint64_t{priority} << position_bits;
+std::uint64_t level_begin(std::uint32_t level) {
+  return std::uint64_t{level} << position_bits;
 }
-std::uint64_t level_end(std::uint16_t priority) {
-  return (std::uint64_t{priority} + 1) << position_bits;
+// The highest level has all orders up to the last one, which no policy has.
+std::uint64_t level_end(std::uint32_t level) {
+  constexpr std::uint32_t highest = (1U << (64 - position_bits)) - 1;
+  return level == highest ? ~std::uint64_t{0} : (std::uint64_t{level} + 1) << position_bits;
 }
 
 // The indices of a longest rising subsequence of `orders`: the policies that need not move.
@@ -41,7 +43,11 @@ std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders) 
 }  // namespace
 
 std::size_t PolicyBook::KnownHash::operator()(const Known& known) const noexcept {
-  return std::hash<net::TrafficSelector>{}(known.selector) * 2 + known.protects;
+  return std::hash<net::TrafficSelector>{}(known.selector) * 4 + known.protects * 2U + known.catches_all;
+}
+
+PolicyBook::Level PolicyBook::level_of(const PolicyKey& key) {
+  return key.priority * 2U + key.catches_all;
 }
 
 PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferenced unreferenced)
@@ -49,27 +55,26 @@ PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferen
 
 std::vector<Policy*> PolicyBook::arrange(const std::vector<Wanted>& wanted) {
   for (auto& [order, policy] : policies_) policy.wanted = false;
-  std::map<std::uint16_t, Level> levels;
-  for (std::size_t i = 0; i < wanted.size(); ++i) levels[wanted[i].key.priority].push_back(i);
+  std::map<Level, AtLevel> levels;
+  for (std::size_t i = 0; i < wanted.size(); ++i) levels[level_of(wanted[i].key)].push_back(i);
   std::vector<Policy*> result(wanted.size(), nullptr);
-  for (const auto& [priority, level] : levels) arrange_level(priority, level, wanted, result);
+  for (const auto& [level, at] : levels) arrange_level(level, at, wanted, result);
   std::erase_if(known_, [](const auto& entry) { return !entry.second->wanted; });
   return result;
 }
 
-void PolicyBook::arrange_level(std::uint16_t priority, const Level& level, const std::vector<Wanted>& wanted,
+void PolicyBook::arrange_level(Level level, const AtLevel& at_level, const std::vector<Wanted>& wanted,
                                std::vector<Policy*>& result) {
   std::vector<std::size_t> known;
   std::vector<std::uint64_t> orders;
-  for (const auto i : level) {
-    const auto* found = find(wanted[i].key.protects(), wanted[i].key.selector);
-    if (found == nullptr || found->key != wanted[i].key) continue;
+  for (const auto i : at_level) {
+    const auto found = known_.find(known_by(wanted[i].key));
+    if (found == known_.end() || found->second->key != wanted[i].key) continue;
     known.push_back(i);
-    orders.push_back(found->order);
+    orders.push_back(found->second->order);
   }
   for (const auto at : longest_rise(orders)) {
-    const auto& key = wanted[known[at]].key;
-    auto& policy = *find(key.protects(), key.selector);
+    auto& policy = *known_.at(known_by(wanted[known[at]].key));
     policy.wanted = true;
     policy.line = wanted[known[at]].line;
     policy.comment = wanted[known[at]].comment;
@@ -77,49 +82,49 @@ void PolicyBook::arrange_level(std::uint16_t priority, const Level& level, const
   }
 
   // The others go behind whatever is before them, in equal steps up to the next one.
-  auto order = level_begin(priority);
-  for (std::size_t first = 0; first < level.size();) {
-    if (result[level[first]] != nullptr) {
-      order = result[level[first++]]->order;
+  auto order = level_begin(level);
+  for (std::size_t first = 0; first < at_level.size();) {
+    if (result[at_level[first]] != nullptr) {
+      order = result[at_level[first++]]->order;
       continue;
     }
     auto next = first;
-    while (next < level.size() && result[level[next]] == nullptr) ++next;
+    while (next < at_level.size() && result[at_level[next]] == nullptr) ++next;
     const auto apart = order_after(order, next - first);
     if (!apart) {  // no room there any more: the whole level moves to where there is
-      order = free_stretch(priority, level.size());
-      for (const auto i : level) {
+      order = free_stretch(level, at_level.size());
+      for (const auto i : at_level) {
         if (result[i] != nullptr) result[i]->wanted = false;
         result[i] = create(wanted[i], order += step);
       }
       return;
     }
-    for (; first < next; ++first) result[level[first]] = create(wanted[level[first]], order += *apart);
+    for (; first < next; ++first) result[at_level[first]] = create(wanted[at_level[first]], order += *apart);
   }
 }
 
 // How far apart `count` policies may stand behind `order`. Nothing when there is not room for them.
 std::optional<std::uint64_t> PolicyBook::order_after(std::uint64_t order, std::size_t count) const {
-  const auto priority = static_cast<std::uint16_t>(order >> position_bits);
+  const auto level = static_cast<Level>(order >> position_bits);
   const auto next = policies_.upper_bound(order);
-  const bool last = next == policies_.end() || next->first >= level_end(priority);
-  const auto room = (last ? level_end(priority) : next->first) - order;
+  const bool last = next == policies_.end() || next->first >= level_end(level);
+  const auto room = (last ? level_end(level) : next->first) - order;
   const auto apart = std::min(step, room / (count + 1));
   return apart == 0 ? std::nullopt : std::optional(apart);
 }
 
-// Behind all policies of that priority, or before them: one of the two has room, since 2^28 steps are more
+// Behind all policies of that priority, or before them: one of the two has room, since 2^27 steps are more
 // than twice as many as there can be policies.
-std::uint64_t PolicyBook::free_stretch(std::uint16_t priority, std::size_t count) const {
-  const auto end = policies_.lower_bound(level_end(priority));
-  const auto last = end == policies_.begin() ? level_begin(priority) : std::prev(end)->first;
-  return level_end(priority) - last > (count + 1) * step ? last : level_begin(priority);
+std::uint64_t PolicyBook::free_stretch(Level level, std::size_t count) const {
+  const auto end = policies_.lower_bound(level_end(level));
+  const auto last = end == policies_.begin() ? level_begin(level) : std::max(level_begin(level), std::prev(end)->first);
+  return level_end(level) - last > (count + 1) * step ? last : level_begin(level);
 }
 
 Policy* PolicyBook::create(const Wanted& wanted, std::uint64_t order) {
   auto& policy = policies_[order];
   policy = {wanted.key, wanted.line, wanted.comment, order, std::nullopt, {}, true};
-  known_[{wanted.key.protects(), wanted.key.selector}] = &policy;
+  known_[known_by(wanted.key)] = &policy;
   return &policy;
 }
 
@@ -152,13 +157,13 @@ void PolicyBook::remove_unwanted() {
 }
 
 Expected<Policy*> PolicyBook::add(const Wanted& wanted, policy::Decision decision) {
-  const auto priority = wanted.key.priority;
-  const auto end = policies_.lower_bound(level_end(priority));
+  const auto level = level_of(wanted.key);
+  const auto end = policies_.lower_bound(level_end(level));
   const auto last = end == policies_.begin() ? 0 : std::prev(end)->first;
-  const auto behind = std::max(last, level_begin(priority));
+  const auto behind = std::max(last, level_begin(level));
   const auto apart = order_after(behind, 1);
   if (!apart)
-    return Error{fmt::format("no place behind the policies of priority {}", priority),
+    return Error{fmt::format("no place behind the policies of priority {}", wanted.key.priority),
                  "reload, which makes some, or give another priority"};
   auto* policy = create(wanted, behind + *apart);
   if (auto done = set(*policy, decision); !done) {
@@ -170,7 +175,7 @@ Expected<Policy*> PolicyBook::add(const Wanted& wanted, policy::Decision decisio
 
 void PolicyBook::remove(const Policy& policy) {
   take_out(policy);
-  known_.erase({policy.key.protects(), policy.key.selector});
+  known_.erase(known_by(policy.key));
   policies_.erase(policy.order);
 }
 
@@ -183,8 +188,8 @@ void PolicyBook::take_out(const Policy& policy) {
   drop_reference(policy.decision);
 }
 
-Policy* PolicyBook::find(bool protects, const net::TrafficSelector& selector) const {
-  const auto found = known_.find({protects, selector});
+Policy* PolicyBook::find(bool protects, const net::TrafficSelector& selector, bool catches_all) const {
+  const auto found = known_.find({protects, selector, catches_all});
   return found == known_.end() ? nullptr : found->second;
 }
 

@@ -2,8 +2,8 @@
 // keeps that order through reloads with as few changes as possible, takes single policies in and out in
 // between, and knows which outbound SAs a policy still names, and so which may not be freed.
 //
-// A policy's order is its priority and a position. Positions are far apart, so that a policy that comes in
-// between others gets one without moving them.
+// A policy's order is its priority, whether it catches all, and a position. Positions are far apart, so that a
+// policy that comes in between others gets one without moving them.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +18,15 @@
 
 namespace espgate::sa {
 
-// What makes a policy the same one on the next reload. One connection protects a selector, and the file's own
-// list has it once.
+// What makes a policy the same one on the next reload. One connection protects a selector, one catches all of
+// it, and the file's own list has it once.
 struct PolicyKey {
   std::string owner;  // the connection's name; empty: of the file's own list
   std::uint16_t priority = 0;
   net::TrafficSelector selector;
+  // Searched behind all others of its priority: what a connection with peers at any address wants protected,
+  // as long as no peer of it has policies of its own for that.
+  bool catches_all = false;
 
   bool protects() const { return !owner.empty(); }
   bool operator==(const PolicyKey&) const = default;
@@ -69,7 +72,7 @@ class PolicyBook {
   std::uint32_t references(std::uint32_t outbound_sa) const { return references_[outbound_sa]; }
   const std::map<std::uint64_t, Policy>& policies() const { return policies_; }  // by order
   // The policy for just that selector, of a connection's or of the list; nullptr when there is none.
-  Policy* find(bool protects, const net::TrafficSelector& selector) const;
+  Policy* find(bool protects, const net::TrafficSelector& selector, bool catches_all = false) const;
   // nullptr when there is none.
   const Policy* of_rule(std::uint32_t rule) const;
 
@@ -77,17 +80,21 @@ class PolicyBook {
   struct Known {
     bool protects;
     net::TrafficSelector selector;
+    bool catches_all;
     bool operator==(const Known&) const = default;
   };
   struct KnownHash {
     std::size_t operator()(const Known& known) const noexcept;
   };
-  using Level = std::vector<std::size_t>;  // of one priority: indices of what is wanted
+  using Level = std::uint32_t;                  // a priority, and whether all is caught
+  using AtLevel = std::vector<std::size_t>;     // indices of what is wanted
 
-  void arrange_level(std::uint16_t priority, const Level& level, const std::vector<Wanted>& wanted,
+  static Level level_of(const PolicyKey& key);
+  static Known known_by(const PolicyKey& key) { return {key.protects(), key.selector, key.catches_all}; }
+  void arrange_level(Level level, const AtLevel& at, const std::vector<Wanted>& wanted,
                      std::vector<Policy*>& result);
   std::optional<std::uint64_t> order_after(std::uint64_t order, std::size_t count) const;
-  std::uint64_t free_stretch(std::uint16_t priority, std::size_t count) const;
+  std::uint64_t free_stretch(Level level, std::size_t count) const;
   Policy* create(const Wanted& wanted, std::uint64_t order);
   void take_out(const Policy& policy);
   void drop_reference(policy::Decision decision);

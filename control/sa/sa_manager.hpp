@@ -27,6 +27,7 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -137,6 +138,15 @@ class SaManager final : public SpiKnowledge {
   // before the `configure` that brings a tunnel's connection, and before a tunnel leaves the table.
   void set_tunnels(std::unordered_map<std::string, tunnel::Index> by_connection);
 
+  // A connection beside those of the configuration: a peer of the one called `of`, which has them at any
+  // address. It goes with that one, or by remove_peer. It has no keys of its own. Errors, and nothing changed:
+  // the name is taken, another connection protects some selector, no room for its policies.
+  Expected<void> add_peer(const std::string& of, config::Connection wanted, Moment now);
+  // Its inbound SAs end as they would have. No error: it may be gone.
+  void remove_peer(const std::string& name, Moment now);
+  // A larval SA becomes another connection's. Errors: no such SA or connection.
+  Expected<void> hand_over(std::uint32_t spi, const std::string& connection);
+
   // An SPI that no inbound SA has, nor had as far as is known: 256 or above. The only place where SPIs are
   // chosen. Errors: the random source is broken.
   Expected<std::uint32_t> allocate_spi();
@@ -221,6 +231,7 @@ class SaManager final : public SpiKnowledge {
   void make_current(InboundRecord& record, Moment now, Predecessor predecessor = Predecessor::lingers);
 
   Plan plan(const config::Configuration& configuration, ConfigureResult& result);
+  void keep_peers(const config::Configuration& configuration);
   void hand_over_spis(const Plan& plan, Moment now);
   void give_up(InboundRecord& record, Moment now);
   void apply(const ConnectionHandle& connection, const config::Connection& wanted, Application& result,
@@ -252,6 +263,11 @@ class SaManager final : public SpiKnowledge {
   std::unordered_map<std::string, ConnectionHandle> connections_;
   ConnectionHandle unowned_ = std::make_shared<Connection>();  // of SPIs reserved for no connection
   std::unordered_map<net::Address, ConnectionHandle> peers_;   // by remote address
+  struct PeerOfMany {
+    std::string of;  // the configuration's connection
+    config::Connection settings;
+  };
+  std::map<std::string, PeerOfMany> peers_of_many_;  // by name
   std::unordered_map<std::string, tunnel::Index> tunnels_;     // by connection
   std::vector<ConnectionHandle> dummy_senders_;
   std::size_t next_dummy_sender_ = 0;

@@ -19,6 +19,7 @@ struct SaManager::Plan {
     const config::Connection* wanted;
     bool added;
     bool policies_changed;
+    bool counts;  // it is one of the configuration's
   };
   std::vector<Item> work;
   std::unordered_map<std::string_view, const config::Connection*> connections;
@@ -92,8 +93,10 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration, Conf
   plan.work.reserve(configuration.connections.size());
   std::vector<PolicyBook::Wanted> wanted_policies;
   std::unordered_map<net::TrafficSelector, const config::Connection*> owners;  // nullptr: the file's own list
-  std::vector<std::size_t> first_policies;                                     // of each item, and the end
-  for (const auto& wanted : configuration.connections) {
+  // Of several that have peers at any address one is enough to see to it that nothing leaves in clear.
+  std::unordered_map<net::TrafficSelector, const config::Connection*> catchers;
+  std::vector<std::size_t> first_policies;  // of each item, and the end
+  const auto consider = [&](const config::Connection& wanted, bool counts) {
     const auto [namesake, first] = plan.connections.try_emplace(wanted.name, &wanted);
     if (!first) {
       problems.push_back({wanted.name,
@@ -101,26 +104,23 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration, Conf
                           wanted.line,
                           {fmt::format("the connection of line {} has that name", namesake->second->line),
                            "give each connection a name of its own"}});
-      continue;
+      return;
     }
     if (wanted.inbound) plan.spis.try_emplace(wanted.inbound->spi, &wanted);
     auto& connection = connections_[wanted.name];
     const bool added = !connection;
     if (added) connection = std::make_shared<Connection>();
-    connection->name = wanted.name;
+    take_settings(*connection, wanted);
     if (const auto tunnel = tunnels_.find(wanted.name); tunnel != tunnels_.end())
       connection->tunnel = tunnel->second;
-    connection->line = wanted.line;
-    const bool may_use_udp = wanted.encapsulation == config::Encapsulation::udp || wanted.ike;
-    connection->nat_keepalive_s = may_use_udp ? wanted.nat_keepalive_s : 0;
-    connection->dummy_rate = wanted.dummy_rate;
-    plan.work.push_back({connection, &wanted, added, false});
+    plan.work.push_back({connection, &wanted, added, false, counts});
     first_policies.push_back(wanted_policies.size());
+    const bool catches_all = wanted.any_peer;
     for (const auto& selector : config::policies_of(wanted)) {
-      const auto [owner, free] = owners.try_emplace(selector, &wanted);
+      const auto [owner, free] = (catches_all ? catchers : owners).try_emplace(selector, &wanted);
       if (free)
-        wanted_policies.push_back({{wanted.name, wanted.priority, selector}, wanted.line, ""});
-      else if (owner->second != &wanted)
+        wanted_policies.push_back({{wanted.name, wanted.priority, selector, catches_all}, wanted.line, ""});
+      else if (owner->second != &wanted && !catches_all)
         problems.push_back({wanted.name,
                             file_,
                             wanted.line,
@@ -128,7 +128,9 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration, Conf
                                          owner->second->name, owner->second->line),
                              "traffic can be protected by one connection"}});
     }
-  }
+  };
+  for (const auto& wanted : configuration.connections) consider(wanted, true);
+  for (const auto& [name, peer] : peers_of_many_) consider(peer.settings, false);
   first_policies.push_back(wanted_policies.size());
   owners.clear();
   for (const auto& policy : configuration.policies) {
@@ -164,9 +166,10 @@ ConfigureResult SaManager::configure(const config::Configuration& configuration,
   ConfigureResult result;
   deferred_.clear();
   file_ = configuration.file;
+  keep_peers(configuration);
   const auto plan = this->plan(configuration, result);
   hand_over_spis(plan, now);
-  for (std::size_t done = 0; const auto& [connection, wanted, added, policies_changed] : plan.work) {
+  for (std::size_t done = 0; const auto& [connection, wanted, added, policies_changed, counts] : plan.work) {
     if (stop && ++done % connections_between_questions == 0 && stop()) {
       result.stopped = true;
       return result;
@@ -174,7 +177,7 @@ ConfigureResult SaManager::configure(const config::Configuration& configuration,
     Application application;
     application.changed = policies_changed;
     apply(connection, *wanted, application, now);
-    ++(added ? result.added : application.changed ? result.changed : result.unchanged);
+    if (counts) ++(added ? result.added : application.changed ? result.changed : result.unchanged);
     if (application.again != Again::no) {
       deferred_.push_back(*wanted);
       continue;
@@ -371,7 +374,9 @@ std::vector<ConfigureProblem> SaManager::retry_deferred(Moment now) {
 void SaManager::index_peers(const config::Configuration& configuration) {
   peers_.clear();
   for (const auto& wanted : configuration.connections)
-    peers_.try_emplace(wanted.remote, connections_.at(wanted.name));
+    if (!wanted.any_peer) peers_.try_emplace(wanted.remote, connections_.at(wanted.name));
+  for (const auto& [name, peer] : peers_of_many_)
+    peers_.try_emplace(peer.settings.remote, connections_.at(name));
   for (const auto& [name, connection] : connections_)
     if (connection->moved_to) peers_.try_emplace(*connection->moved_to, connection);
 }

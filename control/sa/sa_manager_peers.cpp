@@ -1,4 +1,5 @@
-// SaManager: where the peers behind NATs are, and keeping the mappings to them.
+// SaManager: where the peers behind NATs are, and keeping the mappings to them; peers that came to a connection
+// which has them at any address.
 #include <fmt/format.h>
 
 #include "control/sa/sa_manager.hpp"
@@ -38,6 +39,71 @@ void SaManager::visit_silent(Moment now, const std::function<void(const Outbound
       continue;
     connection->last_sent = now;
     send(parts_.store.outbound(connection->outbound));
+  }
+}
+
+Expected<void> SaManager::add_peer(const std::string& of, config::Connection wanted, Moment now) {
+  if (connections_.contains(wanted.name))
+    return Error{fmt::format("there is a connection {} already", wanted.name), ""};
+  const auto connection = std::make_shared<Connection>();
+  take_settings(*connection, wanted);
+  connections_.emplace(wanted.name, connection);
+  for (const auto& selector : config::policies_of(wanted)) {
+    const auto added = add_policy({{wanted.name, wanted.priority, selector}, wanted.line, ""}, {});
+    if (added) continue;
+    remove_peer(wanted.name, now);
+    return added.error();
+  }
+  peers_.try_emplace(wanted.remote, connection);
+  peers_of_many_.emplace(wanted.name, PeerOfMany{of, std::move(wanted)});
+  if (connection->dummy_rate != 0) dummy_senders_.push_back(connection);
+  return {};
+}
+
+void SaManager::remove_peer(const std::string& name, Moment now) {
+  const auto found = connections_.find(name);
+  if (found == connections_.end()) return;
+  const auto connection = found->second;
+  connection->configured = false;
+  connection->inbound = no_sa;
+  drop_outbound(*connection, Reason::deleted, now);
+  while (!connection->policies.empty()) remove_policy(*connection->policies.back());
+  const auto forget_at = [&](const net::Address& address) {
+    const auto known = peers_.find(address);
+    if (known != peers_.end() && known->second == connection) peers_.erase(known);
+  };
+  if (const auto peer = peers_of_many_.find(name); peer != peers_of_many_.end()) {
+    forget_at(peer->second.settings.remote);
+    peers_of_many_.erase(peer);
+  }
+  if (connection->moved_to) forget_at(*connection->moved_to);
+  if (connection->dummy_rate != 0) std::erase(dummy_senders_, connection);
+  std::erase_if(deferred_, [&](const config::Connection& wanted) { return wanted.name == name; });
+  connections_.erase(found);
+}
+
+Expected<void> SaManager::hand_over(std::uint32_t spi, const std::string& name) {
+  const auto owner = connection(name);
+  if (!owner) return owner.error();
+  auto* record = inbound_.find(spi);
+  if (record == nullptr || record->phase != Phase::larval)
+    return Error{fmt::format("SPI 0x{:x} is not reserved", spi), "reserve it first"};
+  record->connection = *owner;
+  return {};
+}
+
+// Those whose connection stays in the configuration, with what of it is no matter of negotiation.
+void SaManager::keep_peers(const config::Configuration& configuration) {
+  std::unordered_map<std::string_view, const config::Connection*> by_name;
+  for (const auto& connection : configuration.connections)
+    if (connection.any_peer) by_name.emplace(connection.name, &connection);
+  std::erase_if(peers_of_many_, [&](const auto& entry) { return !by_name.contains(entry.second.of); });
+  for (auto& [name, peer] : peers_of_many_) {
+    const auto& of = *by_name.at(peer.of);
+    peer.settings.priority = of.priority;
+    peer.settings.nat_keepalive_s = of.nat_keepalive_s;
+    peer.settings.dummy_rate = of.dummy_rate;
+    peer.settings.line = of.line;
   }
 }
 

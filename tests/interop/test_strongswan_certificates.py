@@ -33,6 +33,7 @@ class Certificates(SwanCase):
         cls.ours, cls.theirs = {}, {}
         # Each side has an authority of its own below the root, which the other hears of from it only.
         left, right = (cls.root.issue(name, authority=True) for name in ("left", "right"))
+        cls.authorities = {"left": left, "right": right}
         for kind, (key, scheme, _) in KINDS.items():
             cls.ours[kind], cls.theirs[kind] = (issuer.issue(f"{kind}.{side}.example.org", key) for issuer, side in
                                                ((left, "gateway"), (right, "swan")))
@@ -121,6 +122,24 @@ class Certificates(SwanCase):
 
     def test_certificates_that_crls_know(self):
         self.check("listed")
+
+    def test_crls_that_come_later_count_from_the_reload_on(self):
+        self.peer_begins("listed")
+        self.peer_begins("half")
+        kept = self.ike_sa("half")["initiator_spi"]
+        file = pathlib.Path(self.workdir, "crls", "right.crl")
+        _write(file, self.authorities["right"].revocation_list(self.theirs["revoked-theirs"], self.theirs["listed"]))
+        self.gateway.ask("reload")
+        self.until(lambda: self.ike_sa("listed") is None, what="the end of what is revoked now")
+        self.assertNotEqual(self.charon.initiate("listed", timeout_s=3), {})
+        self.assertIsNone(self.ike_sa("listed"))
+        self.assertEqual(self.ike_sa("half")["initiator_spi"], kept)  # it has no CRLs
+        _write(file, self.lists["right"])
+        self.gateway.ask("reload")
+        self.peer_begins("listed")
+        for name in ("listed", "half"):
+            self.gateway.ask("terminate", name)
+            self.wait_down(name)
 
     def test_peers_certificate_is_revoked(self):
         self.gateway.ask("initiate", "revoked-theirs")

@@ -41,21 +41,46 @@ TEST_CASE("a peer's patience and its addresses") {
   const auto& given = *result.configuration->connections.at(0).ike;
   CHECK(given.tries == 3);
   REQUIRE(given.peer_addresses.size() == 1);
-  CHECK(net::to_string(given.peer_addresses[0]) == "10.2.1.5");
+  CHECK(net::to_string(given.peer_addresses[0]) == "10.2.1.5/32");
   CHECK(given.peer_dns.size() == 2);
   const auto& plain = *result.configuration->connections.at(1).ike;
   CHECK(plain.tries == 6);
   CHECK(plain.peer_addresses.empty());
 }
 
+TEST_CASE("peers at any address begin, each by who it is, and have addresses of a network") {
+  const auto mobile =
+      fmt::format("{} remote-id = \"*.example.org\"; assign = [ \"10.2.1.0/25\" ];", test::psk);
+  // Another may have the same networks: who the peer is decides.
+  const auto result = load({connection("a", 1, mobile, "any"),
+                            connection("b", 1, fmt::format("{} remote-id = \"%any\";", test::psk), "any")});
+  INFO(test::all(result.errors));
+  REQUIRE(result.configuration);
+  const auto& a = result.configuration->connections.at(0);
+  CHECK(a.any_peer);
+  CHECK(a.remote.is_unspecified());
+  CHECK(a.ike->start == Start::passive);
+  CHECK(a.ike->remote_id.matches(*ike::parse_identity("x.example.org")));
+  CHECK(net::to_string(a.ike->peer_addresses.at(0)) == "10.2.1.0/25");
+}
+
 TEST_CASE("additional key exchanges are done in the order that they are named in") {
   const auto result = load(
       {connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", test::psk)),
-       connection("b", 2, test::psk)});
+       connection("b", 2, test::psk),
+       connection("c", 3, fmt::format("{} additional-pfs = [ \"ecp384\" ];", test::psk)),
+       connection("d", 4, fmt::format("{} additional-key-exchanges = [ \"x448\" ]; pfs = [ ];", test::psk))});
   INFO(test::all(result.errors));
   REQUIRE(result.configuration);
-  CHECK(result.configuration->connections.at(0).ike->algorithms.additional ==
-        std::vector<std::vector<std::uint16_t>>{{20}, {32}});
+  using Lists = std::vector<std::vector<std::uint16_t>>;
+  const auto of_child = [&](std::size_t i) {
+    return result.configuration->connections.at(i).ike->child_algorithms.additional;
+  };
+  CHECK(of_child(0) == Lists{{20}, {32}});
+  CHECK(of_child(1).empty());
+  CHECK(of_child(2) == Lists{{20}});
+  CHECK(of_child(3).empty());
+  CHECK(result.configuration->connections.at(0).ike->algorithms.additional == Lists{{20}, {32}});
   CHECK(result.configuration->connections.at(1).ike->algorithms.additional.empty());
 }
 
@@ -84,10 +109,24 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
        "10.9.0.5 is in no network"},
       {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.5\", \"10.2.1.6\" ];", test::psk))},
        "connections[0].ike.assign",
-       "two addresses of one family"},
+       "two of one family"},
       {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1\" ];", test::psk))},
        "connections[0].ike.assign[0]",
        "no address"},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.0/25\" ];", test::psk))},
+       "connections[0].ike.assign",
+       "is a network, and there is one peer"},
+      {{connection("a", 1, test::psk, "any")}, "connections[0].ike.remote-id", "missing"},
+      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; start = \"always\";", test::psk), "any")},
+       "connections[0].ike.start",
+       "only the peers can begin"},
+      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; request-addresses = true;", test::psk),
+                   "any")},
+       "connections[0].ike.request-addresses",
+       "only the peers can begin"},
+      {{connection("a", 1, fmt::format("{} pfs = [ ]; additional-pfs = [ \"x448\" ];", test::psk))},
+       "connections[0].ike.additional-pfs",
+       "no key exchange"},
       {{connection("a", 1, fmt::format("{} assign-dns = [ \"10.2.1.1\" ];", test::psk))},
        "connections[0].ike.assign-dns",
        "who gets no address"},

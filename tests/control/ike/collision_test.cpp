@@ -93,6 +93,7 @@ struct Tree {
   Deed of_b;
   bool secrecy;     // children have a key exchange of their own
   unsigned losses;  // datagrams that may be lost, each at any place
+  bool more = false;  // and the IKE SA and they have an additional one; then work is done at once
 };
 
 std::string run(const Tree& tree, Choices& choices) {
@@ -101,6 +102,11 @@ std::string run(const Tree& tree, Choices& choices) {
   if (tree.secrecy)
     for (auto* connection : {&of_a, &of_b})
       for (auto& child : connection->children) child.algorithms.key_exchanges = {31};
+  if (tree.more)
+    for (auto* connection : {&of_a, &of_b}) {
+      connection->algorithms.additional = {{19}};
+      for (auto& child : connection->children) child.algorithms.additional = {{19}};
+    }
   Simulation world(7, handle(of_a), handle(of_b));
   world.faults.longest_work = 0ms;
   world.a.handle(Initiate{"a", "net"});
@@ -119,6 +125,7 @@ std::string run(const Tree& tree, Choices& choices) {
     return false;
   };
   world.works = [&](Node& node, const RunWork& work) {
+    if (tree.more) return true;
     under_way.push_back([&node, work] {
       work.run();
       node.handle(WorkFinished{work.ticket});
@@ -201,6 +208,14 @@ TEST_CASE("whatever both sides do at once, in every order of arrival, they agree
       for (const auto of_b : deeds) runs += run_all({of_a, of_b, secrecy, 0});
   WARN(runs << " orders of arrival");
   CHECK(runs > 72);
+}
+
+TEST_CASE("the same where rekeys have additional key exchanges") {
+  std::size_t runs = 0;
+  for (const auto of_a : deeds)
+    for (const auto of_b : deeds) runs += run_all({of_a, of_b, true, 0, true});
+  WARN(runs << " orders of arrival");
+  CHECK(runs > 36);
 }
 
 TEST_CASE("the same when any one datagram of a rekey is lost") {

@@ -15,7 +15,7 @@ using Kind = ConfigurationAttribute;
 
 Connection giving(std::vector<std::string_view> addresses, std::vector<std::string_view> dns) {
   auto connection = connection_of_b();
-  for (const auto each : addresses) connection.peer_addresses.push_back(*net::parse_address(each));
+  for (const auto each : addresses) connection.peer_addresses.push_back(*net::parse_prefix(each));
   for (const auto each : dns) connection.peer_dns.push_back(*net::parse_address(each));
   return connection;
 }
@@ -63,7 +63,7 @@ TEST_CASE("who asks gets addresses, and keeps them over new keys until the IKE S
   auto of_a = connection_of_a();
   of_a.request_addresses = true;
   auto of_b = connection_of_b();
-  of_b.peer_addresses = {*net::parse_address("10.1.7.7")};
+  of_b.peer_addresses = {*net::parse_prefix("10.1.7.7")};
   of_b.children[0].remote = {side("10.1.7.7")};
   Simulation world(1, handle(of_a), handle(of_b));
   world.a.handle(Initiate{"a", ""});

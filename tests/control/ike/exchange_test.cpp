@@ -156,10 +156,15 @@ TEST_CASE("several children, narrowing, transport mode and both lengths of seque
 TEST_CASE("an IKE SA without a child is made where both want it (RFC 6023)") {
   auto of_a = connection_of_a(), of_b = connection_of_b();
   of_a.childless = true;
+  // The first child then has a key exchange of its own, and asks for its address all the same.
+  of_a.children[0].algorithms.key_exchanges = of_b.children[0].algorithms.key_exchanges = {31};
+  of_a.request_addresses = true;
+  of_b.peer_addresses = {*net::parse_prefix("10.1.7.7")};
   Simulation world(1, handle(of_a), handle(of_b));
   world.a.handle(Initiate{"a", ""});
   REQUIRE(up(world));
   CHECK(world.datagrams == 6);
+  CHECK(world.a.assigned == std::multiset<std::string>{"10.1.7.7"});
 }
 
 TEST_CASE("silence is asked about, an answer is enough, and no answer ends it") {
@@ -368,4 +373,23 @@ TEST_CASE("a NAT that gives the peer another port is followed, by what is authen
   moved.from.port = 50'000;
   world.b.handle(moved);
   CHECK(world.b.established()[0]->remote().port == 40'000);
+}
+
+TEST_CASE("a peer that takes no TFC padding gets none, whoever begins") {
+  const bool by_a = GENERATE(false, true);
+  Simulation world(1, handle(connection_of_a()), handle(connection_of_b()));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  CHECK(world.a.outbound().at("net").tfc_padding);
+  (by_a ? world.a : world.b).handle(Rekey{by_a ? "a" : "b", "net"});
+  world.run_for(2s);
+  CHECK(world.a.outbound().at("net").tfc_padding);
+  HandMadePeer peer;
+  peer.greet();
+  auto payloads = peer.proof_payloads();
+  REQUIRE(peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::esp_tfc_padding_not_supported, {}})));
+  const auto installed = std::ranges::find_if(
+      peer.installed, [](const Action& action) { return std::holds_alternative<InstallOutbound>(action); });
+  REQUIRE(installed != peer.installed.end());
+  CHECK_FALSE(std::get<InstallOutbound>(*installed).sa.tfc_padding);
 }

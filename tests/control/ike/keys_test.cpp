@@ -56,7 +56,7 @@ TEST_CASE("an AEAD has no integrity keys, and its salt is behind the key") {
 }
 
 TEST_CASE("a successor's seed is made with the old SA's SK_d") {
-  CHECK(next_seed(Prf::hmac_sha2_384, Secret(counting(48, 9)), shared, nonces).bytes() ==
+  CHECK(next_seed(Prf::hmac_sha2_384, Secret(counting(48, 9)), {&shared, 1}, nonces).bytes() ==
         hex("231649c8a524b23e113c7a0f1535691a8bbcde2af8193bc1628b458bb93bbc41"
             "8f175538df69e9721134742b40413b4b"));
 }
@@ -67,7 +67,7 @@ TEST_CASE("children's keys, with a key exchange of their own and without") {
   CHECK(child_keymat(Prf::hmac_sha2_256, d, {}, nonces, suite).bytes() ==
         hex("6949b6b078134b1ab7fe0398c8e78bb52340e957c6a2b38d00009befc250647e"
             "36567cc88a71997d"));
-  CHECK(child_keymat(Prf::hmac_sha2_256, d, shared, nonces, suite).bytes() ==
+  CHECK(child_keymat(Prf::hmac_sha2_256, d, {&shared, 1}, nonces, suite).bytes() ==
         hex("4c855b4f6fc2ece29e24516fd96f536031deb7cb57707e9cba4952a6409d03a4"
             "d3d1b6f4eeb25bc0"));
 }

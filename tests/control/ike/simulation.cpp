@@ -20,8 +20,22 @@ void Simulation::fail(std::string what) {
   if (problem.empty()) problem = fmt::format("at {} ms: {}", now_ / 1ms, what);
 }
 
+std::vector<Node*> Simulation::nodes() {
+  std::vector<Node*> all{&a, &b};
+  for (const auto& node : more_) all.push_back(node.get());
+  return all;
+}
+
+Node& Simulation::add(ConnectionHandle connection) {
+  more_.push_back(std::make_unique<Node>(*this, std::move(connection), Limits{}));
+  more_.back()->restart();
+  return *more_.back();
+}
+
 Node& Simulation::node_at(const Endpoint& endpoint) {
-  return *a.connection_->local == endpoint.address ? a : b;
+  for (auto* node : nodes())
+    if (*node->connection_->local == endpoint.address) return *node;
+  return b;
 }
 
 void Simulation::at(Time when, std::function<void()> what) {
@@ -31,23 +45,21 @@ void Simulation::at(Time when, std::function<void()> what) {
 // One thing happens, if something does until then.
 bool Simulation::step(Time until) {
   const auto planned = planned_.empty() ? never : planned_.top().when;
-  const auto timer_a = a.core().deadline();
-  const auto timer_b = b.core().deadline();
-  const auto next = std::min({planned, timer_a, timer_b, next_traffic_});
+  const auto all = nodes();
+  auto* first = *std::ranges::min_element(all, {}, [](Node* node) { return node->core().deadline(); });
+  const auto timer = first->core().deadline();
+  const auto next = std::min({planned, timer, next_traffic_});
   if (next > until) return false;
   now_ = std::max(now_, next);
   if (next == planned) {
     const auto what = planned_.top().what;
     planned_.pop();
     what();
-  } else if (next == timer_a) {
-    a.handle(TimerExpired{});
-  } else if (next == timer_b) {
-    b.handle(TimerExpired{});
+  } else if (next == timer) {
+    first->handle(TimerExpired{});
   } else {
     next_traffic_ = now_ + traffic_every_;
-    a.send_traffic();
-    b.send_traffic();
+    for (auto* node : all) node->send_traffic();
   }
   return true;
 }
@@ -80,8 +92,9 @@ bool Simulation::is_well() {
 
 bool Simulation::is_well_for(const std::string& child) {
   const auto passes_from = [&](const Node& from, const Node& to) {
-    const auto sa = from.outbound().find(child);
-    return sa != from.outbound().end() && to.inbound().contains(sa->second.spi);
+    return std::ranges::any_of(from.outbound(), [&](const auto& entry) {
+      return entry.second.child == child && to.inbound().contains(entry.second.spi);
+    });
   };
   return passes_from(a, b) && passes_from(b, a);
 }
@@ -168,11 +181,15 @@ void Node::on(const InstallInbound& action) {
   if (!inbound_.emplace(action.sa.spi, action.sa).second) world_.fail("an inbound SPI is installed twice");
 }
 
+std::string name_of(const std::string& child, const std::optional<Identity>& peer) {
+  return peer ? child + '/' + to_string(*peer) : child;
+}
+
 void Node::on(const InstallOutbound& action) {
   if (!inbound_.contains(action.inbound_spi)) world_.fail("outbound before inbound");
   // The sequence numbers of an SA start at 1 once: a key that comes again is a nonce that comes again.
   if (!world_.used_keys.insert(action.sa.keymat.bytes()).second) world_.fail("a key is used twice");
-  outbound_.insert_or_assign(action.sa.child, action.sa);
+  outbound_.insert_or_assign(name_of(action.sa.child, action.sa.peer), action.sa);
 }
 
 void Node::on(const RetireInbound& action) {
@@ -187,7 +204,7 @@ void Node::on(const RetireInbound& action) {
 }
 
 void Node::on(const RetireOutbound& action) {
-  const auto found = outbound_.find(action.child);
+  const auto found = outbound_.find(name_of(action.child, action.peer));
   if (found == outbound_.end() || found->second.spi != action.spi)
     return world_.fail("an outbound SA that is not in use is retired");
   outbound_.erase(found);
@@ -210,15 +227,12 @@ void Node::on(const LogLine& action) {
 }
 
 void Node::send_traffic() {
-  for (const auto& child : connection_->children) {
-    const auto sa = outbound_.find(child.name);
-    if (sa == outbound_.end()) {
-      ++unsent;
-      continue;
-    }
+  if (connection_->remote)
+    for (const auto& child : connection_->children) unsent += !outbound_.contains(child.name);
+  for (const auto& [name, sa] : outbound_) {
     if (world_.chance(world_.faults.loss)) continue;
     world_.after(world_.between(world_.faults.shortest, world_.faults.longest),
-                 [this, sent = sa->second] { world_.node_at(sent.remote).packet_arrived(sent); });
+                 [this, sent = sa] { world_.node_at(sent.remote).packet_arrived(sent); });
   }
 }
 

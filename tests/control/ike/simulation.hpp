@@ -1,4 +1,4 @@
-// Two real cores that talk to each other over a network that loses, repeats, reorders and delays, in virtual
+// Two real cores, or more, that talk to each other over a network that loses, repeats, reorders and delays, in virtual
 // time. Everything follows from the seed. What must never happen is checked at every step; `problem` says the
 // first thing that did.
 #pragma once
@@ -47,7 +47,7 @@ class Node {
   std::vector<const IkeSa*> established() const;
   std::size_t children() const;
   const std::map<std::uint32_t, ChildSaParameters>& inbound() const { return inbound_; }
-  // By child.
+  // By child; of a connection that has several peers by child and peer: "net/a.example".
   const std::map<std::string, ChildSaParameters>& outbound() const { return outbound_; }
 
   std::size_t received = 0;
@@ -106,6 +106,9 @@ class Simulation {
   Time between(Time least, Time most);
   void fail(std::string what);
   Node& node_at(const Endpoint& endpoint);
+  // One more, whose connection has an address of its own.
+  Node& add(ConnectionHandle connection);
+  std::vector<Node*> nodes();
 
   Node a;
   Node b;
@@ -122,6 +125,7 @@ class Simulation {
 
  private:
   friend class Node;
+  std::vector<std::unique_ptr<Node>> more_;
   struct Planned {
     Time when;
     std::uint64_t order;

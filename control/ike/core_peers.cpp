@@ -1,0 +1,99 @@
+// The peers of connections, each with any number of IKE SAs: while one replaces another, or both sides begin.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/ike/core.hpp"
+
+namespace espgate::ike {
+namespace {
+
+bool is_living(const IkeSa& sa) {
+  switch (sa.state()) {
+    case IkeSa::State::greeting:
+    case IkeSa::State::proving:
+    case IkeSa::State::established:
+      return !sa.is_closing();
+    case IkeSa::State::answering:
+    case IkeSa::State::keyed:
+    case IkeSa::State::replaced:
+    case IkeSa::State::closing:
+    case IkeSa::State::gone:
+      break;
+  }
+  return false;
+}
+
+bool overlap(const SelectorSide& a, const SelectorSide& b) {
+  return a.addresses.first.family == b.addresses.first.family && a.addresses.first <= b.addresses.last &&
+         b.addresses.first <= a.addresses.last;
+}
+
+}  // namespace
+
+std::string IkeCore::peer_key(const IkeSa& sa) {
+  const auto& peer = sa.peer_identity();
+  if (!peer) return {};
+  return fmt::format("{}/{}/{}", sa.connection()->name, static_cast<int>(peer->type),
+                     std::string_view(reinterpret_cast<const char*>(peer->data.data()), peer->data.size()));
+}
+
+void IkeCore::note_peer(const IkeSa& sa) {
+  by_peer_[peer_key(sa)].insert(sa.id());
+}
+
+const std::set<SaId>& IkeCore::with_same_peer(const IkeSa& sa) const {
+  static const std::set<SaId> none;
+  const auto found = by_peer_.find(peer_key(sa));
+  return found == by_peer_.end() ? none : found->second;
+}
+
+std::vector<IkeSa*> IkeCore::living(const std::string& connection, const std::optional<Identity>& peer) {
+  std::vector<IkeSa*> found;
+  const auto ids = by_connection_.find(connection);
+  if (ids == by_connection_.end()) return found;
+  for (const auto id : ids->second) {
+    const auto& sa = *sas_.at(id).sa;
+    if (is_living(sa) && (!peer || sa.peer_identity() == peer)) found.push_back(find(id));
+  }
+  return found;
+}
+
+bool IkeCore::has_living(const std::string& connection) const {
+  const auto ids = by_connection_.find(connection);
+  return ids != by_connection_.end() &&
+         std::ranges::any_of(ids->second, [&](SaId id) { return is_living(*sas_.at(id).sa); });
+}
+
+bool IkeCore::other_takes_over(const IkeSa& sa, const std::string& key, Time now) {
+  return std::ranges::any_of(with_same_peer(sa), [&](SaId id) { return find(id)->take_over(key, now); });
+}
+
+// Addresses that are given out are each one peer's alone already.
+bool IkeCore::has_other_peer(const IkeSa& sa, const std::string& child,
+                             const std::vector<SelectorSide>& sides) const {
+  const auto ids = by_connection_.find(sa.connection()->name);
+  if (ids == by_connection_.end() || !sa.given_addresses().empty()) return false;
+  const auto has_some = [&](const Child& other) {
+    return other.configuration->name == child && std::ranges::any_of(other.remote, [&](const auto& theirs) {
+             return std::ranges::any_of(sides, [&](const auto& wanted) { return overlap(theirs, wanted); });
+           });
+  };
+  return std::ranges::any_of(ids->second, [&](SaId id) {
+    const auto& other = *sas_.at(id).sa;
+    return other.peer_identity() != sa.peer_identity() && std::ranges::any_of(other.children(), has_some);
+  });
+}
+
+std::vector<net::Address> IkeCore::lease(const IkeSa& sa, const AddressesWanted& wanted) {
+  return leases_[sa.connection()->name].take(sa.connection()->peer_addresses, peer_key(sa), wanted);
+}
+
+void IkeCore::end_lease(const IkeSa& sa) {
+  const auto leases = leases_.find(sa.connection()->name);
+  if (leases == leases_.end()) return;
+  leases->second.release(peer_key(sa));
+  if (leases->second.empty()) leases_.erase(leases);
+}
+
+}  // namespace espgate::ike
