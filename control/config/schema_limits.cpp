@@ -68,7 +68,9 @@ constexpr std::array limit_keys{
           "So many of those, and who begins another must show first that its address is its own (COOKIE, RFC "
           "7296 2.6); 0 asks everybody."),
     limit("ike-half-open-per-source", "SAs", 1, 100'000, "50",
-          "So many of those from one IPv4 address or IPv6 /64."),
+          "So many of those from one IPv4 address or IPv6 /64, all of which showed a COOKIE. Without one a "
+          "tenth "
+          "of that is let in, so that nobody uses up what is another's by sending in its name."),
 };
 
 }  // namespace

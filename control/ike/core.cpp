@@ -7,7 +7,7 @@
 namespace espgate::ike {
 
 IkeCore::IkeCore(Parts parts, const Limits& limits)
-    : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random) {}
+    : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random), half_open_(limits) {}
 IkeCore::~IkeCore() = default;
 
 Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Time now) {
@@ -191,7 +191,7 @@ void IkeCore::settle(SaId id, Time now) {
   if (found == sas_.end()) return;
   auto& sa = *found->second.sa;
   sa.proceed(now);
-  if (!sa.is_half_open()) close_half_open(sa);
+  if (!sa.is_half_open()) half_open_.remove(id);
   if (sa.replaces() != 0 && sa.is_complete()) {
     if (auto* before = find(sa.replaces())) before->close(IkeSa::End::replaced);
     sa.replace(0);

@@ -18,6 +18,7 @@
 
 #include "control/ike/cookies.hpp"
 #include "control/ike/deadlines.hpp"
+#include "control/ike/half_open.hpp"
 #include "control/ike/ike_sa.hpp"
 
 namespace espgate::ike {
@@ -50,12 +51,6 @@ class IkeCore final : private SaHost {
   IkeSa::State failed_in(const std::string& connection) const;
 
  private:
-  // Of a peer that has begun, by what its IKE_SA_INIT came with.
-  struct HalfOpenKey {
-    std::uint64_t initiator_spi;
-    Endpoint peer;
-    auto operator<=>(const HalfOpenKey&) const = default;
-  };
   struct Failure {
     std::string reason;
     IkeSa::State state = IkeSa::State::greeting;
@@ -83,9 +78,9 @@ class IkeCore final : private SaHost {
   // At most limits.stranger_lines_per_minute; about a connection, or about none.
   void log_stranger(const std::string& text, const std::string& connection, Time now);
   void refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data);
-  bool may_begin(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
+  bool has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
-                       Time now);
+                       bool showed_cookie, Time now);
   void begin(Record& record, Time now);
   IkeSa& begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now);
   void try_again(Record& record, Time at);
@@ -95,7 +90,6 @@ class IkeCore final : private SaHost {
   void ended(const IkeSa& sa, Time now);
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);
-  void close_half_open(const IkeSa& sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);
   // Those of the connection, except those that are on their way out.
   std::vector<IkeSa*> living(const std::string& connection);
@@ -137,9 +131,7 @@ class IkeCore final : private SaHost {
   std::unordered_map<SaId, Entry> sas_;
   std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
   std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
-  std::map<HalfOpenKey, SaId> half_open_;
-  std::unordered_map<SaId, HalfOpenKey> half_open_by_id_;
-  std::unordered_map<net::Address, std::size_t> half_open_sources_;
+  HalfOpen half_open_;
   std::unordered_map<std::uint32_t, SaId> children_;  // who has an inbound SPI
   std::unordered_map<std::string, std::uint32_t> outbound_;
   Time stranger_minute_ = Time::min();

@@ -1,22 +1,10 @@
 // IKE_SA_INIT requests of strangers: what is decided before anything is remembered of them (RFC 7296 2.6).
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "control/ike/core.hpp"
 #include "control/ike/describe.hpp"
 
 namespace espgate::ike {
-namespace {
-
-// A source that one attacker can have many addresses of: an IPv4 address, or an IPv6 /64.
-net::Address source_of(const Endpoint& peer) {
-  auto address = peer.address;
-  if (address.family == net::Family::v6) std::fill(address.bytes.begin() + 8, address.bytes.end(), 0);
-  return address;
-}
-
-}  // namespace
 
 void IkeCore::log_stranger(const std::string& text, const std::string& connection, Time now) {
   constexpr Time minute = std::chrono::minutes(1);
@@ -40,8 +28,8 @@ void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, Not
 
 void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram, Time now) {
   if (!header.from_initiator() || header.message_id != 0 || header.responder_spi != 0) return;
-  if (const auto known = half_open_.find({header.initiator_spi, datagram.from}); known != half_open_.end())
-    return find(known->second)->greeting_repeated(datagram.bytes);
+  if (const auto known = half_open_.find({header.initiator_spi, datagram.from}))
+    return find(known)->greeting_repeated(datagram.bytes);
   Payloads payloads;
   const auto error = decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads);
   if (error) {
@@ -51,30 +39,29 @@ void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram
   }
   if (!payloads.security_association || !payloads.key_exchange || !payloads.nonce)
     return refuse(header, datagram, NotifyType::invalid_syntax, {});
-  if (may_begin(header, datagram, payloads, now)) accept_greeting(header, datagram, payloads, now);
+  // Up to here it cost a hash at most, and no memory.
+  if (sas_.size() >= limits_.ike_sas) return;
+  const bool showed_cookie = has_cookie(header, datagram, payloads, now);
+  switch (half_open_.decide(datagram.from.address, showed_cookie)) {
+    case HalfOpen::Decision::let_in:
+      return accept_greeting(header, datagram, payloads, showed_cookie, now);
+    case HalfOpen::Decision::ask_for_cookie:
+      return refuse(header, datagram, NotifyType::cookie,
+                    cookies_.make(header.initiator_spi, *payloads.nonce, datagram.from, now));
+    case HalfOpen::Decision::refuse:
+      return;
+  }
 }
 
-// Costs a hash at most, and no memory.
-bool IkeCore::may_begin(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
-                        Time now) {
-  if (sas_.size() >= limits_.ike_sas) return false;
-  if (half_open_.size() >= limits_.half_open_cookies) {
-    const auto* cookie = payloads.notify(NotifyType::cookie);
-    const auto nonce = *payloads.nonce;
-    if (cookie == nullptr ||
-        !cookies_.verify(cookie->data, header.initiator_spi, nonce, datagram.from, now)) {
-      refuse(header, datagram, NotifyType::cookie,
-             cookies_.make(header.initiator_spi, nonce, datagram.from, now));
-      return false;
-    }
-  }
-  const auto source = half_open_sources_.find(source_of(datagram.from));
-  return half_open_.size() < limits_.half_open &&
-         (source == half_open_sources_.end() || source->second < limits_.half_open_per_source);
+bool IkeCore::has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
+                         Time now) {
+  const auto* cookie = payloads.notify(NotifyType::cookie);
+  return cookie != nullptr &&
+         cookies_.verify(cookie->data, header.initiator_spi, *payloads.nonce, datagram.from, now);
 }
 
 void IkeCore::accept_greeting(const Header& header, const DatagramReceived& datagram,
-                              const Payloads& payloads, Time now) {
+                              const Payloads& payloads, bool showed_cookie, Time now) {
   const auto found = candidates(datagram.to, datagram.from);
   for (const auto& candidate : found) {
     const auto choice =
@@ -92,9 +79,7 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     auto& sa = create(
         {new_sa_id(), false, {header.initiator_spi, new_ike_spi()}, datagram.to, datagram.from, candidate},
         now);
-    half_open_.emplace(HalfOpenKey{header.initiator_spi, datagram.from}, sa.id());
-    half_open_by_id_.emplace(sa.id(), HalfOpenKey{header.initiator_spi, datagram.from});
-    ++half_open_sources_[source_of(datagram.from)];
+    half_open_.add({header.initiator_spi, datagram.from}, sa.id(), showed_cookie);
     return sa.answer_greeting(datagram.bytes, payloads, *choice, now);
   }
   if (found.empty()) {
@@ -111,15 +96,6 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
       record->second.last_failure = {std::move(why)};
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
-}
-
-void IkeCore::close_half_open(const IkeSa& sa) {
-  const auto found = half_open_by_id_.find(sa.id());
-  if (found == half_open_by_id_.end()) return;
-  const auto source = half_open_sources_.find(source_of(found->second.peer));
-  if (--source->second == 0) half_open_sources_.erase(source);
-  half_open_.erase(found->second);
-  half_open_by_id_.erase(found);
 }
 
 }  // namespace espgate::ike

@@ -17,7 +17,8 @@ struct Limits {
   std::size_t ike_sas = 100'000;
   std::size_t half_open = 10'000;         // as responder, not yet authenticated; beyond that none is let in
   std::size_t half_open_cookies = 1'000;  // from there on who comes must show a COOKIE
-  std::size_t half_open_per_source = 50;  // of one IPv4 address or IPv6 /64
+  // Of one IPv4 address or IPv6 /64, by who showed a COOKIE; from a tenth of that on it must be shown.
+  std::size_t half_open_per_source = 50;
   std::size_t children_per_ike_sa = 64;
   // Of a message that comes in parts, from who is authenticated and from who is not yet.
   std::size_t message_bytes = 65'535;

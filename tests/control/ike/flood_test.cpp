@@ -47,3 +47,53 @@ TEST_CASE("a flood of strangers holds little, disturbs no tunnel, and keeps no p
   world.a.handle(Initiate{"a", ""});
   CHECK(world.run_until([&] { return world.is_well_for("net"); }, 20s));
 }
+
+TEST_CASE("who sends in a peer's name does not keep the peer out") {
+  Simulation world(2, handle(connection_of_a()), handle(connection_of_b()));
+  const auto& of_b = world.b.connection();
+  const std::vector<std::uint8_t> value(32, 9), nonce(32, 3);
+  PayloadWriter payloads;
+  payloads.add(offer(of_b.algorithms, {})).add(KeyExchange{31, value}).add_nonce(nonce);
+  for (std::uint32_t i = 0; i < 1'000; ++i) {
+    Header header;
+    header.initiator_spi = i + 1;
+    header.flags = flag_initiator;
+    world.b.handle(DatagramReceived{
+        {world.a.address(), 500}, {world.b.address(), 500}, write_message(header, payloads)});
+  }
+  CHECK(world.b.core().half_open() == Limits().half_open_per_source / 10);
+  world.a.handle(Initiate{"a", ""});
+  CHECK(world.run_until([&] { return world.is_well_for("net"); }, 2s));
+}
+
+TEST_CASE("of one source so many are let in, all of which showed a COOKIE") {
+  Limits limits;
+  limits.half_open_per_source = 20;
+  HalfOpen half_open(limits);
+  const auto source = *net::parse_address("2001:db8::1");
+  const auto neighbour = *net::parse_address("2001:db8::ffff:2");
+  const auto other = *net::parse_address("2001:db8:0:1::1");
+  using Decision = HalfOpen::Decision;
+  SaId next = 1;
+  const auto add = [&](bool showed_cookie) {
+    half_open.add({next, {source, 500}}, next, showed_cookie);
+    ++next;
+  };
+  for (int i = 0; i < 2; ++i) {
+    CHECK(half_open.decide(neighbour, false) == Decision::let_in);
+    add(false);
+  }
+  CHECK(half_open.decide(neighbour, false) == Decision::ask_for_cookie);
+  CHECK(half_open.decide(other, false) == Decision::let_in);
+  for (int i = 0; i < 20; ++i) {
+    CHECK(half_open.decide(neighbour, true) == Decision::let_in);
+    add(true);
+  }
+  CHECK(half_open.decide(neighbour, true) == Decision::refuse);
+  CHECK(half_open.size() == 22);
+  CHECK(half_open.find({3, {source, 500}}) == 3);
+  for (SaId id = 1; id < next; ++id) half_open.remove(id);
+  half_open.remove(1);
+  CHECK(half_open.size() == 0);
+  CHECK(half_open.decide(source, false) == Decision::let_in);
+}
