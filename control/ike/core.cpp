@@ -191,7 +191,7 @@ void IkeCore::settle(SaId id, Time now) {
   if (found == sas_.end()) return;
   auto& sa = *found->second.sa;
   sa.proceed(now);
-  if (!sa.is_half_open()) half_open_.remove(id);
+  if (sa.peer_identity()) half_open_.remove(id);
   if (sa.replaces() != 0 && sa.is_complete()) {
     if (auto* before = find(sa.replaces())) before->close(IkeSa::End::replaced);
     sa.replace(0);
@@ -244,6 +244,7 @@ void IkeCore::forget(SaId id) {
   const auto& sa = *sas_.at(id).sa;
   by_spi_.erase(sa.is_initiator() ? sa.spis().initiator : sa.spis().responder);
   deadlines_.set(id, never);
+  half_open_.remove(id);
   sas_.erase(id);
 }
 

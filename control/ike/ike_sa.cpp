@@ -197,13 +197,25 @@ void IkeSa::end(End why, std::string reason, Time now) {
   if (!reason.empty()) reason_ = std::move(reason);
   ended_in_ = std::exchange(state_, State::gone);
   // Before there was an answer nobody can ask for it again.
-  until_ = peer_requests_.last_answer.empty() ? now : now + host_.limits().linger;
+  const auto& limits = host_.limits();
+  until_ = peer_requests_.last_answer.empty()
+               ? now
+               : now + (peer_identity_ ? limits.linger : limits.linger_of_strangers);
   request_.finish();
   waiting_.clear();
   release_spi(exchange_.inbound_spi);
   exchange_over();
   while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
   if (!assigned_.empty()) host_.act(DropAddresses{connection_->name, std::exchange(assigned_, {})});
+  // What was answered last is all that is left to be said, and its channel what opens the question.
+  for (auto* secret : {&covered_initiators_, &covered_responders_}) *secret = {};
+  for (auto* message : {&our_first_message_, &peers_first_message_, &cookie_}) *message = {};
+  for (auto* channel : {&channel_, &previous_channel_})
+    if (*channel) (*channel)->forget_parts();
+  keys_ = {};
+  mixed_.reset();
+  nonces_ = {};
+  peer_wishes_ = {};
 }
 
 }  // namespace espgate::ike

@@ -26,8 +26,10 @@ struct Limits {
   // About messages of strangers; what is beyond goes unsaid.
   unsigned stranger_lines_per_minute = 60;
   Time half_open_life = std::chrono::seconds(30);
-  // How long an IKE SA that is gone still answers what it answered last.
+  // How long an IKE SA that is gone still answers what it answered last, and one whose peer never proved who
+  // it is: that one counts as half-open for so long.
   Time linger = std::chrono::seconds(30);
+  Time linger_of_strangers = std::chrono::seconds(5);
   // After TEMPORARY_FAILURE, a child that was refused, a connection that failed: twice as long each time.
   Time retry_first = std::chrono::seconds(2);
   Time retry_longest = std::chrono::seconds(120);

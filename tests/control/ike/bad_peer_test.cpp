@@ -57,8 +57,35 @@ TEST_CASE("IKE_AUTH without AUTH, or without an identity, ends the attempt") {
   const auto answer = peer.ask(ExchangeType::ike_auth, payloads);
   REQUIRE(answer);
   CHECK(answer->has(NotifyType::authentication_failed));
-  CHECK(peer.core.half_open() == 0);
   CHECK(peer.installed.empty());
+}
+
+TEST_CASE("an attempt that failed counts until nothing is left of it, and holds no keys") {
+  HandMadePeer peer;
+  peer.spis.initiator = 1;
+  const auto fail = [&] {
+    peer.greet();
+    const auto answer = peer.ask(ExchangeType::ike_auth, PayloadWriter());
+    REQUIRE(answer);
+    CHECK(answer->has(NotifyType::authentication_failed));
+  };
+  const auto without_cookie = Limits().half_open_per_source / 10;
+  for (; peer.spis.initiator < without_cookie; ++peer.spis.initiator) fail();
+  fail();
+  CHECK(peer.core.half_open() == without_cookie);
+  for (const auto* sa : peer.core.ike_sas()) CHECK(sa->keys().d.empty());
+  // Who asks again hears the same.
+  CHECK(peer.deliver(peer.seal(ExchangeType::ike_auth, 1, PayloadWriter()).front()));
+  peer.spis = {100, 0};
+  const auto answer = peer.greet(peer.greeting(peer.greeting_payloads()));
+  REQUIRE(answer);
+  CHECK(answer->has(NotifyType::cookie));
+  peer.now += Limits().linger_of_strangers;
+  peer.handle(TimerExpired{});
+  CHECK(peer.core.half_open() == 0);
+  CHECK(peer.core.ike_sas().empty());
+  CHECK(peer.core.deadline() == never);
+  fail();
 }
 
 TEST_CASE("a peer that no connection knows leaves nothing half built") {
