@@ -60,6 +60,10 @@ constexpr std::array limit_keys{
           "Senders of unknown SPIs that are told apart in reports."),
     limit("ike-sas", "SAs", 1, 1'000'000, "20000",
           "IKE SAs, those that are being set up or replaced included. Beyond that no peer is let in."),
+    limit("ike-sas-per-peer", "SAs", 2, 100'000, "16",
+          "Those of one connection with one peer, as it proved to be, those that were replaced lately "
+          "included. "
+          "Whoever begins more loses the oldest, and a peer's rekeys wait."),
     limit(
         "ike-half-open", "SAs", 1, 100'000, "5000",
         "IKE SAs that peers have begun without having proved yet who they are. Beyond that no other peer is "

@@ -214,7 +214,7 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
   auto& record = found->second;
   const bool failed = sa.ended() == IkeSa::End::failed;
   if (failed) record.last_failure = {sa.reason(), sa.ended_in()};
-  if (record.retry_at != never || !living(name).empty()) return;
+  if (record.retry_at != never || has_living(name)) return;
   const bool keep_up = record.connection->start == StartAction::always;
   if (sa.ended() == IkeSa::End::commanded) {
     // What was asked for since then needs another.
@@ -245,6 +245,7 @@ void IkeCore::forget(SaId id) {
   by_spi_.erase(sa.is_initiator() ? sa.spis().initiator : sa.spis().responder);
   deadlines_.set(id, never);
   half_open_.remove(id);
+  by_peer_.remove(sa);
   sas_.erase(id);
 }
 
@@ -256,6 +257,7 @@ IkeSa& IkeCore::adopt(std::unique_ptr<IkeSa> made) {
   auto& sa = *made;
   by_spi_[sa.is_initiator() ? sa.spis().initiator : sa.spis().responder] = sa.id();
   if (sa.state() != IkeSa::State::answering) by_connection_[sa.connection()->name].insert(sa.id());
+  if (sa.peer_identity()) by_peer_.add(sa);
   touched_.insert(sa.id());
   sas_[sa.id()].sa = std::move(made);
   return sa;
@@ -273,27 +275,39 @@ IkeSa* IkeCore::owner_of(std::uint32_t inbound_spi) {
   return found == children_.end() ? nullptr : find(found->second);
 }
 
+namespace {
+
+bool is_living(const IkeSa& sa) {
+  switch (sa.state()) {
+    case IkeSa::State::greeting:
+    case IkeSa::State::proving:
+    case IkeSa::State::established:
+      return !sa.is_closing();
+    case IkeSa::State::answering:
+    case IkeSa::State::keyed:
+    case IkeSa::State::replaced:
+    case IkeSa::State::closing:
+    case IkeSa::State::gone:
+      break;
+  }
+  return false;
+}
+
+}  // namespace
+
 std::vector<IkeSa*> IkeCore::living(const std::string& connection) {
   std::vector<IkeSa*> found;
   const auto ids = by_connection_.find(connection);
   if (ids == by_connection_.end()) return found;
-  for (const auto id : ids->second) {
-    auto* sa = find(id);
-    switch (sa->state()) {
-      case IkeSa::State::greeting:
-      case IkeSa::State::proving:
-      case IkeSa::State::established:
-        if (!sa->is_closing()) found.push_back(sa);
-        break;
-      case IkeSa::State::answering:
-      case IkeSa::State::keyed:
-      case IkeSa::State::replaced:
-      case IkeSa::State::closing:
-      case IkeSa::State::gone:
-        break;
-    }
-  }
+  for (const auto id : ids->second)
+    if (is_living(*sas_.at(id).sa)) found.push_back(find(id));
   return found;
+}
+
+bool IkeCore::has_living(const std::string& connection) const {
+  const auto ids = by_connection_.find(connection);
+  return ids != by_connection_.end() &&
+         std::ranges::any_of(ids->second, [&](SaId id) { return is_living(*sas_.at(id).sa); });
 }
 
 std::vector<const IkeSa*> IkeCore::ike_sas() const {

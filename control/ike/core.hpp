@@ -20,6 +20,7 @@
 #include "control/ike/deadlines.hpp"
 #include "control/ike/half_open.hpp"
 #include "control/ike/ike_sa.hpp"
+#include "control/ike/peer_sas.hpp"
 
 namespace espgate::ike {
 
@@ -93,6 +94,9 @@ class IkeCore final : private SaHost {
   IkeSa* owner_of(std::uint32_t inbound_spi);
   // Those of the connection, except those that are on their way out.
   std::vector<IkeSa*> living(const std::string& connection);
+  bool has_living(const std::string& connection) const;
+  // What a peer has beyond its share goes: of `sa`'s peer the oldest, but not `sa`.
+  void drop_surplus(const IkeSa& sa, Time now);
   Actions take_actions() { return std::exchange(actions_, {}); }
   IkeSa& create(IkeSa::Origin origin, Time now);
 
@@ -106,6 +110,7 @@ class IkeCore final : private SaHost {
   IkeSa* find(SaId sa) override;
   IkeSa& adopt(std::unique_ptr<IkeSa> sa) override;
   SaId new_sa_id() override { return next_id_++; }
+  bool has_room_beside(const IkeSa& sa) override;
   void established(IkeSa& sa, Time now) override;
   void reauthenticate(const IkeSa& sa, Time now) override;
   bool is_redundant(const IkeSa& sa) const override;
@@ -131,6 +136,7 @@ class IkeCore final : private SaHost {
   std::unordered_map<SaId, Entry> sas_;
   std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
   std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
+  PeerSas by_peer_;                                      // those that have proved it
   HalfOpen half_open_;
   std::unordered_map<std::uint32_t, SaId> children_;  // who has an inbound SPI
   std::unordered_map<std::string, std::uint32_t> outbound_;

@@ -92,7 +92,7 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     log_stranger(fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name, now);
     // Anybody can say so, but nothing else is known while it is down.
     if (const auto record = records_.find(connection.name);
-        record != records_.end() && living(connection.name).empty())
+        record != records_.end() && !has_living(connection.name))
       record->second.last_failure = {std::move(why)};
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});

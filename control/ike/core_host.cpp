@@ -1,4 +1,6 @@
 // What the core does for its IKE SAs.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "control/ike/core.hpp"
@@ -30,16 +32,9 @@ std::vector<ConnectionHandle> IkeCore::candidates(const Endpoint& local, const E
   return found;
 }
 
-namespace {
-
-bool have_same_peer(const IkeSa& a, const IkeSa& b) {
-  return a.connection()->name == b.connection()->name && a.peer_identity() == b.peer_identity();
-}
-
-}  // namespace
-
 void IkeCore::established(IkeSa& sa, Time now) {
   by_connection_[sa.connection()->name].insert(sa.id());
+  by_peer_.add(sa);
   const auto found = records_.find(sa.connection()->name);
   if (found != records_.end()) {
     auto& record = found->second;
@@ -54,11 +49,40 @@ void IkeCore::established(IkeSa& sa, Time now) {
   if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
     for (const auto& child : sa.connection()->children)
       sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
-  for (const auto id : by_connection_[sa.connection()->name]) {
+  for (const auto id : by_peer_.beside(sa)) {
     auto* other = find(id);
     for (auto* each : {&sa, other})
       if (each->lineage().we_began && is_redundant(*each)) each->close(IkeSa::End::replaced);
   }
+  drop_surplus(sa, now);
+}
+
+bool IkeCore::has_room_beside(const IkeSa& sa) {
+  for (const auto id : by_peer_.beside(sa)) {
+    if (by_peer_.count(sa) < limits_.ike_sas_per_peer) break;
+    if (sas_.at(id).sa->state() == IkeSa::State::gone) forget(id);
+  }
+  // In a table that is full all the same each can be replaced.
+  return by_peer_.count(sa) < limits_.ike_sas_per_peer && sas_.size() < 2 * limits_.ike_sas;
+}
+
+void IkeCore::drop_surplus(const IkeSa& sa, Time now) {
+  for (const bool only_gone : {true, false})
+    for (const auto id : by_peer_.beside(sa)) {
+      if (by_peer_.count(sa) <= limits_.ike_sas_per_peer) return;
+      auto& other = *sas_.at(id).sa;
+      if (&other == &sa || (only_gone && other.state() != IkeSa::State::gone)) continue;
+      // The peer hears of it once, as far as nothing else is under way.
+      other.close(IkeSa::End::replaced);
+      other.proceed(now);
+      if (!only_gone)
+        log_stranger(fmt::format("connection {}, peer {}: it has more than {} IKE SAs, so the oldest goes",
+                                 sa.connection()->name, to_string(sa.remote()), limits_.ike_sas_per_peer),
+                     sa.connection()->name, now);
+      other.end(IkeSa::End::replaced, "its peer has begun too many others", now);
+      settle(id, now);
+      if (sas_.contains(id)) forget(id);
+    }
 }
 
 void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
@@ -78,22 +102,17 @@ void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
 
 // Both sides have both IKE SAs, and so come to the same answer: the lower of the initiators' SPIs goes.
 bool IkeCore::is_redundant(const IkeSa& sa) const {
-  const auto ids = by_connection_.find(sa.connection()->name);
-  if (ids == by_connection_.end() || sa.state() != IkeSa::State::established) return false;
-  return std::ranges::any_of(ids->second, [&](SaId id) {
+  if (sa.state() != IkeSa::State::established) return false;
+  return std::ranges::any_of(by_peer_.beside(sa), [&](SaId id) {
     const auto& other = *sas_.at(id).sa;
     return other.state() == IkeSa::State::established && other.lineage().we_began != sa.lineage().we_began &&
-           have_same_peer(sa, other) && sa.lineage().initiator_spi < other.lineage().initiator_spi;
+           sa.lineage().initiator_spi < other.lineage().initiator_spi;
   });
 }
 
 void IkeCore::initial_contact(const IkeSa& sa, Time now) {
-  const auto ids = by_connection_[sa.connection()->name];
-  for (const auto id : ids) {
-    auto* other = find(id);
-    if (other != &sa && have_same_peer(sa, *other))
-      other->end(IkeSa::End::replaced, "the peer started anew", now);
-  }
+  for (const auto id : by_peer_.beside(sa))
+    if (id != sa.id()) find(id)->end(IkeSa::End::replaced, "the peer started anew", now);
 }
 
 // The peer ends all that it has between the same two identities, of whichever connection, so the first of

@@ -109,7 +109,8 @@ void IkeSa::finish_rekey(const IkeChoice& choice, const ExchangeNonces& nonces, 
 }
 
 std::optional<NotifyType> IkeSa::refusal_of_rekey() const {
-  if (state_ != State::established || close_wanted_ || peer_rekey_) return NotifyType::temporary_failure;
+  if (state_ != State::established || close_wanted_ || peer_rekey_ || !host_.has_room_beside(*this))
+    return NotifyType::temporary_failure;
   switch (exchange_.kind) {
     case Exchange::Kind::none:
     case Exchange::Kind::ike_sa_init:

@@ -15,6 +15,8 @@ class IkeSa;
 
 struct Limits {
   std::size_t ike_sas = 100'000;
+  // Of one connection with one peer, those that were replaced or are gone included; then the oldest go.
+  std::size_t ike_sas_per_peer = 16;
   std::size_t half_open = 10'000;         // as responder, not yet authenticated; beyond that none is let in
   std::size_t half_open_cookies = 1'000;  // from there on who comes must show a COOKIE
   // Of one IPv4 address or IPv6 /64, by who showed a COOKIE; from a tenth of that on it must be shown.
@@ -54,6 +56,9 @@ class SaHost {
   // A successor that `of` has made; it lives in the core from here on.
   virtual IkeSa& adopt(std::unique_ptr<IkeSa> sa) = 0;
   virtual SaId new_sa_id() = 0;
+  // Whether the peer of `sa` may have another beside it; of those that are gone the oldest are dropped for
+  // it.
+  virtual bool has_room_beside(const IkeSa& sa) = 0;
 
   // The peer is who it says.
   virtual void established(IkeSa& sa, Time now) = 0;

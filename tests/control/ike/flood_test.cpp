@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "control/ike/write.hpp"
-#include "tests/control/ike/simulation.hpp"
+#include "tests/control/ike/hand_made_peer.hpp"
 
 using namespace espgate;
 using namespace espgate::ike;
@@ -96,4 +96,45 @@ TEST_CASE("of one source so many are let in, all of which showed a COOKIE") {
   half_open.remove(1);
   CHECK(half_open.size() == 0);
   CHECK(half_open.decide(source, false) == Decision::let_in);
+}
+
+TEST_CASE("a peer that begins again and again, and never says that it is alone, has a share of the table") {
+  HandMadePeer peer;
+  for (std::uint64_t i = 1; i <= 50; ++i) {
+    peer.spis = {i, 0};
+    peer.connect();
+    peer.now += 10ms;
+  }
+  CHECK(peer.core.ike_sas().size() == Limits().ike_sas_per_peer);
+  std::set<std::uint32_t> inbound;
+  for (const auto& action : peer.installed) {
+    if (const auto* install = std::get_if<InstallInbound>(&action)) inbound.insert(install->sa.spi);
+    if (const auto* retire = std::get_if<RetireInbound>(&action)) inbound.erase(retire->inbound_spi);
+  }
+  CHECK(inbound.size() == Limits().ike_sas_per_peer);
+  CHECK(peer.ask(ExchangeType::informational, {}));
+}
+
+TEST_CASE("a peer that rekeys its IKE SA in a loop, and deletes none, has a share of the table") {
+  Simulation world(3, handle(connection_of_a()), handle(connection_of_b()));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(world.run_until([&] { return world.is_well(); }, 10s));
+  world.passes = [&](const SendDatagram& datagram) {
+    return datagram.bytes[18] != static_cast<std::uint8_t>(ExchangeType::informational);
+  };
+  for (int i = 0; i < 100; ++i) {
+    world.a.handle(Rekey{"a", ""});
+    world.run_for(50ms);
+  }
+  CHECK(world.b.core().ike_sas().size() == Limits().ike_sas_per_peer);
+  CHECK(world.is_well_for("net"));
+  // It goes on once the old ones are gone.
+  world.passes = nullptr;
+  world.run_for(2min);
+  CHECK(world.is_well());
+  const auto before = world.b.established().front()->id();
+  world.a.handle(Rekey{"a", ""});
+  world.run_for(1s);
+  CHECK(world.is_well());
+  CHECK(world.b.established().front()->id() != before);
 }
