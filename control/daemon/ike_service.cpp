@@ -54,7 +54,8 @@ std::vector<Family> families_of(const config::Configuration& configuration) {
 IkeService::IkeService(Parts parts, const config::Limits& limits)
     : parts_(parts),
       work_(key_threads, most_waiting_for_keys),
-      core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); }},
+      core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); },
+             parts.ike_spis},
             limits_of(limits)) {}
 
 IkeService::Change IkeService::configure(const config::Configuration& configuration, Moment now) {

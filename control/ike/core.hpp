@@ -21,6 +21,7 @@
 #include "control/ike/half_open.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "control/ike/peer_sas.hpp"
+#include "datapath/net/ike_spis.hpp"
 
 namespace espgate::ike {
 
@@ -31,6 +32,7 @@ class IkeCore final : private SaHost {
     // Reserves an SPI of 256 or above for the child of that name, so that it is known from here on. None:
     // there is none.
     std::function<std::optional<std::uint32_t>(const std::string& child)> child_spi;
+    net::IkeSpis ike_spis{};  // how those of IKE SAs are made
   };
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;

@@ -10,9 +10,9 @@ namespace espgate::ike {
 
 std::uint64_t IkeCore::new_ike_spi() {
   for (;;) {
-    std::array<std::uint8_t, 8> bytes;
+    std::array<std::uint8_t, 4> bytes;
     fill_random(bytes);
-    const auto spi = net::load_be64(bytes, 0);
+    const auto spi = parts_.ike_spis.make(net::load_be32(bytes, 0));
     if (spi != 0 && !by_spi_.contains(spi)) return spi;
   }
 }
