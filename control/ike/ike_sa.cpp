@@ -101,7 +101,6 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
   auto opened = channel.open(header, datagram.bytes, is_next ? most_bytes : 0);
   if (!opened) return;
   if (is_next && !is_response) previous_channel_.reset();
-  last_heard_ = now;
   if (again) {
     // To the first part only, or each part would be answered by all.
     if (opened->is_first) send(peer_requests_.last_answer, datagram.to, datagram.from);
@@ -109,6 +108,7 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
   }
   peer_is_at(datagram);
   if (!opened->is_whole) return;
+  last_heard_ = now;  // what comes again may be anybody's who copied it
   const Inner inner{opened->first,
                     std::make_shared<const std::vector<std::uint8_t>>(std::move(opened->bytes))};
   if (is_response) {

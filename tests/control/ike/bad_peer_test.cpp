@@ -350,3 +350,40 @@ TEST_CASE("of two rekeys at once the one with the lowest of the four nonces lose
   CHECK(deleted[0] == (theirs_is_lowest ? old_inbound : children[2].inbound_spi));
   CHECK(children[2].outbound_waiting.has_value() == !theirs_is_lowest);
 }
+
+TEST_CASE("a copy of IKE_AUTH from elsewhere does not make that the peer's place") {
+  auto of_core = connection_of_b();
+  of_core.follow_peer = GENERATE(false, true);
+  HandMadePeer peer(of_core);
+  peer.natted = GENERATE(false, true);
+  CAPTURE(of_core.follow_peer, peer.natted);
+  peer.greet();
+  const auto proof = peer.seal(ExchangeType::ike_auth, 1, peer.proof_payloads()).front();
+  const Endpoint elsewhere{*net::parse_address("198.51.100.9"), 500};
+  peer.handle(DatagramReceived{elsewhere, peer.there, proof});
+  const bool may_be = of_core.follow_peer && peer.natted;  // its NAT may have done it
+  CHECK(peer.installed.empty() != may_be);
+  if (may_be) return;
+  CHECK(peer.sent.empty());
+  // The peer's own, from another port as behind a NAT.
+  peer.here.port = 4'500;
+  CHECK(peer.deliver(proof));
+  REQUIRE(peer.only_sa());
+  CHECK(peer.only_sa()->remote() == peer.here);
+  CHECK(peer.installed.size() == 2);
+}
+
+TEST_CASE("a request that comes again is no sign of life") {
+  HandMadePeer peer;
+  peer.connect();
+  const auto last = peer.seal(informational, peer.next_id++, {}).front();
+  REQUIRE(peer.deliver(last));
+  for (int i = 0; i < 2; ++i) {
+    peer.now += 10s;
+    CHECK(peer.deliver(last));
+  }
+  peer.now += 10s;
+  peer.handle(TimerExpired{});
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(peer.open_request(peer.sent[0].bytes).header.exchange == informational);
+}
