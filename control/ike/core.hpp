@@ -14,6 +14,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "control/ike/cookies.hpp"
@@ -62,7 +63,9 @@ class IkeCore final : private SaHost {
     ConnectionHandle connection;
     std::set<std::string> demanded;  // children, by an operator or by traffic, for the next attempt
     Time retry_at = never;
-    unsigned failures = 0;
+    Time not_before = Time::min();  // traffic does not begin it
+    unsigned failures = 0;          // since it last was up for long
+    Time up_since = never;
     Failure last_failure;
   };
 
@@ -70,6 +73,7 @@ class IkeCore final : private SaHost {
   void on(const DatagramReceived& datagram, Time now);
   void on(const TimerExpired& event, Time now);
   void on(const WorkFinished& event, Time now);
+  void on(const TrafficWaits& event, Time now);
   void on(const Initiate& event, Time now);
   void on(const Terminate& event, Time now);
   void on(const Rekey& event, Time now);
@@ -78,7 +82,9 @@ class IkeCore final : private SaHost {
   void on(const HardExpired& event, Time now);
 
   void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
-  // At most limits.stranger_lines_per_minute; about a connection, or about none.
+  // Whether to make a line about a stranger at all, which counts as one: limits.stranger_lines_per_minute.
+  bool may_tell_of_stranger(Time now);
+  // About a connection, or about none.
   void log_stranger(const std::string& text, const std::string& connection, Time now);
   void refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data);
   bool has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
@@ -91,6 +97,7 @@ class IkeCore final : private SaHost {
   void settle_touched(Time now);
   void settle(SaId sa, Time now);
   void ended(const IkeSa& sa, Time now);
+  void went_down(Record& record, const IkeSa& sa, Time now);
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);
@@ -104,7 +111,7 @@ class IkeCore final : private SaHost {
 
   // -- SaHost --
   const Limits& limits() const override { return limits_; }
-  void act(Action action) override { actions_.push_back(std::move(action)); }
+  void act(Action action) override;
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
   std::uint64_t new_ike_spi() override;
   std::optional<std::uint32_t> new_child_spi(const ChildConfiguration& child) override;
@@ -142,6 +149,7 @@ class IkeCore final : private SaHost {
   HalfOpen half_open_;
   std::unordered_map<std::uint32_t, SaId> children_;  // who has an inbound SPI
   std::unordered_map<std::string, std::uint32_t> outbound_;
+  std::unordered_set<SaId> beginning_;  // ours whose work waits
   Time stranger_minute_ = Time::min();
   unsigned stranger_lines_ = 0;  // in it
   std::set<SaId> touched_;       // by the event at hand

@@ -6,13 +6,19 @@
 
 namespace espgate::ike {
 
-void IkeCore::log_stranger(const std::string& text, const std::string& connection, Time now) {
+bool IkeCore::may_tell_of_stranger(Time now) {
   constexpr Time minute = std::chrono::minutes(1);
   if (stranger_minute_ == Time::min() || now >= stranger_minute_ + minute) {
     stranger_minute_ = now;
     stranger_lines_ = 0;
   }
-  if (stranger_lines_++ < limits_.stranger_lines_per_minute) act(LogLine{Level::warning, text, connection});
+  if (stranger_lines_ >= limits_.stranger_lines_per_minute) return false;
+  ++stranger_lines_;
+  return true;
+}
+
+void IkeCore::log_stranger(const std::string& text, const std::string& connection, Time now) {
+  if (may_tell_of_stranger(now)) act(LogLine{Level::warning, text, connection});
 }
 
 void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data) {
@@ -30,6 +36,10 @@ void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram
   if (!header.from_initiator() || header.message_id != 0 || header.responder_spi != 0) return;
   if (const auto known = half_open_.find({header.initiator_spi, datagram.from}))
     return find(known)->greeting_repeated(datagram.bytes);
+  if (datagram.bytes.size() > limits_.greeting_bytes)
+    return log_stranger(fmt::format("peer {}: an IKE_SA_INIT of {} bytes is not read",
+                                    to_string(datagram.from), datagram.bytes.size()),
+                        "", now);
   Payloads payloads;
   const auto error = decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads);
   if (error) {
@@ -84,15 +94,15 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
   }
   if (found.empty()) {
     log_stranger(fmt::format("no connection has a peer at {}", to_string(datagram.from)), "", now);
-  } else {
+  } else if (may_tell_of_stranger(now)) {
     const auto& connection = *found.front();
     auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
                            describe(*payloads.security_association), connection.name,
                            describe(offer(connection.algorithms, {})));
-    log_stranger(fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name, now);
-    // Anybody can say so, but nothing else is known while it is down.
+    act(LogLine{Level::warning, fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name});
+    // Anybody can say so, but nothing else is known while it is down and we do not try ourselves.
     if (const auto record = records_.find(connection.name);
-        record != records_.end() && !has_living(connection.name))
+        record != records_.end() && record->second.retry_at == never && !has_living(connection.name))
       record->second.last_failure = {std::move(why)};
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});

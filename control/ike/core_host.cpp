@@ -8,6 +8,24 @@
 
 namespace espgate::ike {
 
+namespace {
+
+Urgency urgency_of(const IkeSa& sa) {
+  if (sa.is_half_open()) return Urgency::newcomer;
+  const bool begins = sa.state() == IkeSa::State::greeting || sa.state() == IkeSa::State::proving;
+  return begins ? Urgency::beginning : Urgency::established;
+}
+
+}  // namespace
+
+void IkeCore::act(Action action) {
+  if (auto* work = std::get_if<RunWork>(&action)) {
+    work->urgency = urgency_of(*sas_.at(work->ticket.sa).sa);
+    if (work->urgency == Urgency::beginning) beginning_.insert(work->ticket.sa);
+  }
+  actions_.push_back(std::move(action));
+}
+
 std::uint64_t IkeCore::new_ike_spi() {
   for (;;) {
     std::array<std::uint8_t, 4> bytes;
@@ -38,7 +56,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   const auto found = records_.find(sa.connection()->name);
   if (found != records_.end()) {
     auto& record = found->second;
-    record.failures = 0;
+    if (record.up_since == never) record.up_since = now;
     record.last_failure = {};
     record.demanded.clear();
     retries_.erase({record.retry_at, record.connection->name});
@@ -60,7 +78,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
 bool IkeCore::has_room_beside(const IkeSa& sa) {
   for (const auto id : by_peer_.beside(sa)) {
     if (by_peer_.count(sa) < limits_.ike_sas_per_peer) break;
-    if (sas_.at(id).sa->state() == IkeSa::State::gone) forget(id);
+    if (sas_.at(id).end_seen) forget(id);
   }
   // In a table that is full all the same each can be replaced.
   return by_peer_.count(sa) < limits_.ike_sas_per_peer && sas_.size() < 2 * limits_.ike_sas;

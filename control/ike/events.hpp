@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/ike/endpoint.hpp"
+#include "control/ike/urgency.hpp"
 #include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/traffic_selector.hpp"
@@ -38,8 +39,13 @@ struct WorkFinished {
   Ticket ticket;
   bool done = true;
 };
-// What an operator commands, or traffic that matches a policy without SA. An empty child: all, and with Rekey
-// the IKE SA itself.
+// Traffic matches a policy, and has no SA. It says so as long as it comes: what was refused lately waits.
+struct TrafficWaits {
+  std::string connection;
+  std::string child;
+};
+// What an operator commands: at once, whatever was refused lately. An empty child: all, and with Rekey the
+// IKE SA itself.
 struct Initiate {
   std::string connection;
   std::string child;
@@ -63,8 +69,8 @@ struct SoftExpired {
 struct HardExpired {
   std::uint32_t inbound_spi;
 };
-using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, Initiate, Terminate, Rekey,
-                           TrafficArrived, SoftExpired, HardExpired>;
+using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, Initiate, Terminate,
+                           Rekey, TrafficArrived, SoftExpired, HardExpired>;
 
 // -- what is to be done --
 
@@ -77,7 +83,7 @@ struct SendDatagram {
 struct RunWork {
   Ticket ticket;
   std::function<void()> run;
-  bool urgent = false;  // for an SA that is up, or one that we begin: before what newcomers ask for
+  Urgency urgency = Urgency::established;
 };
 // One direction of a child SA.
 struct ChildSaParameters {

@@ -25,8 +25,13 @@ struct Limits {
   // Of a message that comes in parts, from who is authenticated and from who is not yet.
   std::size_t message_bytes = 65'535;
   std::size_t strangers_message_bytes = 24'576;
+  std::size_t greeting_bytes = 4'096;  // of an IKE_SA_INIT request: several offers and the largest value
   // About messages of strangers; what is beyond goes unsaid.
   unsigned stranger_lines_per_minute = 60;
+  // What is done in one go of what is due, and how many of those that we begin have public-key work waiting
+  // before others do: after a start all are due at once.
+  std::size_t due_at_once = 128;
+  std::size_t beginning = 256;
   Time half_open_life = std::chrono::seconds(30);
   // How long an IKE SA that is gone still answers what it answered last, and one whose peer never proved who
   // it is: that one counts as half-open for so long.

@@ -387,3 +387,12 @@ TEST_CASE("a request that comes again is no sign of life") {
   REQUIRE(peer.sent.size() == 1);
   CHECK(peer.open_request(peer.sent[0].bytes).header.exchange == informational);
 }
+
+TEST_CASE("an IKE_SA_INIT that is far too long is not kept, nor answered") {
+  HandMadePeer peer;
+  auto payloads = peer.greeting_payloads();
+  const std::vector<std::uint8_t> much(Limits().greeting_bytes, 5);
+  payloads.add(Notify{NotifyType::signature_hash_algorithms, much});
+  CHECK_FALSE(peer.greet(peer.greeting(payloads)));
+  CHECK(peer.core.half_open() == 0);
+}

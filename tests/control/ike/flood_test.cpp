@@ -138,3 +138,28 @@ TEST_CASE("a peer that rekeys its IKE SA in a loop, and deletes none, has a shar
   CHECK(world.is_well());
   CHECK(world.b.established().front()->id() != before);
 }
+
+TEST_CASE("offers of strangers are described in a few lines, and few of them") {
+  HandMadePeer peer;
+  std::vector<std::uint8_t> value(32, 9), nonce(32, 3);
+  Proposal proposal;
+  proposal.number = 1;
+  proposal.protocol = ProtocolId::ike;
+  for (std::uint16_t id = 100; id < 300; ++id) proposal.transforms.push_back({TransformType::prf, id});
+  PayloadWriter payloads;
+  auto second = proposal;
+  second.number = 2;
+  payloads.add(SecurityAssociation{{proposal, second}}).add(KeyExchange{31, value}).add_nonce(nonce);
+  std::size_t lines = 0, longest = 0;
+  for (std::uint64_t i = 1; i <= 1'000; ++i) {
+    peer.spis.initiator = i;
+    for (const auto& action : peer.handle(DatagramReceived{peer.here, peer.there, peer.greeting(payloads)}))
+      if (const auto* line = std::get_if<LogLine>(&action)) {
+        ++lines;
+        longest = std::max(longest, line->text.size());
+      }
+  }
+  CHECK(lines == Limits().stranger_lines_per_minute);
+  CHECK(longest > 1'000);
+  CHECK(longest < 1'500);
+}
