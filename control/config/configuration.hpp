@@ -159,6 +159,7 @@ struct Limits {
   std::uint32_t linger_s = 30;  // an inbound SA after its rekey
   std::uint32_t invalid_spi_flows = 4'096;
   std::uint32_t ike_sas = 20'000;
+  std::uint32_t ike_sas_per_peer = 16;
   std::uint32_t ike_half_open = 5'000;  // as responder, of peers that have not proved who they are
   std::uint32_t ike_cookies_from = 500;
   std::uint32_t ike_half_open_per_source = 50;  // of an IPv4 address or an IPv6 /64

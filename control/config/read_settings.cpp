@@ -32,6 +32,7 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("linger-seconds", limits.linger_s);
   read("invalid-spi-flows", limits.invalid_spi_flows);
   read("ike-sas", limits.ike_sas);
+  read("ike-sas-per-peer", limits.ike_sas_per_peer);
   read("ike-half-open", limits.ike_half_open);
   read("ike-cookies-from", limits.ike_cookies_from);
   read("ike-half-open-per-source", limits.ike_half_open_per_source);

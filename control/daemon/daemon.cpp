@@ -264,7 +264,7 @@ Expected<void> Daemon::start_sas() {
   assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
-                        journal_, assigned_.get()},
+                        journal_, assigned_.get(), gateway_->shared().ike_spis},
       configuration_.limits);
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());

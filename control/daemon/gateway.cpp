@@ -1,6 +1,7 @@
 #include "control/daemon/gateway.hpp"
 
 #include <fmt/format.h>
+#include <openssl/rand.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_launch.h>
@@ -90,6 +91,10 @@ Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& 
   shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps, limits.icmp_error_pps};
   shared.reassembly_flows = limits.reassembly_flows;
   shared.reassembly_timeout_tsc = shared.tsc_hz / 1'000 * limits.reassembly_ms;
+  net::SipKey spi_key;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(spi_key.data()), sizeof spi_key) != 1)
+    return Error{"no random numbers", "restart espgated; see that the kernel has getrandom"};
+  shared.ike_spis = net::IkeSpis(spi_key);
   if (auto done = gateway->create_buffers(configuration); !done) return done.error();
   if (auto done = gateway->shared_.rings.create(limits.punt_ring, capture_buffer_count); !done)
     return done.error();

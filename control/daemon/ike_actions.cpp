@@ -23,8 +23,7 @@ void IkeService::act(const ike::SendDatagram& action, Moment) {
 }
 
 void IkeService::act(const ike::RunWork& action, Moment now) {
-  const auto urgency = action.urgent ? ike::Urgency::established : ike::Urgency::newcomer;
-  const auto accepted = work_.submit(urgency, action.run, [this, ticket = action.ticket](bool done) {
+  const auto accepted = work_.submit(action.urgency, action.run, [this, ticket = action.ticket](bool done) {
     feed(ike::WorkFinished{ticket, done}, daemon::now());
   });
   if (!accepted) feed(ike::WorkFinished{action.ticket, false}, now);

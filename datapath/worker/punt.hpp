@@ -88,7 +88,8 @@ struct PuntRings {
   rte_ring* link = nullptr;       // rte_mbuf*: ARP, ND, LLDP, OSPF, …, without which nothing else works
   rte_ring* host = nullptr;       // rte_mbuf*: what is sent to our addresses
   rte_ring* inner = nullptr;      // rte_mbuf*: the same, of what came encrypted
-  rte_ring* ike = nullptr;        // rte_mbuf*, frames like host's
+  rte_ring* ike_known = nullptr;  // rte_mbuf*, frames like host's: IKE messages to SPIs of ours
+  rte_ring* ike = nullptr;        // the same, all others: who begins, and what anybody may make up
   rte_ring* spi = nullptr;        // sa::SpiMiss by value
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
   rte_ring* peer = nullptr;       // PeerMoved by value
@@ -105,13 +106,15 @@ struct PuntRings {
   void destroy();
 
  private:
-  std::array<rte_ring**, 7> of_packets() { return {&link, &host, &inner, &ike, &refused, &capture, &inject}; }
+  std::array<rte_ring**, 8> of_packets() {
+    return {&link, &host, &inner, &ike_known, &ike, &refused, &capture, &inject};
+  }
   std::array<rte_ring**, 5> of_records() { return {&spi, &neighbour, &peer, &lifetime, &trace}; }
 };
 
 struct PuntRates {
   std::uint32_t host_pps = 20'000;  // and as many of the link's own, and as many that came encrypted
-  std::uint32_t ike_pps = 10'000;
+  std::uint32_t ike_pps = 10'000;   // and as many to SPIs of ours
   std::uint32_t spi_pps = 10'000;
   std::uint32_t icmp_error_pps = 1'000;
 };

@@ -19,9 +19,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "datapath/crypto/engine.hpp"
 #include "datapath/forward/forwarding.hpp"
+#include "datapath/net/ike_spis.hpp"
 #include "datapath/policy/classifier.hpp"
 #include "datapath/port/port.hpp"
 #include "datapath/sa/esp_sizes.hpp"
@@ -53,6 +55,7 @@ struct Shared {
   unsigned worker_count = 1;
   PuntRings rings;
   PuntRates rates;
+  net::IkeSpis ike_spis;  // control makes SPIs of IKE SAs by the same key
   rte_rcu_qsbr* readers = nullptr;
   rte_mempool* buffers = nullptr;        // for copies of packets that are not exclusively ours, and fragments
   rte_mempool* large_buffers = nullptr;  // of large_buffer_bytes, for what does not fit one of these
@@ -226,6 +229,7 @@ class Worker {
   void punt_to_host(unsigned row);  // punting.cpp
   void punt_link(unsigned row);
   void punt_ike(unsigned row);
+  std::uint64_t ike_spi(unsigned row) const;
   void deliver_locally(unsigned row, std::uint8_t port);
   void punt_inner(unsigned row, std::uint16_t twin);
   void punt(unsigned row, std::uint16_t twin, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
@@ -299,8 +303,9 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_,
-      icmp_error_limit_;
+  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, ike_known_limit_, spi_limit_,
+      neighbour_limit_, peer_limit_, icmp_error_limit_;
+  std::vector<RateLimit> ike_shares_;  // of what goes to SPIs of ours, by SPI
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

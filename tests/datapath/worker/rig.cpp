@@ -308,7 +308,7 @@ Rig::Output Rig::outputs() {
   collect_port(inside, output.inside);
   collect(shared.rings.link, output.link);
   for (auto* ring : {shared.rings.host, shared.rings.inner}) collect(ring, output.host, &host_ports);
-  collect(shared.rings.ike, output.control);
+  for (auto* ring : {shared.rings.ike_known, shared.rings.ike}) collect(ring, output.control);
   return output;
 }
 
