@@ -36,7 +36,8 @@ constexpr std::array limit_keys{
           "Packets a second that one worker hands to the kernel; several workers hand over as many each."),
     limit("punt-ike-pps", "packets/s", 1, 100'000'000, "10000",
           "IKE packets a second that one worker hands to the control core; several workers hand over as many "
-          "each. As many again may be of IKE SAs that are there, so that those who begin do not crowd them out."),
+          "each. As many again may be of IKE SAs that are there, so that those who begin do not crowd them "
+          "out."),
     limit("punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
           "Reports of packets with an unknown SPI that one worker sends each second; "
           "the packets beyond are dropped and counted all the same."),
