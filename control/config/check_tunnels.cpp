@@ -32,8 +32,9 @@ void check_connection(Report& report, const Claim& place, const Connection* conn
     return complain(fmt::format("there is no connection {}", shown(name)),
                     "name one of connections, or add it there");
   if (connection->any_peer)
-    return complain(fmt::format("connection {} has peers at any address, and routes lead to one", shown(name)),
-                    "name a connection whose remote is an address");
+    return complain(
+        fmt::format("connection {} has peers at any address, and routes lead to one", shown(name)),
+        "name a connection whose remote is an address");
   const bool gre = kind != TunnelKind::vti;
   if (!gre && connection->mode != Mode::tunnel)
     complain(

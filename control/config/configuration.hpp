@@ -72,7 +72,7 @@ struct ManualSa {
 
 struct Connection {
   std::string name;
-  net::Address local;   // outer addresses
+  net::Address local;  // outer addresses
   net::Address remote;
   // Peers at any address begin, each with SAs and policies of its own. Then `remote` is unspecified.
   bool any_peer = false;

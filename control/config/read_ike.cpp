@@ -176,7 +176,7 @@ void read_identities(const GroupReader& group, const Connection& connection, con
     if (!in_certificate) report(group, "local-id", in_certificate.error());
   }
   settings.remote_id = connection.any_peer ? ike::IdentityPattern()
-                                                 : ike::IdentityPattern(ike::address_identity(connection.remote));
+                                           : ike::IdentityPattern(ike::address_identity(connection.remote));
   if (connection.any_peer && !group.given("remote-id"))
     group.report().error(group.row(), group.path_of("remote-id"), "missing",
                          "say who the peers are that come from any address, as \"*.example.org\" does, or "

@@ -75,10 +75,13 @@ constexpr std::array connection_keys{
         .required = true,
         .meaning =
             "The peer's outer address, of the same family as local; or \"any\": any number of peers at any "
-            "address, which begin, with ike. Each has SAs and policies of its own, for what it asks for within "
+            "address, which begin, with ike. Each has SAs and policies of its own, for what it asks for "
+            "within "
             "remote-networks and no other has, or, in transport mode, for itself, and is shown as the "
             "connection with a number behind it, as in road#1. What remote-networks has and no peer is there "
-            "for is dropped; that is searched behind all policies of the same priority."},
+            "for is dropped; that is searched behind all policies of the same priority. In transport mode "
+            "that "
+            "is all that the gateway itself says to anybody, unless selectors narrow it."},
     Key{.name = "mode",
         .kind = Kind::choice,
         .preset = "tunnel",

@@ -50,7 +50,8 @@ constexpr std::array ike_keys{
         "key-id:text. Default: the subject of our certificate, or else local."),
     text_key("remote-id",
              "Who the peer must be: one of the same, or \"*.example.org\", \"*@example.org\", a network, a "
-             "distinguished name with \"*\" for values, or \"%any\". Default: remote, which is no address if it is "
+             "distinguished name with \"*\" for values, or \"%any\". Default: remote, which is no address if "
+             "it is "
              "\"any\": then this is required."),
     Key{.name = "psk",
         .kind = Kind::secret,
@@ -68,8 +69,9 @@ constexpr std::array ike_keys{
         "P-384 or P-521, or Ed25519. Others must not be able to read it."),
     text_key("ca",
              "File or folder with the certificates of the CAs that the peer's certificate may come from."),
-    text_key("crl", "File or folder with CRLs of these CAs and those below them. A reload reads them anew, as the "
-                    "other files; connections of which one has changed are negotiated anew."),
+    text_key("crl",
+             "File or folder with CRLs of these CAs and those below them. A reload reads them anew, as the "
+             "other files; connections of which one has changed are negotiated anew."),
     Key{.name = "revocation",
         .kind = Kind::choice,
         .preset = "if-present",
@@ -96,10 +98,11 @@ constexpr std::array ike_keys{
         "Methods of key exchange that traffic keys get when they are replaced, so that they do not follow "
         "from IKE's; [ ] for none. Default: as key-exchanges.",
         0),
-    list_key("additional-pfs",
-             "Methods of further key exchanges behind that of pfs, as additional-key-exchanges (IKE_FOLLOWUP_KE). "
-             "Default: as additional-key-exchanges, or none if pfs is [ ].",
-             0),
+    list_key(
+        "additional-pfs",
+        "Methods of further key exchanges behind that of pfs, as additional-key-exchanges (IKE_FOLLOWUP_KE). "
+        "Default: as additional-key-exchanges, or none if pfs is [ ].",
+        0),
     Key{.name = "start",
         .kind = Kind::choice,
         .preset = "always",
@@ -130,7 +133,8 @@ constexpr std::array ike_keys{
     list_key(
         "assign",
         "Addresses that the peer gets if it asks for some (the configuration payload), one of IPv4, IPv6 "
-        "or each. They must lie in remote-networks. With remote = \"any\" they are networks, of which each peer "
+        "or each. They must lie in remote-networks. With remote = \"any\" they are networks, of which each "
+        "peer "
         "must ask for an address, and has nothing else."),
     Key{.name = "request-addresses",
         .kind = Kind::boolean,

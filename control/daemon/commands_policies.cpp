@@ -167,8 +167,12 @@ Expected<json> add_policy(Services& services, const cli::Request& request) {
   const auto decision = action == "bypass" ? policy::Decision::bypass() : policy::Decision::discard();
   std::vector<const sa::Policy*> added;
   for (const auto& selector : *selectors) {
-    const auto policy = services.sas->add_policy(
-        {{connection.value_or(""), priority, selector}, 0, request.text("comment").value_or("")}, decision);
+    sa::PolicyBook::Wanted wanted;
+    wanted.key.owner = connection.value_or("");
+    wanted.key.priority = priority;
+    wanted.key.selector = selector;
+    wanted.comment = request.text("comment").value_or("");
+    const auto policy = services.sas->add_policy(wanted, decision);
     if (!policy) {
       for (const auto* before : added) services.sas->remove_policy(*before);
       return policy.error();

@@ -71,7 +71,8 @@ void add_start(config::Start start, Rows& rows) {
 void add_childless(const config::IkeSettings& ike, Rows& rows) {
   if (ike.childless)
     rows.add("childless", "true",
-             "if we begin, IKE is made alone first, and the traffic's first keys have a key exchange of their own");
+             "if we begin, IKE is made alone first, and the traffic's first keys have a key exchange of "
+             "their own");
 }
 
 void add_identities(const config::IkeSettings& ike, Rows& rows) {
@@ -155,8 +156,9 @@ void add_traffic(const Services& services, const config::Connection& connection,
 json explain_settings(const Services& services, const config::Connection& connection) {
   Rows rows;
   rows.add("local", net::to_string(connection.local), "our outer address");
-  rows.add("remote", remote_text(connection),
-           connection.any_peer ? "peers come from anywhere; who they are decides" : "the peer's outer address");
+  rows.add(
+      "remote", remote_text(connection),
+      connection.any_peer ? "peers come from anywhere; who they are decides" : "the peer's outer address");
   add_traffic(services, connection, rows);
   if (!connection.ike) {
     rows.add("suite", std::string(crypto::suite(connection.suite).name), "protects the traffic");

@@ -148,9 +148,9 @@ json steps_of_any_peer(const Services& services, const config::Connection& conne
   add_address(services, connection, steps);
   const auto peers = services.ike->peers_of(connection.name);
   for (const auto* peer : peers)
-    steps.done(peer->name,
-               fmt::format("{} at {}, SPI {} out", ike::to_string(peer->identity), net::to_string(peer->address),
-                           cli::spi_text(services.sas->current_outbound_spi(peer->name))));
+    steps.done(peer->name, fmt::format("{} at {}, SPI {} out", ike::to_string(peer->identity),
+                                       net::to_string(peer->address),
+                                       cli::spi_text(services.sas->current_outbound_spi(peer->name))));
   if (peers.empty()) steps.open("peers", "waits", Standings(services).of(connection).reason);
   return steps.take();
 }

@@ -77,8 +77,10 @@ void IkeService::act(const ike::InstallInbound& action, Moment now) {
     ike_log().error("connection {}: inbound SA: {}", connection ? *connection : action.sa.child,
                     installed.error().text());
     // Without a place of its own a peer is better off without the child.
-    if (!connection) feed(ike::HardExpired{action.sa.spi}, now);
-    else go_if_empty(*connection, now);
+    if (!connection)
+      feed(ike::HardExpired{action.sa.spi}, now);
+    else
+      go_if_empty(*connection, now);
     return;
   }
   auto& spi = inbound_[action.sa.spi];
@@ -99,7 +101,8 @@ void IkeService::act(const ike::InstallOutbound& action, Moment now) {
   }
   if (!action.sa.tfc_padding && connections_.at(action.sa.child).settings.tfc_bytes != 0)
     tell(connections_.at(action.sa.child), spdlog::level::warn,
-         fmt::format("connection {}: the peer takes no TFC padding, so tfc-padding has no effect", *connection),
+         fmt::format("connection {}: the peer takes no TFC padding, so tfc-padding has no effect",
+                     *connection),
          now);
   if (in_use_.insert_or_assign(*connection, InUse{action.inbound_spi, action.sa.spi}).second)
     went_up(action, *connection, now);
@@ -185,7 +188,8 @@ void IkeService::went_down(const ike::RetireOutbound& action, const std::string&
   // That one of many went is no matter of the connection's.
   if (auto& reason = known->second.down_because; !action.peer)
     because = reason = reason.empty() ? because : reason;
-  tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", connection, because), now);
+  tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", connection, because),
+       now);
   parts_.journal.add(EventKind::connection_down, connection, because, now);
 }
 

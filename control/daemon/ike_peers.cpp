@@ -1,5 +1,6 @@
-// IkeService: the peers of connections that have them at any address. Each has a connection of its own in the SA
-// manager from its first SA to its last: with the settings of the configuration's, and for what was agreed on.
+// IkeService: the peers of connections that have them at any address. Each has a connection of its own in the
+// SA manager from its first SA to its last: with the settings of the configuration's, and for what was agreed
+// on.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -81,7 +81,7 @@ class IkeService {
     std::string name;  // "road#1"
     std::string connection;
     ike::Identity identity;
-    net::Address local;    // outer addresses, where it was at first
+    net::Address local;  // outer addresses, where it was at first
     net::Address address;
     std::size_t inbound_sas = 0;
   };
@@ -171,11 +171,11 @@ class IkeService {
   std::deque<ike::Event> events_;  // that one, and those that it brings about
   bool is_carrying_out_ = false;
   std::unordered_map<std::string, Known> connections_;
-  std::unordered_map<std::uint32_t, InboundSpi> inbound_;  // by SPI
-  std::unordered_map<std::string, InUse> in_use_;          // by connection
-  std::map<std::string, Peer> peers_;                      // by name
+  std::unordered_map<std::uint32_t, InboundSpi> inbound_;    // by SPI
+  std::unordered_map<std::string, InUse> in_use_;            // by connection
+  std::map<std::string, Peer> peers_;                        // by name
   std::unordered_map<std::string, std::string> peer_names_;  // by connection and identity
-  std::deque<std::uint32_t> to_look_at_;                   // inbound SPIs, in turn
+  std::deque<std::uint32_t> to_look_at_;                     // inbound SPIs, in turn
   std::vector<std::string> on_demand_;
   std::size_t next_demand_ = 0;
 };

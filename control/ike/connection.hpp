@@ -1,6 +1,6 @@
 // A connection as the protocol core sees it: one peer, or any number at any address, how both sides prove who
-// they are, what may be negotiated, and the child SAs wanted. A value made by whoever reads the configuration; immutable once the
-// core has it, and shared with the SAs that were made from it.
+// they are, what may be negotiated, and the child SAs wanted. A value made by whoever reads the
+// configuration; immutable once the core has it, and shared with the SAs that were made from it.
 #pragma once
 
 #include <chrono>
@@ -45,7 +45,7 @@ struct Retransmission {
 
 struct Connection {
   std::string name;
-  std::optional<net::Address> local;   // none: whichever the datagram came to; then it cannot initiate
+  std::optional<net::Address> local;  // none: whichever the datagram came to; then it cannot initiate
   // None: peers at any address begin, each with an IKE SA and selectors of its own. It cannot initiate.
   std::optional<net::Address> remote;
   std::uint16_t remote_port = ike_port;

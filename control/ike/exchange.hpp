@@ -69,11 +69,11 @@ struct Exchange {
   Nonce nonce;
   std::uint16_t method = 0;  // of the key exchange; 0: none
   std::shared_ptr<KeyExchangeHalf> half;
-  unsigned attempts = 0;             // with another method or a cookie, after the peer asked for it
-  unsigned failures = 0;             // of the wanted child before
-  std::optional<PeerRekey> rival;    // of the replaced child, when it is gone already
-  std::optional<ChildTerms> terms;   // once CREATE_CHILD_SA is answered: of a child ...
-  std::optional<IkeChoice> choice;   // ... or of an IKE SA
+  unsigned attempts = 0;            // with another method or a cookie, after the peer asked for it
+  unsigned failures = 0;            // of the wanted child before
+  std::optional<PeerRekey> rival;   // of the replaced child, when it is gone already
+  std::optional<ChildTerms> terms;  // once CREATE_CHILD_SA is answered: of a child ...
+  std::optional<IkeChoice> choice;  // ... or of an IKE SA
   KeyExchanges keys;
   bool follows = false;              // what is under way is an IKE_FOLLOWUP_KE
   std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be

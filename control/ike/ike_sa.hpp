@@ -215,8 +215,8 @@ class IkeSa {
   std::optional<ChildTerms> accept_terms(const Payloads& payloads, bool with_key_exchange) const;
   std::vector<SelectorSide> sides_of_peer(const ChildConfiguration& child) const;
   void offer_selectors(const Child* replaced);
-  Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const KeyExchanges& keys, bool we_began,
-                   Time now);
+  Child& add_child(const ChildTerms& terms, std::uint32_t inbound_spi, const KeyExchanges& keys,
+                   bool we_began, Time now);
   void use_outbound(Child& child);
   void use_unless_redundant(Child& child);
   void use_new_child(std::uint32_t inbound_spi, Time now);

@@ -12,9 +12,8 @@ namespace espgate::ike {
 void IkeSa::request_addresses(PayloadWriter& payloads) const {
   const auto has = [&](net::Family family) {
     return std::ranges::any_of(connection_->children, [&](const ChildConfiguration& child) {
-      return std::ranges::any_of(child.local, [&](const SelectorSide& side) {
-        return side.addresses.first.family == family;
-      });
+      return std::ranges::any_of(
+          child.local, [&](const SelectorSide& side) { return side.addresses.first.family == family; });
     });
   };
   request_configuration(has(net::Family::v4), has(net::Family::v6), payloads);
@@ -42,8 +41,8 @@ void IkeSa::give_addresses(const Payloads& payloads, PayloadWriter& reply) {
   answer_configuration(*payloads.configuration, given_, connection_->peer_dns, reply);
 }
 
-// Why a child cannot be, for want of an address of its own. One at any address must have one; who else asks for
-// what we never give does without.
+// Why a child cannot be, for want of an address of its own. One at any address must have one; who else asks
+// for what we never give does without.
 std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payloads) const {
   const auto& ours = connection_->peer_addresses;
   if (ours.empty() || !given_.empty()) return {};

@@ -78,7 +78,8 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
       reply.add(Notify{*refusal, {}});
     return answer(ExchangeType::create_child_sa, reply);
   }
-  const auto* replaced = rekeyed != nullptr ? find_child_by_outbound(*creation.rekeyed_outbound_spi) : nullptr;
+  const auto* replaced =
+      rekeyed != nullptr ? find_child_by_outbound(*creation.rekeyed_outbound_spi) : nullptr;
   auto agreed = agree(payloads, replaced, true);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
     log(Level::warning,
@@ -101,15 +102,16 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
                [this, creation](Time then, std::optional<KeyAgreement> agreement) mutable {
                  if (!agreement || !agreement->secret) {
                    release_spi(creation.inbound_spi);
-                   return answer(ExchangeType::create_child_sa, agreement ? NotifyType::invalid_syntax
-                                                                          : NotifyType::temporary_failure);
+                   return answer(ExchangeType::create_child_sa,
+                                 agreement ? NotifyType::invalid_syntax : NotifyType::temporary_failure);
                  }
                  creation.keys.shared.push_back(*std::move(agreement->secret));
                  answer_creation(creation, agreement->value, then);
                });
 }
 
-// The answer to CREATE_CHILD_SA for a child. If more key exchanges are to come, the child is made with the last.
+// The answer to CREATE_CHILD_SA for a child. If more key exchanges are to come, the child is made with the
+// last.
 void IkeSa::answer_creation(PeerCreation& creation, Bytes value, Time now) {
   const auto& terms = *creation.terms;
   const bool complete = creation.keys.are_complete();
@@ -143,7 +145,8 @@ void IkeSa::note_successor(const PeerCreation& creation) {
 // Traffic does not move to a replacement before the peer deletes the old child or uses the new one: only then
 // is it sure that the peer has it.
 std::optional<NotifyType> IkeSa::make_child(const PeerCreation& creation, Time now) {
-  if (const auto refusal = refusal_of_create(creation.rekeyed_outbound_spi, creation.inbound_spi)) return refusal;
+  if (const auto refusal = refusal_of_create(creation.rekeyed_outbound_spi, creation.inbound_spi))
+    return refusal;
   add_child(*creation.terms, creation.inbound_spi, creation.keys, false, now);
   if (creation.rekeyed_outbound_spi) {
     find_child(creation.inbound_spi)->predecessor =

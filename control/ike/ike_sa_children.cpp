@@ -56,7 +56,8 @@ bool IkeSa::has_child_of(const ChildConfiguration& configuration) const {
   });
 }
 
-// What the peer may protect of its side. One at any address has what it was given, or in transport mode itself.
+// What the peer may protect of its side. One at any address has what it was given, or in transport mode
+// itself.
 std::vector<SelectorSide> IkeSa::sides_of_peer(const ChildConfiguration& child) const {
   if (connection_->remote) return child.remote;
   std::vector<SelectorSide> sides;
@@ -76,8 +77,8 @@ std::vector<SelectorSide> IkeSa::sides_of_peer(const ChildConfiguration& child) 
   return sides;
 }
 
-// What the peer offers, and we allow. `replaced`: the child that it is for; null: the first that fits. A peer at
-// any address keeps what it has with a rekey, and gets nothing that another has.
+// What the peer offers, and we allow. `replaced`: the child that it is for; null: the first that fits. A peer
+// at any address keeps what it has with a rekey, and gets nothing that another has.
 std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const Child* replaced,
                                                   bool with_key_exchange) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder)
@@ -91,14 +92,14 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
     const bool both_transport = each.transport && transport;
     const auto theirs =
         as_seen_here(*payloads.ts_initiator, both_transport && nat_.peer_is_behind, remote_.address);
-    const auto mine = as_seen_here(*payloads.ts_responder, both_transport && nat_.we_are_behind, local_.address);
-    ChildTerms terms{configuration,
-                     {},
-                     narrow(theirs, keeps ? replaced->remote : sides_of_peer(each)),
-                     narrow(mine, keeps ? replaced->local : each.local),
-                     {},
-                     both_transport,
-                     takes_tfc_padding(payloads)};
+    const auto mine =
+        as_seen_here(*payloads.ts_responder, both_transport && nat_.we_are_behind, local_.address);
+    ChildTerms terms;
+    terms.configuration = configuration;
+    terms.ts_initiator = narrow(theirs, keeps ? replaced->remote : sides_of_peer(each));
+    terms.ts_responder = narrow(mine, keeps ? replaced->local : each.local);
+    terms.transport = both_transport;
+    terms.tfc_padding = takes_tfc_padding(payloads);
     auto selectors = pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
     if (!connection_->remote && host_.has_other_peer(*this, each.name, terms.ts_initiator.sides)) {
@@ -141,8 +142,15 @@ std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool wit
   if (!is_within(mine, exchange_.local.sides) || !is_within(theirs, exchange_.remote.sides)) return {};
   auto selectors = pairs(mine, theirs);
   if (!selectors) return {};
-  return ChildTerms{configuration, *choice,   mine, theirs, std::move(*selectors),
-                    transport,     takes_tfc_padding(payloads)};
+  ChildTerms terms;
+  terms.configuration = configuration;
+  terms.choice = *choice;
+  terms.ts_initiator = mine;
+  terms.ts_responder = theirs;
+  terms.selectors = std::move(*selectors);
+  terms.transport = transport;
+  terms.tfc_padding = takes_tfc_padding(payloads);
+  return terms;
 }
 
 // Its inbound SA is installed at once. `we_began` the exchange.

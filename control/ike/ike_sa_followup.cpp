@@ -1,5 +1,5 @@
-// The key exchanges of CREATE_CHILD_SA: its own, and the additional ones that IKE_FOLLOWUP_KE brings (RFC 9370
-// 2.2.4), in both roles. Nothing is made, of a child or of an IKE SA, before all of them are through.
+// The key exchanges of CREATE_CHILD_SA: its own, and the additional ones that IKE_FOLLOWUP_KE brings (RFC
+// 9370 2.2.4), in both roles. Nothing is made, of a child or of an IKE SA, before all of them are through.
 //
 //   as initiator                                 as responder
 //   CREATE_CHILD_SA answered                     CREATE_CHILD_SA comes
@@ -11,8 +11,8 @@
 //   IKE_FOLLOWUP_KE -- take_key --+                 made <---------- complete?
 //
 // Both sides may rekey the same at once. As soon as a side knows that the other one's is to stay, having the
-// greater of the lowest nonces, it stops asking for more: what it began is forgotten on either side, and nobody
-// has to delete it. If it comes to know that after its last question, the loser is deleted as ever.
+// greater of the lowest nonces, it stops asking for more: what it began is forgotten on either side, and
+// nobody has to delete it. If it comes to know that after its last question, the loser is deleted as ever.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -38,14 +38,16 @@ bool IkeSa::begin_key_exchanges(const Payloads& answer, const std::vector<std::u
 
 void IkeSa::take_key(Bytes value, Time) {
   work<std::optional<Secret>>(
-      [half = exchange_.half, value = Nonce(value.begin(), value.end())] { return half->shared_secret(value); },
+      [half = exchange_.half, value = Nonce(value.begin(), value.end())] {
+        return half->shared_secret(value);
+      },
       [this](Time then, std::optional<std::optional<Secret>> shared) {
         if (!shared || !*shared) {
           if (exchange_.keys.additional.empty() && exchange_.inbound_spi != 0)
             orphans_.push_back(exchange_.inbound_spi);
-          return creation_failed(shared ? "the peer's key exchange value is no key"
-                                        : "too much public-key work is waiting",
-                                 then);
+          return creation_failed(
+              shared ? "the peer's key exchange value is no key" : "too much public-key work is waiting",
+              then);
         }
         exchange_.keys.shared.push_back(std::move(**shared));
         go_on_with_creation(then);

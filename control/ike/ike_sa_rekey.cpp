@@ -78,7 +78,8 @@ void IkeSa::rekey_failed(const std::string& why, Time now) {
 
 void IkeSa::finish_rekey(Time now) {
   const auto made = std::exchange(exchange_, {});
-  auto& heir = make_successor(host_.new_sa_id(), *made.choice, {made.ike_spi, made.choice->spi}, true, made.keys, now);
+  auto& heir =
+      make_successor(host_.new_sa_id(), *made.choice, {made.ike_spi, made.choice->spi}, true, made.keys, now);
   // The peer's successor is in use already, so the peer waits for us to delete ours.
   if (state_ != State::established) return heir.close(End::replaced);
   auto* other = peer_rekey_ ? host_.find(peer_rekey_->successor) : nullptr;
@@ -165,8 +166,8 @@ void IkeSa::finish_answer_rekey(PeerCreation& creation, Bytes value, Time now) {
 
 // The children go there at once, unless we rekey as well.
 void IkeSa::make_heir(const PeerCreation& creation, Time now) {
-  auto& heir = make_successor(creation.heir, *creation.choice, {creation.choice->spi, creation.ike_spi}, false,
-                              creation.keys, now);
+  auto& heir = make_successor(creation.heir, *creation.choice, {creation.choice->spi, creation.ike_spi},
+                              false, creation.keys, now);
   if (exchange_.kind == Exchange::Kind::rekey_ike)
     heir.predecessor_ = id_;
   else

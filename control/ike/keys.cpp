@@ -29,7 +29,8 @@ Secret joined(std::initializer_list<Bytes> parts) {
 
 // SK(0) | Ni | Nr | SK(1) | ...
 Secret seed_of(std::span<const Secret> shared, const Nonces& nonces) {
-  Secret all = joined({shared.empty() ? Bytes() : Bytes(shared[0].bytes()), nonces.initiator, nonces.responder});
+  Secret all =
+      joined({shared.empty() ? Bytes() : Bytes(shared[0].bytes()), nonces.initiator, nonces.responder});
   for (std::size_t i = 1; i < shared.size(); ++i) all = joined({all.bytes(), shared[i].bytes()});
   return all;
 }

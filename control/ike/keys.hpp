@@ -31,8 +31,8 @@ struct Spis {
 };
 
 // SKEYSEED of a new IKE SA, of one that replaces another (whose prf is `prf`, whose SK_d is `old_d`), and
-// after each additional key exchange (RFC 9370 2.2.2; `old_d` is the SK_d so far). Of a successor `shared` has
-// the secret of CREATE_CHILD_SA, and behind it those of IKE_FOLLOWUP_KE (2.2.4).
+// after each additional key exchange (RFC 9370 2.2.2; `old_d` is the SK_d so far). Of a successor `shared`
+// has the secret of CREATE_CHILD_SA, and behind it those of IKE_FOLLOWUP_KE (2.2.4).
 Secret first_seed(Prf prf, const Nonces& nonces, const Secret& shared);
 Secret next_seed(Prf prf, const Secret& old_d, std::span<const Secret> shared, const Nonces& nonces);
 SaKeys derive_keys(Prf prf, const Secret& seed, const Nonces& nonces, const Spis& spis,

@@ -131,7 +131,7 @@ std::optional<ChildChoice> choose_of(const Proposal& proposal, const ChildAlgori
   if (!suite || !method || (!extended && !shorter)) return {};
   auto additional = choose_additional(proposal, ours.additional, *method);
   if (!additional) return {};
-  return ChildChoice{proposal.number, *suite, *method, extended, net::load_be32(proposal.spi, 0),
+  return ChildChoice{proposal.number,       *suite, *method, extended, net::load_be32(proposal.spi, 0),
                      *std::move(additional)};
 }
 

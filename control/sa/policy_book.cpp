@@ -117,7 +117,8 @@ std::optional<std::uint64_t> PolicyBook::order_after(std::uint64_t order, std::s
 // than twice as many as there can be policies.
 std::uint64_t PolicyBook::free_stretch(Level level, std::size_t count) const {
   const auto end = policies_.lower_bound(level_end(level));
-  const auto last = end == policies_.begin() ? level_begin(level) : std::max(level_begin(level), std::prev(end)->first);
+  const auto last =
+      end == policies_.begin() ? level_begin(level) : std::max(level_begin(level), std::prev(end)->first);
   return level_end(level) - last > (count + 1) * step ? last : level_begin(level);
 }
 

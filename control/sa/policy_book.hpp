@@ -2,8 +2,8 @@
 // keeps that order through reloads with as few changes as possible, takes single policies in and out in
 // between, and knows which outbound SAs a policy still names, and so which may not be freed.
 //
-// A policy's order is its priority, whether it catches all, and a position. Positions are far apart, so that a
-// policy that comes in between others gets one without moving them.
+// A policy's order is its priority, whether it catches all, and a position. Positions are far apart, so that
+// a policy that comes in between others gets one without moving them.
 #pragma once
 
 #include <cstdint>
@@ -86,8 +86,8 @@ class PolicyBook {
   struct KnownHash {
     std::size_t operator()(const Known& known) const noexcept;
   };
-  using Level = std::uint32_t;                  // a priority, and whether all is caught
-  using AtLevel = std::vector<std::size_t>;     // indices of what is wanted
+  using Level = std::uint32_t;               // a priority, and whether all is caught
+  using AtLevel = std::vector<std::size_t>;  // indices of what is wanted
 
   static Level level_of(const PolicyKey& key);
   static Known known_by(const PolicyKey& key) { return {key.protects(), key.selector, key.catches_all}; }

@@ -139,8 +139,8 @@ class SaManager final : public SpiKnowledge {
   void set_tunnels(std::unordered_map<std::string, tunnel::Index> by_connection);
 
   // A connection beside those of the configuration: a peer of the one called `of`, which has them at any
-  // address. It goes with that one, or by remove_peer. It has no keys of its own. Errors, and nothing changed:
-  // the name is taken, another connection protects some selector, no room for its policies.
+  // address. It goes with that one, or by remove_peer. It has no keys of its own. Errors, and nothing
+  // changed: the name is taken, another connection protects some selector, no room for its policies.
   Expected<void> add_peer(const std::string& of, config::Connection wanted, Moment now);
   // Its inbound SAs end as they would have. No error: it may be gone.
   void remove_peer(const std::string& name, Moment now);
@@ -266,9 +266,11 @@ class SaManager final : public SpiKnowledge {
   struct PeerOfMany {
     std::string of;  // the configuration's connection
     config::Connection settings;
+    std::uint64_t arrival = 0;  // later ones have higher numbers, and policies behind
   };
   std::map<std::string, PeerOfMany> peers_of_many_;  // by name
-  std::unordered_map<std::string, tunnel::Index> tunnels_;     // by connection
+  std::uint64_t arrivals_ = 0;
+  std::unordered_map<std::string, tunnel::Index> tunnels_;  // by connection
   std::vector<ConnectionHandle> dummy_senders_;
   std::size_t next_dummy_sender_ = 0;
   std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full

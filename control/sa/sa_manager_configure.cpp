@@ -130,12 +130,19 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration, Conf
     }
   };
   for (const auto& wanted : configuration.connections) consider(wanted, true);
-  for (const auto& [name, peer] : peers_of_many_) consider(peer.settings, false);
+  std::vector<const PeerOfMany*> arrived;
+  for (const auto& [name, peer] : peers_of_many_) arrived.push_back(&peer);
+  std::ranges::sort(arrived, {}, &PeerOfMany::arrival);
+  for (const auto* peer : arrived) consider(peer->settings, false);
   first_policies.push_back(wanted_policies.size());
   owners.clear();
   for (const auto& policy : configuration.policies) {
     if (!owners.try_emplace(policy.selector, nullptr).second) continue;  // the first has decided
-    wanted_policies.push_back({{"", policy.priority, policy.selector}, policy.line, policy.comment});
+    auto& listed = wanted_policies.emplace_back();
+    listed.key.priority = policy.priority;
+    listed.key.selector = policy.selector;
+    listed.line = policy.line;
+    listed.comment = policy.comment;
     const auto decision = policy.action == config::PolicyAction::bypass ? policy::Decision::bypass()
                                                                         : policy::Decision::discard();
     const auto* known = book_.find(false, policy.selector);

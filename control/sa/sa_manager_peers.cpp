@@ -1,5 +1,5 @@
-// SaManager: where the peers behind NATs are, and keeping the mappings to them; peers that came to a connection
-// which has them at any address.
+// SaManager: where the peers behind NATs are, and keeping the mappings to them; peers that came to a
+// connection which has them at any address.
 #include <fmt/format.h>
 
 #include "control/sa/sa_manager.hpp"
@@ -48,14 +48,20 @@ Expected<void> SaManager::add_peer(const std::string& of, config::Connection wan
   const auto connection = std::make_shared<Connection>();
   take_settings(*connection, wanted);
   connections_.emplace(wanted.name, connection);
+  PolicyBook::Wanted policy;
+  policy.key.owner = wanted.name;
+  policy.key.priority = wanted.priority;
+  policy.line = wanted.line;
   for (const auto& selector : config::policies_of(wanted)) {
-    const auto added = add_policy({{wanted.name, wanted.priority, selector}, wanted.line, ""}, {});
+    policy.key.selector = selector;
+    const auto added = add_policy(policy, {});
     if (added) continue;
     remove_peer(wanted.name, now);
     return added.error();
   }
   peers_.try_emplace(wanted.remote, connection);
-  peers_of_many_.emplace(wanted.name, PeerOfMany{of, std::move(wanted)});
+  auto& peer = peers_of_many_[connection->name];
+  peer = {of, std::move(wanted), ++arrivals_};
   if (connection->dummy_rate != 0) dummy_senders_.push_back(connection);
   return {};
 }

@@ -25,7 +25,8 @@ Expected<void> SaManager::point_policies(Connection& connection) {
 }
 
 Expected<const Policy*> SaManager::add_policy(const PolicyBook::Wanted& wanted, policy::Decision decision) {
-  const auto& [owner_name, priority, selector] = wanted.key;
+  const auto& owner_name = wanted.key.owner;
+  const auto& selector = wanted.key.selector;
   const bool protects = wanted.key.protects();
   ConnectionHandle owner;
   if (protects) {

@@ -69,5 +69,28 @@ class WrongKey(IkeCase):
         self.assertEqual(self.pair.ping("a", count=1), 0)
 
 
+class MoreKeyExchanges(IkeCase):
+    """Each set-up and each new key has a second key exchange, and the child comes after IKE (RFC 9370, RFC 6023)."""
+
+    @classmethod
+    def settings(cls, name):
+        more = {"additional_key_exchanges": ["ecp384"], "childless": name == "a",
+                "start": "always" if name == "a" else "passive"}
+        return gateway(name, [connection(name, ike=more)])
+
+    def test_1_comes_up(self):
+        self.up("a")
+        self.assert_passes("a")
+
+    def test_2_new_keys_by_either_side_under_traffic(self):
+        for name in pair.NAMES:
+            for what in ((), ("--ike",)):
+                before = self.up(name)
+                self.pair.gateway[name].ask("rekey", "site", *what)
+                self.until(lambda: (now := self.up(name))["initiator_spi"] != before["initiator_spi"] if what else
+                           self.up(name)["children"][0]["inbound_spi"] != before["children"][0]["inbound_spi"])
+                self.assertEqual(self.pair.ping("a", count=5), 5, self.logs())
+
+
 if __name__ == "__main__":
     unittest.main()

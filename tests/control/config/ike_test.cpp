@@ -79,7 +79,7 @@ ike::Identity identity(std::string_view text) {
 bool authenticates(const ike::Authenticator& ours, const ike::Authenticator& theirs,
                    const ike::Identity& who) {
   const Secret octets(std::vector<std::uint8_t>(40, 1));
-  const auto proof = ours.prove(ike::Prf::hmac_sha2_256, octets, {theirs.signature_hashes(), {}});
+  const auto proof = ours.prove(ike::Prf::hmac_sha2_256, octets, {theirs.signature_hashes()});
   return proof && theirs.verify(ike::Prf::hmac_sha2_256, octets, who, *proof).has_value();
 }
 

@@ -91,8 +91,8 @@ Connection with_second_child(Connection connection, std::string_view local, std:
 struct Tree {
   Deed of_a;
   Deed of_b;
-  bool secrecy;     // children have a key exchange of their own
-  unsigned losses;  // datagrams that may be lost, each at any place
+  bool secrecy;       // children have a key exchange of their own
+  unsigned losses;    // datagrams that may be lost, each at any place
   bool more = false;  // and the IKE SA and they have an additional one; then work is done at once
 };
 

@@ -1,6 +1,8 @@
 // Single exchanges between two real cores, and what they do about silence.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "tests/control/ike/hand_made_peer.hpp"
 #include "tests/control/ike/simulation.hpp"
 
 using namespace espgate;
@@ -387,7 +389,8 @@ TEST_CASE("a peer that takes no TFC padding gets none, whoever begins") {
   HandMadePeer peer;
   peer.greet();
   auto payloads = peer.proof_payloads();
-  REQUIRE(peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::esp_tfc_padding_not_supported, {}})));
+  REQUIRE(
+      peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::esp_tfc_padding_not_supported, {}})));
   const auto installed = std::ranges::find_if(
       peer.installed, [](const Action& action) { return std::holds_alternative<InstallOutbound>(action); });
   REQUIRE(installed != peer.installed.end());

@@ -113,7 +113,7 @@ PayloadWriter HandMadePeer::proof_payloads(bool with_child) {
   std::array<std::uint8_t, 4> spi;
   net::store_be32(spi, 0, first_spi);
   auto algorithms = connection.children[0].algorithms;
-  algorithms.key_exchanges.clear();
+  algorithms.clear_key_exchanges();
   payloads.add(offer(algorithms, spi))
       .add_ts_initiator({connection.children[0].remote})
       .add_ts_responder({connection.children[0].local});

@@ -1,6 +1,6 @@
-// Two real cores, or more, that talk to each other over a network that loses, repeats, reorders and delays, in virtual
-// time. Everything follows from the seed. What must never happen is checked at every step; `problem` says the
-// first thing that did.
+// Two real cores, or more, that talk to each other over a network that loses, repeats, reorders and delays,
+// in virtual time. Everything follows from the seed. What must never happen is checked at every step;
+// `problem` says the first thing that did.
 #pragma once
 
 #include <map>

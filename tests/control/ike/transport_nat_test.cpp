@@ -22,8 +22,7 @@ struct Natted : Simulation {
     passes = [this, a_behind, b_behind](const SendDatagram& datagram) {
       auto arrives = DatagramReceived{datagram.from, datagram.to, datagram.bytes};
       const auto leave = [](Endpoint& from, const net::Address& inside, const net::Address& outside) {
-        if (from.address == inside)
-          from = {outside, static_cast<std::uint16_t>(from.port + 20'000)};
+        if (from.address == inside) from = {outside, static_cast<std::uint16_t>(from.port + 20'000)};
       };
       const auto enter = [](Endpoint& to, const net::Address& inside, const net::Address& outside) {
         if (to.address != outside) return;
@@ -39,7 +38,8 @@ struct Natted : Simulation {
     };
   }
 
-  static Connection end(Connection connection, const net::Address& local, const net::Address& remote, bool any) {
+  static Connection end(Connection connection, const net::Address& local, const net::Address& remote,
+                        bool any) {
     connection.local = local;
     connection.remote = remote;
     if (any) connection.remote.reset();
