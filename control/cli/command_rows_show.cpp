@@ -236,7 +236,7 @@ constexpr Command rows[] = {
      .example = "show ports",
      .result = R"({"ports": [{"name": "outside", "device": "0000:3b:00.0", "driver": "net_ice", "link": "up",
                               "speed_mbps": 25000, "mac": "02:00:00:00:00:01", "mtu": 1500, "vlan": 0,
-                              "ipsec": true, "twin": "outside", "twin_gone": false, "link_changes": 0,
+                              "service_vlan": 0, "ipsec": true, "twin": "outside", "twin_gone": false, "link_changes": 0,
                               "addresses": ["192.0.2.1/24"],
                               "rx": {"packets": 812, "bytes": 97440, "errors": 0, "missed": 0, "no_buffer": 0},
                               "tx": {"packets": 790, "bytes": 94800, "errors": 0},

@@ -53,6 +53,12 @@ std::string bursts(const json& worker) {
   return text.empty() ? "-" : text;
 }
 
+// "100", or with a service tag in front "7.100".
+std::string tags_of(const json& port) {
+  const auto service = text_at(port, "service_vlan");
+  return service == "0" ? text_at(port, "vlan") : fmt::format("{}.{}", service, text_at(port, "vlan"));
+}
+
 }  // namespace
 
 std::string render_ports(const json& result, bool color) {
@@ -85,7 +91,7 @@ std::string render_ports(const json& result, bool color) {
                speed(port),
                text_at(port, "mac"),
                text_at(port, "mtu"),
-               text_at(port, "vlan"),
+               tags_of(port),
                text_at(port, "ipsec"),
                twin_gone ? Cell{"gone", Mark::alarm} : Cell{text_at(port, "twin")},
                text_at(port, "driver"),

@@ -61,7 +61,7 @@ std::optional<Narrowest> narrowest_connection(const Configuration& configuration
 
 // As far as is known without the device.
 bool can_take(const Port& port, unsigned mtu) {
-  return mtu <= most_mtu && mtu <= port::largest_mtu(port.device).value_or(mtu);
+  return mtu <= most_mtu && mtu <= port::largest_mtu(port.device, port.vlans).value_or(mtu);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/gre.hpp"
 #include "datapath/net/traffic_selector.hpp"
+#include "datapath/net/vlan.hpp"
 #include "datapath/sa/sa_parameters.hpp"
 #include "datapath/verdict/verdict.hpp"
 
@@ -37,7 +38,7 @@ struct Port {
   std::string device;        // PCI address "0000:3b:00.0" or vdev string "net_af_packet0,iface=veth0"
   bool ipsec = false;        // ESP to our addresses on this port is ours to decrypt
   std::uint16_t mtu = 1500;  // largest IP packet, 576..9000
-  std::uint16_t vlan = 0;    // 802.1Q tag that all frames of this port carry; 0: untagged
+  net::Vlans vlans = 0;      // tags that all frames of this port carry
   std::vector<net::InterfaceAddress> addresses;  // set on the twin at start, besides what the kernel has
   unsigned line = 0;                             // where it stands, for later errors: line of files[file]
   unsigned file = 0;
@@ -150,7 +151,7 @@ struct Limits {
   std::uint32_t punt_host_pps = 20'000;  // each worker
   std::uint32_t punt_ike_pps = 10'000;
   std::uint32_t punt_spi_pps = 10'000;
-  std::uint32_t too_big_pps = 1'000;
+  std::uint32_t icmp_error_pps = 1'000;
   std::uint32_t reassembly_flows = 256;  // each worker
   std::uint32_t reassembly_ms = 1'000;
   std::uint32_t tombstones = 10'000;  // retired inbound SAs kept to explain late packets
@@ -158,6 +159,7 @@ struct Limits {
   std::uint32_t linger_s = 30;  // an inbound SA after its rekey
   std::uint32_t invalid_spi_flows = 4'096;
   std::uint32_t ike_sas = 20'000;
+  std::uint32_t ike_sas_per_peer = 16;
   std::uint32_t ike_half_open = 5'000;  // as responder, of peers that have not proved who they are
   std::uint32_t ike_cookies_from = 500;
   std::uint32_t ike_half_open_per_source = 50;  // of an IPv4 address or an IPv6 /64

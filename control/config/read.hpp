@@ -45,6 +45,9 @@ void check_mtus(const GroupReader& top, const Configuration& configuration, cons
 // bypassed.
 void warn_of_lockout(Report& report, const Configuration& configuration, const Checks& checks);
 
+// Warns of policies that bypass what goes to the only inside port's own network, which needs none.
+void warn_of_needless_bypass(Report& report, const Configuration& configuration, const Checks& checks);
+
 // Warns of policies and selectors that can never match, since one that is searched before takes all they
 // take.
 void warn_of_shadows(Report& report, const Configuration& configuration, const Checks& checks);

@@ -45,6 +45,16 @@ void read_device(const GroupReader& group, Port& port, Checks& checks) {
                        "use another interface, or remove one of the ports");
 }
 
+void read_vlans(const GroupReader& group, Port& port) {
+  std::uint16_t service = 0, customer = 0;
+  group.integer("vlan", customer);
+  group.integer("service-vlan", service);
+  if (service != 0 && customer == 0)
+    group.error("service-vlan", "behind a service tag there is another, and this port's vlan is 0",
+                "set vlan to the inner tag, or, if there is but one tag, use vlan alone");
+  port.vlans = net::vlans_of(service, customer);
+}
+
 Port read_port(const GroupReader& group, Checks& checks) {
   Port port;
   const auto& place = group.report().places().of(group.row());
@@ -54,7 +64,7 @@ Port read_port(const GroupReader& group, Checks& checks) {
   read_device(group, port, checks);
   group.boolean("ipsec", port.ipsec);
   const bool mtu_is_good = group.integer("mtu", port.mtu);
-  group.integer("vlan", port.vlan);
+  read_vlans(group, port);
   for (const auto& element : group.texts("addresses"))
     if (const auto address = interface_address_of(group, element, checks)) port.addresses.push_back(*address);
 

@@ -24,7 +24,7 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("punt-host-pps", limits.punt_host_pps);
   read("punt-ike-pps", limits.punt_ike_pps);
   read("punt-spi-pps", limits.punt_spi_pps);
-  read("too-big-pps", limits.too_big_pps);
+  read("icmp-error-pps", limits.icmp_error_pps);
   read("reassembly-flows", limits.reassembly_flows);
   read("reassembly-ms", limits.reassembly_ms);
   read("tombstones", limits.tombstones);
@@ -32,6 +32,7 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("linger-seconds", limits.linger_s);
   read("invalid-spi-flows", limits.invalid_spi_flows);
   read("ike-sas", limits.ike_sas);
+  read("ike-sas-per-peer", limits.ike_sas_per_peer);
   read("ike-half-open", limits.ike_half_open);
   read("ike-cookies-from", limits.ike_cookies_from);
   read("ike-half-open-per-source", limits.ike_half_open_per_source);
@@ -120,6 +121,7 @@ void check_whole(const GroupReader& top, const Configuration& configuration, con
               tunnel_entries(configuration.tunnels), limits.tunnels);
   warn_of_shadows(top.report(), configuration, checks);
   warn_of_lockout(top.report(), configuration, checks);
+  warn_of_needless_bypass(top.report(), configuration, checks);
 
   if (checks.manual_sas > 0)
     top.report().warning(

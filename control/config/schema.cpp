@@ -109,10 +109,12 @@ constexpr std::array connection_keys{
     Key{.name = "follow-peer",
         .kind = Kind::boolean,
         .preset = "true",
-        .meaning =
-            "With encapsulation udp and anti-replay: a good packet from another address or port moves "
-            "the peer there, as when a NAT on its side changes its mind. With ike: so does a peer that "
-            "says that it moved (MOBIKE, RFC 4555)."},
+        .meaning = "With encapsulation udp and anti-replay: a good packet from another address or port moves "
+                   "the peer there, as when a NAT on its side changes its mind; in transport mode policies "
+                   "and our own "
+                   "kernel go on knowing it by `remote`. With ike: so does a peer that says that it moved "
+                   "(MOBIKE, RFC "
+                   "4555)."},
     Key{.name = "nat-keepalive",
         .kind = Kind::integer,
         .unit = "seconds",

@@ -40,6 +40,14 @@ constexpr std::array port_keys{
         .most = 4'094,
         .preset = "0",
         .meaning = "802.1Q tag of all frames of this port; 0 is untagged."},
+    Key{.name = "service-vlan",
+        .kind = Kind::integer,
+        .least = 0,
+        .most = 4'094,
+        .preset = "0",
+        .meaning =
+            "The provider's tag in front of that one (IEEE 802.1ad, QinQ); 0 is none. Sent as EtherType "
+            "0x88a8, taken as 0x8100 as well."},
     Key{.name = "addresses",
         .kind = Kind::texts,
         .most = any_length,

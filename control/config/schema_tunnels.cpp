@@ -94,8 +94,9 @@ const Group tunnel_group{
 const Group tunnel_peer_group{
     "tunnels[].peers[]",
     "A peer of a gre-multipoint tunnel. Routes through its next hops lead to it, as in ip route add PREFIX "
-    "via NEXT-HOP dev NAME. What is for no peer's next hop is dropped, multicast included: let routing "
-    "daemons treat the interface as non-broadcast.",
+    "via NEXT-HOP dev NAME. What is for no peer's next hop is dropped; multicast of this host's own goes to "
+    "every peer, as routing daemons want it. One that talks to IPv6 link-local addresses as well (OSPFv3) "
+    "wants a tunnel of kind gre for each peer.",
     peer_keys};
 
 }  // namespace espgate::config

@@ -197,7 +197,7 @@ Expected<void> Daemon::start_host_sync() {
     const auto& port = gateway_->ports()[i]->port();
     mirror_options.ifindexes.insert(taps_[i].ifindex());
     options.ports.push_back(
-        {static_cast<std::uint8_t>(i), taps_[i].ifindex(), port.name, port.mac, port.mtu, port.vlan});
+        {static_cast<std::uint8_t>(i), taps_[i].ifindex(), port.name, port.mac, port.mtu, port.vlans});
   }
   options.ask_neighbour = [this](int ifindex, const net::Address& address) {
     return kernel_->resolve_neighbour(ifindex, address);
@@ -264,7 +264,7 @@ Expected<void> Daemon::start_sas() {
   assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
-                        journal_, assigned_.get()},
+                        journal_, assigned_.get(), gateway_->shared().ike_spis},
       configuration_.limits);
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());

@@ -34,9 +34,10 @@ void check_port(const config::Port& port, std::size_t index, Problems& problems)
     error.what = fmt::format("\"{}\": {}", port.device, error.what);
     return problems.add({port.file, port.line}, fmt::format("ports[{}].device", index), error);
   }
-  if (const auto largest = port::largest_mtu(port.device); largest && port.mtu > *largest)
+  if (const auto largest = port::largest_mtu(port.device, port.vlans); largest && port.mtu > *largest)
     problems.add({port.file, port.line}, fmt::format("ports[{}].mtu", index),
-                 {fmt::format("{} bytes are more than \"{}\" takes", port.mtu, port.device),
+                 {fmt::format("{} bytes are more than \"{}\" takes{}", port.mtu, port.device,
+                              net::service_of(port.vlans) != 0 ? " beside two tags" : ""),
                   fmt::format("its driver's largest is {}", *largest)});
 }
 

@@ -1,6 +1,7 @@
 #include "control/daemon/gateway.hpp"
 
 #include <fmt/format.h>
+#include <openssl/rand.h>
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 #include <rte_launch.h>
@@ -87,9 +88,13 @@ Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& 
   shared.tsc_hz = rte_get_tsc_hz();
   shared.idle_sleep_us = configuration.idle == config::Idle::sleep ? configuration.idle_sleep_us : 0;
   const auto& limits = configuration.limits;
-  shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps, limits.too_big_pps};
+  shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps, limits.icmp_error_pps};
   shared.reassembly_flows = limits.reassembly_flows;
   shared.reassembly_timeout_tsc = shared.tsc_hz / 1'000 * limits.reassembly_ms;
+  net::SipKey spi_key;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(spi_key.data()), sizeof spi_key) != 1)
+    return Error{"no random numbers", "restart espgated; see that the kernel has getrandom"};
+  shared.ike_spis = net::IkeSpis(spi_key);
   if (auto done = gateway->create_buffers(configuration); !done) return done.error();
   if (auto done = gateway->shared_.rings.create(limits.punt_ring, capture_buffer_count); !done)
     return done.error();
@@ -117,7 +122,7 @@ Expected<void> Gateway::create_buffers(const config::Configuration& configuratio
 Expected<void> Gateway::open_ports(const config::Configuration& configuration) {
   for (const auto& port : configuration.ports) {
     auto opened = port::OpenPort::open(
-        {port.name, port.device, port.ipsec, port.mtu, port.vlan, shared_.worker_count}, buffers_);
+        {port.name, port.device, port.ipsec, port.mtu, port.vlans, shared_.worker_count}, buffers_);
     if (!opened) {
       auto& error = opened.error();
       error.what = fmt::format("{}:{}: ports[{}].device \"{}\": {}", configuration.files[port.file],

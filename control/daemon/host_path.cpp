@@ -21,8 +21,8 @@ HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings,
 
 unsigned HostPath::deliver() {
   // The flood that a ring may hold does not keep the others waiting.
-  return deliver_ring(rings_.link) + deliver_ring(rings_.ike) + deliver_ring(rings_.inner) +
-         deliver_ring(rings_.host);
+  return deliver_ring(rings_.link) + deliver_ring(rings_.ike_known) + deliver_ring(rings_.ike) +
+         deliver_ring(rings_.inner) + deliver_ring(rings_.host);
 }
 
 unsigned HostPath::deliver_ring(rte_ring* ring) {
@@ -37,7 +37,8 @@ unsigned HostPath::deliver_ring(rte_ring* ring) {
     const bool ours = ring == rings_.host || ring == rings_.inner;
     if (listener_ && ours && from_port && frame != nullptr && packet->pkt_len > ethernet_bytes)
       listener_({frame + ethernet_bytes, packet->pkt_len - ethernet_bytes});
-    if (ike_taker_ && ring == rings_.ike && frame != nullptr && ike_taker_({frame, packet->pkt_len})) {
+    const bool ike = ring == rings_.ike_known || ring == rings_.ike;
+    if (ike_taker_ && ike && frame != nullptr && ike_taker_({frame, packet->pkt_len})) {
       counters_.count(Verdict::TO_CONTROL);
       rte_pktmbuf_free(packet);
       continue;

@@ -23,8 +23,7 @@ void IkeService::act(const ike::SendDatagram& action, Moment) {
 }
 
 void IkeService::act(const ike::RunWork& action, Moment now) {
-  const auto urgency = action.urgent ? ike::Urgency::established : ike::Urgency::newcomer;
-  const auto accepted = work_.submit(urgency, action.run, [this, ticket = action.ticket](bool done) {
+  const auto accepted = work_.submit(action.urgency, action.run, [this, ticket = action.ticket](bool done) {
     feed(ike::WorkFinished{ticket, done}, daemon::now());
   });
   if (!accepted) feed(ike::WorkFinished{action.ticket, false}, now);
@@ -57,6 +56,7 @@ std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParamet
   result.tfc_bytes = child.transport || !child.tfc_padding ? std::uint16_t{0} : settings.tfc_bytes;
   result.track_peer = settings.follow_peer;
   result.encapsulation = child.udp_encapsulation ? sa::Encapsulation::udp : sa::Encapsulation::none;
+  result.any_encapsulation = true;
   result.local_port = child.local.port;
   result.remote_port = child.remote.port;
   result.extended_sequence = child.extended_sequence;

@@ -25,6 +25,7 @@ void fill_random(std::span<std::uint8_t> bytes) {
 ike::Limits limits_of(const config::Limits& configured) {
   ike::Limits limits;
   limits.ike_sas = configured.ike_sas;
+  limits.ike_sas_per_peer = configured.ike_sas_per_peer;
   limits.half_open = configured.ike_half_open;
   limits.half_open_cookies = configured.ike_cookies_from;
   limits.half_open_per_source = configured.ike_half_open_per_source;
@@ -53,7 +54,8 @@ std::vector<Family> families_of(const config::Configuration& configuration) {
 IkeService::IkeService(Parts parts, const config::Limits& limits)
     : parts_(parts),
       work_(key_threads, most_waiting_for_keys),
-      core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); }},
+      core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); },
+             parts.ike_spis},
             limits_of(limits)) {}
 
 IkeService::Change IkeService::configure(const config::Configuration& configuration, Moment now) {

@@ -41,6 +41,7 @@ class IkeService {
     const tunnel::TunnelTable& tunnels;
     Journal& journal;
     AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
+    net::IkeSpis ike_spis{};                // the workers'
   };
   IkeService(Parts parts, const config::Limits& limits);
 

@@ -33,7 +33,7 @@ void IkeService::look_at_demand(Moment now) {
     auto& known = connections_.at(name);
     const auto demand = demand_of(known.settings);
     if (std::exchange(known.demand, demand) == demand) continue;
-    if (!parts_.sas.current_sas(name).outbound) feed(ike::Initiate{known.handle->name, name}, now);
+    if (!parts_.sas.current_sas(name).outbound) feed(ike::TrafficWaits{known.handle->name, name}, now);
   }
 }
 

@@ -15,7 +15,7 @@ constexpr std::size_t problems_answered = 10;  // the log has them all
 
 bool same_port(const config::Port& a, const config::Port& b) {
   return a.name == b.name && a.device == b.device && a.ipsec == b.ipsec && a.mtu == b.mtu &&
-         a.vlan == b.vlan && a.addresses == b.addresses;
+         a.vlans == b.vlans && a.addresses == b.addresses;
 }
 
 json restart_needed(const config::Configuration& current, const config::Configuration& wanted) {

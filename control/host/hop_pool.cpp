@@ -46,8 +46,8 @@ const HopPlan* HopPool::plan_of(forward::HopIndex index) const {
   return found == plans_.end() ? nullptr : &found->second;
 }
 
-// The frame of a resolved hop: destination, source, the port's VLAN tag (IEEE 802.1Q, priority 0) and
-// two bytes for the packet's own type.
+// The frame of a resolved hop: destination, source, the port's VLAN tags and two bytes for the packet's own
+// type.
 forward::Hop HopPool::build(const HopPlan& plan) const {
   forward::Hop hop;
   hop.kind = plan.kind;
@@ -61,11 +61,7 @@ forward::Hop HopPool::build(const HopPlan& plan) const {
   if (port == ports_.end()) return hop;
   auto* at = std::copy(plan.mac.begin(), plan.mac.end(), hop.frame);
   at = std::copy(port->mac.begin(), port->mac.end(), at);
-  if (port->vlan != 0) {
-    const std::uint8_t tag[] = {0x81, 0x00, static_cast<std::uint8_t>(port->vlan >> 8),
-                                static_cast<std::uint8_t>(port->vlan & 0xff)};
-    at = std::copy(std::begin(tag), std::end(tag), at);
-  }
+  at = net::write_tags(at, port->vlans);
   hop.frame_bytes = static_cast<std::uint8_t>(at - hop.frame + 2);
   return hop;
 }

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "control/host/route_sink.hpp"
+#include "datapath/net/vlan.hpp"
 #include "drivers/host/mac.hpp"
 
 namespace espgate::host {
@@ -23,7 +24,7 @@ struct PortTwin {
   std::string name;
   Mac mac{};
   std::uint16_t mtu = 1500;
-  std::uint16_t vlan = 0;  // 0: untagged
+  net::Vlans vlans = 0;
 };
 
 // A tunnel's link in the kernel, that routes can lead into.

@@ -33,11 +33,10 @@ struct Proof {
   std::vector<std::uint8_t> without_ppk{};  // what `data` is if the peer has not our PPK; empty: it must
 };
 
-// What the peer said it can verify: SIGNATURE_HASH_ALGORITHMS (RFC 7427 4) and CERTREQ (hashes of 20 bytes,
-// one behind the other).
+// What the peer said it can verify: SIGNATURE_HASH_ALGORITHMS (RFC 7427 4). We have one certificate, so
+// CERTREQ chooses nothing.
 struct PeerWishes {
   std::vector<std::uint16_t> signature_hashes;
-  std::vector<std::uint8_t> authorities;
 };
 
 class Authenticator {

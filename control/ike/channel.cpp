@@ -54,4 +54,8 @@ std::optional<Channel::Opened> Channel::open(const Header& header, Bytes datagra
   return opened;
 }
 
+void Channel::forget_parts() {
+  for (auto& parts : parts_) parts = {};
+}
+
 }  // namespace espgate::ike

@@ -32,6 +32,8 @@ class Channel {
   // None: not authentic, not encrypted, or a part that is not wanted. Parts are put together up to so many
   // bytes; 0: not at all.
   std::optional<Opened> open(const Header& header, Bytes datagram, std::size_t most_bytes);
+  // Of messages that are not whole yet.
+  void forget_parts();
 
  private:
   Spis spis_;

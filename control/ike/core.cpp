@@ -7,7 +7,7 @@
 namespace espgate::ike {
 
 IkeCore::IkeCore(Parts parts, const Limits& limits)
-    : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random) {}
+    : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random), half_open_(limits) {}
 IkeCore::~IkeCore() = default;
 
 Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Time now) {
@@ -47,7 +47,8 @@ Actions IkeCore::handle(const Event& event, Time now) {
 }
 
 Time IkeCore::deadline() const {
-  return std::min(deadlines_.next(), retries_.empty() ? never : retries_.begin()->first);
+  const bool may_begin = !retries_.empty() && beginning_.size() < limits_.beginning;
+  return std::min(deadlines_.next(), may_begin ? retries_.begin()->first : never);
 }
 
 void IkeCore::on(const DatagramReceived& datagram, Time now) {
@@ -71,8 +72,11 @@ void IkeCore::on(const DatagramReceived& datagram, Time now) {
   if (fits && header.from_initiator() != sa.is_initiator()) sa.receive(header, datagram, now);
 }
 
+// So much at a time; what is left is due still.
 void IkeCore::on(const TimerExpired&, Time now) {
-  while (!retries_.empty() && retries_.begin()->first <= now) {
+  for (auto left = limits_.due_at_once; left > 0 && !retries_.empty() && retries_.begin()->first <= now;
+       --left) {
+    if (beginning_.size() >= limits_.beginning) break;
     auto& record = records_.at(retries_.begin()->second);
     retries_.erase(retries_.begin());
     record.retry_at = never;
@@ -80,14 +84,27 @@ void IkeCore::on(const TimerExpired&, Time now) {
   }
   // Each once: what it then wants at once, it has done.
   std::set<SaId> done;
-  for (auto id = deadlines_.due(now); id != 0 && done.insert(id).second; id = deadlines_.due(now)) {
+  for (auto id = deadlines_.due(now); id != 0 && done.size() < limits_.due_at_once && done.insert(id).second;
+       id = deadlines_.due(now)) {
     find(id)->timer(now);
     settle_touched(now);
   }
 }
 
 void IkeCore::on(const WorkFinished& event, Time now) {
+  beginning_.erase(event.ticket.sa);
   if (auto* sa = find(event.ticket.sa)) sa->work_finished(event.ticket.number, event.done, now);
+}
+
+void IkeCore::on(const TrafficWaits& event, Time now) {
+  const auto found = records_.find(event.connection);
+  if (found == records_.end() || now < found->second.not_before || found->second.retry_at != never) return;
+  const auto is_waiting = [&](const WantedChild& wanted) {
+    return wanted.configuration->name == event.child;
+  };
+  for (const auto* sa : living(event.connection))
+    if (std::ranges::any_of(sa->wanted(), is_waiting)) return;
+  on(Initiate{event.connection, event.child}, now);
 }
 
 void IkeCore::on(const Initiate& event, Time now) {
@@ -104,6 +121,7 @@ void IkeCore::on(const Terminate& event, Time) {
     retries_.erase({found->second.retry_at, event.connection});
     found->second.retry_at = never;
     found->second.demanded.clear();
+    found->second.last_failure = {};
   }
   for (auto* sa : living(event.connection, event.peer)) {
     if (event.child.empty())
@@ -191,7 +209,7 @@ void IkeCore::settle(SaId id, Time now) {
   if (found == sas_.end()) return;
   auto& sa = *found->second.sa;
   sa.proceed(now);
-  if (!sa.is_half_open()) close_half_open(sa);
+  if (sa.peer_identity()) half_open_.remove(id);
   if (sa.replaces() != 0 && sa.is_complete()) {
     if (auto* before = find(sa.replaces())) before->close(IkeSa::End::replaced);
     sa.replace(0);
@@ -207,25 +225,31 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
     ids->second.erase(sa.id());
     if (ids->second.empty()) by_connection_.erase(ids);
   }
-  if (const auto ids = by_peer_.find(peer_key(sa)); ids != by_peer_.end()) {
-    ids->second.erase(sa.id());
-    if (ids->second.empty()) by_peer_.erase(ids);
-  }
   if (sa.ended() == IkeSa::End::replaced) return;
   log_end(sa, now);
   const auto found = records_.find(name);
   if (found == records_.end() || found->second.connection != sa.connection()) return;
   auto& record = found->second;
-  const bool failed = sa.ended() == IkeSa::End::failed;
-  if (failed) record.last_failure = {sa.reason(), sa.ended_in()};
-  if (record.retry_at != never || has_living(name)) return;
-  const bool keep_up = record.connection->start == StartAction::always;
+  // While it is up, or we are trying, what strangers fail in is not why.
+  if (!has_living(name)) went_down(record, sa, now);
+}
+
+void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
+  constexpr Time long_enough = std::chrono::minutes(1);  // one that ends sooner each time is tried ever less
+  const bool is_strangers = !sa.is_initiator() && !sa.peer_identity();
+  const bool is_trying = record.retry_at != never;
+  if (sa.ended() == IkeSa::End::failed && !(is_strangers && is_trying))
+    record.last_failure = {sa.reason(), sa.ended_in()};
+  if (is_strangers || is_trying) return;
+  if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
+  record.up_since = never;
   if (sa.ended() == IkeSa::End::commanded) {
     // What was asked for since then needs another.
     if (!record.demanded.empty()) try_again(record, now);
-  } else if (keep_up) {
+  } else if (record.connection->start == StartAction::always) {
     try_again(record, now + retry_wait(*this, record.failures++));
   } else {
+    record.not_before = now + retry_wait(*this, record.failures++);
     record.demanded.clear();
   }
 }
@@ -248,6 +272,8 @@ void IkeCore::forget(SaId id) {
   const auto& sa = *sas_.at(id).sa;
   by_spi_.erase(sa.is_initiator() ? sa.spis().initiator : sa.spis().responder);
   deadlines_.set(id, never);
+  half_open_.remove(id);
+  by_peer_.remove(sa);
   sas_.erase(id);
 }
 
@@ -259,7 +285,7 @@ IkeSa& IkeCore::adopt(std::unique_ptr<IkeSa> made) {
   auto& sa = *made;
   by_spi_[sa.is_initiator() ? sa.spis().initiator : sa.spis().responder] = sa.id();
   if (sa.state() != IkeSa::State::answering) by_connection_[sa.connection()->name].insert(sa.id());
-  if (sa.peer_identity()) note_peer(sa);
+  if (sa.peer_identity()) by_peer_.add(sa);
   touched_.insert(sa.id());
   sas_[sa.id()].sa = std::move(made);
   return sa;

@@ -14,12 +14,16 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "control/ike/cookies.hpp"
 #include "control/ike/deadlines.hpp"
+#include "control/ike/half_open.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "control/ike/leases.hpp"
+#include "control/ike/peer_sas.hpp"
+#include "datapath/net/ike_spis.hpp"
 
 namespace espgate::ike {
 
@@ -30,6 +34,7 @@ class IkeCore final : private SaHost {
     // Reserves an SPI of 256 or above for the child of that name, so that it is known from here on. None:
     // there is none.
     std::function<std::optional<std::uint32_t>(const std::string& child)> child_spi;
+    net::IkeSpis ike_spis{};  // how those of IKE SAs are made
   };
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
@@ -51,12 +56,6 @@ class IkeCore final : private SaHost {
   IkeSa::State failed_in(const std::string& connection) const;
 
  private:
-  // Of a peer that has begun, by what its IKE_SA_INIT came with.
-  struct HalfOpenKey {
-    std::uint64_t initiator_spi;
-    Endpoint peer;
-    auto operator<=>(const HalfOpenKey&) const = default;
-  };
   struct Failure {
     std::string reason;
     IkeSa::State state = IkeSa::State::greeting;
@@ -65,7 +64,9 @@ class IkeCore final : private SaHost {
     ConnectionHandle connection;
     std::set<std::string> demanded;  // children, by an operator or by traffic, for the next attempt
     Time retry_at = never;
-    unsigned failures = 0;
+    Time not_before = Time::min();  // traffic does not begin it
+    unsigned failures = 0;          // since it last was up for long
+    Time up_since = never;
     Failure last_failure;
   };
 
@@ -73,6 +74,7 @@ class IkeCore final : private SaHost {
   void on(const DatagramReceived& datagram, Time now);
   void on(const TimerExpired& event, Time now);
   void on(const WorkFinished& event, Time now);
+  void on(const TrafficWaits& event, Time now);
   void on(const Initiate& event, Time now);
   void on(const Terminate& event, Time now);
   void on(const Rekey& event, Time now);
@@ -81,12 +83,14 @@ class IkeCore final : private SaHost {
   void on(const HardExpired& event, Time now);
 
   void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
-  // At most limits.stranger_lines_per_minute; about a connection, or about none.
+  // Whether to make a line about a stranger at all, which counts as one: limits.stranger_lines_per_minute.
+  bool may_tell_of_stranger(Time now);
+  // About a connection, or about none.
   void log_stranger(const std::string& text, const std::string& connection, Time now);
   void refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data);
-  bool may_begin(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
+  bool has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
-                       Time now);
+                       bool showed_cookie, Time now);
   void begin(Record& record, Time now);
   IkeSa& begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now);
   void try_again(Record& record, Time at);
@@ -94,23 +98,21 @@ class IkeCore final : private SaHost {
   void settle_touched(Time now);
   void settle(SaId sa, Time now);
   void ended(const IkeSa& sa, Time now);
+  void went_down(Record& record, const IkeSa& sa, Time now);
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);
-  void close_half_open(const IkeSa& sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);
   // Those of the connection, except those that are on their way out; of one peer, if it is named.
   std::vector<IkeSa*> living(const std::string& connection, const std::optional<Identity>& peer = {});
   bool has_living(const std::string& connection) const;
-  // Those that are up, or were, and have the connection and the peer of `sa`, which may be among them.
-  const std::set<SaId>& with_same_peer(const IkeSa& sa) const;
-  void note_peer(const IkeSa& sa);
-  static std::string peer_key(const IkeSa& sa);  // empty: it has not proved who it is
+  // What a peer has beyond its share goes: of `sa`'s peer the oldest, but not `sa`.
+  void drop_surplus(const IkeSa& sa, Time now);
   Actions take_actions() { return std::exchange(actions_, {}); }
   IkeSa& create(IkeSa::Origin origin, Time now);
 
   // -- SaHost --
   const Limits& limits() const override { return limits_; }
-  void act(Action action) override { actions_.push_back(std::move(action)); }
+  void act(Action action) override;
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
   std::uint64_t new_ike_spi() override;
   std::optional<std::uint32_t> new_child_spi(const ChildConfiguration& child) override;
@@ -118,6 +120,7 @@ class IkeCore final : private SaHost {
   IkeSa* find(SaId sa) override;
   IkeSa& adopt(std::unique_ptr<IkeSa> sa) override;
   SaId new_sa_id() override { return next_id_++; }
+  bool has_room_beside(const IkeSa& sa) override;
   void established(IkeSa& sa, Time now) override;
   void reauthenticate(const IkeSa& sa, Time now) override;
   bool is_redundant(const IkeSa& sa) const override;
@@ -145,15 +148,14 @@ class IkeCore final : private SaHost {
     bool end_seen = false;
   };
   std::unordered_map<SaId, Entry> sas_;
-  std::unordered_map<std::uint64_t, SaId> by_spi_;           // ours
-  std::map<std::string, std::set<SaId>> by_connection_;      // those that began, or have proved who they are
-  std::unordered_map<std::string, std::set<SaId>> by_peer_;  // by connection and identity
-  std::map<std::string, Leases> leases_;                     // by connection
-  std::map<HalfOpenKey, SaId> half_open_;
-  std::unordered_map<SaId, HalfOpenKey> half_open_by_id_;
-  std::unordered_map<net::Address, std::size_t> half_open_sources_;
+  std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
+  std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
+  PeerSas by_peer_;                                      // those that have proved it
+  std::map<std::string, Leases> leases_;                 // by connection
+  HalfOpen half_open_;
   std::unordered_map<std::uint32_t, SaId> children_;  // who has an inbound SPI
   std::unordered_map<std::string, std::uint32_t> outbound_;
+  std::unordered_set<SaId> beginning_;  // ours whose work waits
   Time stranger_minute_ = Time::min();
   unsigned stranger_lines_ = 0;  // in it
   std::set<SaId> touched_;       // by the event at hand

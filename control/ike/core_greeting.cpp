@@ -1,30 +1,24 @@
 // IKE_SA_INIT requests of strangers: what is decided before anything is remembered of them (RFC 7296 2.6).
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "control/ike/core.hpp"
 #include "control/ike/describe.hpp"
 
 namespace espgate::ike {
-namespace {
 
-// A source that one attacker can have many addresses of: an IPv4 address, or an IPv6 /64.
-net::Address source_of(const Endpoint& peer) {
-  auto address = peer.address;
-  if (address.family == net::Family::v6) std::fill(address.bytes.begin() + 8, address.bytes.end(), 0);
-  return address;
-}
-
-}  // namespace
-
-void IkeCore::log_stranger(const std::string& text, const std::string& connection, Time now) {
+bool IkeCore::may_tell_of_stranger(Time now) {
   constexpr Time minute = std::chrono::minutes(1);
   if (stranger_minute_ == Time::min() || now >= stranger_minute_ + minute) {
     stranger_minute_ = now;
     stranger_lines_ = 0;
   }
-  if (stranger_lines_++ < limits_.stranger_lines_per_minute) act(LogLine{Level::warning, text, connection});
+  if (stranger_lines_ >= limits_.stranger_lines_per_minute) return false;
+  ++stranger_lines_;
+  return true;
+}
+
+void IkeCore::log_stranger(const std::string& text, const std::string& connection, Time now) {
+  if (may_tell_of_stranger(now)) act(LogLine{Level::warning, text, connection});
 }
 
 void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data) {
@@ -40,8 +34,12 @@ void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, Not
 
 void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram, Time now) {
   if (!header.from_initiator() || header.message_id != 0 || header.responder_spi != 0) return;
-  if (const auto known = half_open_.find({header.initiator_spi, datagram.from}); known != half_open_.end())
-    return find(known->second)->greeting_repeated(datagram.bytes);
+  if (const auto known = half_open_.find({header.initiator_spi, datagram.from}))
+    return find(known)->greeting_repeated(datagram.bytes);
+  if (datagram.bytes.size() > limits_.greeting_bytes)
+    return log_stranger(fmt::format("peer {}: an IKE_SA_INIT of {} bytes is not read",
+                                    to_string(datagram.from), datagram.bytes.size()),
+                        "", now);
   Payloads payloads;
   const auto error = decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads);
   if (error) {
@@ -51,30 +49,29 @@ void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram
   }
   if (!payloads.security_association || !payloads.key_exchange || !payloads.nonce)
     return refuse(header, datagram, NotifyType::invalid_syntax, {});
-  if (may_begin(header, datagram, payloads, now)) accept_greeting(header, datagram, payloads, now);
+  // Up to here it cost a hash at most, and no memory.
+  if (sas_.size() >= limits_.ike_sas) return;
+  const bool showed_cookie = has_cookie(header, datagram, payloads, now);
+  switch (half_open_.decide(datagram.from.address, showed_cookie)) {
+    case HalfOpen::Decision::let_in:
+      return accept_greeting(header, datagram, payloads, showed_cookie, now);
+    case HalfOpen::Decision::ask_for_cookie:
+      return refuse(header, datagram, NotifyType::cookie,
+                    cookies_.make(header.initiator_spi, *payloads.nonce, datagram.from, now));
+    case HalfOpen::Decision::refuse:
+      return;
+  }
 }
 
-// Costs a hash at most, and no memory.
-bool IkeCore::may_begin(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
-                        Time now) {
-  if (sas_.size() >= limits_.ike_sas) return false;
-  if (half_open_.size() >= limits_.half_open_cookies) {
-    const auto* cookie = payloads.notify(NotifyType::cookie);
-    const auto nonce = *payloads.nonce;
-    if (cookie == nullptr ||
-        !cookies_.verify(cookie->data, header.initiator_spi, nonce, datagram.from, now)) {
-      refuse(header, datagram, NotifyType::cookie,
-             cookies_.make(header.initiator_spi, nonce, datagram.from, now));
-      return false;
-    }
-  }
-  const auto source = half_open_sources_.find(source_of(datagram.from));
-  return half_open_.size() < limits_.half_open &&
-         (source == half_open_sources_.end() || source->second < limits_.half_open_per_source);
+bool IkeCore::has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
+                         Time now) {
+  const auto* cookie = payloads.notify(NotifyType::cookie);
+  return cookie != nullptr &&
+         cookies_.verify(cookie->data, header.initiator_spi, *payloads.nonce, datagram.from, now);
 }
 
 void IkeCore::accept_greeting(const Header& header, const DatagramReceived& datagram,
-                              const Payloads& payloads, Time now) {
+                              const Payloads& payloads, bool showed_cookie, Time now) {
   const auto found = candidates(datagram.to, datagram.from);
   for (const auto& candidate : found) {
     const auto choice =
@@ -92,34 +89,23 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     auto& sa = create(
         {new_sa_id(), false, {header.initiator_spi, new_ike_spi()}, datagram.to, datagram.from, candidate},
         now);
-    half_open_.emplace(HalfOpenKey{header.initiator_spi, datagram.from}, sa.id());
-    half_open_by_id_.emplace(sa.id(), HalfOpenKey{header.initiator_spi, datagram.from});
-    ++half_open_sources_[source_of(datagram.from)];
+    half_open_.add({header.initiator_spi, datagram.from}, sa.id(), showed_cookie);
     return sa.answer_greeting(datagram.bytes, payloads, *choice, now);
   }
   if (found.empty()) {
     log_stranger(fmt::format("no connection has a peer at {}", to_string(datagram.from)), "", now);
-  } else {
+  } else if (may_tell_of_stranger(now)) {
     const auto& connection = *found.front();
     auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
                            describe(*payloads.security_association), connection.name,
                            describe(offer(connection.algorithms, {})));
-    log_stranger(fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name, now);
-    // Anybody can say so, but nothing else is known while it is down.
+    act(LogLine{Level::warning, fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name});
+    // Anybody can say so, but nothing else is known while it is down and we do not try ourselves.
     if (const auto record = records_.find(connection.name);
-        record != records_.end() && !has_living(connection.name))
+        record != records_.end() && record->second.retry_at == never && !has_living(connection.name))
       record->second.last_failure = {std::move(why)};
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
-}
-
-void IkeCore::close_half_open(const IkeSa& sa) {
-  const auto found = half_open_by_id_.find(sa.id());
-  if (found == half_open_by_id_.end()) return;
-  const auto source = half_open_sources_.find(source_of(found->second.peer));
-  if (--source->second == 0) half_open_sources_.erase(source);
-  half_open_.erase(found->second);
-  half_open_by_id_.erase(found);
 }
 
 }  // namespace espgate::ike

@@ -1,4 +1,6 @@
 // What the core does for its IKE SAs.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "control/ike/core.hpp"
@@ -6,11 +8,29 @@
 
 namespace espgate::ike {
 
+namespace {
+
+Urgency urgency_of(const IkeSa& sa) {
+  if (sa.is_half_open()) return Urgency::newcomer;
+  const bool begins = sa.state() == IkeSa::State::greeting || sa.state() == IkeSa::State::proving;
+  return begins ? Urgency::beginning : Urgency::established;
+}
+
+}  // namespace
+
+void IkeCore::act(Action action) {
+  if (auto* work = std::get_if<RunWork>(&action)) {
+    work->urgency = urgency_of(*sas_.at(work->ticket.sa).sa);
+    if (work->urgency == Urgency::beginning) beginning_.insert(work->ticket.sa);
+  }
+  actions_.push_back(std::move(action));
+}
+
 std::uint64_t IkeCore::new_ike_spi() {
   for (;;) {
-    std::array<std::uint8_t, 8> bytes;
+    std::array<std::uint8_t, 4> bytes;
     fill_random(bytes);
-    const auto spi = net::load_be64(bytes, 0);
+    const auto spi = parts_.ike_spis.make(net::load_be32(bytes, 0));
     if (spi != 0 && !by_spi_.contains(spi)) return spi;
   }
 }
@@ -32,11 +52,11 @@ std::vector<ConnectionHandle> IkeCore::candidates(const Endpoint& local, const E
 
 void IkeCore::established(IkeSa& sa, Time now) {
   by_connection_[sa.connection()->name].insert(sa.id());
-  note_peer(sa);
+  by_peer_.add(sa);
   const auto found = records_.find(sa.connection()->name);
   if (found != records_.end()) {
     auto& record = found->second;
-    record.failures = 0;
+    if (record.up_since == never) record.up_since = now;
     record.last_failure = {};
     record.demanded.clear();
     retries_.erase({record.retry_at, record.connection->name});
@@ -47,11 +67,40 @@ void IkeCore::established(IkeSa& sa, Time now) {
   if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
     for (const auto& child : sa.connection()->children)
       sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
-  for (const auto id : with_same_peer(sa)) {
+  for (const auto id : by_peer_.beside(sa)) {
     auto* other = find(id);
     for (auto* each : {&sa, other})
       if (each->lineage().we_began && is_redundant(*each)) each->close(IkeSa::End::replaced);
   }
+  drop_surplus(sa, now);
+}
+
+bool IkeCore::has_room_beside(const IkeSa& sa) {
+  for (const auto id : by_peer_.beside(sa)) {
+    if (by_peer_.count(sa) < limits_.ike_sas_per_peer) break;
+    if (sas_.at(id).end_seen) forget(id);
+  }
+  // In a table that is full all the same each can be replaced.
+  return by_peer_.count(sa) < limits_.ike_sas_per_peer && sas_.size() < 2 * limits_.ike_sas;
+}
+
+void IkeCore::drop_surplus(const IkeSa& sa, Time now) {
+  for (const bool only_gone : {true, false})
+    for (const auto id : by_peer_.beside(sa)) {
+      if (by_peer_.count(sa) <= limits_.ike_sas_per_peer) return;
+      auto& other = *sas_.at(id).sa;
+      if (&other == &sa || (only_gone && other.state() != IkeSa::State::gone)) continue;
+      // The peer hears of it once, as far as nothing else is under way.
+      other.close(IkeSa::End::replaced);
+      other.proceed(now);
+      if (!only_gone)
+        log_stranger(fmt::format("connection {}, peer {}: it has more than {} IKE SAs, so the oldest goes",
+                                 sa.connection()->name, to_string(sa.remote()), limits_.ike_sas_per_peer),
+                     sa.connection()->name, now);
+      other.end(IkeSa::End::replaced, "its peer has begun too many others", now);
+      settle(id, now);
+      if (sas_.contains(id)) forget(id);
+    }
 }
 
 void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
@@ -72,7 +121,7 @@ void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
 // Both sides have both IKE SAs, and so come to the same answer: the lower of the initiators' SPIs goes.
 bool IkeCore::is_redundant(const IkeSa& sa) const {
   if (sa.state() != IkeSa::State::established) return false;
-  return std::ranges::any_of(with_same_peer(sa), [&](SaId id) {
+  return std::ranges::any_of(by_peer_.beside(sa), [&](SaId id) {
     const auto& other = *sas_.at(id).sa;
     return other.state() == IkeSa::State::established && other.lineage().we_began != sa.lineage().we_began &&
            sa.lineage().initiator_spi < other.lineage().initiator_spi;
@@ -80,8 +129,8 @@ bool IkeCore::is_redundant(const IkeSa& sa) const {
 }
 
 void IkeCore::initial_contact(const IkeSa& sa, Time now) {
-  for (const auto id : with_same_peer(sa))
-    if (auto* other = find(id); other != &sa) other->end(IkeSa::End::replaced, "the peer started anew", now);
+  for (const auto id : by_peer_.beside(sa))
+    if (id != sa.id()) find(id)->end(IkeSa::End::replaced, "the peer started anew", now);
 }
 
 // The peer ends all that it has between the same two identities, of whichever connection, so the first of

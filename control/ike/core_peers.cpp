@@ -31,23 +31,6 @@ bool overlap(const SelectorSide& a, const SelectorSide& b) {
 
 }  // namespace
 
-std::string IkeCore::peer_key(const IkeSa& sa) {
-  const auto& peer = sa.peer_identity();
-  if (!peer) return {};
-  return fmt::format("{}/{}/{}", sa.connection()->name, static_cast<int>(peer->type),
-                     std::string_view(reinterpret_cast<const char*>(peer->data.data()), peer->data.size()));
-}
-
-void IkeCore::note_peer(const IkeSa& sa) {
-  by_peer_[peer_key(sa)].insert(sa.id());
-}
-
-const std::set<SaId>& IkeCore::with_same_peer(const IkeSa& sa) const {
-  static const std::set<SaId> none;
-  const auto found = by_peer_.find(peer_key(sa));
-  return found == by_peer_.end() ? none : found->second;
-}
-
 std::vector<IkeSa*> IkeCore::living(const std::string& connection, const std::optional<Identity>& peer) {
   std::vector<IkeSa*> found;
   const auto ids = by_connection_.find(connection);
@@ -66,7 +49,7 @@ bool IkeCore::has_living(const std::string& connection) const {
 }
 
 bool IkeCore::other_takes_over(const IkeSa& sa, const std::string& key, Time now) {
-  return std::ranges::any_of(with_same_peer(sa), [&](SaId id) { return find(id)->take_over(key, now); });
+  return std::ranges::any_of(by_peer_.beside(sa), [&](SaId id) { return find(id)->take_over(key, now); });
 }
 
 // Addresses that are given out are each one peer's alone already.
@@ -86,13 +69,13 @@ bool IkeCore::has_other_peer(const IkeSa& sa, const std::string& child,
 }
 
 std::vector<net::Address> IkeCore::lease(const IkeSa& sa, const AddressesWanted& wanted) {
-  return leases_[sa.connection()->name].take(sa.connection()->peer_addresses, peer_key(sa), wanted);
+  return leases_[sa.connection()->name].take(sa.connection()->peer_addresses, PeerSas::key_of(sa), wanted);
 }
 
 void IkeCore::end_lease(const IkeSa& sa) {
   const auto leases = leases_.find(sa.connection()->name);
   if (leases == leases_.end()) return;
-  leases->second.release(peer_key(sa));
+  leases->second.release(PeerSas::key_of(sa));
   if (leases->second.empty()) leases_.erase(leases);
 }
 

@@ -9,6 +9,9 @@
 namespace espgate::ike {
 namespace {
 
+// Of what a peer offers so much is told, since it may offer thousands of transforms.
+constexpr std::size_t most_offer_text = 1'000;
+
 // With the names that the configuration uses.
 std::string encryption_name(const Transform& transform) {
   const auto bits = transform.key_bits == 0 ? std::string() : fmt::format("{}", transform.key_bits);
@@ -110,8 +113,10 @@ std::string describe(const SecurityAssociation& payload) {
   std::string text;
   for (const auto& proposal : payload.proposals) {
     text += fmt::format("{}{}:", text.empty() ? "" : " | ", proposal.number);
-    for (const auto& transform : proposal.transforms)
+    for (const auto& transform : proposal.transforms) {
+      if (text.size() > most_offer_text) return text + " and more";
       text += fmt::format(" {}{}", name_of(transform), transform.unknown_attribute ? "(?)" : "");
+    }
   }
   return text;
 }

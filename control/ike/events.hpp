@@ -11,6 +11,7 @@
 
 #include "control/ike/endpoint.hpp"
 #include "control/ike/identity.hpp"
+#include "control/ike/urgency.hpp"
 #include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/traffic_selector.hpp"
@@ -39,8 +40,13 @@ struct WorkFinished {
   Ticket ticket;
   bool done = true;
 };
-// What an operator commands, or traffic that matches a policy without SA. An empty child: all, and with Rekey
-// the IKE SA itself. No peer: each that the connection has.
+// Traffic matches a policy, and has no SA. It says so as long as it comes: what was refused lately waits.
+struct TrafficWaits {
+  std::string connection;
+  std::string child;
+};
+// What an operator commands: at once, whatever was refused lately. An empty child: all, and with Rekey the
+// IKE SA itself. No peer: each that the connection has.
 struct Initiate {
   std::string connection;
   std::string child;
@@ -66,8 +72,8 @@ struct SoftExpired {
 struct HardExpired {
   std::uint32_t inbound_spi;
 };
-using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, Initiate, Terminate, Rekey,
-                           TrafficArrived, SoftExpired, HardExpired>;
+using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, Initiate, Terminate,
+                           Rekey, TrafficArrived, SoftExpired, HardExpired>;
 
 // -- what is to be done --
 
@@ -80,7 +86,7 @@ struct SendDatagram {
 struct RunWork {
   Ticket ticket;
   std::function<void()> run;
-  bool urgent = false;  // for an SA that is up, or one that we begin: before what newcomers ask for
+  Urgency urgency = Urgency::established;
 };
 // One direction of a child SA.
 struct ChildSaParameters {

@@ -101,7 +101,6 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
   auto opened = channel.open(header, datagram.bytes, is_next ? most_bytes : 0);
   if (!opened) return;
   if (is_next && !is_response) previous_channel_.reset();
-  last_heard_ = now;
   if (again) {
     // To the first part only, or each part would be answered by all.
     if (opened->is_first) send(peer_requests_.last_answer, datagram.to, datagram.from);
@@ -109,6 +108,7 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
   }
   peer_is_at(datagram);
   if (!opened->is_whole) return;
+  last_heard_ = now;  // what comes again may be anybody's who copied it
   const Inner inner{opened->first,
                     std::make_shared<const std::vector<std::uint8_t>>(std::move(opened->bytes))};
   if (is_response) {
@@ -200,7 +200,10 @@ void IkeSa::end(End why, std::string reason, Time now) {
   if (!reason.empty()) reason_ = std::move(reason);
   ended_in_ = std::exchange(state_, State::gone);
   // Before there was an answer nobody can ask for it again.
-  until_ = peer_requests_.last_answer.empty() ? now : now + host_.limits().linger;
+  const auto& limits = host_.limits();
+  until_ = peer_requests_.last_answer.empty()
+               ? now
+               : now + (peer_identity_ ? limits.linger : limits.linger_of_strangers);
   request_.finish();
   waiting_.clear();
   release_spi(exchange_.inbound_spi);
@@ -209,6 +212,15 @@ void IkeSa::end(End why, std::string reason, Time now) {
   while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
   if (!std::exchange(given_, {}).empty()) host_.end_lease(*this);
   if (!assigned_.empty()) host_.act(DropAddresses{connection_->name, std::exchange(assigned_, {})});
+  // What was answered last is all that is left to be said, and its channel what opens the question.
+  for (auto* secret : {&covered_initiators_, &covered_responders_}) *secret = {};
+  for (auto* message : {&our_first_message_, &peers_first_message_, &cookie_}) *message = {};
+  for (auto* channel : {&channel_, &previous_channel_})
+    if (*channel) (*channel)->forget_parts();
+  keys_ = {};
+  mixed_.reset();
+  nonces_ = {};
+  peer_wishes_ = {};
 }
 
 }  // namespace espgate::ike

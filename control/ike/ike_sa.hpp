@@ -361,8 +361,7 @@ void IkeSa::work(std::function<Result()> run, std::function<void(Time, std::opti
   waiting_[number] = [result, then = std::move(then)](Time now, bool done) {
     then(now, done ? std::move(*result) : std::nullopt);
   };
-  host_.act(RunWork{
-      {id_, number}, [result, run = std::move(run)] { *result = run(); }, is_initiator_ || !is_half_open()});
+  host_.act(RunWork{{id_, number}, [result, run = std::move(run)] { *result = run(); }});
 }
 
 }  // namespace espgate::ike

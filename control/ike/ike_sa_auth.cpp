@@ -246,14 +246,10 @@ void IkeSa::on_proof(const Inner& inner, Time now) {
     answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
     return end(End::failed, why_no_connection(peer, payloads.id_responder), now);
   }
+  // A copy of it from elsewhere is not the peer's: its own will come. Only a NAT may give it another address.
+  const bool may_move = nat_.peer_is_behind && connection->follow_peer;
+  if (answer_from_.address != local_.address || (answer_to_.address != remote_.address && !may_move)) return;
   connection_ = connection;
-  // With a NAT the peer comes from elsewhere now, to port 4500.
-  local_ = answer_from_;
-  remote_ = answer_to_;
-  for (const auto& request : payloads.certificate_requests)
-    if (request.encoding == CertificateEncoding::x509_signature)
-      peer_wishes_.authorities.insert(peer_wishes_.authorities.end(), request.authorities.begin(),
-                                      request.authorities.end());
   auto proof = proof_of(payloads);
   auto keys = keys_;
   const auto ppk = choose_ppk(payloads);
@@ -295,6 +291,9 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
     answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
     return end(End::failed, (verdict ? ours.error() : verdict.error()).text(), now);
   }
+  // The ports may be others now, 4500 where there is a NAT.
+  local_ = answer_from_;
+  remote_ = answer_to_;
   Payloads payloads;
   inner.decode(payloads);
   peer_identity_ = Identity::of(*payloads.id_initiator);

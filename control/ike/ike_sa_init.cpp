@@ -6,6 +6,7 @@
 
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
+#include "control/ike/signature.hpp"
 #include "datapath/net/bytes.hpp"
 
 namespace espgate::ike {
@@ -13,6 +14,13 @@ namespace {
 
 constexpr std::size_t nonce_bytes = 32;
 constexpr unsigned most_attempts = 4;  // with another method or a cookie
+
+// Those of SIGNATURE_HASH_ALGORITHMS that we know, each once, however many there are.
+std::vector<std::uint16_t> known_hashes(Bytes sent) {
+  std::vector<std::uint16_t> ids;
+  for (std::size_t at = 0; at + 2 <= sent.size(); at += 2) ids.push_back(net::load_be16(sent, at));
+  return HashSet::of(ids).ids();
+}
 
 }  // namespace
 
@@ -81,12 +89,7 @@ void IkeSa::note_capabilities(const Payloads& payloads, const Endpoint& from, co
   peer_allows_childless_ = payloads.notify(NotifyType::childless_ikev2_supported) != nullptr;
   peer_offers_ppk_ = payloads.notify(NotifyType::use_ppk) != nullptr;
   if (const auto* hashes = payloads.notify(NotifyType::signature_hash_algorithms))
-    for (std::size_t at = 0; at + 2 <= hashes->data.size(); at += 2)
-      peer_wishes_.signature_hashes.push_back(net::load_be16(hashes->data, at));
-  for (const auto& request : payloads.certificate_requests)
-    if (request.encoding == CertificateEncoding::x509_signature)
-      peer_wishes_.authorities.insert(peer_wishes_.authorities.end(), request.authorities.begin(),
-                                      request.authorities.end());
+    peer_wishes_.signature_hashes = known_hashes(hashes->data);
 }
 
 void IkeSa::float_ports() {

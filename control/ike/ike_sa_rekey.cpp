@@ -100,7 +100,8 @@ void IkeSa::finish_rekey(Time now) {
 // `own`: the id that the peer's successor is to have, if it has one by then.
 std::optional<NotifyType> IkeSa::refusal_of_rekey(SaId own) const {
   const bool is_rekeyed = peer_rekey_ && peer_rekey_->successor != own;
-  if (state_ != State::established || close_wanted_ || is_rekeyed) return NotifyType::temporary_failure;
+  if (state_ != State::established || close_wanted_ || is_rekeyed || !host_.has_room_beside(*this))
+    return NotifyType::temporary_failure;
   switch (exchange_.kind) {
     case Exchange::Kind::none:
     case Exchange::Kind::ike_sa_init:

@@ -6,9 +6,9 @@
 //   descriptor() readable <---
 //   deliver(): done(true)
 //
-// Two classes wait in lines of their own, each with a limit: what SAs need that are up goes before what
-// newcomers ask for, so that a flood of newcomers delays no rekey. A full line refuses, and who asked drops
-// the request: its peer sends it again.
+// Three classes wait in lines of their own, each with a limit: what SAs need that are up goes before what we
+// begin, and that before what newcomers ask for, so that neither a flood of newcomers nor a start delays a
+// rekey. A full line refuses, and who asked drops the request: its peer sends it again.
 #pragma once
 
 #include <array>
@@ -23,9 +23,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace espgate::ike {
+#include "control/ike/urgency.hpp"
 
-enum class Urgency : std::uint8_t { established, newcomer };
+namespace espgate::ike {
 
 // All calls on one thread, the control's. Only `work` runs elsewhere: it shares nothing that the control
 // thread writes to.
@@ -73,7 +73,7 @@ class KeyWork {
   std::unordered_map<Ticket, std::function<void(bool)>> done_;  // the control thread's alone
 
   mutable std::mutex mutex_;  // of the two below
-  std::array<std::deque<Job>, 2> lines_;
+  std::array<std::deque<Job>, urgency_count> lines_;
   std::vector<Result> results_;
   std::condition_variable_any work_waits_;
   std::vector<std::jthread> threads_;  // last: they end before what they use

@@ -45,11 +45,11 @@ Secret expand(Prf prf, std::span<const std::uint8_t> key,
               std::initializer_list<std::span<const std::uint8_t>> seed, std::size_t bytes) {
   const auto block = prf_bytes(prf);
   assert(bytes <= 255 * block);
-  Secret whole_seed([&] {
-    std::vector<std::uint8_t> joined;
-    for (const auto part : seed) joined.insert(joined.end(), part.begin(), part.end());
-    return joined;
-  }());
+  std::size_t seed_bytes = 0;
+  for (const auto part : seed) seed_bytes += part.size();
+  Secret whole_seed(seed_bytes);  // at once: one that grows leaves bytes behind
+  auto at_seed = whole_seed.writable().begin();
+  for (const auto part : seed) at_seed = std::ranges::copy(part, at_seed).out;
   Secret out(bytes);
   Secret last;
   std::uint8_t number = 0;

@@ -16,20 +16,30 @@ class IkeSa;
 
 struct Limits {
   std::size_t ike_sas = 100'000;
+  // Of one connection with one peer, those that were replaced or are gone included; then the oldest go.
+  std::size_t ike_sas_per_peer = 16;
   std::size_t half_open = 10'000;         // as responder, not yet authenticated; beyond that none is let in
   std::size_t half_open_cookies = 1'000;  // from there on who comes must show a COOKIE
-  std::size_t half_open_per_source = 50;  // of one IPv4 address or IPv6 /64
+  // Of one IPv4 address or IPv6 /64, by who showed a COOKIE; from a tenth of that on it must be shown.
+  std::size_t half_open_per_source = 50;
   std::size_t children_per_ike_sa = 64;
   // Of a message that comes in parts, from who is authenticated and from who is not yet.
   std::size_t message_bytes = 65'535;
   std::size_t strangers_message_bytes = 24'576;
+  std::size_t greeting_bytes = 4'096;  // of an IKE_SA_INIT request: several offers and the largest value
   // About messages of strangers; what is beyond goes unsaid.
   unsigned stranger_lines_per_minute = 60;
+  // What is done in one go of what is due, and how many of those that we begin have public-key work waiting
+  // before others do: after a start all are due at once.
+  std::size_t due_at_once = 128;
+  std::size_t beginning = 256;
   Time half_open_life = std::chrono::seconds(30);
   // How long the peer's next additional key exchange is waited for (RFC 9370 2.2.4: 5 to 20 seconds).
   Time followup_wait = std::chrono::seconds(20);
-  // How long an IKE SA that is gone still answers what it answered last.
+  // How long an IKE SA that is gone still answers what it answered last, and one whose peer never proved who
+  // it is: that one counts as half-open for so long.
   Time linger = std::chrono::seconds(30);
+  Time linger_of_strangers = std::chrono::seconds(5);
   // After TEMPORARY_FAILURE, a child that was refused, a connection that failed: twice as long each time.
   Time retry_first = std::chrono::seconds(2);
   Time retry_longest = std::chrono::seconds(120);
@@ -54,6 +64,9 @@ class SaHost {
   // A successor that `of` has made; it lives in the core from here on.
   virtual IkeSa& adopt(std::unique_ptr<IkeSa> sa) = 0;
   virtual SaId new_sa_id() = 0;
+  // Whether the peer of `sa` may have another beside it; of those that are gone the oldest are dropped for
+  // it.
+  virtual bool has_room_beside(const IkeSa& sa) = 0;
 
   // The peer is who it says.
   virtual void established(IkeSa& sa, Time now) = 0;

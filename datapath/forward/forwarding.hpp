@@ -28,11 +28,11 @@ enum class HopKind : std::uint8_t {
 struct alignas(64) Hop {
   HopKind kind = HopKind::no_route;
   std::uint8_t port = 0;         // index of the outgoing port
-  std::uint8_t frame_bytes = 0;  // 14, or 18 with a VLAN tag
+  std::uint8_t frame_bytes = 0;  // 14, and 4 for each VLAN tag
   std::uint8_t unused = 0;
   std::uint16_t mtu = 0;        // largest IP packet
   std::uint16_t tunnel = 0;     // of kind tunnel
-  std::uint8_t frame[18] = {};  // destination, source, [VLAN tag,] type to be filled in (last two bytes)
+  std::uint8_t frame[22] = {};  // destination, source, VLAN tags, type to be filled in (last two bytes)
   net::Address gateway{};       // unresolved: whom to ask for
 };
 static_assert(sizeof(Hop) == 64);

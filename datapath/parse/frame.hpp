@@ -8,6 +8,7 @@
 #include <span>
 
 #include "datapath/net/address.hpp"
+#include "datapath/net/vlan.hpp"
 #include "datapath/verdict/verdict.hpp"
 
 namespace espgate::parse {
@@ -44,9 +45,7 @@ struct FrameInfo {
   bool operator==(const FrameInfo&) const = default;
 };
 
-// The VLAN tags a port carries: 0 untagged, a VLAN id, or for QinQ the service tag's id << 16 | the
-// customer tag's. Tags with id 0 only carry a priority and do not count.
-using Vlans = std::uint32_t;
+using net::Vlans;
 
 // `bytes` is the frame's contiguous start, `frame_bytes` its whole length (more than bytes.size() if it
 // continues in another buffer, at most 65,535 count). Headers must lie in `bytes`.

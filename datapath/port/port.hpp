@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <string>
 
+#include "datapath/net/vlan.hpp"
+
 namespace espgate::port {
 
 inline constexpr unsigned ports_max = 16;
@@ -20,7 +22,7 @@ struct Port {
   std::uint16_t transmit_queues = 0;  // worker w sends on queue w; always one each
   std::array<std::uint8_t, 6> mac{};
   std::uint16_t mtu = 1500;            // largest IP packet
-  std::uint16_t vlan = 0;              // tag on every frame; 0: untagged
+  net::Vlans vlans = 0;                // tags on every frame
   bool ipsec = false;                  // ESP to our addresses is ours to decrypt
   bool good_checksum_flag = false;     // the NIC verifies IPv4 header checksums
   std::uint64_t receive_offloads = 0;  // RTE_ETH_RX_OFFLOAD_*, for `show ports`

@@ -29,10 +29,13 @@ std::size_t bytes_of(std::size_t prefixes, std::size_t detailed) {
 
 }  // namespace
 
-// The first that is two prefixes goes into the entry, the others behind it.
+// The first that is two prefixes goes into the entry, the others behind it. All of an SA in transport mode
+// are between the same two addresses.
 void SaStore::take_selectors(InboundSa& entry, std::span<const net::TrafficSelector> selectors) {
   const auto first = std::ranges::find_if(selectors, is_two_prefixes);
   entry.selector = first == selectors.end() ? Selector{} : packed(*first);
+  if (first == selectors.end())
+    std::ranges::copy(selectors.front().remote.first.bytes, entry.selector.source);
   entry.selector_count = static_cast<std::uint8_t>(selectors.size());
   entry.more = keep(selectors, first == selectors.end() ? nullptr : &*first);
 }

@@ -52,11 +52,13 @@ struct alignas(64) InboundSa {
   std::uint32_t window_packets;    // 0: anti-replay off
   std::uint32_t cell_mask;
   const MoreSelectors* more;  // nullptr: there are none but the inline one
-  Selector selector;          // a packet that matches none is dropped after decryption
+  // A packet that matches none is dropped after decryption. In transport mode `source` is the peer's address
+  // as policies have it, wherever it is now, and also if that is all there is to this selector.
+  Selector selector;
   Mode mode;
   bool track_peer;  // control may change `source` and `remote_port` while workers read (see peer_address.hpp)
   bool limited;     // has a lifetime: see its Allowance
-  std::uint8_t unused;
+  bool any_encapsulation;
 };
 static_assert(sizeof(InboundSa) == 128);
 

@@ -1,6 +1,7 @@
 #include "datapath/tunnel/tunnel_table.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <new>
 #include <string>
 
@@ -36,22 +37,39 @@ Expected<Index> TunnelTable::add(const Traits& traits) {
                  "raise limits.tunnels and restart espgate"};
   const auto index = static_cast<Index>(*taken);
   tunnels_.reset(index);
-  change(index, traits);
   set(index, policy::Decision::protect_without_sa());
+  change(index, traits);
   size_.fetch_add(1, std::memory_order_relaxed);
   return index;
 }
 
 void TunnelTable::change(Index index, const Traits& traits) {
+  auto& tunnel = tunnels_[index];
+  const auto before = tunnel.current_traits().peer_of;
   const auto word =
       (traits.gre ? detail::is_gre : 0) | (traits.options.key ? detail::has_key : 0) |
       (traits.options.checksum ? detail::has_checksum : 0) | (traits.multipoint ? detail::is_multipoint : 0) |
       std::uint64_t{traits.peer_of} << detail::peer_of_shift | std::uint64_t{traits.options.key.value_or(0)};
-  tunnels_[index].traits.store(word, std::memory_order_relaxed);
+  tunnel.traits.store(word, std::memory_order_relaxed);
+  if (before == traits.peer_of) return;
+  assert(before == no_tunnel);
+  auto& first = tunnels_[traits.peer_of].next_peer;
+  tunnel.next_peer.store(first.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  first.store(index, std::memory_order_release);
+}
+
+// The peer itself keeps its place, for workers that are there just now.
+void TunnelTable::unchain(Index peer, Index shared) {
+  auto* link = &tunnels_[shared].next_peer;
+  while (link->load(std::memory_order_relaxed) != peer)
+    link = &tunnels_[link->load(std::memory_order_relaxed)].next_peer;
+  link->store(tunnels_[peer].next_peer.load(std::memory_order_relaxed), std::memory_order_release);
 }
 
 void TunnelTable::remove(Index index) {
   set(index, policy::Decision::protect_without_sa());
+  if (const auto shared = tunnels_[index].current_traits().peer_of; shared != no_tunnel)
+    unchain(index, shared);
   pool_.retire(index);
   size_.fetch_sub(1, std::memory_order_relaxed);
 }

@@ -5,7 +5,8 @@
 //
 // A multipoint tunnel has an entry for each of its peers, which routes lead into by the peer's next hop and
 // which workers take for a tunnel like any other, and one of its own, for the link in the kernel that they
-// share: a route that leads there names none of the peers, and what it brings is dropped.
+// share: a route that leads there names none of the peers, and what it brings is dropped. Multicast of the
+// kernel's is for all of them, which hang in a chain from the shared entry.
 //
 // One writer, the control thread; workers read without a lock.
 #pragma once
@@ -40,6 +41,8 @@ struct alignas(64) Tunnel {
   std::atomic<std::uint64_t> traits;    // packed, so that they change at once
   std::atomic<std::uint32_t> decision;  // of policy::Decision: protect or protect_without_sa
   std::atomic<std::uint64_t> drops;  // packets that the tunnel could not take, or that came out of it broken
+  std::atomic<Index>
+      next_peer;  // of the entry that peers share the first, of a peer the next; no_tunnel: none
 
   policy::Decision current() const { return {decision.load(std::memory_order_acquire)}; }
   Traits current_traits() const;
@@ -77,6 +80,7 @@ class TunnelTable {
   // -- control thread --
   // Without an SA. Errors: the limit.
   Expected<Index> add(const Traits& traits = {});
+  // What is a peer remains one, of the same entry.
   void change(Index index, const Traits& traits);
   // No route and no inbound SA may name it any more.
   void remove(Index index);
@@ -95,6 +99,7 @@ class TunnelTable {
  private:
   TunnelTable(std::uint32_t tunnels, std::uint32_t inbound_sas, std::pmr::memory_resource& memory,
               forward::ReaderBarrier barrier);
+  void unchain(Index peer, Index shared);
 
   sa::FixedArray<Tunnel> tunnels_;
   sa::FixedArray<std::atomic<Index>> by_inbound_;

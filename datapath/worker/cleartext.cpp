@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "datapath/parse/icmp_error.hpp"
 #include "datapath/parse/upper_layer.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
@@ -10,12 +11,6 @@
 
 namespace espgate::worker {
 namespace {
-
-// ICMP messages that say that a packet did not arrive: unreachable, too big, time exceeded, parameter
-// problem.
-bool is_error(std::uint8_t type, net::Family family) {
-  return family == net::Family::v4 ? type == 3 || type == 11 || type == 12 : type >= 1 && type <= 4;
-}
 
 // `quoted`: the beginning of a packet of ours, an IP header without options and eight bytes at least.
 bool is_esp_or_ike(const std::uint8_t* quoted, net::Family family) {
@@ -45,8 +40,31 @@ void Worker::read_flows(const Lanes& lanes) {
 void Worker::look_up_policies(const Lanes& lanes) {
   const auto& policies = *shared_.policies;
   policies.look_up(flow_.data(), {lanes.row.data(), lanes.count}, match_.data());
-  for (const auto row : lanes)
+  for (const auto row : lanes) {
+    if (match_[row].rule == policy::no_rule && net::is_icmp(flow_[row].protocol())) match_error(row);
     if (match_[row].rule != policy::no_rule) policies.will_count(id_, match_[row].rule);
+  }
+}
+
+// An ICMP error that no policy is for, such as a router's with an address of its own: the policy that
+// protects what would be answered to the packet it is about protects it, too (RFC 4301 6.2).
+void Worker::match_error(unsigned row) {
+  const auto quoted = parse::quoted_by_error(present_packet(row), burst_.family[row]);
+  if (quoted.empty()) return;
+  net::Flow about;
+  parse::read_flow(quoted, burst_.family[row], about);
+  about = about.turned();
+  policy::Match match;
+  constexpr std::uint8_t only = 0;
+  shared_.policies->look_up(&about, {&only, 1}, &match);
+  if (match.decision.is_protect()) match_[row] = match;
+}
+
+// As much of the IP packet as lies in its first buffer.
+std::span<const std::uint8_t> Worker::present_packet(unsigned row) const {
+  const auto* mbuf = burst_.mbuf[row];
+  const auto* end = rte_pktmbuf_mtod(mbuf, const std::uint8_t*) + mbuf->data_len;
+  return {burst_.l3[row], static_cast<std::size_t>(end - burst_.l3[row])};
 }
 
 // On a port with ipsec, what comes in clear is judged by the policy of its answers (RFC 4301 5.2 step 3b).
@@ -109,15 +127,8 @@ void Worker::admit_cleartext() {
 // An ICMP error about ESP or IKE that we sent: it comes from whoever is on the way there, with whom there is
 // no SA, and path MTUs depend on it (RFC 4301 6.1.1, 8.2.1).
 bool Worker::is_about_our_esp(unsigned row) const {
-  constexpr std::size_t icmp_bytes = 8, upper_bytes = 8;
-  const auto& info = burst_.info[row];
-  const bool v4 = info.family == net::Family::v4;
-  const std::size_t quoted_bytes = (v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes) + upper_bytes;
-  if (info.protocol != (v4 ? net::protocol_icmp : net::protocol_icmpv6) || info.fragment ||
-      info.l4_offset + icmp_bytes + quoted_bytes > burst_.mbuf[row]->data_len)
-    return false;
-  const auto* message = burst_.l3[row] + (info.l4_offset - info.l3_offset);
-  return is_error(message[0], info.family) && is_esp_or_ike(message + icmp_bytes, info.family);
+  const auto quoted = parse::quoted_by_error(present_packet(row), burst_.family[row]);
+  return !quoted.empty() && is_esp_or_ike(quoted.data(), burst_.family[row]);
 }
 
 // RFC 4861 6 and 7: such messages come from the link itself, which the hop limit proves.

@@ -48,7 +48,9 @@ void Worker::forward() {
         finish(row, no_adjacency);
         break;
       case forward::HopKind::no_route:
-        finish(row, outer ? no_adjacency : by_family(family, Verdict::NO_ROUTE_V4, Verdict::NO_ROUTE_V6));
+        refuse_to_route(row,
+                        outer ? no_adjacency : by_family(family, Verdict::NO_ROUTE_V4, Verdict::NO_ROUTE_V6),
+                        net::Refusal::Why::no_route);
         break;
       case forward::HopKind::unresolved:
       case forward::HopKind::glean:
@@ -97,7 +99,7 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
     }
     mbuf = burst_.mbuf[row];
     if (!decrement_ttl(burst_.l3[row], family)) {
-      finish(row, Verdict::TTL_EXPIRED);
+      refuse_to_route(row, Verdict::TTL_EXPIRED, net::Refusal::Why::hop_limit);
       return;
     }
   }
@@ -125,15 +127,15 @@ void Worker::send_raw(unsigned row) {
     finish(row, Verdict::PORT_DOWN);
     return;
   }
-  if (port.vlan != 0) {
-    auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, net::vlan_tag_bytes));
+  if (port.vlans != 0) {
+    const auto tags = net::tag_bytes(port.vlans);
+    auto* frame = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, tags));
     if (frame == nullptr) {
       finish(row, Verdict::PKT_BUFFER_UNAVAILABLE);
       return;
     }
-    std::memmove(frame, frame + net::vlan_tag_bytes, 12);
-    net::store_be16({frame, 16}, 12, net::ethertype_vlan);
-    net::store_be16({frame, 16}, 14, port.vlan);
+    std::memmove(frame, frame + tags, 12);
+    net::write_tags(frame + 12, port.vlans);
   }
   queue_frame(row, burst_.port);
 }

@@ -17,6 +17,7 @@
 
 #include "datapath/crypto/suite.hpp"
 #include "datapath/net/congestion.hpp"
+#include "datapath/parse/icmp_error.hpp"
 #include "datapath/sa/esp_operation.hpp"
 #include "datapath/sa/peer_address.hpp"
 #include "datapath/worker/packet.hpp"
@@ -44,6 +45,16 @@ sa::Fit judge(const sa::InboundSa& sa, net::Family family, std::span<const std::
   const auto* destination = destination_of(inner.data(), family);
   if (sa::matches(sa.selector, family, source, destination)) return sa::Fit::inside;
   return sa.more == nullptr ? sa::Fit::outside : judge(*sa.more, Way::in, family, inner);
+}
+
+// An ICMP error from an address that the SA is not for is judged by the packet of ours that it is about (RFC
+// 4301 6.2).
+sa::Fit judge_error(const sa::InboundSa& sa, net::Family family, std::span<const std::uint8_t> inner) {
+  const auto quoted = parse::quoted_by_error(inner, family);
+  if (quoted.empty()) return sa::Fit::outside;
+  const auto* remote = destination_of(quoted.data(), family);
+  if (sa::matches(sa.selector, family, remote, source_of(quoted.data(), family))) return sa::Fit::inside;
+  return sa.more == nullptr ? sa::Fit::outside : judge(*sa.more, Way::out, family, quoted);
 }
 
 bool padding_is_sound(const std::uint8_t* padding, unsigned length) {
@@ -111,8 +122,8 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     return false;
   }
   const bool in_udp = info.kind == parse::FrameKind::esp_in_udp;
-  if (in_udp != (sa.encapsulation == sa::Encapsulation::udp) ||
-      (in_udp && !sa.track_peer && info.source_port != sa.remote_port)) {
+  const bool as_agreed = in_udp == (sa.encapsulation == sa::Encapsulation::udp);
+  if (as_agreed ? in_udp && !sa.track_peer && info.source_port != sa.remote_port : !sa.any_encapsulation) {
     finish(row, Verdict::IN_SA_ENCAP_MISMATCH);
     return false;
   }
@@ -202,6 +213,9 @@ void Worker::accept() {
     const auto stripped = operation.text - rte_pktmbuf_mtod(mbuf, std::uint8_t*);
     rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(stripped));
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - operation.text_bytes));
+    std::uint8_t source[16] = {};  // the packet itself has another in transport mode
+    if (sa.track_peer) [[unlikely]]
+      std::memcpy(source, source_of(outer, sa.outer_family), sa.outer_family == net::Family::v4 ? 4 : 16);
     Verdict verdict = commit_sequence(row, sa);
     if (verdict == Verdict::undecided) verdict = accept_packet(row, sa, outer);
     // A dummy uses the key like any packet, and the peer counts it, too.
@@ -216,8 +230,8 @@ void Worker::accept() {
       finish(row, verdict);
       continue;
     }
-    if (sa.track_peer) [[unlikely]]
-      note_peer(row, sa, sa.mode == sa::Mode::tunnel ? outer : burst_.l3[row]);
+    if (sa.track_peer && burst_.info[row].kind == parse::FrameKind::esp_in_udp) [[unlikely]]
+      note_peer(row, sa, source);
     burst_.origin[row] = Origin::admitted;
     (sa.mode == sa::Mode::tunnel ? decrypted_ : unrouted_).add(row);
   }
@@ -269,7 +283,8 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_
     rejoin_header(row, sa, outer, info.l4_offset - info.l3_offset, next_header);
   }
   const auto family = burst_.family[row];
-  const auto fit = judge(sa, family, {burst_.l3[row], mbuf->pkt_len});
+  auto fit = judge(sa, family, {burst_.l3[row], mbuf->pkt_len});
+  if (fit == sa::Fit::outside) fit = judge_error(sa, family, {burst_.l3[row], mbuf->pkt_len});
   if (fit == sa::Fit::inside) return Verdict::undecided;
   if (fit == sa::Fit::unknown) return Verdict::SELECTOR_FIELDS_OPAQUE;
   return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);
@@ -298,13 +313,13 @@ Verdict Worker::unwrap_packet(unsigned row, std::uint8_t next_header, const std:
 
 // A good packet, the newest of its SA, from elsewhere than the ones before: the peer moved, or its NAT chose
 // another port. Older packets tell where it was; without anti-replay anybody could play one back.
-void Worker::note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* outer) {
+void Worker::note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* source) {
   if (sa.window_packets == 0 || burst_.sequence[row] != sa.top.load(std::memory_order_relaxed)) return;
   const auto& info = burst_.info[row];
   const auto family = sa.outer_family;
   const std::size_t bytes = family == net::Family::v4 ? 4 : 16;
   PeerMoved moved{};
-  std::memcpy(moved.address, source_of(outer, family), bytes);
+  std::memcpy(moved.address, source, bytes);
   std::uint8_t known[16];
   sa::load_shared(known, sa.source, bytes);
   const std::uint16_t known_port = __atomic_load_n(&sa.remote_port, __ATOMIC_RELAXED);

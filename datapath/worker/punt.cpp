@@ -32,8 +32,9 @@ Expected<void> PuntRings::create(unsigned entries, unsigned capture_entries) {
   link = packets("link", entries, RING_F_SC_DEQ);
   host = packets("host", entries, RING_F_SC_DEQ);
   inner = packets("inner", entries, RING_F_SC_DEQ);
+  ike_known = packets("ike-known", entries, RING_F_SC_DEQ);
   ike = packets("ike", entries, RING_F_SC_DEQ);
-  too_big = packets("too-big", entries, RING_F_SC_DEQ);
+  refused = packets("refused", entries, RING_F_SC_DEQ);
   inject = packets("inject", entries, RING_F_SC_DEQ | RING_F_SP_ENQ);
   capture = packets("captured", capture_entries, RING_F_SC_DEQ);
   spi = records("spi", sizeof(sa::SpiMiss), entries);

@@ -32,10 +32,29 @@ void Worker::punt_to_host(unsigned row) {
        {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
 }
 
+// What belongs to an IKE SA of ours has a ring and a limit of its own, so that a flood of those who begin, or
+// of what was made up, stops neither signs of life nor rekeys.
 void Worker::punt_ike(unsigned row) {
+  constexpr PuntVerdicts verdicts{Verdict::TO_CONTROL, Verdict::IKE_RING_FULL, Verdict::IKE_RATE_LIMITED};
+  const auto spi = ike_spi(row);
   untag(row);
-  punt(row, burst_.port, shared_.rings.ike, ike_limit_,
-       {Verdict::TO_CONTROL, Verdict::IKE_RING_FULL, Verdict::IKE_RATE_LIMITED});
+  if (!shared_.ike_spis.is_ours(spi))
+    punt(row, burst_.port, shared_.rings.ike, ike_limit_, verdicts);
+  else if (!ike_shares_[spi % ike_shares_.size()].take(burst_.tsc))
+    finish(row, verdicts.limited);
+  else
+    punt(row, burst_.port, shared_.rings.ike_known, ike_known_limit_, verdicts);
+}
+
+// That of the receiver, which is us; 0: it is not all here.
+std::uint64_t Worker::ike_spi(unsigned row) const {
+  constexpr unsigned marker_bytes = 4;
+  const auto& info = burst_.info[row];
+  const auto* mbuf = burst_.mbuf[row];
+  const std::span frame(rte_pktmbuf_mtod(mbuf, const std::uint8_t*), mbuf->data_len);
+  const auto at =
+      info.l4_offset + net::udp_header_bytes + (info.destination_port == net::natt_port ? marker_bytes : 0);
+  return at > frame.size() ? 0 : net::IkeSpis::receivers(frame.subspan(at));
 }
 
 // A decrypted packet to one of our own addresses; `port` is the one whose twin has the address.

@@ -153,22 +153,36 @@ bool Worker::fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, uns
 }
 
 void Worker::refuse_for_path(unsigned row, unsigned largest) {
-  tell_sender(row, Verdict::OUT_CANNOT_FRAG_DF_SET_PKT, largest,
+  tell_sender(row, Verdict::OUT_CANNOT_FRAG_DF_SET_PKT, too_big(row, largest),
               burst_.origin[row] == Origin::host ? from_control : burst_.port);
 }
 
-// Drops a packet, and has its sender told how large one may be. `port`: whose address is to speak, or
-// from_control if the kernel sent it.
-void Worker::tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port) {
+// At least what every link carries (RFC 8200 5, RFC 791 3.2).
+net::Refusal Worker::too_big(unsigned row, unsigned largest) const {
   const unsigned least = burst_.family[row] == net::Family::v4 ? least_ipv4_mtu : net::ipv6_least_mtu;
-  if (too_big_limit_.take(burst_.tsc)) {
+  return {net::Refusal::Why::too_big, static_cast<std::uint16_t>(std::max(largest, least))};
+}
+
+// Drops what cannot be sent on. What the gateway itself made is told of to nobody.
+void Worker::refuse_to_route(unsigned row, Verdict verdict, net::Refusal::Why why) {
+  const auto origin = burst_.origin[row];
+  if (origin == Origin::transit || origin == Origin::admitted)
+    tell_sender(row, verdict, {why}, burst_.port);
+  else
+    finish(row, verdict);
+}
+
+// Drops a packet, and has its sender told why. `port`: whose address is to speak, or from_control if the
+// kernel sent it.
+void Worker::tell_sender(unsigned row, Verdict verdict, net::Refusal refusal, std::uint16_t port) {
+  if (icmp_error_limit_.take(burst_.tsc)) {
     auto* mbuf = burst_.mbuf[row];
     auto* quote = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, std::min(mbuf->pkt_len, most_quoted_bytes));
     if (quote != nullptr) {
-      set_largest_packet(*quote, static_cast<std::uint16_t>(std::max(largest, least)));
+      set_refusal(*quote, refusal);
       quote->port = port;
     }
-    if (quote == nullptr || rte_ring_mp_enqueue(shared_.rings.too_big, quote) != 0) {
+    if (quote == nullptr || rte_ring_mp_enqueue(shared_.rings.refused, quote) != 0) {
       rte_pktmbuf_free(quote);
       load_.notices_lost.add(1);
     }
@@ -205,7 +219,7 @@ void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
                         : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
   else
     // Through a tunnel the address of the network that it is for is the one that belongs there.
-    tell_sender(row, Verdict::MTU_EXCEEDED, limit, in_port().ipsec ? hop.port : burst_.port);
+    tell_sender(row, Verdict::MTU_EXCEEDED, too_big(row, limit), in_port().ipsec ? hop.port : burst_.port);
 }
 
 void Worker::set_aside(unsigned row, unsigned limit, Onward onward) {
@@ -227,7 +241,7 @@ void Worker::set_aside(unsigned row, unsigned limit, Onward onward) {
                             burst_.protect[row],
                             burst_.tunnel[row],
                             hop_[row]};
-  settle(row, Verdict::FRAGMENTED);
+  settle(row, onward == Onward::peers ? Verdict::REPLICATED : Verdict::FRAGMENTED);
 }
 
 // Cuts what was set aside and takes the pieces the rest of the way, as many as fit in a burst at a time.
@@ -251,24 +265,20 @@ void Worker::process_pieces() {
 // Adds one piece to the burst. False: there is none left.
 bool Worker::next_piece() {
   while (aside_next_ < aside_count_) {
-    const auto& aside = aside_[aside_next_];
-    if (!cutter_) cutter_.emplace(*aside.packet, aside.family, aside.limit, identifications_.next6());
-    auto* piece = cutter_->done() ? nullptr : cutter_->next(shared_.buffers);
+    auto& aside = aside_[aside_next_];
+    const bool copies = aside.onward == Onward::peers;
+    if (!copies && !cutter_)
+      cutter_.emplace(*aside.packet, aside.family, aside.limit, identifications_.next6());
+    const bool done = copies ? aside.tunnel == tunnel::no_tunnel : cutter_->done();
+    auto* piece = done     ? nullptr
+                  : copies ? rte_pktmbuf_copy(aside.packet, shared_.buffers, 0, aside.packet->pkt_len)
+                           : cutter_->next(shared_.buffers);
     if (piece != nullptr) {
-      const unsigned row = burst_.count++;
-      burst_.mbuf[row] = piece;
-      burst_.info[row] = {};
-      burst_.info[row].kind = parse::FrameKind::ip;
-      begin_row(row, rte_pktmbuf_mtod(piece, std::uint8_t*), aside.family);
-      burst_.origin[row] = aside.origin;
-      burst_.sa[row] = aside.sa;
-      burst_.protect[row] = aside.sa_is_outbound;
-      burst_.tunnel[row] = aside.tunnel;
-      hop_[row] = aside.hop;
-      (aside.onward == Onward::tunnel ? clear_ : aside.onward == Onward::sa ? protect_ : routed_).add(row);
+      add_piece(piece, aside);
+      if (copies) aside.tunnel = shared_.tunnels->at(aside.tunnel).next_peer.load(std::memory_order_acquire);
       return true;
     }
-    if (!cutter_->done()) {  // no buffer: the rest counts as one packet
+    if (!done) {  // no buffer: the rest counts as one packet
       counters_.made.add(1);
       counters_.count(Verdict::PKT_BUFFER_UNAVAILABLE);
     }
@@ -277,6 +287,28 @@ bool Worker::next_piece() {
     ++aside_next_;
   }
   return false;
+}
+
+void Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
+  const unsigned row = burst_.count++;
+  burst_.mbuf[row] = piece;
+  burst_.info[row] = {};
+  burst_.info[row].kind = parse::FrameKind::ip;
+  begin_row(row, rte_pktmbuf_mtod(piece, std::uint8_t*), aside.family);
+  burst_.origin[row] = aside.origin;
+  burst_.sa[row] = aside.sa;
+  burst_.protect[row] = aside.sa_is_outbound;
+  burst_.tunnel[row] = aside.tunnel;
+  hop_[row] = aside.hop;
+  switch (aside.onward) {
+    case Onward::hop:
+      return routed_.add(row);
+    case Onward::sa:
+      return protect_.add(row);
+    case Onward::tunnel:
+    case Onward::peers:
+      return clear_.add(row);
+  }
 }
 
 }  // namespace espgate::worker

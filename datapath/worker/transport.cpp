@@ -1,5 +1,8 @@
 // Transport mode (RFC 4303 3.1.1): ESP between the IP header and what it carries, for packets of the
 // gateway's own. Outbound the header moves forward to make room, inbound it moves back to close the gap.
+//
+// A peer that is followed keeps its first address for our kernel, whose connections go by it, and for
+// policies: packets have the one where it is between the peer and us only.
 #include <rte_mbuf.h>
 
 #include <cstring>
@@ -13,13 +16,14 @@
 namespace espgate::worker {
 namespace {
 
-// Only packets between the SA's own two ends (RFC 4301 4.1).
+// Only packets between the SA's own two ends (RFC 4301 4.1). Of a peer that may have moved policy has known
+// the address.
 bool between_ends(const sa::OutboundSa& sa, const std::uint8_t* ip, net::Family family) {
   if (sa.outer_family != family) return false;
   const std::size_t bytes = family == net::Family::v4 ? 4 : 16;
   std::uint8_t ends[32];  // source and destination lie side by side
   sa::load_shared(ends, source_of(sa.headers, family), 2 * bytes);
-  return std::memcmp(source_of(ip, family), ends, 2 * bytes) == 0;
+  return std::memcmp(source_of(ip, family), ends, sa.track_peer ? bytes : 2 * bytes) == 0;
 }
 
 // A NAT between the ends has changed addresses that TCP's and UDP's checksums cover. The ICV vouches for the
@@ -56,7 +60,8 @@ std::uint8_t* Worker::insert_esp(unsigned row, const sa::OutboundSa& sa) {
   const auto end = net::esp_position({burst_.l3[row], mbuf->pkt_len}, family);
   const std::uint8_t protocol = burst_.l3[row][end.next_header_at];
   const std::size_t ip_bytes = family == net::Family::v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;
-  const std::size_t headers_bytes = sa.headers_bytes - ip_bytes;  // [UDP] and ESP
+  const std::size_t address_bytes = family == net::Family::v4 ? 4 : 16;  // the destination's, at the end
+  const std::size_t headers_bytes = sa.headers_bytes - ip_bytes;         // [UDP] and ESP
   const auto front_bytes = static_cast<std::uint16_t>(headers_bytes + crypto::suite(sa.suite).iv_bytes);
   auto* front = add_trailer(row, sa, mbuf->pkt_len - static_cast<unsigned>(end.bytes), protocol)
                     ? reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, front_bytes))
@@ -67,6 +72,9 @@ std::uint8_t* Worker::insert_esp(unsigned row, const sa::OutboundSa& sa) {
     return nullptr;
   }
   std::memmove(front, burst_.l3[row], end.bytes);
+  if (sa.track_peer)
+    sa::load_shared(front + (ip_bytes - address_bytes), sa.headers + (ip_bytes - address_bytes),
+                    address_bytes);
   const std::span ip(front, mbuf->pkt_len);
   const bool udp = sa.encapsulation == sa::Encapsulation::udp;
   // The kernel counts without knowing of packets in tunnel mode between the same two.
@@ -89,6 +97,9 @@ void Worker::rejoin_header(unsigned row, const sa::InboundSa& sa, const std::uin
   auto* ip = burst_.l3[row] - header_bytes;  // there is room: the header stood further to the front
   (void)rte_pktmbuf_prepend(mbuf, static_cast<std::uint16_t>(header_bytes));
   std::memmove(ip, header, header_bytes);
+  if (sa.track_peer)
+    std::memcpy(ip + (family == net::Family::v4 ? net::ipv4::source : net::ipv6::source), sa.selector.source,
+                family == net::Family::v4 ? 4 : 16);
   burst_.l3[row] = ip;
   net::rewrite_header({ip, mbuf->pkt_len}, family, header_bytes, field, protocol);
   if (sa.encapsulation == sa::Encapsulation::udp)

@@ -4,7 +4,7 @@
 //
 // A tunnel is the SA in tunnel mode, or GRE (RFC 2784, RFC 2890) that the SA protects in transport mode. The
 // peers of a multipoint tunnel are tunnels like any other; only what the kernel sends into the link that they
-// share has yet to find its peer.
+// share has yet to find its peer, or is for all of them.
 //
 // Inbound, what a tunnel's SA decrypted came in by that tunnel: the SA's selectors have judged its addresses,
 // and no route back is asked for. What would have to come that way and comes in clear instead is refused.
@@ -147,7 +147,7 @@ bool Worker::fits_link(unsigned row, const forward::Hop& hop) {
     set_aside(row, limit, Onward::tunnel);
   } else {
     tunnel.drops.fetch_add(1, std::memory_order_relaxed);
-    tell_sender(row, Verdict::MTU_EXCEEDED, limit, burst_.port);
+    tell_sender(row, Verdict::MTU_EXCEEDED, too_big(row, limit), burst_.port);
   }
   return false;
 }
@@ -207,7 +207,7 @@ bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const s
     return false;
   }
   if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
-    finish(row, Verdict::TTL_EXPIRED);
+    refuse_to_route(row, Verdict::TTL_EXPIRED, net::Refusal::Why::hop_limit);
     return false;
   }
   auto* mbuf = burst_.mbuf[row];
@@ -273,7 +273,21 @@ void Worker::decide_from_tunnel(tunnel::Index index) {
       apply_match(row, match_[row], entering);
   }
   const bool multipoint = shared_.tunnels->at(index).current_traits().multipoint;
-  for (const auto row : entering) enter_tunnel(row, multipoint ? peer_towards(row, index) : index);
+  for (const auto row : entering) {
+    if (multipoint && is_multicast(destination_of(burst_.l3[row], burst_.family[row]), burst_.family[row]))
+      copy_to_peers(row, index);
+    else
+      enter_tunnel(row, multipoint ? peer_towards(row, index) : index);
+  }
+}
+
+// The copies come as the pieces of a large packet do, in bursts of their own.
+void Worker::copy_to_peers(unsigned row, tunnel::Index tunnel) {
+  burst_.tunnel[row] = shared_.tunnels->at(tunnel).next_peer.load(std::memory_order_acquire);
+  if (burst_.tunnel[row] == tunnel::no_tunnel)
+    enter_tunnel(row, tunnel);  // which drops it
+  else
+    set_aside(row, 0, Onward::peers);
 }
 
 // The peer that routes give a packet of the kernel's to, which does not say by which next hop it meant it to

@@ -16,6 +16,11 @@
 namespace espgate::worker {
 namespace {
 
+// What goes to one SPI of an IKE SA of ours, and to others of the same hash, is at most a sixteenth of all
+// that does: far more than an IKE SA needs, and too little to keep others out.
+constexpr std::size_t ike_shares = 256;
+constexpr std::uint32_t ike_share = 16;
+
 // Rounds without a packet before the idle policy lets a worker sleep: long enough that a busy worker
 // between two bursts never does.
 constexpr unsigned idle_rounds_before_sleep = 256;
@@ -38,10 +43,12 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       host_limit_(shared.rates.host_pps, shared.tsc_hz),
       inner_limit_(shared.rates.host_pps, shared.tsc_hz),
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
+      ike_known_limit_(shared.rates.ike_pps, shared.tsc_hz),
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
       peer_limit_(1'000, shared.tsc_hz),
-      too_big_limit_(shared.rates.too_big_pps, shared.tsc_hz),
+      icmp_error_limit_(shared.rates.icmp_error_pps, shared.tsc_hz),
+      ike_shares_(ike_shares, RateLimit(shared.rates.ike_pps / ike_share, shared.tsc_hz)),
       tracer_(shared.trace, shared.rings.trace, static_cast<std::uint8_t>(id)),
       capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {
   for (const auto& suite : crypto::suites())
@@ -250,13 +257,13 @@ void Worker::parse() {
     const bool checksum_good =
         burst_.from_host || (mbuf->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
     auto& info = burst_.info[row];
-    if (stripped && (mbuf->vlan_tci & 0xfff) != port.vlan) {
+    if (stripped && (mbuf->vlan_tci & 0xfff) != net::front_of(port.vlans)) {
       info = {};
       info.kind = parse::FrameKind::invalid;
       info.reason = Verdict::ETH_VLAN_UNKNOWN;
     } else {
-      parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good,
-                         stripped || burst_.from_host ? parse::Vlans{0} : port.vlan, info);
+      const net::Vlans left = burst_.from_host ? 0 : stripped ? net::behind_front_of(port.vlans) : port.vlans;
+      parse::parse_frame({frame, mbuf->data_len}, mbuf->pkt_len, checksum_good, left, info);
     }
     begin_row(row, frame + info.l3_offset, info.family);
   }

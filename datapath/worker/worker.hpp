@@ -19,9 +19,11 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "datapath/crypto/engine.hpp"
 #include "datapath/forward/forwarding.hpp"
+#include "datapath/net/ike_spis.hpp"
 #include "datapath/policy/classifier.hpp"
 #include "datapath/port/port.hpp"
 #include "datapath/sa/esp_sizes.hpp"
@@ -53,6 +55,7 @@ struct Shared {
   unsigned worker_count = 1;
   PuntRings rings;
   PuntRates rates;
+  net::IkeSpis ike_spis;  // control makes SPIs of IKE SAs by the same key
   rte_rcu_qsbr* readers = nullptr;
   rte_mempool* buffers = nullptr;        // for copies of packets that are not exclusively ours, and fragments
   rte_mempool* large_buffers = nullptr;  // of large_buffer_bytes, for what does not fit one of these
@@ -120,7 +123,7 @@ class Worker {
   Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
   Verdict accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer);
   Verdict unwrap_packet(unsigned row, std::uint8_t next_header, const std::uint8_t* outer);
-  void note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* outer);
+  void note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* source);
 
   void resolve_missed();  // missed.cpp: missed_ -> transit_
   void drop_missed(unsigned row);
@@ -133,6 +136,8 @@ class Worker {
   Verdict arrival_fault(unsigned row, bool local) const;
   bool is_about_our_esp(unsigned row) const;
   void look_up_policies(const Lanes& lanes);
+  void match_error(unsigned row);
+  std::span<const std::uint8_t> present_packet(unsigned row) const;
   void decide_transit();
   bool may_pass_on(unsigned row, policy::Decision decision) const;
   bool came_from_elsewhere(unsigned row) const;
@@ -162,6 +167,7 @@ class Worker {
   bool fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
+  void copy_to_peers(unsigned row, tunnel::Index tunnel);
   tunnel::Index peer_towards(unsigned row, tunnel::Index tunnel) const;
   bool is_for_this_end(unsigned row, Verdict fault) const;
   void deliver_from_tunnel(unsigned row);
@@ -194,10 +200,17 @@ class Worker {
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
   bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);
-  void tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port);
+  net::Refusal too_big(unsigned row, unsigned largest) const;
+  void tell_sender(unsigned row, Verdict verdict, net::Refusal refusal, std::uint16_t port);
+  void refuse_to_route(unsigned row, Verdict verdict, net::Refusal::Why why);
   bool exceeds_way(unsigned row, const forward::Hop& hop) const;
   void exceed_hop(unsigned row, const forward::Hop& hop);
-  enum class Onward : std::uint8_t { hop, sa, tunnel };  // where the pieces of a packet go
+  enum class Onward : std::uint8_t {  // where the pieces of a packet go
+    hop,
+    sa,
+    tunnel,
+    peers,  // whole copies into the tunnel and those behind it in its chain
+  };
   void set_aside(unsigned row, unsigned limit, Onward onward);
   void process_pieces();
   bool next_piece();
@@ -216,6 +229,7 @@ class Worker {
   void punt_to_host(unsigned row);  // punting.cpp
   void punt_link(unsigned row);
   void punt_ike(unsigned row);
+  std::uint64_t ike_spi(unsigned row) const;
   void deliver_locally(unsigned row, std::uint8_t port);
   void punt_inner(unsigned row, std::uint16_t twin);
   void punt(unsigned row, std::uint16_t twin, rte_ring* ring, RateLimit& limit, const PuntVerdicts& verdicts);
@@ -261,18 +275,19 @@ class Worker {
   unsigned whole_count_ = 0;
   std::array<rte_mbuf*, burst_max> whole_;  // reassembled frames, which come next
 
-  // Packets of this burst that are to be cut. Their pieces come after it, in bursts of their own.
+  // Packets of this burst that are to be cut, or copied. Their pieces come after it, in bursts of their own.
   struct Aside {
     rte_mbuf* packet;
-    std::uint16_t limit;  // bytes of a piece
+    std::uint16_t limit;  // bytes of a piece, of what is cut
     Onward onward;
     net::Family family;
     Origin origin;
     std::uint32_t sa;
     bool sa_is_outbound;
-    tunnel::Index tunnel;
+    tunnel::Index tunnel;  // to peers: of the next copy
     forward::HopIndex hop;
   };
+  void add_piece(rte_mbuf* piece, const Aside& aside);
   unsigned aside_count_ = 0;
   unsigned aside_next_ = 0;
   std::array<Aside, 2 * burst_max> aside_;
@@ -288,8 +303,9 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_,
-      too_big_limit_;
+  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, ike_known_limit_, spi_limit_,
+      neighbour_limit_, peer_limit_, icmp_error_limit_;
+  std::vector<RateLimit> ike_shares_;  // of what goes to SPIs of ours, by SPI
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

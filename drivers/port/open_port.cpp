@@ -63,7 +63,7 @@ OpenPort::OpenPort(const PortOptions& options) : interface_(interface_of(options
   port_.name = options.name;
   port_.device = options.device;
   port_.mtu = options.mtu;
-  port_.vlan = options.vlan;
+  port_.vlans = options.vlans;
   port_.ipsec = options.ipsec;
 }
 
@@ -102,7 +102,8 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
     conf.rx_adv_conf.rss_conf.rss_hf = fields;
   }
   conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_IPV4_CKSUM;
-  if (options.vlan != 0)
+  // Of two tags cards differ in which one they mean: workers read both.
+  if (options.vlans != 0 && net::service_of(options.vlans) == 0)
     conf.rxmode.offloads |=
         info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_VLAN_STRIP | RTE_ETH_RX_OFFLOAD_VLAN_FILTER);
   conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
@@ -117,9 +118,12 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
           rte_eth_dev_configure(port_.ethdev, port_.receive_queues, port_.transmit_queues, &conf);
       code != 0)
     return device_error("cannot be configured", code);
-  if (const int code = rte_eth_dev_set_mtu(port_.ethdev, options.mtu); code != 0 && code != -ENOTSUP)
-    return Error{fmt::format("the device ({}) takes no mtu of {}", port_.driver, options.mtu),
-                 fmt::format("its largest is {}", largest_mtu(info))};
+  const auto tags = net::tags_in_mtu(options.vlans);
+  if (const int code = rte_eth_dev_set_mtu(port_.ethdev, static_cast<std::uint16_t>(options.mtu + tags));
+      code != 0 && code != -ENOTSUP)
+    return Error{fmt::format("the device ({}) takes no mtu of {}{}", port_.driver, options.mtu,
+                             tags != 0 ? fmt::format(" with {} bytes of tags", tags) : std::string()),
+                 fmt::format("its largest is {}", largest_mtu(info) - tags)};
 
   std::uint16_t rx_entries = queue_entries;
   std::uint16_t tx_entries = queue_entries;
@@ -143,7 +147,7 @@ Expected<void> OpenPort::configure(const PortOptions& options, rte_mempool* buff
   rte_dev_event_callback_register(rte_dev_name(device_), on_device_removal, &port_);
   // Some devices (virtio, virtual functions) let no tagged frame through before they are told so.
   if ((port_.receive_offloads & RTE_ETH_RX_OFFLOAD_VLAN_FILTER) != 0)
-    if (const int code = rte_eth_dev_vlan_filter(port_.ethdev, options.vlan, 1); code != 0)
+    if (const int code = rte_eth_dev_vlan_filter(port_.ethdev, net::customer_of(options.vlans), 1); code != 0)
       return device_error("cannot let the port's VLAN in", code);
   rte_ether_addr mac{};
   rte_eth_macaddr_get(port_.ethdev, &mac);

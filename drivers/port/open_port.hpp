@@ -24,7 +24,7 @@ struct PortOptions {
   std::string device;  // full PCI address or vdev string, as the configuration's reader writes them
   bool ipsec = false;
   std::uint16_t mtu = 1500;
-  std::uint16_t vlan = 0;
+  net::Vlans vlans = 0;
   unsigned workers = 1;
 };
 

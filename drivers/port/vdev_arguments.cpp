@@ -127,10 +127,10 @@ std::string shared_interface_of(const std::string& device) {
   return driver != nullptr && driver->shared ? interface_of(device) : std::string();
 }
 
-std::optional<unsigned> largest_mtu(const std::string& device) {
+std::optional<unsigned> largest_mtu(const std::string& device, net::Vlans vlans) {
   const auto* driver = driver_of(device);
   if (driver == nullptr || driver->largest_mtu == 0) return std::nullopt;
-  return driver->largest_mtu;
+  return driver->largest_mtu - net::tags_in_mtu(vlans);
 }
 
 Expected<void> check_vdev_arguments(const std::string& device) {

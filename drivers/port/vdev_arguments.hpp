@@ -6,6 +6,7 @@
 #include <string>
 
 #include "datapath/base/expected.hpp"
+#include "datapath/net/vlan.hpp"
 
 namespace espgate::port {
 
@@ -15,8 +16,9 @@ std::string interface_of(const std::string& device);
 // The same where the kernel's own stack gets a copy of each frame, unless it is kept from that.
 std::string shared_interface_of(const std::string& device);
 
-// The most a device of that driver takes; none: only the device itself knows.
-std::optional<unsigned> largest_mtu(const std::string& device);
+// The largest IP packet that a device of that driver takes with these tags; none: only the device itself
+// knows.
+std::optional<unsigned> largest_mtu(const std::string& device, net::Vlans vlans);
 
 // That arguments have names the driver knows, those it cannot do without are there, and interfaces and files
 // that they name exist. Drivers without a row here, and values of other kinds, are found by a start only.

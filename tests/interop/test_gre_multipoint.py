@@ -1,5 +1,10 @@
-"""One GRE link with two peers behind it: kernel routes say by their next hop which of them gets a packet."""
+"""One GRE link with two peers behind it: kernel routes say by their next hop which of them gets a packet.
 
+Multicast of the gateway's own is for both.
+"""
+
+import ipaddress
+import socket
 import subprocess
 
 from lib import case, configuration, gre, packets
@@ -59,6 +64,8 @@ class Multipoint(case.GatewayCase):
         for address in PEERS.values():
             cls.testbed.namespace.ip("neigh", "replace", address, "lladdr", cls.testbed.outside.mac, "dev", "outside",
                                      "nud", "permanent")
+        # Else the kernel looks for routers now and then, which counts as a drop where a peer is down.
+        cls.testbed.namespace.exec("sysctl", "-qw", "net.ipv6.conf.gre0.router_solicitations=0")
         for name in PEERS:
             for version in (4, 6):
                 cls.testbed.namespace.ip("route", "add", network(name, version), "via", next_hop(name, version),
@@ -75,8 +82,9 @@ class Multipoint(case.GatewayCase):
     def shown(self):
         return self.gateway.ask("show", "tunnels")["tunnels"][0]
 
-    def opened(self, name):
-        """The next packet that left for this peer, out of ESP and GRE; the kernel's own multicast passed over."""
+    def opened(self, name, group=None):
+        """The next packet that left for this peer, out of ESP and GRE. The kernel's multicast, of which it has some of its
+        own, is passed over, or that to other groups."""
         while True:
             frame = self.testbed.outside.expect(
                 lambda frame: (packet := outer_of(frame)) is not None and packet.destination == PEERS[name], 2.0)
@@ -85,7 +93,9 @@ class Multipoint(case.GatewayCase):
             payload = GcmSa(spi, keymat(spi)).open(outer_of(frame).payload).payload
             inner = payload[12:]
             self.assertEqual(payload[:12], gre.wrap(inner, KEY, checksum=True)[:12])
-            return packets.parse_ip(inner)
+            inner = packets.parse_ip(inner)
+            if inner.destination == group or not ipaddress.ip_address(inner.destination).is_multicast:
+                return inner
 
     def from_peer(self, name, packet, key=KEY):
         type(self).sequence += 1
@@ -144,6 +154,30 @@ class Multipoint(case.GatewayCase):
             reply = self.opened(name)
             self.assertEqual((reply.source, reply.destination), (OURS[4], next_hop(name, 4)))
 
+    def test_multicast_goes_to_each_peer(self):
+        for version, group in ((4, "224.0.0.5"), (6, "ff02::5")):
+            with self.subTest(group), self.testbed.namespace.socket(
+                    socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as talker:
+                talker.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"gre0")
+                before = self.settled()
+                talker.sendto(b"hello", (group, 7000))
+                for name in PEERS:
+                    inner = self.opened(name, group)
+                    self.assertEqual((inner.destination, inner.hops, inner.payload[8:]), (group, 1, b"hello"))
+                self.testbed.until(lambda: self.settled().since(before).outcomes["consumed"] >= 1)
+                self.assertEqual(self.settled().since(before).drops, {})
+                self.testbed.outside.drain()
+
+    def test_multicast_of_a_peer_is_the_kernels(self):
+        with self.testbed.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+            listener.settimeout(3)
+            listener.bind(("224.0.0.9", 520))
+            listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                                packets.packed("224.0.0.9") + packets.packed(OURS[4]))
+            for name in PEERS:
+                self.from_peer(name, packets.udp_packet(next_hop(name, 4), "224.0.0.9", 520, 520, name.encode(), ttl=1))
+                self.assertEqual(listener.recv(100), name.encode())
+
     def test_spokes_reach_each_other_through_the_gateway(self):
         self.from_peer("b", packets.udp_packet(host("b", 4), host("c", 4), 5, 6, b"x"))
         inner = self.opened("c")
@@ -177,11 +211,14 @@ class Multipoint(case.GatewayCase):
         self.assertEqual([(peer["connection"], peer["next_hops"], peer["state"]) for peer in shown["peers"]],
                          [(name, [next_hop(name, 4), next_hop(name, 6)], "up") for name in PEERS])
         self.assertEqual(shown["mtu"], 1426 - 12)  # what the narrower of the two, over IPv6, takes
-        before = {peer["connection"]: peer["tx"]["packets"] for peer in shown["peers"]}
+        def more_to_c():  # multicast is for both
+            sent = {peer["connection"]: peer["tx"]["packets"] for peer in self.shown()["peers"]}
+            return sent["c"] - sent["b"]
+
+        before = more_to_c()
         self.out(host("c", 4))
         self.opened("c")
-        after = {peer["connection"]: peer["tx"]["packets"] for peer in self.shown()["peers"]}
-        self.assertEqual(after, {**before, "c": before["c"] + 1})
+        self.assertEqual(more_to_c(), before + 1)
         code, text, _ = self.gateway.ctl("show", "tunnels")
         self.assertEqual(code, 0)
         self.assertIn(next_hop("c", 6), text)

@@ -1,4 +1,5 @@
-"""Large packets between the Linux kernel's own IPsec and hosts inside that know nothing of the tunnel's overhead.
+"""Large packets between the Linux kernel's own IPsec and hosts inside that know nothing of the tunnel's overhead, and
+between both gateways' kernels in transport mode.
 
 Nobody is given an MTU: fragmentation and path MTU discovery have to make it work. The ports are DPDK's pcap
 ports, since the kernel reassembles IPv4 in front of af_packet ports.
@@ -8,10 +9,11 @@ import os
 
 from lib import configuration, packets
 from lib.gateway import Gateway
+from lib.suites import SUITES
 from lib.testbed import INSIDE, OUTSIDE
 from lib.wire import Wire
 from qemu import peer, transfer
-from qemu.kernel_case import GUEST_INNER, GUEST_NETWORKS, INSIDE_NETWORKS, KernelBehindGateway
+from qemu.kernel_case import GUEST_INNER, GUEST_MAC, GUEST_NETWORKS, INSIDE_NETWORKS, KernelBehindGateway
 from test_sizes import outside_port, pcap_port
 
 TRANSFER_BYTES = 3 << 20
@@ -86,3 +88,55 @@ class KernelSizes(KernelBehindGateway):
 
     def test_outer_ipv6(self):
         self.check(6)
+
+    def check_transport(self, version, suite):
+        """Between the two gateways themselves. Ours fragments before ESP is there: it has to be undone (RFC 4303 3.3.4)."""
+        ours, theirs = OUTSIDE.gateway[version], OUTSIDE.host[version]
+        inbound, outbound = (peer.Keys(spi + version, os.urandom(suite.keymat), suite) for spi in (0x3000, 0x4000))
+        connection = configuration.connection(
+            "guest", ours, theirs, [], [], mode="transport", suite=suite.name,
+            inbound=(inbound.spi, inbound.keymat), outbound=(outbound.spi, outbound.keymat))
+        gateway = self.start([connection])
+        peer.remove_tunnels(self.guest)
+        peer.add_tunnel(self.guest, theirs, ours, inbound=outbound, outbound=inbound, networks=[(theirs, ours)],
+                        mode="transport")
+        # To the guest's kernel what asks for neighbours is traffic to be protected, too.
+        peer.add_neighbour(self.guest, ours, self.gateway_side.mac("outside"))
+        self.gateway_side.ip("neigh", "replace", theirs, "lladdr", GUEST_MAC, "dev", "outside", "nud", "permanent")
+        fragments = 0
+        for path_mtu in (1500, NARROW_MTU):
+            if path_mtu != 1500:
+                self.gateway_side.ip("route", "replace", f"{theirs}/{32 if version == 4 else 128}", "dev", "outside",
+                                     "mtu", path_mtu)
+            for size in (1450, 8000, 60_000):
+                with self.subTest(f"{size} bytes over IPv{version}, {suite.name}, path {path_mtu}"):
+                    fragments += self.fragments_seen(lambda: self.ping_between_gateways(ours, theirs, size))
+        counters = gateway.counters()
+        gateway.stop()
+        drops = {name: count for name, count in counters.drops.items() if count}
+        print(f"\ntransport IPv{version}, {suite.name}: {fragments} outer fragments from the kernel, {counters.made} packets "
+              f"made, {drops}")
+        self.assertTrue(counters.holds)
+        self.assertGreater(counters.made, 100)
+        self.assertGreater(fragments, 100)
+        self.assertLessEqual(set(drops), {"OUT_CANNOT_FRAG_DF_SET_PKT"})  # of senders that are told, and obey
+
+    def ping_between_gateways(self, ours, theirs, size):
+        # The first may be told how large packets may be.
+        self.gateway_side.exec("ping", "-c", 1, "-W", 1, "-s", size, theirs, check=False)
+        _, text, _ = self.gateway_side.exec("ping", "-c", 3, "-i", "0.2", "-W", 3, "-s", size, theirs, check=False)
+        self.assertIn(" 0% packet loss", text, peer.errors(self.guest))
+        code, text = self.guest.run(f"ping -c 3 -W 3 -s {size} {ours}", check=False)
+        self.assertIn(" 0% packet loss", text, f"{code} {peer.errors(self.guest)}")
+
+    def test_transport_ipv4(self):
+        self.check_transport(4, SUITES["aes128-gcm16"])
+
+    def test_transport_ipv6(self):
+        self.check_transport(6, SUITES["aes128-gcm16"])
+
+    def test_transport_ipv4_with_a_separate_hash(self):
+        self.check_transport(4, SUITES["aes256-cbc-sha256"])
+
+    def test_transport_ipv6_with_a_separate_hash(self):
+        self.check_transport(6, SUITES["aes256-cbc-sha256"])

@@ -1,14 +1,17 @@
 """Transport mode, outer header fields, and peers behind NATs, by real frames."""
 
+import socket
+
 from lib import case, configuration, packets
 from lib.coverage import fires
 from lib.encapsulation import wrap
 from lib.esp import GcmSa, keymat
 from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, standard_ports
 
-TRANSPORT4, TRANSPORT6, MOVING, FIELDS = range(1, 5)
+TRANSPORT4, TRANSPORT6, MOVING, FIELDS, MOVING_TRANSPORT = range(1, 6)
 NETWORKS = {MOVING: "10.2.3.0/24", FIELDS: "10.2.4.0/24"}
 OTHER_PEER = "192.0.2.3"
+ROAMING_PEER, ROAMING_PEER_NOW = "192.0.2.55", "192.0.2.56"
 TRANSPORT_PEER = {4: "192.0.2.33", 6: "2001:db8:f::33"}
 
 
@@ -31,12 +34,13 @@ class Modes(case.GatewayCase):
             _connection(TRANSPORT4, remote=TRANSPORT_PEER[4], mode="transport"),
             _connection(TRANSPORT6, 6, remote=TRANSPORT_PEER[6], mode="transport"),
             _connection(MOVING, remote=OTHER_PEER, encapsulation="udp", nat_keepalive=1),
+            _connection(MOVING_TRANSPORT, remote=ROAMING_PEER, mode="transport", encapsulation="udp"),
             _connection(FIELDS, remote=OTHER_PEER, df="clear", dscp=10, ecn=False, ttl=33)])
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        for address in (OTHER_PEER, "192.0.2.44", *TRANSPORT_PEER.values()):
+        for address in (OTHER_PEER, "192.0.2.44", ROAMING_PEER, ROAMING_PEER_NOW, *TRANSPORT_PEER.values()):
             cls.testbed.namespace.ip("neigh", "replace", address, "lladdr", cls.testbed.outside.mac, "dev", "outside",
                                      "nud", "permanent")
 
@@ -125,6 +129,32 @@ class Modes(case.GatewayCase):
         arrives("192.0.2.2", 1234, damage=1)
         arrives("192.0.2.44", 61000)
         self.assertEqual(goes_to(), ("192.0.2.44", 61000))
+
+    def test_a_conversation_outlives_a_move_in_transport_mode(self):
+        """The kernel's connected socket knows one address of its peer, whose NAT gives it another meanwhile."""
+        with self.testbed.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as talker:
+            talker.settimeout(3)
+            talker.bind((OUTSIDE.gateway[4], 7000))
+            talker.connect((ROAMING_PEER, 7001))
+            for source, port in ((ROAMING_PEER, 4500), (ROAMING_PEER_NOW, 61000)):
+                # With the checksum as the peer made it, for the address that it has behind its NAT.
+                datagram = packets.udp("192.168.1.2", OUTSIDE.gateway[4], 7001, 7000, source.encode())
+                esp = self.seal(MOVING_TRANSPORT, datagram, packets.UDP)
+                self.testbed.send("outside", packets.udp_packet(source, OUTSIDE.gateway[4], port, 4500, esp))
+                self.assertEqual(talker.recv(100), source.encode())
+
+                def answered():
+                    self.testbed.outside.drain()
+                    talker.send(b"answer")
+                    frame = self.testbed.outside.expect(
+                        lambda frame: (packet := packets.ip_of(frame)) is not None and packet.protocol == packets.UDP
+                        and len(packet.payload) > 9)
+                    outer = packets.ip_of(frame)
+                    opened = self.open(MOVING_TRANSPORT, outer.payload[8:])
+                    self.assertEqual((opened.next_header, opened.payload[8:]), (packets.UDP, b"answer"))
+                    return (outer.destination, int.from_bytes(outer.payload[2:4], "big")) == (source, port)
+
+                self.testbed.until(answered)
 
     def test_keepalives_come_when_nothing_else_does(self):
         keepalive = self.testbed.outside.expect(

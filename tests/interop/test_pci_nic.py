@@ -33,7 +33,8 @@ class NicCase(CardCase):
         for port, card, settings, offloads in zip(ports, self.cards, (self.outside, self.inside),
                                                   (self.outside_offloads, self.inside_offloads)):
             self.assertEqual((port["driver"], port["mac"], port["link"]), (self.driver, card.mac, "up"))
-            self.assertEqual((port["vlan"], port["mtu"]), (settings.get("vlan", 0), settings.get("mtu", 1500)))
+            self.assertEqual((port["service_vlan"], port["vlan"], port["mtu"]),
+                             (settings.get("service_vlan", 0), settings.get("vlan", 0), settings.get("mtu", 1500)))
             self.assertEqual(port["offloads"], list(offloads))
 
     def test_2_traffic_both_ways(self):
@@ -111,10 +112,11 @@ class E1000e(NicCase, unittest.TestCase):
 
 
 class E1000eWithoutIommu(CardCase, unittest.TestCase):
-    """Where vfio cannot work: uio_pci_generic."""
+    """Where vfio cannot work: uio_pci_generic. And two tags, for which the card's MTU has to be larger."""
 
     model, driver = "e1000e", "net_e1000_em"
     iommu = False
+    outside = {"service_vlan": 7, "vlan": 100}
     kernel_driver = "uio_pci_generic"
 
     def test_traffic_both_ways(self):
@@ -146,7 +148,7 @@ class Vmxnet3(NicCase, unittest.TestCase):
 
     model, driver = "vmxnet3", "net_vmxnet3"
     spreads = False
-    outside, inside = {"vlan": 100, "mtu": 9000}, {"mtu": 8900}
+    outside, inside = {"vlan": 100, "mtu": 9000}, {"service_vlan": 7, "vlan": 100, "mtu": 8900}
     outside_offloads = ("rx-vlan-strip", "rx-vlan-filter")
 
 

@@ -101,6 +101,8 @@ const Case ports[] = {
      "575 is not within 576 to 9000 bytes", "576 or more"},
     {"ports = ( { name = \"p\"; device = \"net_null0\"; vlan = 4095; } );", 2, "ports[0].vlan",
      "4095 is not within 0 to 4094", "4094 or less"},
+    {"ports = ( { name = \"p\"; device = \"net_null0\";\nservice-vlan = 7; } );", 3, "ports[0].service-vlan",
+     "this port's vlan is 0", "set vlan to the inner tag"},
     {"ports = ( { name = \"p\"; device = \"net_null0\"; mtu = 1000; addresses = [ \"2001:db8::1/64\" ]; } );",
      2, "ports[0].mtu", "1000 bytes are too few for the port's IPv6", "1280"},
     {"ports = ( { name = \"p\"; device = \"net_null0\"; addresses = [ "

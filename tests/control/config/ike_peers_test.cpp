@@ -28,23 +28,15 @@ LoadResult load(const std::vector<std::string>& connections) {
       "espgate.conf", fmt::format("{}connections = ( {} );\n", test::minimal, fmt::join(connections, ", "))));
 }
 
-std::string all(const std::vector<Problem>& problems) {
-  std::string text;
-  for (const auto& problem : problems) text += problem.text() + "\n";
-  return text;
-}
-
-constexpr std::string_view psk = "psk = \"correct horse battery\";";
-
 }  // namespace
 
 TEST_CASE("a peer's patience and its addresses") {
   const auto result = load({connection("a", 1,
                                        fmt::format("{} tries = 3; assign = [ \"10.2.1.5\" ]; "
                                                    "assign-dns = [ \"10.1.0.53\", \"2001:db8::53\" ];",
-                                                   psk)),
-                            connection("b", 2, psk)});
-  INFO(all(result.errors));
+                                                   test::psk)),
+                            connection("b", 2, test::psk)});
+  INFO(test::all(result.errors));
   REQUIRE(result.configuration);
   const auto& given = *result.configuration->connections.at(0).ike;
   CHECK(given.tries == 3);
@@ -57,11 +49,12 @@ TEST_CASE("a peer's patience and its addresses") {
 }
 
 TEST_CASE("peers at any address begin, each by who it is, and have addresses of a network") {
-  const auto mobile = fmt::format("{} remote-id = \"*.example.org\"; assign = [ \"10.2.1.0/25\" ];", psk);
+  const auto mobile =
+      fmt::format("{} remote-id = \"*.example.org\"; assign = [ \"10.2.1.0/25\" ];", test::psk);
   // Another may have the same networks: who the peer is decides.
   const auto result = load({connection("a", 1, mobile, "any"),
-                            connection("b", 1, fmt::format("{} remote-id = \"%any\";", psk), "any")});
-  INFO(all(result.errors));
+                            connection("b", 1, fmt::format("{} remote-id = \"%any\";", test::psk), "any")});
+  INFO(test::all(result.errors));
   REQUIRE(result.configuration);
   const auto& a = result.configuration->connections.at(0);
   CHECK(a.any_peer);
@@ -73,10 +66,11 @@ TEST_CASE("peers at any address begin, each by who it is, and have addresses of 
 
 TEST_CASE("additional key exchanges are done in the order that they are named in") {
   const auto result = load(
-      {connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", psk)),
-       connection("b", 2, psk), connection("c", 3, fmt::format("{} additional-pfs = [ \"ecp384\" ];", psk)),
-       connection("d", 4, fmt::format("{} additional-key-exchanges = [ \"x448\" ]; pfs = [ ];", psk))});
-  INFO(all(result.errors));
+      {connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", test::psk)),
+       connection("b", 2, test::psk),
+       connection("c", 3, fmt::format("{} additional-pfs = [ \"ecp384\" ];", test::psk)),
+       connection("d", 4, fmt::format("{} additional-key-exchanges = [ \"x448\" ]; pfs = [ ];", test::psk))});
+  INFO(test::all(result.errors));
   REQUIRE(result.configuration);
   using Lists = std::vector<std::vector<std::uint16_t>>;
   const auto of_child = [&](std::size_t i) {
@@ -93,8 +87,8 @@ TEST_CASE("additional key exchanges are done in the order that they are named in
 TEST_CASE("a connection that is a child of another has all from there but its networks") {
   const auto result =
       load({connection("voice", 2, "child-of = \"site\";"),
-            connection("site", 1, fmt::format("{} child-suites = [ \"aes128-gcm16\" ];", psk))});
-  INFO(all(result.errors));
+            connection("site", 1, fmt::format("{} child-suites = [ \"aes128-gcm16\" ];", test::psk))});
+  INFO(test::all(result.errors));
   REQUIRE(result.configuration);
   const auto& voice = *result.configuration->connections.at(0).ike;
   const auto& site = *result.configuration->connections.at(1).ike;
@@ -105,37 +99,38 @@ TEST_CASE("a connection that is a child of another has all from there but its ne
 }
 
 TEST_CASE("what cannot be given, or shared, is named with its remedy") {
-  const auto site = connection("site", 1, psk);
+  const auto site = connection("site", 1, test::psk);
   const struct {
     std::vector<std::string> connections;
     std::string_view path, message;
   } cases[] = {
-      {{connection("a", 1, fmt::format("{} assign = [ \"10.9.0.5\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.9.0.5\" ];", test::psk))},
        "connections[0].ike.assign",
        "10.9.0.5 is in no network"},
-      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.5\", \"10.2.1.6\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.5\", \"10.2.1.6\" ];", test::psk))},
        "connections[0].ike.assign",
        "two of one family"},
-      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1\" ];", test::psk))},
        "connections[0].ike.assign[0]",
        "no address"},
-      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.0/25\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.0/25\" ];", test::psk))},
        "connections[0].ike.assign",
        "is a network, and there is one peer"},
-      {{connection("a", 1, psk, "any")}, "connections[0].ike.remote-id", "missing"},
-      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; start = \"always\";", psk), "any")},
+      {{connection("a", 1, test::psk, "any")}, "connections[0].ike.remote-id", "missing"},
+      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; start = \"always\";", test::psk), "any")},
        "connections[0].ike.start",
        "only the peers can begin"},
-      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; request-addresses = true;", psk), "any")},
+      {{connection("a", 1, fmt::format("{} remote-id = \"%any\"; request-addresses = true;", test::psk),
+                   "any")},
        "connections[0].ike.request-addresses",
        "only the peers can begin"},
-      {{connection("a", 1, fmt::format("{} pfs = [ ]; additional-pfs = [ \"x448\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} pfs = [ ]; additional-pfs = [ \"x448\" ];", test::psk))},
        "connections[0].ike.additional-pfs",
        "no key exchange"},
-      {{connection("a", 1, fmt::format("{} assign-dns = [ \"10.2.1.1\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign-dns = [ \"10.2.1.1\" ];", test::psk))},
        "connections[0].ike.assign-dns",
        "who gets no address"},
-      {{site, connection("b", 2, fmt::format("child-of = \"site\"; {}", psk))},
+      {{site, connection("b", 2, fmt::format("child-of = \"site\"; {}", test::psk))},
        "connections[1].ike.psk",
        "has no place besides child-of"},
       {{site, connection("b", 2, "child-of = \"sight\";")}, "connections[1]", "is no other connection"},
@@ -149,7 +144,7 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
   };
   for (const auto& expected : cases) {
     const auto result = load(expected.connections);
-    INFO(expected.message << '\n' << all(result.errors));
+    INFO(expected.message << '\n' << test::all(result.errors));
     CHECK_FALSE(result.configuration);
     const auto found = std::ranges::find_if(result.errors, [&](const Problem& problem) {
       return problem.path == expected.path && problem.message.find(expected.message) != std::string::npos;

@@ -29,7 +29,7 @@ TEST_CASE("what a file leaves out has the defaults of the Configuration") {
   const Port port;
   REQUIRE(file.ports.size() == 1);
   CHECK(file.ports[0].mtu == port.mtu);
-  CHECK(file.ports[0].vlan == port.vlan);
+  CHECK(file.ports[0].vlans == 0);
   CHECK(file.ports[0].addresses.empty());
   CHECK(file.ports[0].line == 1);
   CHECK(file.files == std::vector{file.file});
@@ -62,7 +62,7 @@ limits : { inbound-sas = 21; outbound-sas = 22; routes = 23; policies = 24; neig
   punt-ring = 270; punt-host-pps = 28; punt-ike-pps = 29; punt-spi-pps = 30; tombstones = 31;
   tombstone-seconds = 32; linger-seconds = 34; invalid-spi-flows = 33; };
 ports = ( { name = "out"; device = "net_af_packet0,iface=e0"; ipsec = true; mtu = 9000; vlan = 7;
-            addresses = [ "192.0.2.1/24", "2001:db8::1/64" ]; } );
+            service-vlan = 4094; addresses = [ "192.0.2.1/24", "2001:db8::1/64" ]; } );
 routes = ( { to = "2001:db8:9::/48"; via = "2001:db8::9"; } );
 policies = ( { to = "10.1.0.0/24"; action = "bypass"; }, { to = "0.0.0.0/0"; action = "discard"; } );
 connections = (
@@ -95,7 +95,7 @@ connections = (
   CHECK(port.device == "net_af_packet0,iface=e0");
   CHECK(port.ipsec);
   CHECK(port.mtu == 9000);
-  CHECK(port.vlan == 7);
+  CHECK(port.vlans == net::vlans_of(4094, 7));
   REQUIRE(port.addresses.size() == 2);
   CHECK(port.addresses[1] == net::InterfaceAddress{*net::parse_address("2001:db8::1"), 64});
 

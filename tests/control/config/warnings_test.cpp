@@ -92,6 +92,31 @@ std::vector<Problem> reach_warnings(std::string_view local_network, std::string_
 
 }  // namespace
 
+TEST_CASE("a bypass for the network behind the only inside port is warned of") {
+  const auto warnings = [](std::string_view to, std::string_view action, std::string_view third = "") {
+    return warnings_of(
+        fmt::format("ports = ( {{ name = \"outside\"; device = \"net_null0\"; ipsec = true; addresses = [ "
+                    "\"192.0.2.1/24\" ]; }},\n"
+                    "{{ name = \"inside\"; device = \"net_null1\"; addresses = [ \"10.1.0.1/24\", "
+                    "\"2001:db8:1::1/64\" ]; }}{} );\n"
+                    "policies = (\n{{ to = \"{}\"; action = \"{}\"; }} );\n",
+                    third, to, action));
+  };
+  for (const char* to : {"10.1.0.0/24", "10.1.0.9/32", "10.1.0.5-10.1.0.9", "2001:db8:1::/64"}) {
+    const auto told = warnings(to, "bypass");
+    REQUIRE(told.size() == 1);
+    CHECK(told[0].path == "policies[0]");
+    CHECK(told[0].line == 4);
+    CHECK_THAT(told[0].message, Catch::Contains(fmt::format("{} is behind port \"inside\"", to)));
+  }
+  for (const char* to : {"0.0.0.0/0", "10.0.0.0/8", "10.2.0.0/24", "192.0.2.0/24", "10.1.0.250-10.1.1.3"})
+    CHECK(warnings(to, "bypass").empty());
+  CHECK(warnings("10.1.0.0/24", "discard").empty());
+  CHECK(warnings("10.1.0.0/24", "bypass",
+                 ", { name = \"lab\"; device = \"net_null2\"; addresses = [ \"10.9.0.1/24\" ]; }")
+            .empty());
+}
+
 TEST_CASE("our own address in a connection's networks is warned of, unless a policy bypasses it first") {
   const auto warnings = reach_warnings("0.0.0.0/0", "");
   REQUIRE(warnings.size() == 2);

@@ -12,7 +12,7 @@ namespace espgate::test {
 namespace {
 
 constexpr unsigned ring_entries = 64;
-constexpr unsigned pool_size = 255;
+constexpr unsigned pool_size = 511;
 
 class Path {
  public:
@@ -25,6 +25,7 @@ class Path {
     };
     rings.host = ring("t_host");
     rings.inner = ring("t_inner");
+    rings.ike_known = ring("t_ike_known");
     rings.ike = ring("t_ike");
     rings.inject = ring("t_inject");
     rings.link = ring("t_link");
@@ -35,12 +36,13 @@ class Path {
   }
   ~Path() {
     forget();
-    for (auto* ring : {rings.link, rings.host, rings.inner, rings.ike, rings.inject}) rte_ring_free(ring);
+    for (auto* ring : {rings.link, rings.host, rings.inner, rings.ike_known, rings.ike, rings.inject})
+      rte_ring_free(ring);
     rte_mempool_free(buffers);
   }
   void forget() {
     void* packet = nullptr;
-    for (auto* ring : {rings.link, rings.host, rings.inner, rings.ike, rings.inject})
+    for (auto* ring : {rings.link, rings.host, rings.inner, rings.ike_known, rings.ike, rings.inject})
       while (rte_ring_dequeue(ring, &packet) == 0) rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
   }
   rte_mbuf* frame(std::uint16_t port) {
@@ -73,11 +75,29 @@ class Path {
 TEST_CASE("Punted packets go to the twin of their port, IKE first, a bounded number at a time") {
   Path p;
   for (unsigned i = 0; i < ring_entries; ++i)
-    for (auto* ring : {p.rings.host, p.rings.inner, p.rings.ike}) p.punt(ring);
-  CHECK(p.path->deliver() == 3 * ring_entries);
-  CHECK(p.count(Verdict::TO_HOST) == 3 * ring_entries);
+    for (auto* ring : {p.rings.host, p.rings.inner, p.rings.ike_known, p.rings.ike}) p.punt(ring);
+  CHECK(p.path->deliver() == 4 * ring_entries);
+  CHECK(p.count(Verdict::TO_HOST) == 4 * ring_entries);
   CHECK(p.path->deliver() == 0);
   CHECK(rte_mempool_avail_count(p.buffers) == pool_size);
+}
+
+TEST_CASE("What belongs to an IKE SA of ours is heard before who begins, whatever waits") {
+  Path p;
+  std::vector<std::uint16_t> taken;
+  p.path->take_ike([&](std::span<const std::uint8_t> frame) {
+    taken.push_back(frame[0]);
+    return true;
+  });
+  p.punt(p.rings.ike);
+  p.punt(p.rings.ike_known);
+  void* known = nullptr;
+  REQUIRE(rte_ring_dequeue(p.rings.ike_known, &known) == 0);
+  *rte_pktmbuf_mtod(static_cast<rte_mbuf*>(known), std::uint8_t*) = 1;
+  REQUIRE(rte_ring_enqueue(p.rings.ike_known, known) == 0);
+  p.path->deliver();
+  CHECK(taken == std::vector<std::uint16_t>{1, 0xff});
+  CHECK(p.count(Verdict::TO_CONTROL) == 2);
 }
 
 TEST_CASE("A packet for a port that is not there is counted") {

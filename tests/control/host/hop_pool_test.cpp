@@ -13,7 +13,8 @@ using host::HopPlan;
 using host::HopPool;
 
 const std::vector<host::PortTwin> ports = {{0, 2, "outside", {2, 0, 0, 0, 0, 1}, 1500, 0},
-                                           {1, 3, "inside", {2, 0, 0, 0, 0, 2}, 1500, 0x123}};
+                                           {1, 3, "inside", {2, 0, 0, 0, 0, 2}, 1500, 0x123},
+                                           {2, 4, "lan", {2, 0, 0, 0, 0, 3}, 1500, net::vlans_of(7, 0x123)}};
 
 HopPlan resolved(std::uint8_t port, const char* gateway) {
   return {HopKind::resolved, port, 1500, net::parse_address(gateway), {2, 0, 0, 0, 0, 9}};
@@ -23,7 +24,7 @@ std::vector<std::uint8_t> frame_of(const forward::Hop& hop) {
   return {hop.frame, hop.frame + hop.frame_bytes};
 }
 
-TEST_CASE("A resolved hop holds the frame of its port, with the tag if it has one") {
+TEST_CASE("A resolved hop holds the frame of its port, with its tags") {
   FakeSink sink;
   HopPool pool(sink, ports);
   const auto plain = pool.acquire(resolved(0, "10.0.0.2"));
@@ -34,6 +35,11 @@ TEST_CASE("A resolved hop holds the frame of its port, with the tag if it has on
   REQUIRE(tagged);
   CHECK(frame_of(sink.hops.at(*tagged)) ==
         std::vector<std::uint8_t>{2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 2, 0x81, 0, 0x01, 0x23, 0, 0});
+  const auto twice = pool.acquire(resolved(2, "10.2.0.2"));
+  REQUIRE(twice);
+  CHECK(frame_of(sink.hops.at(*twice)) == std::vector<std::uint8_t>{2,    0, 0,    0,    0,    9,    2, 0,
+                                                                    0,    0, 0,    3,    0x88, 0xa8, 0, 7,
+                                                                    0x81, 0, 0x01, 0x23, 0,    0});
   CHECK(sink.hops.at(*tagged).port == 1);
   CHECK(sink.hops.at(*tagged).mtu == 1500);
 }

@@ -14,7 +14,7 @@ namespace {
 constexpr auto prf = Prf::hmac_sha2_256;
 const Secret octets(std::vector<std::uint8_t>(200, 7));
 const Secret other_octets(std::vector<std::uint8_t>(200, 8));
-const PeerWishes modern{{2, 3, 4, 5}, {}};
+const PeerWishes modern{{2, 3, 4, 5}};
 
 Identity identity(std::string_view text) {
   return *parse_identity(text);
@@ -75,7 +75,7 @@ TEST_CASE("certificates prove with every kind of key") {
     CHECK(a.authenticator->authorities() == b.trust->key_hashes());
     CHECK(b.authenticator->accepts(identity("CN=a")));
     CHECK_FALSE(b.authenticator->accepts(identity("CN=c")));
-    const auto proof = a.authenticator->prove(prf, octets, {b.authenticator->signature_hashes(), {}});
+    const auto proof = a.authenticator->prove(prf, octets, {b.authenticator->signature_hashes()});
     REQUIRE(proof);
     CHECK(proof->method == AuthMethod::digital_signature);
     CHECK(problem(b.authenticator->verify(prf, octets, identity("CN=a"), *proof)) == "");
@@ -120,7 +120,7 @@ TEST_CASE("each side may authenticate in its own way") {
   CHECK(server.signature_hashes().empty());
   CHECK(server.authorities().empty());
   CHECK(client.authorities() == a.trust->key_hashes());
-  const auto of_server = server.prove(prf, octets, {client.signature_hashes(), {}});
+  const auto of_server = server.prove(prf, octets, {client.signature_hashes()});
   REQUIRE(of_server);
   CHECK(of_server->method == AuthMethod::digital_signature);
   CHECK(problem(client.verify(prf, octets, identity("CN=a"), *of_server)) == "");

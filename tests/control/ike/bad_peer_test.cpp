@@ -57,8 +57,35 @@ TEST_CASE("IKE_AUTH without AUTH, or without an identity, ends the attempt") {
   const auto answer = peer.ask(ExchangeType::ike_auth, payloads);
   REQUIRE(answer);
   CHECK(answer->has(NotifyType::authentication_failed));
-  CHECK(peer.core.half_open() == 0);
   CHECK(peer.installed.empty());
+}
+
+TEST_CASE("an attempt that failed counts until nothing is left of it, and holds no keys") {
+  HandMadePeer peer;
+  peer.spis.initiator = 1;
+  const auto fail = [&] {
+    peer.greet();
+    const auto answer = peer.ask(ExchangeType::ike_auth, PayloadWriter());
+    REQUIRE(answer);
+    CHECK(answer->has(NotifyType::authentication_failed));
+  };
+  const auto without_cookie = Limits().half_open_per_source / 10;
+  for (; peer.spis.initiator < without_cookie; ++peer.spis.initiator) fail();
+  fail();
+  CHECK(peer.core.half_open() == without_cookie);
+  for (const auto* sa : peer.core.ike_sas()) CHECK(sa->keys().d.empty());
+  // Who asks again hears the same.
+  CHECK(peer.deliver(peer.seal(ExchangeType::ike_auth, 1, PayloadWriter()).front()));
+  peer.spis = {100, 0};
+  const auto answer = peer.greet(peer.greeting(peer.greeting_payloads()));
+  REQUIRE(answer);
+  CHECK(answer->has(NotifyType::cookie));
+  peer.now += Limits().linger_of_strangers;
+  peer.handle(TimerExpired{});
+  CHECK(peer.core.half_open() == 0);
+  CHECK(peer.core.ike_sas().empty());
+  CHECK(peer.core.deadline() == never);
+  fail();
 }
 
 TEST_CASE("a peer that no connection knows leaves nothing half built") {
@@ -322,4 +349,50 @@ TEST_CASE("of two rekeys at once the one with the lowest of the four nonces lose
   REQUIRE(children.size() == 3);
   CHECK(deleted[0] == (theirs_is_lowest ? old_inbound : children[2].inbound_spi));
   CHECK(children[2].outbound_waiting.has_value() == !theirs_is_lowest);
+}
+
+TEST_CASE("a copy of IKE_AUTH from elsewhere does not make that the peer's place") {
+  auto of_core = connection_of_b();
+  of_core.follow_peer = GENERATE(false, true);
+  HandMadePeer peer(of_core);
+  peer.natted = GENERATE(false, true);
+  CAPTURE(of_core.follow_peer, peer.natted);
+  peer.greet();
+  const auto proof = peer.seal(ExchangeType::ike_auth, 1, peer.proof_payloads()).front();
+  const Endpoint elsewhere{*net::parse_address("198.51.100.9"), 500};
+  peer.handle(DatagramReceived{elsewhere, peer.there, proof});
+  const bool may_be = of_core.follow_peer && peer.natted;  // its NAT may have done it
+  CHECK(peer.installed.empty() != may_be);
+  if (may_be) return;
+  CHECK(peer.sent.empty());
+  // The peer's own, from another port as behind a NAT.
+  peer.here.port = 4'500;
+  CHECK(peer.deliver(proof));
+  REQUIRE(peer.only_sa());
+  CHECK(peer.only_sa()->remote() == peer.here);
+  CHECK(peer.installed.size() == 2);
+}
+
+TEST_CASE("a request that comes again is no sign of life") {
+  HandMadePeer peer;
+  peer.connect();
+  const auto last = peer.seal(informational, peer.next_id++, {}).front();
+  REQUIRE(peer.deliver(last));
+  for (int i = 0; i < 2; ++i) {
+    peer.now += 10s;
+    CHECK(peer.deliver(last));
+  }
+  peer.now += 10s;
+  peer.handle(TimerExpired{});
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(peer.open_request(peer.sent[0].bytes).header.exchange == informational);
+}
+
+TEST_CASE("an IKE_SA_INIT that is far too long is not kept, nor answered") {
+  HandMadePeer peer;
+  auto payloads = peer.greeting_payloads();
+  const std::vector<std::uint8_t> much(Limits().greeting_bytes, 5);
+  payloads.add(Notify{NotifyType::signature_hash_algorithms, much});
+  CHECK_FALSE(peer.greet(peer.greeting(payloads)));
+  CHECK(peer.core.half_open() == 0);
 }

@@ -62,7 +62,8 @@ TEST_CASE("a child's rekey has as many further exchanges as were agreed on, whoe
 
 TEST_CASE("an IKE SA's rekey has them, too, and what comes after has its keys from there") {
   const bool by_a = GENERATE(false, true);
-  Pair world(Lists{{19}, {20}});
+  const Lists lists{{19}, {20}};
+  Pair world(lists);
   REQUIRE(world.comes_up());
   world.send_traffic_every(20ms);
   const auto before = world.a.established().front()->spis().initiator;

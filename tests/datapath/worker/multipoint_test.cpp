@@ -1,8 +1,13 @@
-// Multipoint GRE: which peer a packet goes to, by routes, and what comes from any of them.
+// Multipoint GRE: which peer a packet goes to, by routes, what goes to all of them, and what comes from any.
+#include <rte_mbuf.h>
+#include <rte_ring.h>
+
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
 
 #include "tests/datapath/worker/gre_rig.hpp"
+#include "tests/datapath/worker/watched_pool.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
@@ -46,6 +51,21 @@ struct MultipointRig : GreRig {
     const auto out = from_kernel ? run_from_host(link, packet) : from_inside(packet);
     return out.outside.empty() ? 0 : net::load_be32(out.outside[0], 14 + 20);
   }
+  // What becomes of the kernel's own packet into the link: the SPIs that copies of it left with, in order.
+  std::vector<std::uint32_t> spis_of(const Bytes& packet) {
+    const auto out =
+        run_from_host(static_cast<std::uint16_t>(worker::first_tunnel_link + shared_link), packet);
+    std::vector<std::uint32_t> spis;
+    for (const auto& frame : out.outside) spis.push_back(net::load_be32(frame, 14 + 20));
+    std::ranges::sort(spis);
+    return spis;
+  }
+  static Bytes hello(const Rig& rig, const char* group = "224.0.0.5") {
+    const bool v4 = std::strchr(group, ':') == nullptr;
+    auto packet = rig.inner(v4 ? net::Family::v4 : net::Family::v6, 40, false);
+    packet[v4 ? net::ipv4::ttl : net::ipv6::hop_limit] = 1;
+    return redirected(packet, group);
+  }
   Output from_second(const Bytes& packet) {
     options.inbound_spi = second_inbound_spi;
     return gre_from_peer(packet);
@@ -80,9 +100,9 @@ TEST_CASE("what the kernel sends into the link and no route gives to one of its 
   const auto elsewhere = must(rig.tunnels->add());
   rig.tunnels->set(elsewhere, Decision::protect(rig.outbound));
   rig.lead_into(elsewhere, "10.5.0.0/16");
-  for (const char* destination : {"10.77.0.1", "10.5.0.1", "224.0.0.5", "ff02::5", "10.1.0.9"})
+  for (const char* destination : {"10.77.0.1", "10.5.0.1", "fe80::5", "10.1.0.9"})
     CHECK(rig.spi_to(destination, true) == 0);
-  CHECK(rig.verdicts() == "GRE_NEXT_HOP_UNKNOWN=5");
+  CHECK(rig.verdicts() == "GRE_NEXT_HOP_UNKNOWN=4");
   CHECK(rig.conserved());
 }
 
@@ -125,5 +145,109 @@ TEST_CASE("a peer without an SA drops, and the others go on") {
   mend_checksum(source);
   rig.run(Rig::outside, rig.frame_to(Rig::outside, source));
   CHECK(rig.verdicts() == "IN_TRANS_CL_V4_PKT_FAILED_POLICY=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("multicast of the kernel's goes to each peer once, as it is") {
+  const auto* group = GENERATE("224.0.0.5", "239.1.2.3", "255.255.255.255", "ff02::5", "ff0e::1");
+  MultipointRig rig;
+  const auto packet = MultipointRig::hello(rig, group);
+  const auto link = static_cast<std::uint16_t>(worker::first_tunnel_link + rig.shared_link);
+  const auto out = rig.run_from_host(link, packet);
+  REQUIRE(out.outside.size() == 2);
+  for (const auto& frame : out.outside)
+    if (net::load_be32(frame, 14 + 20) == Rig::outbound_spi)
+      CHECK(rig.open(frame) == GreRig::wrapped(packet, rig.gre));
+  CHECK(rig.sas->outbound_total(rig.outbound).packets == 1);
+  CHECK(rig.sas->outbound_total(rig.second_sa).packets == 1);
+  CHECK(rig.verdicts() == "FORWARDED=2 REPLICATED=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("multicast for a peer without an SA is dropped there, and reaches the others") {
+  MultipointRig rig;
+  rig.tunnels->set(rig.second, Decision::protect_without_sa());
+  CHECK(rig.spis_of(MultipointRig::hello(rig)) == std::vector{Rig::outbound_spi});
+  CHECK(rig.verdicts() == "FORWARDED=1 REPLICATED=1 OUT_V4_PKT_HIT_IKE_START_SP=1");
+  CHECK(rig.drops_of(rig.second) == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("multicast follows peers that come and go") {
+  MultipointRig rig;
+  const auto hello = MultipointRig::hello(rig);
+  const auto third = must(rig.tunnels->add({.gre = true, .options = rig.gre, .peer_of = rig.shared_link}));
+  rig.tunnels->set(third, Decision::protect(rig.second_sa));
+  CHECK(rig.spis_of(hello) == std::vector{Rig::outbound_spi, second_outbound_spi, second_outbound_spi});
+  rig.tunnels->remove(rig.second);  // the middle one
+  CHECK(rig.spis_of(hello) == std::vector{Rig::outbound_spi, second_outbound_spi});
+  rig.tunnels->change(third, {.gre = true, .options = {.key = 8}, .peer_of = rig.shared_link});
+  CHECK(rig.spis_of(hello).size() == 2);
+  rig.tunnels->remove(third);
+  CHECK(rig.spis_of(hello) == std::vector{Rig::outbound_spi});
+  rig.tunnels->remove(rig.tunnel);
+  CHECK(rig.verdicts() == "FORWARDED=8 REPLICATED=4");
+  CHECK(rig.spis_of(hello).empty());
+  CHECK(rig.verdicts() == "GRE_NEXT_HOP_UNKNOWN=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("multicast to more peers than a burst has packets reaches them all") {
+  MultipointRig rig;
+  constexpr unsigned more = 2 * worker::burst_max;
+  for (unsigned i = 0; i < more; ++i)
+    rig.tunnels->set(must(rig.tunnels->add({.gre = true, .options = rig.gre, .peer_of = rig.shared_link})),
+                     Decision::protect(rig.second_sa));
+  CHECK(rig.spis_of(MultipointRig::hello(rig)).size() == 2 + more);
+  CHECK(rig.taken(Verdict::FORWARDED) == 2 + more);
+  CHECK(rig.taken(Verdict::REPLICATED) == 1);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("a burst of multicast is copied packet by packet, beside what is for one peer") {
+  MultipointRig rig;
+  const auto link = static_cast<std::uint16_t>(worker::first_tunnel_link + rig.shared_link);
+  constexpr unsigned hellos = 20;
+  for (unsigned i = 0; i < hellos; ++i)
+    for (const auto& packet :
+         {MultipointRig::hello(rig), redirected(rig.inner(net::Family::v4, 40, false), "10.4.0.9")}) {
+      auto* mbuf = buffer_with(rig.shared.buffers, packet);
+      mbuf->port = link;
+      REQUIRE(rte_ring_enqueue(rig.shared.rings.inject, mbuf) == 0);
+    }
+  const auto out = rig.run_from_host(link, MultipointRig::hello(rig));
+  CHECK(out.outside.size() == 3 * hellos + 2);
+  CHECK(rig.taken(Verdict::REPLICATED) == hellos + 1);
+  CHECK(rig.taken(Verdict::FORWARDED) == 3 * hellos + 2);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("multicast from inside is nobody's, and policy still comes first") {
+  MultipointRig rig;
+  rig.lead_into(rig.shared_link, "239.0.0.0/8");
+  CHECK(rig.from_inside(redirected(rig.inner(net::Family::v4, 40, false), "239.1.2.3")).outside.empty());
+  CHECK(rig.verdicts() == "MULTICAST_NOT_FORWARDED=1");
+  rig.policy_for_all(1, Decision::discard());
+  CHECK(rig.spis_of(MultipointRig::hello(rig)).empty());
+  CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_DENY_DROP_SP=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("copy n of a multicast packet finds no buffer, for every n, and the rest counts as one") {
+  constexpr unsigned copies = 2;
+  MultipointRig rig;
+  const WatchedPool pool("watched", 127, RTE_MBUF_DEFAULT_BUF_SIZE);
+  auto* const all = std::exchange(rig.shared.buffers, pool.get());
+  for (unsigned n = 0; n <= copies; ++n) {
+    CAPTURE(n);
+    WatchedPool::allocations = 0;
+    WatchedPool::failing = n;
+    CHECK(rig.spis_of(MultipointRig::hello(rig)).size() == n);
+    CHECK(rig.taken(Verdict::FORWARDED) == n);
+    CHECK(rig.taken(Verdict::PKT_BUFFER_UNAVAILABLE) == (n < copies ? 1 : 0));
+    CHECK(pool.in_use() == 0);
+  }
+  WatchedPool::failing = ~0u;
+  rig.shared.buffers = all;
   CHECK(rig.conserved());
 }

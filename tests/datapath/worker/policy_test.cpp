@@ -85,6 +85,7 @@ TEST_CASE("the policy that comes first decides, and is counted") {
   send(rig, packet);
   CHECK(rig.policies->hits(first) == 2);
   CHECK(rig.policies->hits(later) == 0);
+  CHECK(rig.refused().size() == 1);  // there is no route but the tunnel
   rig.policies->remove(first);
   rig.verdicts();
   CHECK(rig.open(send(rig, packet).outside.at(0)).size() == packet.size());
@@ -284,12 +285,10 @@ TEST_CASE("where all is protected and there is no SA, we are reached by what a p
 
 TEST_CASE("routers on the way may say in clear what became of our ESP, and nothing else") {
   Rig rig({.selectors = {selector("0.0.0.0/0", "10.2.0.0/16"), selector("::/0", "2001:db8:2::/48")}});
+  const auto us4 = *net::parse_address("192.0.2.1"), us6 = *net::parse_address("2001:db8:a::1");
   const auto arrives = [&](Bytes packet) {
     const bool v4 = packet[0] >> 4 == 4;
-    if (!v4) {
-      const auto us = *net::parse_address("2001:db8:a::1");
-      std::copy(us.bytes.begin(), us.bytes.end(), packet.begin() + net::ipv6::destination);
-    }
+    if (!v4) std::ranges::copy(us6.bytes, packet.begin() + net::ipv6::destination);
     return send(rig, v4 ? to_us(packet) : packet, Rig::outside).host.size() == 1;
   };
   // ICMP of this type around an IP header of this protocol, and the ports or SPI behind it.
@@ -303,6 +302,9 @@ TEST_CASE("routers on the way may say in clear what became of our ESP, and nothi
     const std::size_t inner = icmp + 8;
     packet[inner] = v4 ? 0x45 : 0x60;
     packet[inner + (v4 ? net::ipv4::protocol : net::ipv6::next_header)] = quoted;
+    std::copy_n(
+        (v4 ? us4 : us6).bytes.begin(), v4 ? 4 : 16,
+        packet.begin() + static_cast<std::ptrdiff_t>(inner + (v4 ? net::ipv4::source : net::ipv6::source)));
     net::store_be16(packet, inner + icmp, port);
     return packet;
   };
@@ -317,12 +319,15 @@ TEST_CASE("routers on the way may say in clear what became of our ESP, and nothi
   CHECK_FALSE(arrives(report(Family::v4, 3, tcp, 22)));               // of a session that is protected
   CHECK_FALSE(arrives(report(Family::v4, 3, udp, 53)));
   CHECK_FALSE(arrives(report(Family::v6, 128, net::protocol_esp, 0)));
+  auto of_another = report(Family::v4, 3, net::protocol_esp, 0);  // not of ours
+  ++of_another[20 + 8 + net::ipv4::source];
+  CHECK_FALSE(arrives(of_another));
   auto cut = report(Family::v4, 3, net::protocol_esp, 0);
   cut.resize(20 + 8 + 20 + 7);
   net::store_be16(cut, net::ipv4::total_length, static_cast<std::uint16_t>(cut.size()));
   mend_checksum(cut);
   CHECK_FALSE(arrives(cut));
-  CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=5 IN_US_CL_V6_PKT_FAILED_POLICY=1");
+  CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=6 IN_US_CL_V6_PKT_FAILED_POLICY=1");
   // What a policy discards is discarded.
   rig.add_policy(selector("192.0.2.1", "0.0.0.0/0"), 1, Decision::discard());
   CHECK_FALSE(arrives(report(Family::v4, 3, net::protocol_esp, 0)));

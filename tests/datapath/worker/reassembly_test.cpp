@@ -190,7 +190,7 @@ TEST_CASE("parts of one packet may come by several ports, tagged there or not") 
   const bool with_tags = GENERATE(false, true);
   Rig rig({.outer = outer});
   rig.shared.ports[Rig::inside]->ipsec = true;
-  if (with_tags) rig.shared.ports[Rig::inside]->vlan = 7;
+  if (with_tags) rig.shared.ports[Rig::inside]->vlans = 7;
   std::vector<std::size_t> order{0, 1, 2};
   std::uint64_t sequence = 0;
   do {

@@ -116,7 +116,7 @@ void Rig::create_tables(unsigned worker_count) {
   forwarding = must(forward::Forwarding::create(
       {256, 64}, SOCKET_ID_ANY, [](void*) {}, nullptr));
   policies = must(policy::Classifier::create(256, worker_count, port::dpdk_memory(), {}));
-  tunnels = must(tunnel::TunnelTable::create(8, 64, port::dpdk_memory(), {}));
+  tunnels = must(tunnel::TunnelTable::create(256, 64, port::dpdk_memory(), {}));
   readers_memory_ = rte_zmalloc(nullptr, rte_rcu_qsbr_get_memsize(worker_count), RTE_CACHE_LINE_SIZE);
   shared.readers = static_cast<rte_rcu_qsbr*>(readers_memory_);
   rte_rcu_qsbr_init(shared.readers, worker_count);
@@ -142,6 +142,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.mode = options.mode;
   result.outer = options.outer_fields;
   result.track_peer = options.track_peer;
+  result.any_encapsulation = options.any_encapsulation;
   result.encapsulation = options.encapsulation;
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
@@ -151,7 +152,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
     return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
   };
   result.selectors = options.selectors;
-  if (options.mode == sa::Mode::transport)
+  if (options.mode == sa::Mode::transport && result.selectors.empty())
     result.selectors = {net::between({result.local, static_cast<std::uint8_t>(result.local.bits())},
                                      {result.remote, static_cast<std::uint8_t>(result.remote.bits())})};
   if (result.selectors.empty())
@@ -307,7 +308,7 @@ Rig::Output Rig::outputs() {
   collect_port(inside, output.inside);
   collect(shared.rings.link, output.link);
   for (auto* ring : {shared.rings.host, shared.rings.inner}) collect(ring, output.host, &host_ports);
-  collect(shared.rings.ike, output.control);
+  for (auto* ring : {shared.rings.ike_known, shared.rings.ike}) collect(ring, output.control);
   return output;
 }
 
@@ -347,10 +348,10 @@ unsigned Rig::large_buffers_in_use() const {
 std::vector<Rig::Refused> Rig::refused() {
   std::vector<Refused> result;
   void* packet = nullptr;
-  while (rte_ring_dequeue(shared.rings.too_big, &packet) == 0) {
+  while (rte_ring_dequeue(shared.rings.refused, &packet) == 0) {
     auto* mbuf = static_cast<rte_mbuf*>(packet);
     const auto* data = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
-    result.push_back({Bytes(data, data + mbuf->data_len), worker::largest_packet(*mbuf), mbuf->port});
+    result.push_back({Bytes(data, data + mbuf->data_len), worker::refusal_of(*mbuf), mbuf->port});
     rte_pktmbuf_free(mbuf);
   }
   return result;

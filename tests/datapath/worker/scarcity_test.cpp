@@ -166,3 +166,41 @@ TEST_CASE("a full transmit queue and full punt rings drop by name") {
     CHECK(rig.taken(Verdict::IKE_RING_FULL) == 5 * 64 - punt_ring);
   }
 }
+
+TEST_CASE("a flood of made up IKE messages leaves those to SPIs of ours theirs, and one SPI the others") {
+  Rig rig;
+  rig.shared.rates.ike_pps = 1'600;
+  rig.shared.ike_spis = net::IkeSpis({1, 2});
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
+  // By whoever began the IKE SA, we answer, or we did; in UDP 500 or 4500.
+  const auto message = [&](std::uint64_t spi, bool from_initiator, bool in_natt) {
+    const std::size_t marker = in_natt ? 4 : 0;
+    auto packet = rig.inner(net::Family::v4, marker + 28, true);
+    const std::uint8_t addresses[] = {192, 0, 2, 2, 192, 0, 2, 1};
+    std::memcpy(&packet[net::ipv4::source], addresses, sizeof addresses);
+    net::store_be16(packet, 22, in_natt ? 4'500 : 500);
+    std::fill(packet.begin() + 28, packet.end(), std::uint8_t{0});
+    net::store_be64(packet, 28 + marker + (from_initiator ? 8 : 0), spi);
+    packet[28 + marker + 19] = from_initiator ? 0x08 : 0x20;
+    mend_checksum(packet);
+    return rig.frame_to(Rig::outside, packet);
+  };
+  const auto flood = [&](const Bytes& frame, unsigned bursts) {
+    for (unsigned i = 0; i < bursts; ++i) {
+      std::array<rte_mbuf*, worker::burst_max> packets;
+      for (auto& packet : packets) packet = buffer_with(rig.shared.buffers, frame);
+      rig.workers[0]->process_frames(packets.data(), worker::burst_max, Rig::outside);
+    }
+    return rte_ring_count(rig.shared.rings.ike_known);
+  };
+  constexpr unsigned one_share = 64;  // its burst, twice at first
+  const auto ours = [&](std::uint32_t number) { return rig.shared.ike_spis.make(number); };
+  CHECK(flood(message(0, true, false), 4) == 0);
+  CHECK(flood(message(ours(7) ^ 1, true, false), 4) == 0);
+  CHECK(rig.taken(Verdict::IKE_RATE_LIMITED) > 0);
+  const auto first = flood(message(ours(7), true, false), 3);
+  CHECK(first >= one_share);
+  CHECK(first < 2 * one_share);
+  CHECK(flood(message(ours(8), false, false), 1) >= first + one_share);
+  CHECK(flood(message(ours(9), true, true), 1) >= first + 2 * one_share);
+}

@@ -320,3 +320,65 @@ TEST_CASE("a NAT's change of addresses is mended in TCP and UDP checksums (RFC 3
   net::store_be16(upper, at, 0);
   CHECK(checksum == net::upper_checksum(std::span(got).subspan(12, 8), protocol, upper));
 }
+
+// A peer behind a NAT that moves: on the wire it is where it is now, in our kernel where it was configured.
+TEST_CASE("in transport mode a peer that moved keeps its address for policies and for our kernel") {
+  const auto outer = GENERATE(net::Family::v4, net::Family::v6);
+  const bool by_protocol = GENERATE(false, true);
+  const bool v4 = outer == net::Family::v4;
+  SaOptions options{.outer = outer, .mode = sa::Mode::transport, .encapsulation = sa::Encapsulation::udp};
+  const auto ends = Rig(options).parameters(true);
+  if (by_protocol) {
+    options.selectors = {
+        net::TrafficSelector{{ends.local, ends.local}, {ends.remote, ends.remote}, {}, {}, {}}};
+    options.selectors[0].protocol = net::protocol_udp;
+  }
+  Rig rig(options);
+  const std::size_t ip_bytes = v4 ? 20 : 40;
+  const std::size_t source_end = 14 + (v4 ? net::ipv4::source + 4u : net::ipv6::source + 16u);
+  auto frame = rig.esp_frame(1, datagram_of(100), 17);
+  frame[source_end - 1] = 77;
+  net::store_be16(frame, 14 + ip_bytes, 61'000);
+  if (v4) mend_checksum(frame, 14);
+  const auto out = rig.run(Rig::outside, frame);
+  REQUIRE(out.host.size() == 1);
+  const auto arrived = without_ethernet(out.host[0]);
+  const auto expected = packet(plain(rig, Way::from_peer), datagram_of(100));
+  REQUIRE(arrived.size() == expected.size());
+  CHECK(
+      std::equal(arrived.begin(), arrived.begin() + static_cast<std::ptrdiff_t>(ip_bytes), expected.begin()));
+  if (!v4)
+    CHECK(net::load_be16(arrived, 46) ==
+          net::upper_checksum(std::span(arrived).subspan(8, 32), 17, datagram_of(100)));
+  const auto moves = rig.peers_moved();
+  REQUIRE(moves.size() == 1);
+  CHECK(moves[0].address[v4 ? 3 : 15] == 77);
+  CHECK(moves[0].port == 61'000);
+
+  const auto now = *net::parse_address(v4 ? "10.1.0.9" : "2001:db8:1::9");
+  rig.sas->move_peer(rig.inbound, rig.outbound, now, 61'000);
+  const auto whole = packet(plain(rig, Way::to_peer), datagram_of(33));
+  const auto sent = rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, whole));
+  REQUIRE(sent.inside.size() == 1);  // the way to there
+  const auto& answer = sent.inside[0];
+  CHECK(std::equal(answer.begin() + static_cast<std::ptrdiff_t>(source_end),
+                   answer.begin() + static_cast<std::ptrdiff_t>(14 + ip_bytes), now.bytes.begin()));
+  CHECK(net::load_be16(answer, 14 + ip_bytes + 2) == 61'000);
+  if (v4) CHECK(net::header_sum(std::span(answer).subspan(14, 20)) == 0xffff);
+  CHECK(rig.open(answer) == datagram_of(33));
+  CHECK(rig.verdicts() == "FORWARDED=1 TO_HOST=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("in transport mode nobody but a peer that is followed is answered elsewhere") {
+  Rig rig({.mode = sa::Mode::transport, .encapsulation = sa::Encapsulation::udp, .track_peer = false});
+  auto frame = rig.esp_frame(1, datagram_of(100), 17);
+  frame[14 + net::ipv4::source + 3] = 77;
+  mend_checksum(frame, 14);
+  CHECK(rig.run(Rig::outside, frame).host.empty());
+  rig.sas->move_peer(rig.inbound, rig.outbound, *net::parse_address("10.1.0.9"), 4'500);
+  const auto whole = packet(plain(rig, Way::to_peer), datagram_of(33));
+  CHECK(rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, whole)).inside.empty());
+  CHECK(rig.verdicts() == "IN_V4_PKT_HIT_INVALID_SA=1 OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  CHECK(rig.conserved());
+}

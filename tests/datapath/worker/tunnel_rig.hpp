@@ -1,5 +1,5 @@
 // The rig's SAs behind a tunnel that 10.2.0.0/16 and 2001:db8:2::/48 lead into, and no policy at all. Unless
-// the options say otherwise the SAs are for everything.
+// the options say otherwise SAs in tunnel mode are for everything.
 #pragma once
 
 #include "datapath/net/headers.hpp"
@@ -25,7 +25,7 @@ struct TunnelRig : Rig {
   }
   static SaOptions with_everything(SaOptions sa_options) {
     sa_options.by_route = sa_options.mode == sa::Mode::tunnel;
-    if (sa_options.selectors.empty())
+    if (sa_options.by_route && sa_options.selectors.empty())
       for (const char* prefix : everything)
         sa_options.selectors.push_back(net::between(*net::parse_prefix(prefix), *net::parse_prefix(prefix)));
     return sa_options;

@@ -116,8 +116,10 @@ TEST_CASE("The interfaces and MTUs behind virtual devices are known where they a
   CHECK(port::interface_of("net_tap0,iface=eth1").empty());
   CHECK(port::shared_interface_of("net_pcap0,iface=eth1") == "eth1");
   CHECK(port::shared_interface_of("net_af_xdp0,iface=eth1").empty());
-  CHECK(port::largest_mtu("net_af_packet0,iface=eth1") == 1'500);
-  CHECK_FALSE(port::largest_mtu("0000:3b:00.0"));
+  CHECK(port::largest_mtu("net_af_packet0,iface=eth1", 0) == 1'500);
+  CHECK(port::largest_mtu("net_af_packet0,iface=eth1", net::vlans_of(0, 100)) == 1'500);
+  CHECK(port::largest_mtu("net_af_packet0,iface=eth1", net::vlans_of(7, 100)) == 1'492);
+  CHECK_FALSE(port::largest_mtu("0000:3b:00.0", 0));
 }
 
 TEST_CASE("A device that cannot be ours is told with what to do") {

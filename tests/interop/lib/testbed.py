@@ -11,9 +11,9 @@ import shutil
 import tempfile
 import time
 
-from . import cleanup, netns, packets
+from . import cleanup, netns, packets, waiting
 from .gateway import Gateway
-from .wire import Wire
+from .wire import TaggedWire, tags_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Testbed:
             netns.silence(namespace, "wire")
         for device in ("veth-out", "veth-in"):
             netns.no_ipv6(self.namespace, device)
-        self.outside, self.inside = Wire(outer, "wire"), Wire(inner, "wire")
+        tags = {port["name"]: tags_of(port) for port in settings["ports"]}
+        self.outside, self.inside = (TaggedWire(namespace, "wire", tags[name])
+                                     for namespace, name in ((outer, "outside"), (inner, "inside")))
         self.gateway = Gateway(self.namespace, self.workdir, settings)
 
     def start(self):
@@ -106,11 +108,7 @@ class Testbed:
     @staticmethod
     def until(holds, timeout_s=5.0):
         """Waits for a condition; the gateway's tables follow its kernel and its ports within moments."""
-        deadline = time.monotonic() + timeout_s
-        while not holds():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {timeout_s} s")
-            time.sleep(0.02)
+        return waiting.until(holds, timeout_s)
 
     def _wait_until_forwarding(self, timeout_s=5.0):
         """The gateway's tables follow its kernel within moments; echo requests to its own addresses show when."""

@@ -79,18 +79,28 @@ class Wire:
         return frame
 
 
-class TaggedWire(Wire):
-    """A port whose frames all carry one VLAN tag (0: none), which the test need not see."""
+def tags_of(port):
+    """The VLAN tags of a port of the configuration, as bytes of its frames."""
+    service, customer = port.get("service_vlan"), port.get("vlan")
+    return b"".join(struct.pack("!HH", *tag) for tag in ((0x88A8, service), (0x8100, customer)) if tag[1])
 
-    def __init__(self, namespace, device, vlan):
+
+class TaggedWire(Wire):
+    """A port whose frames all carry these VLAN tags (b"": none), which the test need not see."""
+
+    def __init__(self, namespace, device, tags):
         super().__init__(namespace, device)
-        self._tag = struct.pack("!HH", 0x8100, vlan) if vlan else b""
+        self._tags = tags
 
     def send(self, *frames):
-        super().send(*(frame[:12] + self._tag + frame[12:] for frame in frames))
+        super().send(*(frame[:12] + self._tags + frame[12:] for frame in frames))
+
+    def send_as_they_are(self, *frames):
+        super().send(*frames)
 
     def _read(self):
         frame = super()._read()
-        if frame[12:12 + len(self._tag)] != self._tag or not self._tag and frame[12:14] == b"\x81\x00":
-            raise AssertionError(f"a frame with another VLAN tag than {self._tag.hex()}: {frame.hex()}")
-        return frame[:12] + frame[12 + len(self._tag):]
+        end = 12 + len(self._tags)
+        if frame[12:end] != self._tags or frame[end:end + 2] in (b"\x81\x00", b"\x88\xa8"):
+            raise AssertionError(f"a frame with other VLAN tags than {self._tags.hex()}: {frame.hex()}")
+        return frame[:12] + frame[end:]

@@ -9,7 +9,7 @@ from lib import cleanup, configuration, netns, packets
 from lib.encapsulation import outer_of, unwrap, wrap
 from lib.esp import GcmSa, keymat
 from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, Testbed
-from lib.wire import TaggedWire
+from lib.wire import TaggedWire, tags_of
 from .machine import Card, GuestGateway, Machine, emulated
 
 BEYOND = {4: "10.2.0.1", 6: "2001:db8:2::1"}
@@ -44,10 +44,10 @@ def machine_with(iommu):
 class NicTestbed(Testbed):
     """A testbed whose gateway is in the machine, with a card for each side."""
 
-    def __init__(self, machine, cards, vlans, settings):
+    def __init__(self, machine, cards, settings):
         self.namespace = machine
         self.outside, self.inside = (
-            TaggedWire(machine.namespace, card.name, vlan) for card, vlan in zip(cards, vlans))
+            TaggedWire(machine.namespace, card.name, tags_of(port)) for card, port in zip(cards, settings["ports"]))
         self.gateway = GuestGateway(machine, settings)
 
     def start(self):
@@ -61,7 +61,7 @@ class NicTestbed(Testbed):
 
     @staticmethod
     def until(holds, timeout_s=PATIENCE_S):
-        Testbed.until(holds, timeout_s)
+        return Testbed.until(holds, timeout_s)
 
 
 def settings_for(machine, cards, workers, **port_settings):
@@ -99,7 +99,7 @@ class CardCase:
         cls.machine = machine_with(cls.iommu)
         for card in cls.cards:
             cls.machine.bind(card, cls.kernel_driver)
-        cls.testbed = NicTestbed(cls.machine, cls.cards, (cls.outside.get("vlan", 0), cls.inside.get("vlan", 0)),
+        cls.testbed = NicTestbed(cls.machine, cls.cards,
                                  settings_for(cls.machine, cls.cards, 2, outside=cls.outside, inside=cls.inside))
         cls.addClassCleanup(cls.close)
         cls.testbed.start()

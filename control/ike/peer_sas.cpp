@@ -1,0 +1,32 @@
+#include "control/ike/peer_sas.hpp"
+
+#include <fmt/format.h>
+
+namespace espgate::ike {
+
+std::string PeerSas::key_of(const IkeSa& sa) {
+  const auto& peer = sa.peer_identity();
+  if (!peer) return sa.connection()->name;
+  return fmt::format("{}/{}/{}", sa.connection()->name, static_cast<int>(peer->type),
+                     std::string_view(reinterpret_cast<const char*>(peer->data.data()), peer->data.size()));
+}
+
+void PeerSas::remove(const IkeSa& sa) {
+  const auto found = sas_.find(key_of(sa));
+  if (found == sas_.end()) return;
+  found->second.erase(sa.id());
+  if (found->second.empty()) sas_.erase(found);
+}
+
+std::vector<SaId> PeerSas::beside(const IkeSa& sa) const {
+  const auto found = sas_.find(key_of(sa));
+  if (found == sas_.end()) return {};
+  return {found->second.begin(), found->second.end()};
+}
+
+std::size_t PeerSas::count(const IkeSa& sa) const {
+  const auto found = sas_.find(key_of(sa));
+  return found == sas_.end() ? 0 : found->second.size();
+}
+
+}  // namespace espgate::ike
