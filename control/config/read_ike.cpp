@@ -273,13 +273,15 @@ void read_assigned(const GroupReader& group, const Connection& connection, IkeSe
   if (count(net::Family::v4) > 1 || count(net::Family::v6) > 1)
     group.error("assign", "there are two of one family", "keep one of each");
   for (const auto& given : settings.peer_addresses) {
-    if (given.length != given.address.bits() && !connection.any_peer)
-      group.error("assign", fmt::format("{} is a network, and there is one peer", net::to_string(given)),
+    const bool is_one = given.length == given.address.bits();
+    const auto text = is_one ? net::to_string(given.address) : net::to_string(given);
+    if (!is_one && !connection.any_peer)
+      group.error("assign", fmt::format("{} is a network, and there is one peer", text),
                   "write an address, or set remote = \"any\"");
     if (std::ranges::none_of(connection.remote_networks, [&](const net::Prefix& network) {
           return network.length <= given.length && network.contains(given.address);
         }))
-      group.error("assign", fmt::format("{} is in no network of remote-networks", net::to_string(given)),
+      group.error("assign", fmt::format("{} is in no network of remote-networks", text),
                   fmt::format("add \"{}\" there", net::to_string(given)));
   }
   if (settings.peer_addresses.empty() && !settings.peer_dns.empty())

@@ -112,7 +112,7 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
        "two of one family"},
       {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1\" ];", test::psk))},
        "connections[0].ike.assign[0]",
-       "no address"},
+       "is not an IP prefix"},
       {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.0/25\" ];", test::psk))},
        "connections[0].ike.assign",
        "is a network, and there is one peer"},

@@ -20,6 +20,7 @@ SaParameters parameters_of(std::uint32_t spi, const net::Address& remote) {
   result.keymat = std::vector<std::uint8_t>(20, static_cast<std::uint8_t>(spi));
   result.local = address("192.0.2.1");
   result.remote = remote;
+  result.selectors = {net::between(prefix("10.1.0.0/16"), everywhere)};
   return result;
 }
 
