@@ -130,8 +130,9 @@ constexpr std::array ike_keys{
         .least = 0,
         .most = 65'000,
         .preset = "1200",
-        .meaning = "IKE messages that are longer go in parts (RFC 7383) if the peer can do that; 0 sends all "
-                   "whole."},
+        .meaning =
+            "IKE messages that are longer go in parts (RFC 7383) if the peer can do that: 576 or more. 0 "
+            "sends all whole."},
     Key{.name = "ppk",
         .kind = Kind::choice,
         .preset = "off",

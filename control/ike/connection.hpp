@@ -68,6 +68,7 @@ struct Connection {
   // The peer may be elsewhere at any time: it says so by MOBIKE (RFC 4555), or its NAT does (RFC 7296 2.23).
   bool follow_peer = true;
   // Of an IKE message, without IP and UDP, before it goes in parts (RFC 7383); 0: never in parts.
+  // Else 117 at least, so that a part has room for something.
   std::size_t fragment_bytes = 1'200;
   Retransmission retransmission;
   std::chrono::seconds liveness_after{30};  // of silence; 0: never asked (RFC 7296 2.4)
