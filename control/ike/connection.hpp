@@ -23,6 +23,8 @@ enum class StartAction : std::uint8_t {
   always,     // it is kept up
 };
 
+constexpr std::size_t most_children = 64;  // of a connection, and that an IKE SA has at a time
+
 struct ChildConfiguration {
   std::string name;  // unique in its connection
   ChildAlgorithms algorithms;
@@ -48,8 +50,9 @@ struct Connection {
   std::optional<net::Address> local;   // none: whichever the datagram came to; then it cannot initiate
   std::optional<net::Address> remote;  // none: any; then it cannot initiate
   std::uint16_t remote_port = ike_port;
-  Identity identity;          // ours
-  std::string peer = "%any";  // who the authenticator accepts, for the operator to read
+  Identity identity;                   // ours
+  std::optional<Identity> asked_peer;  // as initiator we ask for it in IDr; none: any of several would do
+  std::string peer = "%any";           // who the authenticator accepts, for the operator to read
   std::shared_ptr<const Authenticator> authenticator;
   // Postquantum preshared keys (RFC 8784), one at least unless they are off: as initiator we use the first.
   PpkUse ppk_use = PpkUse::off;

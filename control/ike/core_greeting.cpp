@@ -39,7 +39,7 @@ void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, Not
 }
 
 void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram, Time now) {
-  if (!header.from_initiator() || header.message_id != 0 || header.responder_spi != 0) return;
+  if (!header.from_initiator() || header.message_id != 0 || header.responder_spi != 0 || is_stopping_) return;
   if (const auto known = half_open_.find({header.initiator_spi, datagram.from}); known != half_open_.end())
     return find(known->second)->greeting_repeated(datagram.bytes);
   Payloads payloads;
@@ -101,14 +101,15 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     log_stranger(fmt::format("no connection has a peer at {}", to_string(datagram.from)), "", now);
   } else {
     const auto& connection = *found.front();
-    auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
-                           describe(*payloads.security_association), connection.name,
-                           describe(offer(connection.algorithms, {})));
+    const auto ours = offer(connection.algorithms, {});
+    auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}{}",
+                           describe(*payloads.security_association), connection.name, describe(ours),
+                           describe_mismatch(*payloads.security_association, ours));
     log_stranger(fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name, now);
     // Anybody can say so, but nothing else is known while it is down.
     if (const auto record = records_.find(connection.name);
         record != records_.end() && living(connection.name).empty())
-      record->second.last_failure = {std::move(why)};
+      record->second.last_failure = {std::move(why), IkeSa::State::greeting, now};
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
 }

@@ -63,8 +63,13 @@ struct SoftExpired {
 struct HardExpired {
   std::uint32_t inbound_spi;
 };
+// One of the child's SAs was not installed: it is deleted, and made again later.
+struct InstallFailed {
+  std::uint32_t inbound_spi;
+  std::string why;
+};
 using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, Initiate, Terminate, Rekey,
-                           TrafficArrived, SoftExpired, HardExpired>;
+                           TrafficArrived, SoftExpired, HardExpired, InstallFailed>;
 
 // -- what is to be done --
 

@@ -44,7 +44,7 @@ std::string IkeSa::name() const {
   return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));
 }
 
-void IkeSa::log(Level level, const std::string& text) {
+void IkeSa::log(Level level, const std::string& text) const {
   host_.act(LogLine{level, fmt::format("{}: {}", name(), text), connection_->name});
 }
 

@@ -27,12 +27,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <variant>
 
 #include "control/ike/channel.hpp"
 #include "control/ike/child_sa.hpp"
-#include "control/ike/key_exchange.hpp"
+#include "control/ike/exchange.hpp"
 #include "control/ike/nat_detection.hpp"
 #include "control/ike/sa_host.hpp"
 
@@ -86,6 +87,8 @@ class IkeSa {
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { rekey_at_ = now; }
   void close(End why);
+  // Its connection is this one from here on, which differs from the one before in children at most.
+  void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
   // It is made in place of another IKE SA that goes once this one is complete; 0: none.
   void replace(SaId other) { replaces_ = other; }
   SaId replaces() const { return replaces_; }
@@ -97,7 +100,9 @@ class IkeSa {
   bool take_over(const std::string& key, Time now);
   void traffic_arrived(std::uint32_t inbound_spi, Time now);
   void soft_expired(std::uint32_t inbound_spi, Time now);
-  void hard_expired(std::uint32_t inbound_spi);
+  void hard_expired(std::uint32_t inbound_spi, Time now);
+  // The datapath has no place for it.
+  void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
 
   // -- what it is --
   SaId id() const { return id_; }
@@ -134,62 +139,6 @@ class IkeSa {
   const NatSituation& nat() const { return nat_; }
 
  private:
-  // Of ours, under way or waiting for work.
-  struct Exchange {
-    enum class Kind : std::uint8_t {
-      none,
-      ike_sa_init,
-      ike_auth,
-      create_child,
-      rekey_child,
-      rekey_ike,
-      delete_children,
-      delete_ike,
-      liveness,
-      routability,
-      intermediate,
-    };
-    Kind kind = Kind::none;
-    ChildHandle child;              // that is made
-    std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
-    std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
-    std::vector<std::uint32_t> deleted;
-    std::uint64_t ike_spi = 0;  // ours, of the IKE SA that is made
-    Nonce nonce;
-    std::uint16_t method = 0;  // of the key exchange; 0: none
-    std::shared_ptr<KeyExchangeHalf> half;
-    unsigned attempts = 0;             // with another method or a cookie, after the peer asked for it
-    unsigned failures = 0;             // of the wanted child before
-    std::optional<PeerRekey> rival;    // of the replaced child, when it is gone already
-    std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
-    Endpoint there;
-  };
-  // What of a child both sides agreed on.
-  struct ChildTerms {
-    ChildHandle configuration;
-    ChildChoice choice;
-    TrafficSelectors ts_initiator;  // of this exchange
-    TrafficSelectors ts_responder;
-    std::vector<net::TrafficSelector> selectors;  // local is ours
-    bool transport = false;
-  };
-  struct ExchangeNonces {
-    Nonce initiator;
-    Nonce responder;
-    Nonces view() const { return {initiator, responder}; }
-    const Nonce& lowest() const { return std::min(initiator, responder); }
-  };
-  using Opened = std::shared_ptr<const std::vector<std::uint8_t>>;  // decrypted payloads that outlive work
-  struct Inner {
-    PayloadType first{};
-    Opened bytes;
-    std::optional<DecodeError> decode(Payloads& out) const { return decode_payloads(first, *bytes, out); }
-  };
-  struct KeyAgreement {  // as responder of a key exchange
-    std::vector<std::uint8_t> value;
-    std::optional<Secret> secret;
-  };
-
   // -- messages (ike_sa.cpp) --
   void receive_protected(const Header& header, const DatagramReceived& datagram, Time now);
   void on_request(const Header& header, const Inner& inner, Time now);
@@ -199,7 +148,7 @@ class IkeSa {
   void send_request(ExchangeType exchange, const PayloadWriter& payloads, Time now);
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
-  void log(Level level, const std::string& text);
+  void log(Level level, const std::string& text) const;
   template <typename Result>
   void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then);
   std::size_t fragment_bytes() const;
@@ -271,6 +220,8 @@ class IkeSa {
   void use_unless_redundant(Child& child);
   void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
+  void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
+  void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
   void release_spi(std::uint32_t& inbound_spi);
 

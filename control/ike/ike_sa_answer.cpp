@@ -44,7 +44,9 @@ std::optional<NotifyType> IkeSa::refusal_of_create(std::uint32_t rekeyed_outboun
     // On its way out, or replaced by the peer already: once is enough.
     if (child->delete_wanted || child->peer_rekey) return NotifyType::temporary_failure;
   }
-  if (children_.size() >= host_.limits().children_per_ike_sa) return NotifyType::no_additional_sas;
+  // A rekey's takes the place of another, which is about to go.
+  if (!is_rekey && children_.size() >= host_.limits().children_per_ike_sa)
+    return NotifyType::no_additional_sas;
   return {};
 }
 
@@ -110,7 +112,11 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
 void IkeSa::finish_answer_create(const ChildTerms& terms, std::uint32_t inbound_spi,
                                  std::uint32_t rekeyed_outbound_spi, bool is_rekey,
                                  const ExchangeNonces& nonces, const KeyAgreement& agreement, Time now) {
-  if (const auto refusal = refusal_of_create(rekeyed_outbound_spi, is_rekey)) {
+  auto refusal = refusal_of_create(rekeyed_outbound_spi, is_rekey);
+  // A reload may have come in between.
+  if (!refusal && child_named(terms.configuration->name) != terms.configuration)
+    refusal = NotifyType::temporary_failure;
+  if (refusal) {
     release_spi(inbound_spi);
     return answer(ExchangeType::create_child_sa, *refusal);
   }

@@ -79,6 +79,43 @@ TEST_CASE("a peer that no connection knows leaves nothing half built") {
   CHECK(peer.core.deadline() == never);
 }
 
+TEST_CASE("who is asked for in IDr is known however its name is written") {
+  HandMadePeer peer;
+  peer.greet();
+  const bool is_ours = GENERATE(true, false);
+  const auto asked = fqdn(is_ours ? "B.Example" : "c.example");
+  const auto answer =
+      peer.ask(ExchangeType::ike_auth, peer.proof_payloads().add_id_responder(asked.payload()));
+  REQUIRE(answer);
+  CHECK(answer->has(NotifyType::authentication_failed) != is_ours);
+  CHECK(peer.installed.size() == (is_ours ? 2u : 0u));
+}
+
+TEST_CASE("an identity that is none is refused before anybody looks for its connection") {
+  const std::vector<std::uint8_t> nothing, blank{'a', ' ', 'b'}, long_one(24'000, 'a');
+  const Identification bad[] = {{IdType::fqdn, blank},
+                                {IdType::fqdn, nothing},
+                                {IdType::distinguished_name, blank},
+                                {IdType{77}, blank},
+                                {IdType::key_id, long_one}};
+  for (const auto& identity : bad)
+    for (const bool initiators : {true, false}) {
+      HandMadePeer peer;
+      peer.greet();
+      PayloadWriter payloads;
+      payloads.add_id_initiator(initiators ? identity : fqdn("a.example").payload());
+      if (!initiators) payloads.add_id_responder(identity);
+      const std::vector<std::uint8_t> data(32, 1);
+      payloads.add(Authentication{AuthMethod::shared_key, data});
+      const auto answer = peer.ask(ExchangeType::ike_auth, payloads);
+      REQUIRE(answer);
+      CHECK(answer->has(NotifyType::authentication_failed));
+      REQUIRE(peer.only_sa());
+      CHECK(peer.only_sa()->reason().size() < 200);
+      CHECK(peer.only_sa()->reason().find("no connection is for this peer") == std::string::npos);
+    }
+}
+
 TEST_CASE("a message id that was answered is answered the same, and done once") {
   HandMadePeer peer;
   peer.connect();
@@ -190,6 +227,10 @@ TEST_CASE("children have a limit") {
     CHECK(peer.ask(create, peer.child_payloads({}, spi))->payloads.security_association);
   CHECK(peer.ask(create, peer.child_payloads({}, 0x1004))->has(NotifyType::no_additional_sas));
   CHECK(peer.only_sa()->children().size() == 3);
+  // One that takes the place of another is no more.
+  const auto spi = spi_bytes(first_spi);
+  CHECK(peer.ask(create, peer.child_payloads(PayloadWriter().add(HandMadePeer::rekey_of(spi)), 0x1005))
+            ->payloads.security_association);
 }
 
 TEST_CASE("a critical payload that is unknown is named in the answer, and the SA stays") {
@@ -322,4 +363,18 @@ TEST_CASE("of two rekeys at once the one with the lowest of the four nonces lose
   REQUIRE(children.size() == 3);
   CHECK(deleted[0] == (theirs_is_lowest ? old_inbound : children[2].inbound_spi));
   CHECK(children[2].outbound_waiting.has_value() == !theirs_is_lowest);
+}
+
+TEST_CASE("a stranger's failure is not the reason of what is up, or was") {
+  HandMadePeer peer;
+  peer.connect();
+  HandMadePeer stranger;
+  stranger.spis.initiator = 0x1111;
+  const auto greeting = stranger.greeting(stranger.greeting_payloads());
+  peer.handle(DatagramReceived{peer.here, peer.there, greeting});
+  REQUIRE(peer.core.half_open() == 1);
+  peer.now += 31s;
+  peer.handle(TimerExpired{});
+  REQUIRE(peer.core.half_open() == 0);
+  CHECK(peer.core.last_failure("b").empty());
 }
