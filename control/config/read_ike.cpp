@@ -18,7 +18,8 @@ namespace espgate::config {
 namespace {
 
 constexpr std::size_t least_psk_bytes = 16;
-constexpr std::size_t least_ppk_bytes = 32;  // RFC 8784 6: 256 bits of entropy
+constexpr long long least_fragment_bytes = 576;  // the longest message is 128 parts then
+constexpr std::size_t least_ppk_bytes = 32;      // RFC 8784 6: 256 bits of entropy
 
 void report(const GroupReader& group, std::string_view key, const Error& error) {
   group.error(key, error.what, error.remedy);
@@ -248,6 +249,14 @@ void read_replacement(const GroupReader& group, std::string_view rekey, std::str
   out = {std::chrono::seconds(rekey_s), std::chrono::seconds(expires_s)};
 }
 
+// A number that is 0, which switches something off, or `least` at least.
+long long zero_or(const GroupReader& group, std::string_view key, long long least, std::string_view remedy) {
+  long long value = 0;
+  if (group.integer(key, value) && value != 0 && value < least)
+    group.error(key, fmt::format("{} is neither 0 nor {} or more", value, least), std::string(remedy));
+  return value;
+}
+
 std::vector<net::Address> read_addresses(const GroupReader& group, std::string_view key) {
   std::vector<net::Address> addresses;
   for (const auto& element : group.texts(key)) {
@@ -332,7 +341,8 @@ void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& con
   group.boolean("request-addresses", settings.request_addresses);
   read_start(group, connection, settings);
   read_assigned(group, connection, settings);
-  group.integer("fragment-bytes", settings.fragment_bytes);
+  settings.fragment_bytes = static_cast<std::uint16_t>(zero_or(
+      group, "fragment-bytes", least_fragment_bytes, "leave it out: 1200 bytes pass through every network"));
   connection.ike = std::make_shared<const IkeSettings>(std::move(settings));
 }
 

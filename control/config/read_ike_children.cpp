@@ -6,6 +6,7 @@
 #include "control/config/ike_settings.hpp"
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
+#include "control/ike/connection.hpp"
 
 namespace espgate::config {
 namespace {
@@ -26,6 +27,7 @@ std::string why_no_child(const Connection& child, const Connection* parent) {
 void settle_children(const GroupReader& top, std::vector<Connection>& connections, const Checks& checks) {
   std::unordered_map<std::string_view, const Connection*> by_name;
   for (const auto& connection : connections) by_name.emplace(connection.name, &connection);
+  std::unordered_map<std::string_view, std::size_t> children;  // of each parent, with itself
   for (std::size_t i = 0; i < connections.size(); ++i) {
     auto& child = connections[i];
     if (!child.ike || child.ike->child_of.empty()) continue;
@@ -37,6 +39,15 @@ void settle_children(const GroupReader& top, std::vector<Connection>& connection
                          fmt::format("child-of {} {}", shown(child.ike->child_of), why),
                          "name a connection to the same peer that has an ike of its own");
       continue;
+    }
+    if (++children.try_emplace(parent->name, 1).first->second == ike::most_children + 1) {
+      const auto& place = checks.places_of_connections[i];
+      top.report().error(
+          place.row, place.owner.text(),
+          fmt::format("{} has {} children already, itself included, which is as many as an IKE SA "
+                      "takes",
+                      shown(parent->name), ike::most_children),
+          "give this connection an ike of its own, which further ones can share");
     }
     auto settings = *parent->ike;
     settings.child_of = parent->name;

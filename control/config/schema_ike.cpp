@@ -43,7 +43,8 @@ constexpr std::array ike_keys{
         .most = 63,
         .meaning =
             "Connection whose IKE SA this one shares, between the same two addresses: one more child SA, "
-            "with networks of its own. That connection's ike says all else."},
+            "with networks of its own. That connection's ike says all else. 64 share one at most, that "
+            "connection included."},
     text_key(
         "local-id",
         "Who we are: an address, a host name, user@host, a distinguished name such as \"C=DE, CN=gw\", or "
@@ -149,14 +150,15 @@ constexpr std::array ike_keys{
         .least = 0,
         .most = 65'000,
         .preset = "1200",
-        .meaning = "IKE messages that are longer go in parts (RFC 7383) if the peer can do that; 0 sends all "
-                   "whole."},
+        .meaning =
+            "IKE messages that are longer go in parts (RFC 7383) if the peer can do that: 576 or more. 0 "
+            "sends all whole."},
     Key{.name = "ppk",
         .kind = Kind::choice,
         .preset = "off",
         .choices = ppk_uses,
-        .meaning = "Whether a postquantum preshared key (RFC 8784) is mixed into the keys. Only off is "
-                   "possible yet."},
+        .meaning = "Whether a postquantum preshared key (RFC 8784) is mixed into the keys: not at "
+                   "all, if the peer has it too, or always."},
     text_key("ppk-id", "Its name, which goes over the network."),
     text_key("ppk-file",
              "File that holds it, which others must not be able to read, as psk-file: 32 bytes at least."),

@@ -40,6 +40,7 @@ struct Child {
   std::vector<SelectorSide> remote;
   bool delete_wanted = false;
   bool make_again = false;  // once it is deleted
+  unsigned failures = 0;    // to make it before, and to install it
   bool replaced = false;    // it has a successor, so its inbound SA lingers
   std::optional<PeerRekey> peer_rekey;
   // Not yet in use: the peer made this child to replace `predecessor`, and traffic moves when that one is

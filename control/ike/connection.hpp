@@ -23,6 +23,8 @@ enum class StartAction : std::uint8_t {
   always,     // it is kept up
 };
 
+constexpr std::size_t most_children = 64;  // of a connection, and that an IKE SA has at a time
+
 struct ChildConfiguration {
   std::string name;  // unique in its connection
   ChildAlgorithms algorithms;
@@ -49,8 +51,9 @@ struct Connection {
   // None: peers at any address begin, each with an IKE SA and selectors of its own. It cannot initiate.
   std::optional<net::Address> remote;
   std::uint16_t remote_port = ike_port;
-  Identity identity;          // ours
-  std::string peer = "%any";  // who the authenticator accepts, for the operator to read
+  Identity identity;                   // ours
+  std::optional<Identity> asked_peer;  // as initiator we ask for it in IDr; none: any of several would do
+  std::string peer = "%any";           // who the authenticator accepts, for the operator to read
   std::shared_ptr<const Authenticator> authenticator;
   // Postquantum preshared keys (RFC 8784), one at least unless they are off: as initiator we use the first.
   PpkUse ppk_use = PpkUse::off;
@@ -69,6 +72,7 @@ struct Connection {
   // The peer may be elsewhere at any time: it says so by MOBIKE (RFC 4555), or its NAT does (RFC 7296 2.23).
   bool follow_peer = true;
   // Of an IKE message, without IP and UDP, before it goes in parts (RFC 7383); 0: never in parts.
+  // Else 117 at least, so that a part has room for something.
   std::size_t fragment_bytes = 1'200;
   Retransmission retransmission;
   std::chrono::seconds liveness_after{30};  // of silence; 0: never asked (RFC 7296 2.4)

@@ -10,7 +10,26 @@ IkeCore::IkeCore(Parts parts, const Limits& limits)
     : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random), half_open_(limits) {}
 IkeCore::~IkeCore() = default;
 
-Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Time now) {
+// Whatever their state, and those that have proved nothing yet.
+void IkeCore::hand_over(const std::vector<Successor>& successors, Time now) {
+  std::unordered_map<const Connection*, const Successor*> by_before;
+  for (const auto& successor : successors) {
+    by_before.emplace(successor.before.get(), &successor);
+    if (const auto record = records_.find(successor.connection->name);
+        record != records_.end() && record->second.connection == successor.before)
+      record->second.connection = successor.connection;
+  }
+  if (by_before.empty()) return;
+  for (auto& [id, entry] : sas_)
+    if (const auto found = by_before.find(entry.sa->connection().get()); found != by_before.end()) {
+      entry.sa->reconfigure(found->second->connection, found->second->kept_children, now);
+      touched_.insert(id);
+    }
+}
+
+Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Time now,
+                           const std::vector<Successor>& successors) {
+  hand_over(successors, now);
   std::map<std::string, Record> before;
   before.swap(records_);
   peers_.clear();
@@ -38,6 +57,11 @@ Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Tim
         if (auto* sa = find(id); sa->connection() == record.connection) sa->close(IkeSa::End::commanded);
   settle_touched(now);
   return take_actions();
+}
+
+Actions IkeCore::stop(Time now) {
+  is_stopping_ = true;
+  return configure({}, now);
 }
 
 Actions IkeCore::handle(const Event& event, Time now) {
@@ -146,8 +170,11 @@ void IkeCore::on(const TrafficArrived& event, Time now) {
 void IkeCore::on(const SoftExpired& event, Time now) {
   if (auto* sa = owner_of(event.inbound_spi)) sa->soft_expired(event.inbound_spi, now);
 }
-void IkeCore::on(const HardExpired& event, Time) {
-  if (auto* sa = owner_of(event.inbound_spi)) sa->hard_expired(event.inbound_spi);
+void IkeCore::on(const HardExpired& event, Time now) {
+  if (auto* sa = owner_of(event.inbound_spi)) sa->hard_expired(event.inbound_spi, now);
+}
+void IkeCore::on(const InstallFailed& event, Time now) {
+  if (auto* sa = owner_of(event.inbound_spi)) sa->install_failed(event.inbound_spi, event.why, now);
 }
 
 // By an IKE SA that is there, or by a new one. The children are those demanded, or with `always` all.
@@ -166,11 +193,12 @@ void IkeCore::begin(Record& record, Time now) {
     return;
   }
   if (!connection->local || !connection->remote) {
-    record.last_failure = {"its peers may be at any address, so only they can begin"};
+    record.last_failure = {"its peers may be at any address, so only they can begin", IkeSa::State::greeting,
+                           now};
     return;
   }
   if (sas_.size() >= limits_.ike_sas) {
-    record.last_failure = {"there are as many IKE SAs as limits.ike-sas allows"};
+    record.last_failure = {"there are as many IKE SAs as limits.ike-sas allows", IkeSa::State::greeting, now};
     return try_again(record, now + retry_wait(*this, record.failures++));
   }
   retries_.erase({record.retry_at, connection->name});
@@ -239,7 +267,7 @@ void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
   const bool is_strangers = !sa.is_initiator() && !sa.peer_identity();
   const bool is_trying = record.retry_at != never;
   if (sa.ended() == IkeSa::End::failed && !(is_strangers && is_trying))
-    record.last_failure = {sa.reason(), sa.ended_in()};
+    record.last_failure = {sa.reason(), sa.ended_in(), now};
   if (is_strangers || is_trying) return;
   if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
   record.up_since = never;
@@ -310,6 +338,13 @@ std::vector<const IkeSa*> IkeCore::ike_sas() const {
   return all;
 }
 
+bool IkeCore::is_quiet() const {
+  return std::ranges::all_of(sas_, [](const auto& each) {
+    const auto& sa = *each.second.sa;
+    return sa.state() == IkeSa::State::gone || sa.is_half_open();
+  });
+}
+
 const IkeSa* IkeCore::ike_sa(SaId id) const {
   const auto found = sas_.find(id);
   return found == sas_.end() ? nullptr : found->second.sa.get();
@@ -318,6 +353,11 @@ const IkeSa* IkeCore::ike_sa(SaId id) const {
 std::string IkeCore::last_failure(const std::string& connection) const {
   const auto found = records_.find(connection);
   return found == records_.end() ? std::string() : found->second.last_failure.reason;
+}
+
+Time IkeCore::failed_at(const std::string& connection) const {
+  const auto found = records_.find(connection);
+  return found == records_.end() ? Time::min() : found->second.last_failure.when;
 }
 
 IkeSa::State IkeCore::failed_in(const std::string& connection) const {

@@ -39,10 +39,20 @@ class IkeCore final : private SaHost {
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
 
+  // A connection that differs from the one before it in its children at most: it keeps its IKE SAs, with the
+  // children of these names, which are the same in both.
+  struct Successor {
+    ConnectionHandle before;
+    ConnectionHandle connection;
+    std::set<std::string> kept_children;
+  };
   // What is configured from here on. Connections that are the same object as before keep their SAs; those
-  // that are not there any more, or are another object, are closed.
-  Actions configure(const std::vector<ConnectionHandle>& connections, Time now);
+  // that are not there any more, or are another object and no successor, are closed.
+  Actions configure(const std::vector<ConnectionHandle>& connections, Time now,
+                    const std::vector<Successor>& successors = {});
   Actions handle(const Event& event, Time now);
+  // Closes everything, and lets nobody begin any more.
+  Actions stop(Time now);
   // When TimerExpired is next wanted.
   Time deadline() const;
 
@@ -50,8 +60,13 @@ class IkeCore final : private SaHost {
   std::vector<const IkeSa*> ike_sas() const;
   const IkeSa* ike_sa(SaId id) const;  // null: gone
   std::size_t half_open() const { return half_open_.size(); }
+  bool is_empty() const { return sas_.empty(); }
+  // No peer is still to be told, or to answer, that its IKE SA is gone.
+  bool is_quiet() const;
   // Why the connection is down; empty: it did not fail, or was up since.
   std::string last_failure(const std::string& connection) const;
+  // When that was; Time::min(): never.
+  Time failed_at(const std::string& connection) const;
   // How far its IKE SA had come then.
   IkeSa::State failed_in(const std::string& connection) const;
 
@@ -59,6 +74,7 @@ class IkeCore final : private SaHost {
   struct Failure {
     std::string reason;
     IkeSa::State state = IkeSa::State::greeting;
+    Time when = Time::min();
   };
   struct Record {
     ConnectionHandle connection;
@@ -81,7 +97,9 @@ class IkeCore final : private SaHost {
   void on(const TrafficArrived& event, Time now);
   void on(const SoftExpired& event, Time now);
   void on(const HardExpired& event, Time now);
+  void on(const InstallFailed& event, Time now);
 
+  void hand_over(const std::vector<Successor>& successors, Time now);
   void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
   // Whether to make a line about a stranger at all, which counts as one: limits.stranger_lines_per_minute.
   bool may_tell_of_stranger(Time now);
@@ -139,6 +157,7 @@ class IkeCore final : private SaHost {
   Limits limits_;
   Cookies cookies_;
   Actions actions_;
+  bool is_stopping_ = false;
   SaId next_id_ = 1;
   std::map<std::string, Record> records_;                                  // by connection
   std::unordered_map<net::Address, std::vector<ConnectionHandle>> peers_;  // by remote address

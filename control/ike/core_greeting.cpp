@@ -33,7 +33,7 @@ void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, Not
 }
 
 void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram, Time now) {
-  if (!header.from_initiator() || header.message_id != 0 || header.responder_spi != 0) return;
+  if (!header.from_initiator() || header.message_id != 0 || header.responder_spi != 0 || is_stopping_) return;
   if (const auto known = half_open_.find({header.initiator_spi, datagram.from}))
     return find(known)->greeting_repeated(datagram.bytes);
   if (datagram.bytes.size() > limits_.greeting_bytes)
@@ -96,14 +96,15 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     log_stranger(fmt::format("no connection has a peer at {}", to_string(datagram.from)), "", now);
   } else if (may_tell_of_stranger(now)) {
     const auto& connection = *found.front();
-    auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}",
-                           describe(*payloads.security_association), connection.name,
-                           describe(offer(connection.algorithms, {})));
+    const auto ours = offer(connection.algorithms, {});
+    auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}{}",
+                           describe(*payloads.security_association), connection.name, describe(ours),
+                           describe_mismatch(*payloads.security_association, ours));
     act(LogLine{Level::warning, fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name});
     // Anybody can say so, but nothing else is known while it is down and we do not try ourselves.
     if (const auto record = records_.find(connection.name);
         record != records_.end() && record->second.retry_at == never && !has_living(connection.name))
-      record->second.last_failure = {std::move(why)};
+      record->second.last_failure = {std::move(why), IkeSa::State::greeting, now};
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
 }

@@ -88,6 +88,12 @@ const Notify* Payloads::notify(NotifyType type) const {
   return nullptr;
 }
 
+const Notify* Payloads::error() const {
+  for (const auto& notify : notifies)
+    if (is_error(notify.type)) return &notify;
+  return nullptr;
+}
+
 std::optional<DecodeError> decode_header(Bytes datagram, Header& out) {
   Reader reader(datagram);
   out.initiator_spi = reader.take_u64();

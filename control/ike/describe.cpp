@@ -137,25 +137,92 @@ std::string describe(NotifyType type) {
   return name.empty() ? fmt::format("notify {}", number) : fmt::format("{} ({})", name, number);
 }
 
+namespace {
+
+std::string_view mode_text(bool transport) {
+  return transport ? "transport mode" : "tunnel mode";
+}
+
+std::string_view name_of(TransformType type) {
+  switch (type) {
+    case TransformType::encryption:
+      return "encryption";
+    case TransformType::prf:
+      return "PRF";
+    case TransformType::integrity:
+      return "integrity";
+    case TransformType::key_exchange:
+      return "key exchange";
+    case TransformType::sequence_numbers:
+      return "length of sequence numbers";
+    case TransformType::additional_key_exchange_1:
+      break;
+  }
+  return "additional key exchange";
+}
+
+// Of one type; none is what a proposal without the type means.
+std::vector<Transform> of_type(const Proposal& proposal, TransformType type) {
+  std::vector<Transform> found;
+  for (const auto& each : proposal.transforms)
+    if (each.type == type) found.push_back(each);
+  if (found.empty()) found.push_back(Transform{.type = type});
+  return found;
+}
+
+// Types of which two proposals have nothing in common.
+std::vector<TransformType> apart(const Proposal& theirs, const Proposal& ours) {
+  std::vector<TransformType> types;
+  for (const auto* proposal : {&theirs, &ours})
+    for (const auto& each : proposal->transforms)
+      if (std::ranges::find(types, each.type) == types.end()) types.push_back(each.type);
+  std::erase_if(types, [&](TransformType type) {
+    const auto known = of_type(ours, type);
+    return std::ranges::any_of(of_type(theirs, type), [&](const Transform& each) {
+      return std::ranges::any_of(known, [&](const Transform& other) {
+        return !each.unknown_attribute && each.id == other.id && each.key_bits == other.key_bits;
+      });
+    });
+  });
+  return types;
+}
+
+}  // namespace
+
+std::string describe_mismatch(const SecurityAssociation& offered, const SecurityAssociation& ours) {
+  std::optional<std::vector<TransformType>> fewest;
+  for (const auto& theirs : offered.proposals)
+    for (const auto& mine : ours.proposals)
+      if (auto types = apart(theirs, mine); !fewest || types.size() < fewest->size())
+        fewest = std::move(types);
+  if (!fewest || fewest->empty()) return "";
+  std::string text;
+  for (const auto type : *fewest)
+    text += fmt::format("{}{}", text.empty() ? "; in common is no " : ", no ", name_of(type));
+  return text;
+}
+
 std::string describe_request(const Payloads& request) {
   const auto sides = [](const std::optional<TrafficSelectors>& selectors) {
     return describe(selectors ? selectors->sides : std::vector<SelectorSide>());
   };
-  return fmt::format("{} between {} and {}",
+  return fmt::format("{} in {} between {} and {}",
                      request.security_association ? describe(*request.security_association) : "no proposal",
+                     mode_text(request.notify(NotifyType::use_transport_mode) != nullptr),
                      sides(request.ts_initiator), sides(request.ts_responder));
 }
 
 std::string describe_request(const ChildConfiguration& ours) {
-  return fmt::format("{} between {} and {}", describe(offer(ours.algorithms, {})), describe(ours.local),
-                     describe(ours.remote));
+  return fmt::format("{} in {} between {} and {}", describe(offer(ours.algorithms, {})),
+                     mode_text(ours.transport), describe(ours.local), describe(ours.remote));
 }
 
 std::string describe_allowed(const Connection& ours) {
   std::string text;
   for (const auto& child : ours.children)
-    text += fmt::format("{}{} between {} and {}", text.empty() ? "" : ", or ",
-                        describe(offer(child.algorithms, {})), describe(child.remote), describe(child.local));
+    text += fmt::format("{}{} in {} between {} and {}", text.empty() ? "" : ", or ",
+                        describe(offer(child.algorithms, {})), mode_text(child.transport),
+                        describe(child.remote), describe(child.local));
   return text.empty() ? "no child" : text;
 }
 

@@ -16,6 +16,9 @@ std::string describe(const std::vector<SelectorSide>& sides);
 // "NO_PROPOSAL_CHOSEN (14)", or "notify 99".
 std::string describe(NotifyType type);
 
+// "; in common is no encryption, no PRF", of the two proposals that are the closest; empty: it is not that.
+std::string describe_mismatch(const SecurityAssociation& offered, const SecurityAssociation& ours);
+
 // A child as a peer asks for it, or as we would: proposals, then the requester's networks and the other's.
 std::string describe_request(const Payloads& request);
 std::string describe_request(const ChildConfiguration& ours);

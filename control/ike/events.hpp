@@ -72,8 +72,13 @@ struct SoftExpired {
 struct HardExpired {
   std::uint32_t inbound_spi;
 };
+// One of the child's SAs was not installed: it is deleted, and made again later.
+struct InstallFailed {
+  std::uint32_t inbound_spi;
+  std::string why;
+};
 using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, Initiate, Terminate,
-                           Rekey, TrafficArrived, SoftExpired, HardExpired>;
+                           Rekey, TrafficArrived, SoftExpired, HardExpired, InstallFailed>;
 
 // -- what is to be done --
 

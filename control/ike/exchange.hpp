@@ -62,6 +62,7 @@ struct Exchange {
   ChildHandle child;              // that is made
   std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
   std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
+  bool unwanted = false;          // the child was terminated meanwhile: what is made is deleted
   TrafficSelectors local;         // that we offer for it
   TrafficSelectors remote;
   std::vector<std::uint32_t> deleted;

@@ -27,6 +27,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <variant>
 
@@ -86,6 +87,8 @@ class IkeSa {
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { rekey_at_ = now; }
   void close(End why);
+  // Its connection is this one from here on, which differs from the one before in children at most.
+  void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
   // It is made in place of another IKE SA that goes once this one is complete; 0: none.
   void replace(SaId other) { replaces_ = other; }
   SaId replaces() const { return replaces_; }
@@ -97,7 +100,9 @@ class IkeSa {
   bool take_over(const std::string& key, Time now);
   void traffic_arrived(std::uint32_t inbound_spi, Time now);
   void soft_expired(std::uint32_t inbound_spi, Time now);
-  void hard_expired(std::uint32_t inbound_spi);
+  void hard_expired(std::uint32_t inbound_spi, Time now);
+  // The datapath has no place for it.
+  void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
 
   // -- what it is --
   SaId id() const { return id_; }
@@ -222,6 +227,8 @@ class IkeSa {
   void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
   void forget_successor(std::uint32_t inbound_spi, Time now);
+  void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
+  void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
   void release_spi(std::uint32_t& inbound_spi);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/ike/assigned.hpp"
 #include "control/ike/configuration.hpp"
 #include "control/ike/ike_sa.hpp"
 
@@ -27,7 +28,12 @@ void IkeSa::take_addresses(const Payloads& payloads) {
   if (!assigned.dns.empty()) text += "; DNS servers:";
   for (const auto& address : assigned.dns) text += fmt::format(" {}", net::to_string(address));
   log(Level::information, fmt::format("the peer assigned{}", text.empty() ? " nothing" : text));
-  assigned_ = std::move(assigned.addresses);
+  auto ours = assignable(assigned.addresses, *connection_);
+  for (const auto& address : ours.refused)
+    log(Level::warning,
+        fmt::format("{} is not taken: it is not in local-networks, not a host's, or one too many",
+                    net::to_string(address)));
+  assigned_ = std::move(ours.taken);
   if (!assigned_.empty()) host_.act(TakeAddresses{connection_->name, assigned_});
 }
 

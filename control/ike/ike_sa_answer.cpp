@@ -48,7 +48,9 @@ std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint
     if (child->delete_wanted || (child->peer_rekey && child->peer_rekey->successor != own))
       return NotifyType::temporary_failure;
   }
-  if (children_.size() >= host_.limits().children_per_ike_sa) return NotifyType::no_additional_sas;
+  // A rekey's takes the place of another, which is about to go.
+  if (!rekeyed_outbound_spi && children_.size() >= host_.limits().children_per_ike_sa)
+    return NotifyType::no_additional_sas;
   return {};
 }
 
@@ -145,8 +147,11 @@ void IkeSa::note_successor(const PeerCreation& creation) {
 // Traffic does not move to a replacement before the peer deletes the old child or uses the new one: only then
 // is it sure that the peer has it.
 std::optional<NotifyType> IkeSa::make_child(const PeerCreation& creation, Time now) {
+  const auto& configuration = creation.terms->configuration;
   if (const auto refusal = refusal_of_create(creation.rekeyed_outbound_spi, creation.inbound_spi))
     return refusal;
+  // A reload may have come in between.
+  if (child_named(configuration->name) != configuration) return NotifyType::temporary_failure;
   add_child(*creation.terms, creation.inbound_spi, creation.keys, false, now);
   if (creation.rekeyed_outbound_spi) {
     find_child(creation.inbound_spi)->predecessor =

@@ -32,12 +32,6 @@ void add_proof(PayloadWriter& payloads, const Proof& proof) {
   payloads.add(Authentication{proof.method, proof.data});
 }
 
-const Notify* first_error(const Payloads& payloads) {
-  const auto found =
-      std::ranges::find_if(payloads.notifies, [](const Notify& notify) { return is_error(notify.type); });
-  return found == payloads.notifies.end() ? nullptr : &*found;
-}
-
 }  // namespace
 
 // What the initiator, or the responder, signs.
@@ -82,6 +76,7 @@ void IkeSa::make_proof(Time now) {
 void IkeSa::send_proof(const Proof& proof, Time now) {
   PayloadWriter payloads;
   payloads.add_id_initiator(connection_->identity.payload());
+  if (connection_->asked_peer) payloads.add_id_responder(connection_->asked_peer->payload());
   if (host_.is_first_contact(*this)) payloads.add(Notify{NotifyType::initial_contact, {}});
   if (const auto authorities = connection_->authenticator->authorities(); !authorities.empty())
     payloads.add(CertificateRequest{CertificateEncoding::x509_signature, authorities});
@@ -114,16 +109,21 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
   if (const auto error = inner.decode(payloads))
     return end(End::failed, fmt::format("the answer to IKE_AUTH is bad: {}", error->what), now);
   if (!payloads.authentication || !payloads.id_responder) {
-    const auto* error = first_error(payloads);
+    const auto* error = payloads.error();
     const bool refused = error != nullptr && error->type == NotifyType::authentication_failed;
     return end(End::failed,
-               refused ? fmt::format("the peer does not accept that we are {} (AUTHENTICATION_FAILED)",
-                                     to_string(connection_->identity))
+               refused ? fmt::format("the peer does not accept that we are {}{} (AUTHENTICATION_FAILED)",
+                                     to_string(connection_->identity),
+                                     connection_->asked_peer
+                                         ? fmt::format(", or is not {}", to_string(*connection_->asked_peer))
+                                         : "")
                        : fmt::format("the peer refused IKE_AUTH with {}",
                                      error == nullptr ? "no reason" : describe(error->type)),
                now);
   }
-  const auto peer = Identity::of(*payloads.id_responder);
+  const auto named = identity_of(*payloads.id_responder);
+  if (!named) return finish_proof(inner, named.error(), now);
+  const auto& peer = *named;
   if (!connection_->authenticator->accepts(peer))
     return finish_proof(inner,
                         Error{fmt::format("the peer is {}, and the configuration expects {}", to_string(peer),
@@ -175,9 +175,12 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   const auto terms = accept_terms(payloads, false);
   if (terms) {
     const auto spi = std::exchange(exchange_.inbound_spi, 0);
-    return use_unless_redundant(add_child(*terms, spi, {nonces_}, true, now));
+    auto& child = add_child(*terms, spi, {nonces_}, true, now);
+    child.delete_wanted = exchange_.unwanted;
+    if (!child.delete_wanted) use_unless_redundant(child);
+    return;
   }
-  const auto* error = first_error(payloads);
+  const auto* error = payloads.error();
   const auto why = error == nullptr
                        ? fmt::format("the peer's answer {} does not fit our offer {}",
                                      describe_request(payloads), describe_request(*configuration))
@@ -187,7 +190,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   // One that the peer believes to have is deleted.
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
-  want_again(configuration, 1, why, now);
+  if (!exchange_.unwanted) want_again(configuration, 1, why, now);
 }
 
 void IkeSa::become_established(Time now) {
@@ -216,7 +219,7 @@ ConnectionHandle IkeSa::connection_for(const Identity& peer,
     if (candidate->authenticator->accepts(peer) && has(allowed.suites, choice_->suite) &&
         has(allowed.prfs, choice_->prf) && has(allowed.key_exchanges, choice_->key_exchange) &&
         std::ranges::equal(allowed.additional, choice_->additional, has) &&
-        (!wanted || candidate->identity == Identity::of(*wanted)))
+        (!wanted || same_identity(candidate->identity, Identity::of(*wanted))))
       return candidate;
   }
   return nullptr;
@@ -240,7 +243,13 @@ void IkeSa::on_proof(const Inner& inner, Time now) {
     answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
     return end(End::failed, "IKE_AUTH without an identity or AUTH; EAP is not supported", now);
   }
-  const auto peer = Identity::of(*payloads.id_initiator);
+  const auto named = identity_of(*payloads.id_initiator);
+  const auto asked = identity_of(payloads.id_responder ? *payloads.id_responder : *payloads.id_initiator);
+  if (!named || !asked) {
+    answer(ExchangeType::ike_auth, NotifyType::authentication_failed);
+    return end(End::failed, (named ? asked : named).error().text(), now);
+  }
+  const auto& peer = *named;
   const auto connection = connection_for(peer, payloads.id_responder);
   if (!connection) {
     answer(ExchangeType::ike_auth, NotifyType::authentication_failed);

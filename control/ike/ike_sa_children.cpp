@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/ike/child_match.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "control/ike/narrowing.hpp"
 
@@ -77,8 +78,8 @@ std::vector<SelectorSide> IkeSa::sides_of_peer(const ChildConfiguration& child) 
   return sides;
 }
 
-// What the peer offers, and we allow. `replaced`: the child that it is for; null: the first that fits. A peer
-// at any address keeps what it has with a rekey, and gets nothing that another has.
+// What the peer offers, and we allow. `replaced`: the child that it is for; null: the one that fits best. A
+// peer at any address keeps what it has with a rekey, and gets nothing that another has.
 std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const Child* replaced,
                                                   bool with_key_exchange) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder)
@@ -86,6 +87,9 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
   const bool keeps = replaced != nullptr && !connection_->remote;
   auto refusal = NotifyType::ts_unacceptable;
+  std::optional<ChildTerms> best;
+  ChildMatch best_match;
+  bool is_sure = true;
   for (const auto& each : connection_->children) {
     const ChildHandle configuration(connection_, &each);
     if (replaced != nullptr && replaced->configuration->name != each.name) continue;
@@ -100,7 +104,7 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
     terms.ts_responder = narrow(mine, keeps ? replaced->local : each.local);
     terms.transport = both_transport;
     terms.tfc_padding = takes_tfc_padding(payloads);
-    auto selectors = pairs(terms.ts_responder, terms.ts_initiator);
+    auto selectors = narrow_to_pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
     if (!connection_->remote && host_.has_other_peer(*this, each.name, terms.ts_initiator.sides)) {
       log(Level::warning, "it asks for what another peer of this connection has");
@@ -116,9 +120,24 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
       continue;
     }
     terms.choice = *choice;
-    return terms;
+    const auto match =
+        match_of(each, {theirs, mine, terms.ts_initiator, terms.ts_responder}, !has_child_of(each));
+    if (best && match <= best_match) {
+      is_sure = is_sure && match < best_match;
+      continue;
+    }
+    best = std::move(terms);
+    best_match = match;
+    is_sure = true;
   }
-  return refusal;
+  if (!best) return refusal;
+  if (replaced != nullptr) return *std::move(best);
+  const auto why = best_match.is_free || is_sure ? why_no_second(children_, *best->configuration,
+                                                                 best->ts_responder, best->ts_initiator)
+                                                 : "the children that it could be for all have their SA";
+  if (why.empty()) return *std::move(best);
+  log(Level::warning, why);
+  return NotifyType::no_additional_sas;
 }
 
 // As initiator, of the exchange's child.
@@ -196,11 +215,14 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
     child.rekey_at =
         now + std::chrono::duration_cast<Time>(limits.rekey_after * (1 - 0.1 * random_unit(host_)));
   if (limits.expires_after.count() != 0) child.expires_at = now + limits.expires_after;
+  // Said once, and not again with each rekey. Of peers at any address each has a part.
+  if (const auto less = what_is_left_out(child);
+      !less.empty() && connection_->remote && !has_child_of(*terms.configuration))
+    log(we_began ? Level::warning : Level::information, less);
   host_.act(InstallInbound{parameters(inbound_spi, !we_began)});
   host_.own_child(inbound_spi, id_);
-  std::erase_if(wanted_, [&](const WantedChild& wanted) {
-    return wanted.configuration->name == terms.configuration->name;
-  });
+  std::erase_if(wanted_,
+                [&](const WantedChild& wanted) { return wanted.configuration == terms.configuration; });
   return children_.emplace_back(std::move(child));
 }
 
@@ -258,6 +280,22 @@ void IkeSa::traffic_arrived(std::uint32_t inbound_spi, Time now) {
     use_outbound(*child);
 }
 
+// Its successor, if the peer made one, takes over; else the child's traffic has no SA any more.
+void IkeSa::leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now) {
+  constexpr Time for_good = std::chrono::seconds(60);  // that it was there so long
+  const auto key = key_of(*child.configuration);
+  if (host_.current_outbound(key) != child.outbound_spi) return;
+  const auto heir = std::ranges::find_if(children_, [&](const Child& other) {
+    return other.predecessor == child.inbound_spi && other.outbound_waiting && !other.delete_wanted;
+  });
+  if (heir != children_.end()) return use_outbound(*heir);
+  host_.set_current_outbound(key, 0);
+  host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason,
+                           peer_of_many()});
+  if (!host_.other_takes_over(*this, key, now) && make_again)
+    want_again(child.configuration, child.made_at + for_good > now ? child.failures : 0, reason, now);
+}
+
 void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now) {
   const auto found = std::ranges::find(children_, inbound_spi, &Child::inbound_spi);
   if (found == children_.end()) return;
@@ -265,25 +303,10 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
   children_.erase(found);
   host_.own_child(inbound_spi, 0);
   if (exchange_.rekeyed_spi == inbound_spi) exchange_.rival = child.peer_rekey;
-  const auto key = key_of(*child.configuration);
   // Packets that are under way on it are still good.
   child.replaced |=
       std::ranges::any_of(children_, [&](const Child& other) { return other.predecessor == inbound_spi; });
-  if (host_.current_outbound(key) == child.outbound_spi) {
-    // Its successor, if the peer made one, takes over.
-    const auto heir = std::ranges::find_if(children_, [&](const Child& other) {
-      return other.predecessor == inbound_spi && other.outbound_waiting && !other.delete_wanted;
-    });
-    if (heir != children_.end()) {
-      use_outbound(*heir);
-    } else {
-      host_.set_current_outbound(key, 0);
-      host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason,
-                               peer_of_many()});
-      if (!host_.other_takes_over(*this, key, now) && make_again)
-        want_again(child.configuration, 0, reason, now);
-    }
-  }
+  leave_outbound(child, reason, make_again, now);
   host_.act(RetireInbound{inbound_spi, child.replaced});
   forget_successor(inbound_spi, now);
 }
@@ -309,7 +332,10 @@ void IkeSa::release_spi(std::uint32_t& inbound_spi) {
 
 void IkeSa::want_child(const ChildHandle& configuration, Time not_before) {
   if (has_child_of(*configuration)) return;
-  if (exchange_.child && exchange_.child->name == configuration->name) return;
+  if (exchange_.child && exchange_.child->name == configuration->name) {
+    exchange_.unwanted = false;
+    return;
+  }
   for (auto& wanted : wanted_)
     if (wanted.configuration->name == configuration->name) {
       wanted.not_before = std::min(wanted.not_before, not_before);
@@ -320,8 +346,12 @@ void IkeSa::want_child(const ChildHandle& configuration, Time not_before) {
 
 void IkeSa::close_child(const std::string& name) {
   std::erase_if(wanted_, [&](const WantedChild& wanted) { return wanted.configuration->name == name; });
+  if (exchange_.child && exchange_.child->name == name) exchange_.unwanted = true;
   for (auto& child : children_)
-    if (child.configuration->name == name) child.delete_wanted = true;
+    if (child.configuration->name == name) {
+      child.delete_wanted = true;
+      child.make_again = false;
+    }
 }
 
 void IkeSa::rekey_child(const std::string& name, Time now) {
@@ -335,11 +365,23 @@ void IkeSa::soft_expired(std::uint32_t inbound_spi, Time now) {
     child->rekey_at = std::min(child->rekey_at, now);
 }
 
-void IkeSa::hard_expired(std::uint32_t inbound_spi) {
+void IkeSa::hard_expired(std::uint32_t inbound_spi, Time now) {
+  if (auto* child = find_child(inbound_spi)) give_up(*child, "its lifetime is over", now);
+}
+
+void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Time now) {
   auto* child = find_child(inbound_spi);
-  if (child == nullptr) return;
-  child->delete_wanted = true;
-  child->make_again = true;
+  if (child == nullptr || child->delete_wanted) return;
+  ++child->failures;
+  give_up(*child, why, now);
+}
+
+// Nothing is sent on it from here on, whenever the peer hears of that.
+void IkeSa::give_up(Child& child, const std::string& why, Time now) {
+  if (!child.delete_wanted) child.make_again = true;
+  child.delete_wanted = true;
+  child.outbound_waiting.reset();
+  leave_outbound(child, why, child.make_again, now);
 }
 
 }  // namespace espgate::ike

@@ -13,12 +13,6 @@ namespace {
 constexpr std::size_t nonce_bytes = 32;
 constexpr unsigned most_attempts = 3;
 
-const Notify* first_error(const Payloads& payloads) {
-  const auto found =
-      std::ranges::find_if(payloads.notifies, [](const Notify& notify) { return is_error(notify.type); });
-  return found == payloads.notifies.end() ? nullptr : &*found;
-}
-
 }  // namespace
 
 void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed_spi, unsigned failures,
@@ -62,7 +56,7 @@ void IkeSa::send_create_child(Time now) {
   const bool is_rekey = exchange_.kind == Exchange::Kind::rekey_child;
   const auto* rekeyed = find_child(exchange_.rekeyed_spi);
   // Meanwhile the peer may have deleted or replaced it, or the whole IKE SA.
-  if (state_ != State::established ||
+  if (state_ != State::established || exchange_.unwanted ||
       (is_rekey && (rekeyed == nullptr || rekeyed->delete_wanted || rekeyed->peer_rekey))) {
     release_spi(exchange_.inbound_spi);
     return exchange_over();
@@ -85,7 +79,7 @@ void IkeSa::on_create_answer(const Inner& inner, Time now) {
   if (const auto error = inner.decode(payloads))
     return create_failed(fmt::format("the answer is bad: {}", error->what), now);
   if (!payloads.security_association) {
-    const auto* error = first_error(payloads);
+    const auto* error = payloads.error();
     return error == nullptr ? create_failed("the answer says nothing", now)
                             : on_create_refused(error->type, payloads, now);
   }
@@ -149,7 +143,7 @@ void IkeSa::create_failed(const std::string& why, Time now) {
                                   failed.rekeyed_spi == 0 ? "made" : "rekeyed", why));
   if (rekeyed != nullptr) {
     rekeyed->rekey_at = now + retry_wait(host_, rekeyed->rekey_failures++);
-  } else if (!has_child_of(*failed.child)) {
+  } else if (!has_child_of(*failed.child) && !failed.unwanted) {
     wanted_.push_back({failed.child, now + retry_wait(host_, failed.failures), failed.failures + 1, why});
   }
 }
@@ -163,7 +157,12 @@ void IkeSa::finish_create(Time now) {
     return release_spi(spi);
   }
   const auto inbound_spi = made.inbound_spi;
-  add_child(*made.terms, inbound_spi, made.keys, true, now);
+  auto& added = add_child(*made.terms, inbound_spi, made.keys, true, now);
+  if (made.rekeyed_spi == 0) added.failures = made.failures;
+  if (made.unwanted) {
+    added.delete_wanted = true;
+    return;
+  }
   if (made.rekeyed_spi == 0) return use_new_child(inbound_spi, now);
   auto* old = find_child(made.rekeyed_spi);
   auto& child = *find_child(inbound_spi);

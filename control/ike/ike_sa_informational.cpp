@@ -33,10 +33,13 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
 std::vector<std::uint32_t> IkeSa::on_delete(const Delete& payload, Time now) {
   if (auto* heir = host_.find(successor_); heir != nullptr && state_ == State::replaced)
     return heir->on_delete(payload, now);
+  constexpr Time at_once = std::chrono::seconds(10);
   std::vector<std::uint32_t> ours;
   for (const auto spi : payload.spis) {
-    const auto* child = find_child_by_outbound(spi);
+    auto* child = find_child_by_outbound(spi);
     if (child == nullptr) continue;
+    if (child->made_at + at_once > now)
+      ++child->failures;  // it has no use for it, so it is not asked at once
     if (child->state != Child::State::closing) ours.push_back(child->inbound_spi);
     remove_child(child->inbound_spi, "the peer deleted it", !child->delete_wanted || child->make_again, now);
   }

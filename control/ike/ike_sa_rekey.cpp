@@ -49,9 +49,12 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
     return rekey_failed(fmt::format("the answer is bad: {}", error->what), now);
   if (!payloads.security_association) {
     if (try_other_method(payloads, connection_->algorithms.key_exchanges, now)) return;
-    return rekey_failed(payloads.notify(NotifyType::temporary_failure) != nullptr
-                            ? "the peer is busy with something that excludes it"
-                            : "the peer refused it",
+    const auto* error = payloads.error();
+    return rekey_failed(error != nullptr && error->type == NotifyType::temporary_failure
+                            ? std::string("the peer is busy with something that excludes it")
+                            : fmt::format("the peer refused it with {}; we offered {}",
+                                          error == nullptr ? "no reason" : describe(error->type),
+                                          describe(offer(algorithms_of_successor(), {}))),
                         now);
   }
   const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
@@ -128,8 +131,9 @@ void IkeSa::answer_rekey(const Payloads& payloads) {
       choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
   if (!choice || choice->spi == 0) {
     log(Level::warning,
-        fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}",
-                    describe(*payloads.security_association), describe(offer(connection_->algorithms, {}))));
+        fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
+                    describe(*payloads.security_association), describe(offer(algorithms_of_successor(), {})),
+                    describe_mismatch(*payloads.security_association, offer(algorithms_of_successor(), {}))));
     return refuse(NotifyType::no_proposal_chosen);
   }
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);

@@ -94,8 +94,7 @@ void IkeSa::timer(Time now) {
     if (child.expires_at <= now) {
       log(Level::warning, fmt::format("child {} expired before it was replaced", child.configuration->name));
       child.expires_at = never;
-      child.delete_wanted = true;
-      child.make_again = true;
+      give_up(child, "its lifetime is over", now);
     }
   if (expires_at_ <= now) {
     expires_at_ = never;

@@ -136,6 +136,8 @@ struct Payloads {
 
   // The first of this type, or null.
   const Notify* notify(NotifyType type) const;
+  // The first that says an error, or null.
+  const Notify* error() const;
 };
 
 struct DecodeError {

@@ -33,12 +33,16 @@ std::optional<SelectorSide> common(const SelectorSide& a, const SelectorSide& b)
 
 }  // namespace
 
+// The work is bounded whatever is offered: of what both have only so much is looked at more closely.
 TrafficSelectors narrow(const TrafficSelectors& offered, const std::vector<SelectorSide>& ours) {
+  constexpr std::size_t most_looked_at = 1'024;
   TrafficSelectors result;
+  std::size_t looked_at = 0;
   for (const auto& theirs : offered.sides)
     for (const auto& mine : ours) {
       const auto both = common(theirs, mine);
       if (!both || result.sides.size() == most_sides) continue;
+      if (++looked_at > most_looked_at) return result;
       const auto covers = [&](const SelectorSide& side) { return contains(side, *both); };
       if (std::ranges::any_of(result.sides, covers)) continue;
       std::erase_if(result.sides, [&](const SelectorSide& side) { return contains(*both, side); });
@@ -75,10 +79,19 @@ std::optional<std::vector<net::TrafficSelector>> pairs(const TrafficSelectors& l
       if (pair.needs_ports() &&
           (!pair.protocol || !(net::has_ports(*pair.protocol) || net::is_icmp(*pair.protocol))))
         continue;
+      if (result.size() == most_sides) return {};
       result.push_back(pair);
     }
-  if (result.empty() || result.size() > most_sides) return {};
+  if (result.empty()) return {};
   return result;
+}
+
+std::optional<std::vector<net::TrafficSelector>> narrow_to_pairs(TrafficSelectors& local,
+                                                                 TrafficSelectors& remote) {
+  if (auto all = pairs(local, remote)) return all;
+  while (local.sides.size() * remote.sides.size() > most_sides)
+    (local.sides.size() > remote.sides.size() ? local : remote).sides.pop_back();
+  return pairs(local, remote);
 }
 
 }  // namespace espgate::ike

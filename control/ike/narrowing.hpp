@@ -17,4 +17,9 @@ bool is_within(const TrafficSelectors& answer, const std::vector<SelectorSide>& 
 std::optional<std::vector<net::TrafficSelector>> pairs(const TrafficSelectors& local,
                                                        const TrafficSelectors& remote);
 
+// The same, and if that is more than an SA can have, of as many sides as it can (RFC 7296 2.9): the others
+// leave the lists. None: nothing fits.
+std::optional<std::vector<net::TrafficSelector>> narrow_to_pairs(TrafficSelectors& local,
+                                                                 TrafficSelectors& remote);
+
 }  // namespace espgate::ike

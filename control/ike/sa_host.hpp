@@ -22,7 +22,7 @@ struct Limits {
   std::size_t half_open_cookies = 1'000;  // from there on who comes must show a COOKIE
   // Of one IPv4 address or IPv6 /64, by who showed a COOKIE; from a tenth of that on it must be shown.
   std::size_t half_open_per_source = 50;
-  std::size_t children_per_ike_sa = 64;
+  std::size_t children_per_ike_sa = most_children;  // but for those that replace others
   // Of a message that comes in parts, from who is authenticated and from who is not yet.
   std::size_t message_bytes = 65'535;
   std::size_t strangers_message_bytes = 24'576;

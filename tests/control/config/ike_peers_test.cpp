@@ -153,3 +153,16 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
     CHECK_FALSE(found->remedy.empty());
   }
 }
+
+TEST_CASE("an IKE SA has at most 64 children") {
+  std::vector<std::string> connections{connection("site", 0, psk)};
+  for (int i = 1; i < 64; ++i)
+    connections.push_back(connection(fmt::format("c{}", i), i, "child-of = \"site\";"));
+  CHECK(load(connections).configuration);
+  connections.push_back(connection("c64", 64, "child-of = \"site\";"));
+  connections.push_back(connection("c65", 65, "child-of = \"site\";"));
+  const auto result = load(connections);
+  REQUIRE(result.errors.size() == 1);
+  CHECK(result.errors[0].path == "connections[64]");
+  CHECK_THAT(result.errors[0].message, Catch::Contains("\"site\" has 64 children already"));
+}

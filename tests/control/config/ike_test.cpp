@@ -224,6 +224,8 @@ TEST_CASE("every mistake is named with its remedy") {
       {"ca = \"ca.pem\";", "psk", "missing", "for our side"},
       {"certificate = \"gw.pem\"; private-key = \"gw.key\";", "psk", "missing", "add ca"},
       {"psk = \"secret\";", "psk", "6 bytes, and fewer than 16", "openssl rand"},
+      {fmt::format("{} fragment-bytes = 1;", psk), "fragment-bytes", "1 is neither 0 nor 576", "leave it out"},
+      {fmt::format("{} fragment-bytes = 575;", psk), "fragment-bytes", "neither 0 nor 576 or more", ""},
       {"psk = \"0x0102\";", "psk", "2 bytes", "openssl rand"},
       {"psk = \"0xyz\";", "psk", "hexadecimal", ""},
       {"psk-file = \"short.psk\";", "psk-file", "6 bytes", ""},

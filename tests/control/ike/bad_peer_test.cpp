@@ -106,6 +106,43 @@ TEST_CASE("a peer that no connection knows leaves nothing half built") {
   CHECK(peer.core.deadline() == never);
 }
 
+TEST_CASE("who is asked for in IDr is known however its name is written") {
+  HandMadePeer peer;
+  peer.greet();
+  const bool is_ours = GENERATE(true, false);
+  const auto asked = fqdn(is_ours ? "B.Example" : "c.example");
+  const auto answer =
+      peer.ask(ExchangeType::ike_auth, peer.proof_payloads().add_id_responder(asked.payload()));
+  REQUIRE(answer);
+  CHECK(answer->has(NotifyType::authentication_failed) != is_ours);
+  CHECK(peer.installed.size() == (is_ours ? 2u : 0u));
+}
+
+TEST_CASE("an identity that is none is refused before anybody looks for its connection") {
+  const std::vector<std::uint8_t> nothing, blank{'a', ' ', 'b'}, long_one(24'000, 'a');
+  const Identification bad[] = {{IdType::fqdn, blank},
+                                {IdType::fqdn, nothing},
+                                {IdType::distinguished_name, blank},
+                                {IdType{77}, blank},
+                                {IdType::key_id, long_one}};
+  for (const auto& identity : bad)
+    for (const bool initiators : {true, false}) {
+      HandMadePeer peer;
+      peer.greet();
+      PayloadWriter payloads;
+      payloads.add_id_initiator(initiators ? identity : fqdn("a.example").payload());
+      if (!initiators) payloads.add_id_responder(identity);
+      const std::vector<std::uint8_t> data(32, 1);
+      payloads.add(Authentication{AuthMethod::shared_key, data});
+      const auto answer = peer.ask(ExchangeType::ike_auth, payloads);
+      REQUIRE(answer);
+      CHECK(answer->has(NotifyType::authentication_failed));
+      REQUIRE(peer.only_sa());
+      CHECK(peer.only_sa()->reason().size() < 200);
+      CHECK(peer.only_sa()->reason().find("no connection is for this peer") == std::string::npos);
+    }
+}
+
 TEST_CASE("a message id that was answered is answered the same, and done once") {
   HandMadePeer peer;
   peer.connect();
@@ -217,6 +254,10 @@ TEST_CASE("children have a limit") {
     CHECK(peer.ask(create, peer.child_payloads({}, spi))->payloads.security_association);
   CHECK(peer.ask(create, peer.child_payloads({}, 0x1004))->has(NotifyType::no_additional_sas));
   CHECK(peer.only_sa()->children().size() == 3);
+  // One that takes the place of another is no more.
+  const auto spi = spi_bytes(first_spi);
+  CHECK(peer.ask(create, peer.child_payloads(PayloadWriter().add(HandMadePeer::rekey_of(spi)), 0x1005))
+            ->payloads.security_association);
 }
 
 TEST_CASE("a critical payload that is unknown is named in the answer, and the SA stays") {
@@ -349,50 +390,4 @@ TEST_CASE("of two rekeys at once the one with the lowest of the four nonces lose
   REQUIRE(children.size() == 3);
   CHECK(deleted[0] == (theirs_is_lowest ? old_inbound : children[2].inbound_spi));
   CHECK(children[2].outbound_waiting.has_value() == !theirs_is_lowest);
-}
-
-TEST_CASE("a copy of IKE_AUTH from elsewhere does not make that the peer's place") {
-  auto of_core = connection_of_b();
-  of_core.follow_peer = GENERATE(false, true);
-  HandMadePeer peer(of_core);
-  peer.natted = GENERATE(false, true);
-  CAPTURE(of_core.follow_peer, peer.natted);
-  peer.greet();
-  const auto proof = peer.seal(ExchangeType::ike_auth, 1, peer.proof_payloads()).front();
-  const Endpoint elsewhere{*net::parse_address("198.51.100.9"), 500};
-  peer.handle(DatagramReceived{elsewhere, peer.there, proof});
-  const bool may_be = of_core.follow_peer && peer.natted;  // its NAT may have done it
-  CHECK(peer.installed.empty() != may_be);
-  if (may_be) return;
-  CHECK(peer.sent.empty());
-  // The peer's own, from another port as behind a NAT.
-  peer.here.port = 4'500;
-  CHECK(peer.deliver(proof));
-  REQUIRE(peer.only_sa());
-  CHECK(peer.only_sa()->remote() == peer.here);
-  CHECK(peer.installed.size() == 2);
-}
-
-TEST_CASE("a request that comes again is no sign of life") {
-  HandMadePeer peer;
-  peer.connect();
-  const auto last = peer.seal(informational, peer.next_id++, {}).front();
-  REQUIRE(peer.deliver(last));
-  for (int i = 0; i < 2; ++i) {
-    peer.now += 10s;
-    CHECK(peer.deliver(last));
-  }
-  peer.now += 10s;
-  peer.handle(TimerExpired{});
-  REQUIRE(peer.sent.size() == 1);
-  CHECK(peer.open_request(peer.sent[0].bytes).header.exchange == informational);
-}
-
-TEST_CASE("an IKE_SA_INIT that is far too long is not kept, nor answered") {
-  HandMadePeer peer;
-  auto payloads = peer.greeting_payloads();
-  const std::vector<std::uint8_t> much(Limits().greeting_bytes, 5);
-  payloads.add(Notify{NotifyType::signature_hash_algorithms, much});
-  CHECK_FALSE(peer.greet(peer.greeting(payloads)));
-  CHECK(peer.core.half_open() == 0);
 }

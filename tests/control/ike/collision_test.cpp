@@ -13,7 +13,8 @@ using namespace espgate::ike::test;
 
 namespace {
 
-enum class Deed { nothing, rekey_child, rekey_ike, close_child, close_ike, new_child };
+enum class Deed { nothing, rekey_child, rekey_ike, close_child, close_ike, new_child, close_new };
+using Deeds = std::vector<Deed>;  // of one side, in this order, before anything is answered
 
 const char* name_of(Deed deed) {
   switch (deed) {
@@ -29,6 +30,8 @@ const char* name_of(Deed deed) {
       return "delete the IKE SA";
     case Deed::new_child:
       return "make another child";
+    case Deed::close_new:
+      return "delete that one";
   }
   return "";
 }
@@ -71,11 +74,23 @@ void ask(Node& node, Deed deed) {
       return node.handle(Terminate{name, ""});
     case Deed::new_child:
       return node.handle(Initiate{name, "other"});
+    case Deed::close_new:
+      return node.handle(Terminate{name, "other"});
   }
 }
 
-bool keeps_traffic(Deed deed) {
-  return deed != Deed::close_child && deed != Deed::close_ike;
+std::string names_of(const Deeds& deeds) {
+  std::string text;
+  for (const auto deed : deeds) text += fmt::format("{}{}", text.empty() ? "" : ", then ", name_of(deed));
+  return text;
+}
+
+bool has(const Deeds& deeds, Deed deed) {
+  return std::ranges::find(deeds, deed) != deeds.end();
+}
+
+bool keeps_traffic(const Deeds& deeds) {
+  return !has(deeds, Deed::close_child) && !has(deeds, Deed::close_ike);
 }
 
 Connection with_second_child(Connection connection, std::string_view local, std::string_view remote) {
@@ -89,8 +104,8 @@ Connection with_second_child(Connection connection, std::string_view local, std:
 }
 
 struct Tree {
-  Deed of_a;
-  Deed of_b;
+  Deeds of_a;
+  Deeds of_b;
   bool secrecy;       // children have a key exchange of their own
   unsigned losses;    // datagrams that may be lost, each at any place
   bool more = false;  // and the IKE SA and they have an additional one; then work is done at once
@@ -134,8 +149,8 @@ std::string run(const Tree& tree, Choices& choices) {
     return false;
   };
   const bool is_without_loss = keeps_traffic(tree.of_a) && keeps_traffic(tree.of_b);
-  ask(world.a, tree.of_a);
-  ask(world.b, tree.of_b);
+  for (const auto deed : tree.of_a) ask(world.a, deed);
+  for (const auto deed : tree.of_b) ask(world.b, deed);
   auto losses = tree.losses;
   for (int steps = 0; steps < 400 && world.problem.empty(); ++steps) {
     for (auto* node : {&world.a, &world.b}) {
@@ -171,9 +186,14 @@ std::string run(const Tree& tree, Choices& choices) {
   if (sas_a.size() != sas_b.size() || sas_a.size() > 1) return "not the same IKE SAs\n" + world.state();
   if (is_without_loss && sas_a.empty()) return "the IKE SA is gone\n" + world.state();
   if (world.a.children() != world.b.children()) return "not the same children\n" + world.state();
-  const auto most = std::size_t{1} + (tree.of_a == Deed::new_child) + (tree.of_b == Deed::new_child);
+  const auto most = std::size_t{1} + has(tree.of_a, Deed::new_child) + has(tree.of_b, Deed::new_child);
   if (world.a.children() > most) return "children are left over\n" + world.state();
   if (is_without_loss && !is_up()) return "the child is gone\n" + world.state();
+  if (has(tree.of_a, Deed::close_child) && world.a.outbound().contains("net"))
+    return "the child that was deleted is there\n" + world.state();
+  if (has(tree.of_a, Deed::close_new) && !has(tree.of_b, Deed::new_child) &&
+      world.a.outbound().contains("other"))
+    return "the other child that was deleted is there\n" + world.state();
   for (auto* node : {&world.a, &world.b})
     for (const auto& [name, sa] : node->outbound())
       if (!(node == &world.a ? world.b : world.a).inbound().contains(sa.spi))
@@ -188,7 +208,7 @@ std::size_t run_all(const Tree& tree) {
     ++runs;
     const auto problem = run(tree, choices);
     if (!problem.empty()) {
-      INFO("a: " << name_of(tree.of_a) << ", b: " << name_of(tree.of_b) << ", losses " << tree.losses
+      INFO("a: " << names_of(tree.of_a) << ", b: " << names_of(tree.of_b) << ", losses " << tree.losses
                  << ", choices " << choices.text());
       FAIL(problem);
     }
@@ -205,7 +225,7 @@ TEST_CASE("whatever both sides do at once, in every order of arrival, they agree
   std::size_t runs = 0;
   for (const bool secrecy : {false, true})
     for (const auto of_a : deeds)
-      for (const auto of_b : deeds) runs += run_all({of_a, of_b, secrecy, 0});
+      for (const auto of_b : deeds) runs += run_all({{of_a}, {of_b}, secrecy, 0});
   WARN(runs << " orders of arrival");
   CHECK(runs > 72);
 }
@@ -222,7 +242,27 @@ TEST_CASE("the same when any one datagram of a rekey is lost") {
   std::size_t runs = 0;
   for (const auto of_a : {Deed::rekey_child, Deed::rekey_ike})
     for (const auto of_b : {Deed::nothing, Deed::rekey_child, Deed::rekey_ike})
-      runs += run_all({of_a, of_b, false, 1});
+      runs += run_all({{of_a}, {of_b}, false, 1});
   WARN(runs << " orders of arrival and loss");
   CHECK(runs > 6);
+}
+
+TEST_CASE("one side does two things one behind the other, while the other side does something") {
+  const struct {
+    Deeds of_a;
+    std::vector<Deed> of_b;
+  } trees[] = {
+      {{Deed::rekey_child, Deed::close_child}, {Deed::nothing, Deed::rekey_child, Deed::close_child}},
+      {{Deed::close_child, Deed::rekey_child}, {Deed::nothing, Deed::rekey_child}},
+      {{Deed::rekey_ike, Deed::close_child}, {Deed::nothing}},
+      {{Deed::new_child, Deed::close_new}, {Deed::nothing, Deed::close_child}},
+      {{Deed::rekey_child, Deed::close_ike}, {Deed::nothing}},
+  };
+  std::size_t runs = 0;
+  for (const bool secrecy : {false, true})
+    for (const auto& tree : trees)
+      for (const auto of_b : tree.of_b)
+        if (!secrecy || of_b == Deed::nothing) runs += run_all({tree.of_a, {of_b}, secrecy, 0});
+  WARN(runs << " orders of arrival");
+  CHECK(runs > 14);
 }

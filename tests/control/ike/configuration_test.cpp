@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "control/ike/assigned.hpp"
 #include "tests/control/ike/hand_made_peer.hpp"
 
 using namespace espgate;
@@ -80,4 +81,39 @@ TEST_CASE("who asks gets addresses, and keeps them over new keys until the IKE S
   world.run_for(5s);
   CHECK(world.a.assigned.empty());
   CHECK(world.problem.empty());
+}
+
+TEST_CASE("addresses outside of our networks, of no host, or one too many are not taken") {
+  auto ours = connection_of_a();  // its end is 192.0.2.1, the peer's 192.0.2.2
+  ours.children[0].local = {side("0.0.0.0/0"), side("2001:db8:1::/48")};
+  const auto taken_of = [&](const std::vector<std::string_view>& given) {
+    std::vector<net::Address> addresses;
+    for (const auto text : given) addresses.push_back(*net::parse_address(text));
+    const auto result = assignable(addresses, ours);
+    CHECK(result.taken.size() + result.refused.size() == given.size());
+    std::string text;
+    for (const auto& address : result.taken) text += net::to_string(address) + " ";
+    return text;
+  };
+  CHECK(taken_of({"10.1.0.5", "2001:db8:1::5"}) == "10.1.0.5 2001:db8:1::5 ");
+  CHECK(taken_of({"10.1.0.5", "10.1.0.6"}) == "10.1.0.5 ");
+  CHECK(taken_of({"2001:db8:2::5"}).empty());
+  for (const auto* bad :
+       {"0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "255.255.255.255", "192.0.2.1", "192.0.2.2"})
+    CHECK(taken_of({bad, "10.1.0.5"}) == "10.1.0.5 ");
+  ours.children[0].local = {side("::/0")};
+  CHECK(taken_of({"::", "::1", "ff02::1", "fd00::1"}) == "fd00::1 ");
+  ours.children[0].local = {side("10.1.0.0/24")};
+  CHECK(taken_of({"10.1.1.1"}).empty());
+}
+
+TEST_CASE("an address that is not in our networks does not become ours") {
+  auto of_a = connection_of_a();
+  of_a.request_addresses = true;
+  auto of_b = connection_of_b();
+  of_b.peer_addresses = {*net::parse_prefix("10.9.0.1")};
+  Simulation world(1, handle(of_a), handle(of_b));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(world.run_until([&] { return world.is_well(); }, 10s));
+  CHECK(world.a.assigned.empty());
 }

@@ -112,7 +112,8 @@ TEST_CASE("proposals with nothing in common: both sides say what was offered") {
   CHECK_THAT(world.a.core().last_failure("a"),
              Catch::Contains("refused IKE_SA_INIT: NO_PROPOSAL_CHOSEN (14)"));
   CHECK_THAT(world.b.log.at(0), Catch::Contains("it offered 1: aes256-gcm16") &&
-                                    Catch::Contains("connection b allows 1: aes256-cbc sha256"));
+                                    Catch::Contains("connection b allows 1: aes256-cbc sha256") &&
+                                    Catch::Contains("; in common is no encryption, no integrity"));
   CHECK(world.b.core().ike_sas().empty());
 }
 
@@ -149,6 +150,17 @@ TEST_CASE("several children, narrowing, transport mode and both lengths of seque
   REQUIRE(up(world));
   const auto& net = world.a.outbound().at("net");
   CHECK(net::to_string(net.selectors.at(0)) == "10.1.0.0/16 > 10.2.7.0/24");
+  const auto told = [&] {
+    return std::ranges::count_if(world.a.log, [](const std::string& line) {
+      return line.find(
+                 "child net is between 10.1.0.0/16 and 10.2.7.0/24 only: what else there is between "
+                 "10.1.0.0/16 and 10.2.0.0/16 is dropped") != std::string::npos;
+    });
+  };
+  CHECK(told() == 1);
+  world.a.handle(Rekey{"a", "net"});
+  world.run_for(5s);
+  CHECK(told() == 1);
   CHECK(net.extended_sequence);
   const auto& host = world.a.outbound().at("host");
   CHECK(host.transport);

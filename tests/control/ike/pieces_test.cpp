@@ -1,4 +1,6 @@
 // Cookies, fragments, narrowing, NAT detection, deadlines: each by itself.
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <numeric>
 
@@ -166,4 +168,36 @@ TEST_CASE("the earliest of many deadlines is found, and each SA has one") {
   CHECK(deadlines.next() == 1'002s);
   deadlines.set(7, 1s);
   CHECK(deadlines.due(1s) == 7);
+}
+
+TEST_CASE("more selectors than an SA can have are narrowed to as many as it can") {
+  TrafficSelectors local, remote;
+  std::vector<SelectorSide> ours;
+  for (int i = 0; i < 255; ++i) {
+    local.sides.push_back(side(fmt::format("10.1.{}.0/24", i)));
+    remote.sides.push_back(side(fmt::format("10.2.{}.0/24", i)));
+    ours.push_back(side(fmt::format("10.1.{}.1", i)));
+  }
+  const auto narrowed = narrow(local, ours);
+  CHECK(narrowed.sides.size() == 255);
+  CHECK_FALSE(pairs(local, remote));
+  const auto fitting = narrow_to_pairs(local, remote);
+  REQUIRE(fitting);
+  CHECK(fitting->size() > 200);
+  CHECK(fitting->size() <= 255);
+  CHECK(fitting->size() == local.sides.size() * remote.sides.size());
+}
+
+TEST_CASE("selectors that all overlap cost no more than a thousand looks") {
+  // Each of theirs meets each of ours in something new.
+  TrafficSelectors offered;
+  std::vector<SelectorSide> ours;
+  for (std::uint16_t i = 0; i < 255; ++i) {
+    offered.sides.push_back({*net::parse_range(fmt::format("10.0.{}.0-10.255.{}.0", i, i)), {}, {}});
+    const auto port = static_cast<std::uint16_t>(1'000 + i);
+    ours.push_back({*net::parse_range("10.0.0.0/8"), std::uint8_t{6}, {port, port}});
+  }
+  const auto result = narrow(offered, ours);
+  CHECK(result.sides.size() <= 255);
+  CHECK_FALSE(result.sides.empty());
 }

@@ -1,0 +1,83 @@
+// How children end: by command while they are made, with their lifetime, for want of a place in the datapath.
+#include <catch2/catch.hpp>
+
+#include "tests/control/ike/simulation.hpp"
+
+using namespace espgate;
+using namespace espgate::ike;
+using namespace espgate::ike::test;
+
+namespace {
+
+bool up(Simulation& world, Time longest = 10s) {
+  return world.run_until([&] { return world.is_well(); }, longest);
+}
+
+}  // namespace
+
+TEST_CASE("a child that is terminated while IKE_AUTH makes it does not stay") {
+  auto of_a = connection_of_a(), of_b = connection_of_b();
+  for (auto* connection : {&of_a, &of_b}) {
+    auto second = connection->children[0];
+    second.name = "other";
+    for (auto* sides : {&second.local, &second.remote})
+      *sides = {side(sides == &second.local == (connection == &of_a) ? "10.3.0.0/16" : "10.4.0.0/16")};
+    connection->children.push_back(second);
+  }
+  Simulation world(1, handle(of_a), handle(of_b));
+  bool told = false;
+  world.passes = [&](const SendDatagram& datagram) {
+    if (ExchangeType{datagram.bytes[18]} == ExchangeType::ike_auth && !std::exchange(told, true))
+      world.after(0ms, [&] { world.a.handle(Terminate{"a", "net"}); });
+    return true;
+  };
+  world.a.handle(Initiate{"a", ""});
+  world.run_for(10s);
+  REQUIRE(told);
+  CHECK(world.a.established().size() == 1);
+  CHECK_FALSE(world.a.outbound().contains("net"));
+  CHECK_FALSE(world.b.outbound().contains("net"));
+  CHECK(world.is_well_for("other"));
+}
+
+TEST_CASE("a child past its lifetime is sent on no more, though the peer does not answer the DELETE") {
+  auto of_a = connection_of_a();
+  of_a.children[0].rekey_after = 0s;
+  of_a.children[0].expires_after = 100s;
+  of_a.liveness_after = 0s;
+  Simulation world(1, handle(of_a), handle(connection_of_b()));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  world.passes = [](const SendDatagram&) { return false; };
+  world.run_for(99s);
+  CHECK(world.a.outbound().size() == 1);
+  world.run_for(2s);
+  CHECK(world.a.outbound().empty());
+  CHECK(world.a.established().size() == 1);
+}
+
+TEST_CASE("the datapath has no place for a child: it is deleted at the peer, and tried again ever later") {
+  auto of_a = connection_of_a();
+  of_a.start = StartAction::always;
+  Simulation world(1, handle(of_a), handle(connection_of_b()));
+  REQUIRE(up(world));
+  std::vector<Time> tried;
+  std::size_t seen = 0;
+  const auto until = world.now() + 100s;
+  while (world.now() < until) {
+    if (world.a.installed > seen) {
+      seen = world.a.installed;
+      tried.push_back(world.now());
+      world.a.handle(InstallFailed{world.a.established()[0]->children().back().inbound_spi, "it is full"});
+      CHECK(world.a.outbound().empty());
+      REQUIRE(world.a.established()[0]->wanted().size() == 1);
+      CHECK(world.a.established()[0]->wanted()[0].failure == "it is full");
+    }
+    world.run_for(100ms);
+  }
+  CHECK(world.b.inbound().empty());
+  REQUIRE(tried.size() > 3);
+  CHECK(tried.size() < 7);
+  for (std::size_t i = 2; i < tried.size(); ++i)
+    CHECK(tried[i] - tried[i - 1] > (tried[i - 1] - tried[i - 2]) * 3 / 2);
+}
