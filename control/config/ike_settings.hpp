@@ -48,6 +48,7 @@ struct IkeSettings {
   bool childless = false;  // as the one that begins: children are made after IKE_AUTH
   Replacement ike_sa;
   Replacement child_sa;
+  std::chrono::seconds reauthenticate_after{};  // 0: never
   std::vector<net::Prefix> peer_addresses;  // of which the peer gets one if it asks, one network of a family
   std::vector<net::Address> peer_dns;
   bool request_addresses = false;

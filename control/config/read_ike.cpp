@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::size_t least_psk_bytes = 16;
 constexpr long long least_fragment_bytes = 576;  // the longest message is 128 parts then
-constexpr std::size_t least_ppk_bytes = 32;      // RFC 8784 6: 256 bits of entropy
+constexpr long long least_reauthentication_s = 60;
+constexpr std::size_t least_ppk_bytes = 32;  // RFC 8784 6: 256 bits of entropy
 
 void report(const GroupReader& group, std::string_view key, const Error& error) {
   group.error(key, error.what, error.remedy);
@@ -334,6 +335,8 @@ void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& con
   read_ppk(group, settings);
   read_replacement(group, "rekey-after", "expires-after", settings.ike_sa);
   read_replacement(group, "child-rekey-after", "child-expires-after", settings.child_sa);
+  settings.reauthenticate_after = std::chrono::seconds(zero_or(
+      group, "reauthenticate-after", least_reauthentication_s, "leave some time to do it in, or remove it"));
   long long liveness_s = 0;
   if (group.integer("liveness", liveness_s)) settings.liveness_after = std::chrono::seconds(liveness_s);
   group.integer("tries", settings.tries);

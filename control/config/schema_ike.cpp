@@ -51,9 +51,8 @@ constexpr std::array ike_keys{
         "key-id:text. Default: the subject of our certificate, or else local."),
     text_key("remote-id",
              "Who the peer must be: one of the same, or \"*.example.org\", \"*@example.org\", a network, a "
-             "distinguished name with \"*\" for values, or \"%any\". Default: remote, which is no address if "
-             "it is "
-             "\"any\": then this is required."),
+             "distinguished name with \"*\" for values, or \"%any\". The peer is asked for one that is named "
+             "in full. Default: remote, which is no address if it is \"any\": then this is required."),
     Key{.name = "psk",
         .kind = Kind::secret,
         .most = any_length,
@@ -121,6 +120,11 @@ constexpr std::array ike_keys{
     seconds_key("expires-after", 120, "16000", "Age at which they are given up if that failed."),
     seconds_key("child-rekey-after", 60, "3000", "Age at which the traffic's keys are replaced."),
     seconds_key("child-expires-after", 120, "3600", "Age at which they are given up if that failed."),
+    seconds_key(
+        "reauthenticate-after", 0, "0",
+        "Age, with new keys and all, at which we begin anew if we began: both sides prove again who they "
+        "are, so a certificate that has expired or was revoked is found out. 60 or more; the old IKE SA "
+        "goes once the new one has all children. 0 never does."),
     seconds_key("liveness", 0, "30",
                 "Silence of the peer after which it is asked whether it is there; 0 never asks."),
     Key{.name = "tries",

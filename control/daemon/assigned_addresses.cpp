@@ -19,6 +19,13 @@ void AssignedAddresses::take(const net::Address& beside, const std::vector<net::
   for (const auto& address : addresses) {
     auto& entry = entries_[address];
     if (entry.users++ != 0) continue;
+    // What is there without us is there after us.
+    const bool is_there = std::ranges::any_of(
+        view_.addresses, [&](const auto& known) { return known.second.address == address; });
+    if (is_there) {
+      spdlog::warn("the assigned address {} is one of this host's already", net::to_string(address));
+      continue;
+    }
     if (found == view_.addresses.end()) {
       spdlog::error("the assigned address {} has no place: no interface has {}", net::to_string(address),
                     net::to_string(beside));

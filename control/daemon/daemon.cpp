@@ -8,6 +8,7 @@
 
 #include "control/cli/values.hpp"
 #include "control/daemon/event_loop.hpp"
+#include "control/daemon/farewell.hpp"
 #include "control/daemon/log.hpp"
 #include "control/daemon/policy_table.hpp"
 #include "control/daemon/port_watch.hpp"
@@ -62,6 +63,7 @@ class Daemon {
   EventLoop loop_;
   Services services_;
   Signals signals_;
+  Farewell farewell_;
   bool environment_started_ = false;
   std::unique_ptr<cli::Server> server_;
   std::unique_ptr<Gateway> gateway_;
@@ -325,7 +327,7 @@ Expected<void> Daemon::watch() {
 }
 
 void Daemon::on_signals() {
-  if (told_to_stop()) return loop_.stop();
+  if (told_to_stop()) return farewell_.say(*ike_, loop_);
   if (!signals_.take_reload()) return;
   // What comes of it is logged.
   if (auto started = reloader_->start([](const Expected<nlohmann::json>&) {}); !started)

@@ -90,6 +90,9 @@ void add_algorithms(const config::IkeSettings& ike, Rows& rows) {
   rows.add("prfs", prfs_text(ike.algorithms.prfs), "keys are derived by one of these");
   rows.add("key-exchanges", methods_text(ike.algorithms.key_exchanges),
            "IKE's keys come from one of these; the first is tried first");
+  for (std::size_t i = 0; i < ike.algorithms.additional.size(); ++i)
+    rows.add("additional-key-exchanges", methods_text(ike.algorithms.additional[i]),
+             fmt::format("then key exchange {} by this method: all have to be broken", i + 2));
   rows.add("child-suites", suites_text(ike.child_algorithms.suites), "one of these protects the traffic");
   rows.add("pfs", methods_text(ike.child_algorithms.key_exchanges),
            ike.child_algorithms.key_exchanges.empty()
@@ -115,13 +118,35 @@ void add_times(const config::IkeSettings& ike, Rows& rows) {
            "if that failed all the while, they are given up");
   rows.add("rekey-after", seconds_text(ike.ike_sa.rekey_after), "the same for IKE's keys");
   rows.add("expires-after", seconds_text(ike.ike_sa.expires_after), "the same for IKE's keys");
+  rows.add("reauthenticate-after", seconds_text(ike.reauthenticate_after),
+           ike.reauthenticate_after.count() == 0 ? "who the peer is, is proved once"
+                                                 : "if we began: both sides prove again who they are");
   rows.add("liveness", seconds_text(ike.liveness_after),
-           ike.liveness_after.count() == 0
-               ? "a peer that has died is found out at the next rekey"
-               : "a peer that has been silent so long is asked; without an answer to 6 tries, within about a "
-                 "minute, the connection is down");
+           ike.liveness_after.count() == 0 ? "a peer that has died is found out at the next rekey"
+                                           : "a peer that has been silent so long is asked");
+  rows.add("tries", fmt::format("{}", ike.tries),
+           fmt::format("so often a message is sent; without an answer the connection is down after {} s",
+                       (1u << ike.tries) - 1));
   rows.add("fragment-bytes", fmt::format("{}", ike.fragment_bytes),
            ike.fragment_bytes == 0 ? "IKE messages go whole" : "longer IKE messages go in parts");
+}
+
+std::string addresses_text(const std::vector<net::Address>& addresses) {
+  std::vector<std::string> texts;
+  for (const auto& address : addresses) texts.push_back(net::to_string(address));
+  return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+void add_peer(const config::IkeSettings& ike, bool follow_peer, Rows& rows) {
+  rows.add(
+      "follow-peer", follow_peer ? "true" : "false",
+      follow_peer ? "the peer may move, or its NAT give it another port" : "the peer stays where it began");
+  if (!ike.peer_addresses.empty())
+    rows.add("assign", addresses_text(ike.peer_addresses), "what the peer gets if it asks for addresses");
+  if (!ike.peer_dns.empty())
+    rows.add("assign-dns", addresses_text(ike.peer_dns), "the DNS servers that it is told of then");
+  if (ike.request_addresses)
+    rows.add("request-addresses", "true", "if we begin we ask the peer for addresses within local-networks");
 }
 
 void add_lifetime(const sa::Lifetime& lifetime, Rows& rows) {
@@ -171,6 +196,7 @@ json explain_settings(const Services& services, const config::Connection& connec
   add_identities(*connection.ike, rows);
   add_algorithms(*connection.ike, rows);
   add_times(*connection.ike, rows);
+  add_peer(*connection.ike, connection.follow_peer, rows);
   return rows.take();
 }
 

@@ -7,6 +7,7 @@
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/explain.hpp"
 #include "control/daemon/standing.hpp"
+#include "control/ike/describe.hpp"
 #include "control/ike/key_exchange.hpp"
 
 namespace espgate::daemon {
@@ -60,9 +61,14 @@ const ike::IkeSa* farthest(std::span<const ike::IkeSa* const> sas) {
 std::string choice_text(const ike::IkeSa& sa) {
   const auto& choice = sa.choice();
   if (!choice) return "";
-  const auto* method = ike::find_key_exchange(choice->key_exchange);
-  return fmt::format("{}, PRF {} bits, {}", crypto::suite(choice->suite).name,
-                     8 * ike::prf_bytes(choice->prf), method == nullptr ? "?" : method->name);
+  const auto name_of = [](std::uint16_t id) {
+    const auto* method = ike::find_key_exchange(id);
+    return method == nullptr ? std::string_view("?") : method->name;
+  };
+  auto text = fmt::format("{}, PRF {} bits, {}", crypto::suite(choice->suite).name,
+                          8 * ike::prf_bytes(choice->prf), name_of(choice->key_exchange));
+  for (const auto id : choice->additional) text += fmt::format(", then {}", name_of(id));
+  return text;
 }
 
 std::string nat_text(const ike::NatSituation& nat) {
@@ -91,7 +97,7 @@ void add_greeting(const Services& services, const config::Connection& connection
   if (sa != nullptr && sa->state() != State::greeting && sa->state() != State::answering)
     return steps.done(step, fmt::format("{}; {}", choice_text(*sa), nat_text(sa->nat())));
   if (sa != nullptr && !sa->refusal().empty()) return steps.open(step, "failed", sa->refusal());
-  const auto failure = services.ike->core().last_failure(owner_of(connection));
+  const auto failure = services.ike->failure(connection.name);
   const bool here = services.ike->core().failed_in(owner_of(connection)) == State::greeting;
   if (!failure.empty() && here) return steps.open(step, "failed", failure);
   if (sa != nullptr)
@@ -108,13 +114,24 @@ void add_proof(const Services& services, const config::Connection& connection, c
                       fmt::format("the peer is {}, proved by {}; we began: {}",
                                   sa->peer_identity() ? ike::to_string(*sa->peer_identity()) : "?",
                                   connection.ike->credentials.theirs, sa->is_initiator() ? "yes" : "no"));
-  const auto failure = services.ike->core().last_failure(owner_of(connection));
+  const auto failure = services.ike->failure(connection.name);
   if (!failure.empty()) return steps.open(step, "failed", failure);
   steps.open(step, sa == nullptr ? "waits" : "under way", "");
 }
 
-void add_child(const Services& services, const config::Connection& connection, const Standing& standing,
-               Steps& steps) {
+// What the peer agreed to, which may be less than is configured.
+std::string networks_text(const ike::IkeSa* sa, const std::string& connection) {
+  if (sa == nullptr) return "";
+  const auto& children = sa->children();
+  const auto found = std::ranges::find_if(children, [&](const ike::Child& child) {
+    return child.configuration->name == connection && !child.replaced && !child.delete_wanted;
+  });
+  if (found == children.end()) return "";
+  return fmt::format("; between {} and {}", ike::describe(found->local), ike::describe(found->remote));
+}
+
+void add_child(const Services& services, const config::Connection& connection, const ike::IkeSa* sa,
+               const Standing& standing, Steps& steps) {
   constexpr std::string_view step = "child SA";
   if (standing.state != "up")
     return steps.open(step, standing.state == "down" ? "failed" : "under way", standing.reason);
@@ -127,7 +144,7 @@ void add_child(const Services& services, const config::Connection& connection, c
     text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", inbound ? "in" : "out",
                         cli::spi_text(report.spi), crypto::suite(id).name);
   });
-  steps.done(step, text);
+  steps.done(step, text + networks_text(sa, connection.name));
 }
 
 void add_traffic(const Services& services, const config::Connection& connection, const Standing& standing,
@@ -167,7 +184,7 @@ json explain_steps(const Services& services, const config::Connection& connectio
     const auto* sa = farthest(standings.ike_sas(owner_of(connection)));
     add_greeting(services, connection, sa, standing, steps);
     add_proof(services, connection, sa, steps);
-    add_child(services, connection, standing, steps);
+    add_child(services, connection, sa, standing, steps);
   } else if (standing.state == "up") {
     steps.done("SAs", "those of the file are installed");
   } else {

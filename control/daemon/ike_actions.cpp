@@ -66,6 +66,17 @@ std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParamet
   return result;
 }
 
+// The core deletes the child and makes it again, later each time.
+void IkeService::refused(const std::string& connection, std::uint32_t inbound_spi, std::string_view direction,
+                         const Error& error, Moment now) {
+  auto why = fmt::format("its {} SA was not installed: {}", direction, error.text());
+  auto& known = connections_.at(connection);
+  tell(known, spdlog::level::err, fmt::format("connection {}: {}", connection, why), now);
+  known.down_because = why;
+  known.down_since = now.steady;
+  feed(ike::InstallFailed{inbound_spi, std::move(why)}, now);
+}
+
 void IkeService::act(const ike::InstallInbound& action, Moment now) {
   auto wanted = parameters(action.sa);
   if (!wanted) return;
@@ -74,14 +85,8 @@ void IkeService::act(const ike::InstallInbound& action, Moment now) {
                                     : Expected<void>(connection.error());
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
-    ike_log().error("connection {}: inbound SA: {}", connection ? *connection : action.sa.child,
-                    installed.error().text());
-    // Without a place of its own a peer is better off without the child.
-    if (!connection)
-      feed(ike::HardExpired{action.sa.spi}, now);
-    else
-      go_if_empty(*connection, now);
-    return;
+    if (connection) go_if_empty(*connection, now);
+    return refused(action.sa.child, action.sa.spi, "inbound", installed.error(), now);
   }
   auto& spi = inbound_[action.sa.spi];
   spi = {*connection, parts_.store.find(action.sa.spi), 0};
@@ -93,10 +98,18 @@ void IkeService::act(const ike::InstallOutbound& action, Moment now) {
   auto wanted = parameters(action.sa);
   const auto* connection = connection_of(action.sa.child, action.sa.peer);
   if (!wanted || connection == nullptr) return;
-  const auto installed = parts_.sas.install_outbound(*connection, *wanted, now);
+  const auto inbound = inbound_.find(action.inbound_spi);
+  const bool has_inbound = inbound != inbound_.end() && inbound->second.index != sa::no_sa;
+  const auto installed = has_inbound ? parts_.sas.install_outbound(*connection, *wanted, now)
+                                     : Expected<void>(Error{"there is no inbound SA for it", ""});
   OPENSSL_cleanse(wanted->keymat.data(), wanted->keymat.size());
   if (!installed) {
-    ike_log().error("connection {}: outbound SA: {}", *connection, installed.error().text());
+    if (has_inbound) refused(action.sa.child, action.inbound_spi, "outbound", installed.error(), now);
+    // What the child went out by until now is deleted at the peer.
+    if (const auto used = in_use_.find(*connection); used != in_use_.end())
+      act(ike::RetireOutbound{action.sa.connection, action.sa.child, used->second.outbound_spi,
+                              connections_.at(action.sa.child).down_because, action.sa.peer},
+          now);
     return;
   }
   if (!action.sa.tfc_padding && connections_.at(action.sa.child).settings.tfc_bytes != 0)
@@ -183,11 +196,17 @@ void IkeService::went_up(const ike::InstallOutbound& action, const std::string& 
 
 void IkeService::went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now) {
   const auto known = connections_.find(action.child);
-  if (known == connections_.end()) return;  // it left the configuration
+  if (known == connections_.end() || is_stopping_) return;  // it left the configuration, or we leave
   auto because = action.reason.empty() ? "its IKE SA was closed" : action.reason;
   // That one of many went is no matter of the connection's.
-  if (auto& reason = known->second.down_because; !action.peer)
-    because = reason = reason.empty() ? because : reason;
+  if (!action.peer) {
+    auto& reason = known->second.down_because;
+    if (reason.empty()) {
+      reason = because;
+      known->second.down_since = now.steady;
+    }
+    because = reason;
+  }
   tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", connection, because),
        now);
   parts_.journal.add(EventKind::connection_down, connection, because, now);

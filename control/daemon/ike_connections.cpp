@@ -50,6 +50,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   result->local = connection.local;
   if (!connection.any_peer) result->remote = connection.remote;
   result->identity = settings.local_id;
+  if (const auto* only = settings.remote_id.only()) result->asked_peer = *only;
   result->peer = settings.remote_id.text();
   result->authenticator = settings.credentials.authenticator;
   result->ppk_use = settings.ppk_use;
@@ -68,6 +69,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   result->liveness_after = settings.liveness_after;
   result->rekey_after = settings.ike_sa.rekey_after;
   result->expires_after = settings.ike_sa.expires_after;
+  result->reauthenticate_after = settings.reauthenticate_after;
   return result;
 }
 
@@ -82,6 +84,12 @@ bool negotiates_alike(const config::Connection& before, const config::Connection
   other.nat_keepalive_s = now.nat_keepalive_s;
   other.dummy_rate = now.dummy_rate;
   return other == now;
+}
+
+bool shares_ike_sa(const config::Connection& before, const config::Connection& now) {
+  return before.ike && now.ike && *before.ike == *now.ike && before.local == now.local &&
+         before.remote == now.remote && before.encapsulation == now.encapsulation &&
+         before.follow_peer == now.follow_peer;
 }
 
 }  // namespace espgate::daemon

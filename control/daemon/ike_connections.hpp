@@ -15,4 +15,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
 // Whether the SAs that were negotiated by the one are what the other would negotiate; both negotiate.
 bool negotiates_alike(const config::Connection& before, const config::Connection& now);
 
+// Whether an IKE SA of the one would be one of the other, whatever its children are; both negotiate.
+bool shares_ike_sa(const config::Connection& before, const config::Connection& now);
+
 }  // namespace espgate::daemon

@@ -62,20 +62,25 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   Change change;
   std::unordered_map<std::string, Known> wanted;
   std::vector<ike::ConnectionHandle> handles;
+  std::vector<ike::IkeCore::Successor> successors;
   on_demand_.clear();
   for (const auto& family : families_of(configuration)) {
-    const bool same = is_as_before(family);
-    auto handle = same ? connections_.at(family.front()->name).handle : ike_connection(family);
+    const auto inherited = inherited_by(family);
+    const bool same = inherited.handle && inherited.children.size() == family.size() &&
+                      inherited.handle->children.size() == family.size();
+    auto handle = same ? inherited.handle : ike_connection(family);
+    if (inherited.handle && !same) successors.push_back({inherited.handle, handle, inherited.children});
     handles.push_back(handle);
     for (const auto* connection : family) {
       const auto before = connections_.find(connection->name);
       const bool known = before != connections_.end();
-      ++(same ? change.kept : known ? change.changed : change.added);
+      const bool kept = inherited.children.contains(connection->name);
+      ++(kept ? change.kept : known ? change.changed : change.added);
       Known entry;
       if (known) entry = std::move(before->second);
       entry.settings = *connection;
       entry.handle = handle;
-      if (!same) {
+      if (!kept) {
         entry.demand = demand_of(*connection);
         entry.down_because.clear();
       }
@@ -90,19 +95,26 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   std::erase_if(in_use_, [&](const auto& entry) {
     return !connections_.contains(entry.first) && !peers_.contains(entry.first);
   });
-  carry_out(core_.configure(handles, now.steady), now);
+  carry_out(core_.configure(handles, now.steady, successors), now);
   handle_events(now);
   return change;
 }
 
-bool IkeService::is_as_before(std::span<const config::Connection* const> family) const {
-  const auto known = connections_.find(family.front()->name);
-  return known != connections_.end() && known->second.handle->children.size() == family.size() &&
-         std::ranges::all_of(family, [&](const config::Connection* connection) {
-           const auto before = connections_.find(connection->name);
-           return before != connections_.end() && before->second.handle == known->second.handle &&
-                  negotiates_alike(before->second.settings, *connection);
-         });
+// With the IKE SA those that would negotiate the same again keep their children.
+IkeService::Inherited IkeService::inherited_by(std::span<const config::Connection* const> family) const {
+  Inherited inherited;
+  const auto front = connections_.find(family.front()->name);
+  if (front == connections_.end() || front->second.handle->name != front->first ||
+      !shares_ike_sa(front->second.settings, *family.front()))
+    return inherited;
+  inherited.handle = front->second.handle;
+  for (const auto* connection : family) {
+    const auto before = connections_.find(connection->name);
+    if (before != connections_.end() && before->second.handle == inherited.handle &&
+        negotiates_alike(before->second.settings, *connection))
+      inherited.children.insert(connection->name);
+  }
+  return inherited;
 }
 
 void IkeService::received(std::span<const std::uint8_t> frame, Moment now) {
@@ -166,10 +178,13 @@ Expected<void> IkeService::initiate(const std::string& connection, Moment now) {
 Expected<void> IkeService::terminate(const std::string& connection, Moment now) {
   if (auto found = known(connection); !found) return found;
   auto place = place_of(connection);
-  if (!place.peer)
-    connections_.at(connection).down_because = connections_.at(connection).settings.any_peer
-                                                   ? "it was terminated; its peers may come again"
-                                                   : "it was terminated; `initiate` brings it up again";
+  if (!place.peer) {
+    auto& terminated = connections_.at(connection);
+    terminated.down_because = terminated.settings.any_peer
+                                  ? "it was terminated; its peers may come again"
+                                  : "it was terminated; `initiate` brings it up again";
+    terminated.down_since = now.steady;
+  }
   feed(ike::Terminate{std::move(place.connection), std::move(place.child), std::move(place.peer)}, now);
   return {};
 }
@@ -193,6 +208,22 @@ const std::deque<IkeService::Line>* IkeService::lines(const std::string& connect
 std::string IkeService::down_because(const std::string& connection) const {
   const auto found = connections_.find(connection);
   return found == connections_.end() ? std::string() : found->second.down_because;
+}
+
+std::string IkeService::failure(const std::string& connection) const {
+  const auto found = connections_.find(connection);
+  if (found == connections_.end()) return "";
+  const auto& owner = found->second.handle->name;
+  const bool is_later =
+      found->second.down_because.empty() || core_.failed_at(owner) >= found->second.down_since;
+  return is_later ? core_.last_failure(owner) : std::string();
+}
+
+void IkeService::stop(Moment now) {
+  now_ = now;
+  is_stopping_ = true;
+  carry_out(core_.stop(now.steady), now);
+  handle_events(now);
 }
 
 // What an action brings about comes after the rest of the actions.

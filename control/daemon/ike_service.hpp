@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -45,11 +46,12 @@ class IkeService {
   };
   IkeService(Parts parts, const config::Limits& limits);
 
-  // Whether any connection negotiates: then IKE messages are ours, and else the kernel's.
-  bool in_use() const { return !connections_.empty(); }
+  // Whether any connection negotiates, or did and its peer may still answer: then IKE messages are ours, and
+  // else the kernel's.
+  bool in_use() const { return !connections_.empty() || !core_.is_empty(); }
 
   // After SaManager::configure. Connections that are as before keep their SAs; those that changed are
-  // negotiated anew.
+  // negotiated anew. Of connections that share an IKE SA the IKE SA stays if what they share is as before.
   struct Change {
     std::size_t added = 0, removed = 0, changed = 0, kept = 0;
   };
@@ -64,6 +66,10 @@ class IkeService {
   void tick(Moment now);
   // An SA of a connection of ours came to a stage of its lifetime.
   void lifetime_reached(const sa::LifetimeNews& news, Moment now);
+
+  // For the end: tells all peers, and takes no new ones; quiet once they have answered.
+  void stop(Moment now);
+  bool is_quiet() const { return core_.is_quiet(); }
 
   // Errors: no such connection, or not one that negotiates.
   // A peer of a connection that has them at any address goes by its own name, but for `initiate`.
@@ -100,6 +106,8 @@ class IkeService {
   const std::deque<Line>* lines(const std::string& connection) const;
   // Why it went down when it was up before, or `terminate`; empty: neither.
   std::string down_because(const std::string& connection) const;
+  // Of its IKE SA, if nothing of the above came after it; empty: there is none.
+  std::string failure(const std::string& connection) const;
 
  private:
   struct Known {
@@ -108,7 +116,8 @@ class IkeService {
     std::uint64_t demand = 0;  // packets that found no SA, when last looked at
     std::deque<Line> lines;
     std::string down_because;
-    unsigned peers_so_far = 0;  // at any address
+    unsigned peers_so_far = 0;                // at any address
+    ike::Time down_since = ike::Time::min();  // of that
   };
   struct InboundSpi {
     std::string connection;
@@ -129,6 +138,8 @@ class IkeService {
   void go_if_empty(const std::string& name, Moment now);
 
   void tell(Known& known, spdlog::level::level_enum level, std::string text, Moment now);
+  void refused(const std::string& connection, std::uint32_t inbound_spi, std::string_view direction,
+               const Error& error, Moment now);
   void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
   void feed(ike::Event event, Moment now);
@@ -151,7 +162,12 @@ class IkeService {
   void look_at_demand(Moment now);
   std::uint64_t demand_of(const config::Connection& connection) const;
   Expected<void> known(const std::string& connection) const;
-  bool is_as_before(std::span<const config::Connection* const> family) const;
+  // What is there already for connections that share an IKE SA.
+  struct Inherited {
+    ike::ConnectionHandle handle;    // null: nothing
+    std::set<std::string> children;  // that go on as they are
+  };
+  Inherited inherited_by(std::span<const config::Connection* const> family) const;
   // The IKE SA's connection, which of its children this one is, empty for the one that has the IKE SA, and
   // which peer's.
   struct Place {
@@ -170,6 +186,7 @@ class IkeService {
   Moment now_;                     // of the event at hand
   std::deque<ike::Event> events_;  // that one, and those that it brings about
   bool is_carrying_out_ = false;
+  bool is_stopping_ = false;
   std::unordered_map<std::string, Known> connections_;
   std::unordered_map<std::uint32_t, InboundSpi> inbound_;    // by SPI
   std::unordered_map<std::string, InUse> in_use_;            // by connection

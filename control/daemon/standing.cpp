@@ -90,8 +90,7 @@ Standing Standings::of_any_peer(const config::Connection& connection) const {
 }
 
 std::string Standings::why_down(const config::Connection& connection) const {
-  if (auto failure = services_.ike->core().last_failure(owner_of(connection)); !failure.empty())
-    return failure;
+  if (auto failure = services_.ike->failure(connection.name); !failure.empty()) return failure;
   if (auto because = services_.ike->down_because(connection.name); !because.empty()) return because;
   if (connection.any_peer) return "no peer has come";
   switch (connection.ike->start) {

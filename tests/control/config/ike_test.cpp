@@ -101,6 +101,7 @@ TEST_CASE("a site-to-site tunnel with a pre-shared key takes fewer than 12 lines
   CHECK(settings->ike_sa.rekey_after == std::chrono::seconds(14'000));
   CHECK(settings->liveness_after == std::chrono::seconds(30));
   CHECK(settings->fragment_bytes == 1'200);
+  CHECK(settings->reauthenticate_after.count() == 0);
   CHECK(settings->ppk_use == ike::PpkUse::off);
 }
 
@@ -138,7 +139,8 @@ TEST_CASE("everything can be said") {
       "{} suites = [ \"chacha20-poly1305\", \"aes128-cbc-sha256\" ]; prfs = [ \"sha512\" ]; "
       "key-exchanges = [ \"ecp384\", \"x448\" ]; child-suites = [ \"aes128-gcm16\" ]; pfs = [ ]; "
       "start = \"on-demand\"; rekey-after = \"4 h\"; expires-after = \"5 h\"; child-rekey-after = 600; "
-      "child-expires-after = 700; liveness = 0; fragment-bytes = 0; revocation = \"strict\"; "
+      "child-expires-after = 700; reauthenticate-after = \"1 d\"; liveness = 0; fragment-bytes = 0; "
+      "revocation = \"strict\"; "
       "crl = \"ca.crl\"; ca = \"ca.pem\"; remote-id = \"C=DE, CN=*\"; ppk = \"required\"; "
       "ppk-id = \"a1\"; ppk-file = \"ppk\";",
       test::psk));
@@ -150,6 +152,7 @@ TEST_CASE("everything can be said") {
   CHECK(settings->start == Start::on_demand);
   CHECK(settings->ike_sa.expires_after == std::chrono::hours(5));
   CHECK(settings->child_sa.rekey_after == std::chrono::seconds(600));
+  CHECK(settings->reauthenticate_after == std::chrono::hours(24));
   CHECK(settings->liveness_after.count() == 0);
   CHECK(settings->ppk_use == ike::PpkUse::required);
   REQUIRE(settings->ppks.size() == 1);
@@ -224,7 +227,10 @@ TEST_CASE("every mistake is named with its remedy") {
       {"ca = \"ca.pem\";", "psk", "missing", "for our side"},
       {"certificate = \"gw.pem\"; private-key = \"gw.key\";", "psk", "missing", "add ca"},
       {"psk = \"secret\";", "psk", "6 bytes, and fewer than 16", "openssl rand"},
-      {fmt::format("{} fragment-bytes = 1;", psk), "fragment-bytes", "1 is neither 0 nor 576", "leave it out"},
+      {fmt::format("{} fragment-bytes = 1;", psk), "fragment-bytes", "1 is neither 0 nor 576",
+       "leave it out"},
+      {fmt::format("{} reauthenticate-after = 59;", psk), "reauthenticate-after", "59 is neither 0 nor 60",
+       ""},
       {fmt::format("{} fragment-bytes = 575;", psk), "fragment-bytes", "neither 0 nor 576 or more", ""},
       {"psk = \"0x0102\";", "psk", "2 bytes", "openssl rand"},
       {"psk = \"0xyz\";", "psk", "hexadecimal", ""},

@@ -68,7 +68,8 @@ TEST_CASE("every change of what is negotiated, or of what SAs are made of, is on
        {"local-id = \"gw.example.org\";", "remote-id = \"%any\";", "suites = [ \"aes256-gcm16\" ];",
         "prfs = [ \"sha384\" ];", "key-exchanges = [ \"x25519\" ];", "child-suites = [ \"aes128-gcm16\" ];",
         "pfs = [ ];", "start = \"passive\";", "rekey-after = 600;", "expires-after = 17000;",
-        "child-rekey-after = 600;", "child-expires-after = 4000;", "liveness = 0;", "fragment-bytes = 0;"}) {
+        "child-rekey-after = 600;", "child-expires-after = 4000;", "reauthenticate-after = 600;",
+        "liveness = 0;", "fragment-bytes = 0;"}) {
     CAPTURE(more);
     CHECK_FALSE(negotiates_alike(loaded(plain), loaded({.ike = plain.ike + more})));
   }
@@ -89,7 +90,7 @@ TEST_CASE("the core's connection says what the file says") {
            R"(local-networks = [ "10.1.0.0/16", "10.3.0.0/16" ]; remote-networks = [ "10.2.0.0/16" ];
          encapsulation = "udp"; esn = false;)",
        .ike = R"(psk = "correct horse battery"; start = "on-demand"; liveness = 7; fragment-bytes = 600;
-         child-rekey-after = 100; child-expires-after = 200; rekey-after = 300; expires-after = 400;
+         child-rekey-after = 100; child-expires-after = 200; rekey-after = 300; expires-after = 400; reauthenticate-after = 500;
          remote-id = "*.example.org"; pfs = [ ];)"}));
   CHECK(made->name == "site");
   CHECK(made->local == net::parse_address("192.0.2.1"));
@@ -101,6 +102,9 @@ TEST_CASE("the core's connection says what the file says") {
   CHECK(made->liveness_after == std::chrono::seconds(7));
   CHECK(made->rekey_after == std::chrono::seconds(300));
   CHECK(made->expires_after == std::chrono::seconds(400));
+  CHECK(made->reauthenticate_after == std::chrono::seconds(500));
+  CHECK_FALSE(made->asked_peer);
+  CHECK(made_of(loaded({}))->asked_peer == ike::parse_identity("198.51.100.1").value());
   REQUIRE(made->children.size() == 1);
   const auto& child = made->children[0];
   CHECK(child.name == "site");

@@ -8,6 +8,7 @@
 #include <rte_ring.h>
 
 #include <cstring>
+#include <map>
 
 #include "control/config/load.hpp"
 #include "control/daemon/services.hpp"
@@ -48,17 +49,25 @@ class Side {
     rte_mempool_free(buffers);
   }
 
-  // The file with one connection called site, as side a or b sees it; what came of it in the service.
+  // The file with one connection called site, as side a or b sees it, and with networks of its own for each
+  // child of that; what came of it in the service.
   daemon::IkeService::Change configure(const std::string& group, bool with_it = true) {
     const bool first = name_[0] == 'a';
+    std::string more;
+    for (const auto& [child, network] : children)
+      more += fmt::format(
+          ", {{ name = \"{}\"; local = \"192.0.2.{}\"; remote = \"192.0.2.{}\"; local-networks = "
+          "[ \"10.{}.{}.0/24\" ]; remote-networks = [ \"10.{}.{}.0/24\" ]; ike = {{ child-of = "
+          "\"site\"; }}; }}",
+          child, first ? 1 : 2, first ? 2 : 1, first ? 3 : 4, network, first ? 4 : 3, network);
     const config::test::Folder folder;
     auto loaded = config::load(folder.write(
         "espgate.conf",
         with_it ? fmt::format("{}connections = ( {{ name = \"site\"; local = \"192.0.2.{}\"; remote = "
                               "\"192.0.2.{}\"; local-networks = [ \"10.{}.0.0/16\" ]; remote-networks = [ "
-                              "\"10.{}.0.0/16\" ]; ike = {{ {} }}; }} );",
+                              "\"10.{}.0.0/16\" ]; ike = {{ {} }}; }}{} );",
                               config::test::minimal, first ? 1 : 2, first ? 2 : 1, first ? 1 : 2,
-                              first ? 2 : 1, group)
+                              first ? 2 : 1, group, more)
                 : std::string(config::test::minimal)));
     for (const auto& error : loaded.errors) FAIL_CHECK(error.text());
     REQUIRE(loaded.configuration);
@@ -78,13 +87,13 @@ class Side {
     return bytes;
   }
   // 0: none.
-  Spis spis() {
+  Spis spis(std::string_view connection = "site") {
     for (const auto& report : sas.manager.connections())
-      if (report.name == "site") return {report.inbound_spi, report.outbound_spi};
+      if (report.name == connection) return {report.inbound_spi, report.outbound_spi};
     return {};
   }
-  bool is_up() {
-    const auto present = sas.manager.current_sas("site");
+  bool is_up(const std::string& connection = "site") {
+    const auto present = sas.manager.current_sas(connection);
     return present.inbound && present.outbound;
   }
   std::string said() const {
@@ -103,6 +112,7 @@ class Side {
   const char* name_;
 
  public:
+  std::map<std::string, int> children;
   std::vector<host::Tap> taps;
   worker::PuntRings rings;
   rte_mempool* buffers = nullptr;
@@ -205,9 +215,33 @@ TEST_CASE("A reload keeps the SAs of what is as before, and negotiates anew what
 
   const auto removed = two.a.configure("", false);
   CHECK(removed.removed == 1);
+  CHECK(two.a.ike->in_use());  // its peer is yet to answer
   two.until([&] { return !two.b.is_up(); });
-  CHECK_FALSE(two.a.ike->in_use());
+  two.until([&] { return two.a.ike->core().is_quiet(); });
   CHECK_THAT(two.b.said(), Contains("connection site is down"));
+}
+
+TEST_CASE("A reload of some of the connections that share an IKE SA leaves the others alone") {
+  Two two;
+  two.a.children = two.b.children = {{"voice", 1}, {"video", 2}};
+  two.start();
+  two.until([&] { return two.a.is_up("voice") && two.a.is_up("video"); });
+  two.settle();
+  const auto site = two.a.spis(), voice = two.a.spis("voice"), video = two.a.spis("video");
+
+  two.a.children = two.b.children = {{"voice", 7}, {"data", 3}};
+  const auto at_b = two.b.configure(std::string(psk) + "start = \"passive\";");
+  const auto change = two.a.configure(std::string(psk));
+  CHECK((change.kept == 1 && change.changed == 1 && change.added == 1 && change.removed == 1));
+  CHECK((at_b.kept == 1 && at_b.changed == 1 && at_b.added == 1 && at_b.removed == 1));
+  two.until([&] { return two.a.is_up("voice") && two.a.is_up("data") && two.b.is_up("data"); });
+  two.until([&] { return two.a.spis("voice").in != voice.in; });
+  two.settle();
+  CHECK(two.a.spis() == site);
+  CHECK(two.b.spis() == site.turned());
+  CHECK(two.b.spis("voice") == two.a.spis("voice").turned());
+  CHECK(two.a.state_of(video.in) != "active");
+  CHECK(two.a.ike->core().ike_sas().size() == 1);
 }
 
 TEST_CASE("What is terminated stays down, and says why, until it is initiated") {
@@ -221,6 +255,34 @@ TEST_CASE("What is terminated stays down, and says why, until it is initiated") 
   REQUIRE(two.a.ike->initiate("site", daemon::now()));
   two.until([&] { return two.a.is_up() && two.b.is_up(); });
   CHECK(two.a.ike->down_because("site").empty());
+}
+
+TEST_CASE("Why it is down is what happened last") {
+  Two two;
+  two.a.configure(std::string(psk) + "suites = [ \"aes128-gcm16\" ]; tries = 1;");
+  two.b.configure(std::string(psk) + "suites = [ \"aes256-gcm16\" ]; start = \"passive\";");
+  two.until([&] { return two.a.ike->failure("site").find("NO_PROPOSAL_CHOSEN") != std::string::npos; });
+  REQUIRE(two.a.ike->terminate("site", daemon::now()));
+  CHECK(two.a.ike->failure("site").empty());
+  CHECK_THAT(two.a.ike->down_because("site"), Contains("terminated"));
+  two.b.configure(std::string(psk) + "suites = [ \"aes128-gcm16\" ]; start = \"passive\";");
+  REQUIRE(two.a.ike->initiate("site", daemon::now()));
+  two.until([&] { return two.a.is_up() && two.b.is_up(); });
+  CHECK(two.a.ike->failure("site").empty());
+}
+
+TEST_CASE("Who stops tells its peers, and lets nobody begin") {
+  Two two;
+  two.start();
+  two.b.ike->stop(daemon::now());
+  CHECK_FALSE(two.b.ike->is_quiet());
+  two.until([&] { return two.b.ike->is_quiet(); });
+  CHECK_FALSE(two.a.is_up());
+  CHECK_THAT(two.a.ike->down_because("site"), Contains("the peer closed it"));
+  REQUIRE(two.a.ike->initiate("site", daemon::now()));
+  two.settle();
+  CHECK_FALSE(two.a.is_up());
+  CHECK(two.b.ike->is_quiet());
 }
 
 TEST_CASE("A soft lifetime that a worker reports brings new keys, a hard one another child") {
@@ -250,6 +312,24 @@ TEST_CASE("A deleted SA goes at both ends with its child, and another is made") 
   }
 }
 
+TEST_CASE("A child whose SAs find no place in the datapath goes at the peer, too, and is made again later") {
+  Two two;
+  two.start();
+  const auto was = two.a.spis();
+  two.a.sas.engine.refuse = true;
+  REQUIRE(two.a.ike->rekey("site", daemon::IkeService::What::child, daemon::now()));
+  two.until([&] { return !two.a.is_up() && !two.b.is_up(); });
+  CHECK_THAT(two.a.ike->down_because("site"), Contains("SA was not installed: refused"));
+  // Nothing is sent on what the peer has no more.
+  CHECK(two.a.spis().out == 0);
+  CHECK(two.a.ike->core().ike_sas().size() == 1);
+  two.settle();
+  two.a.sas.engine.refuse = false;
+  two.until([&] { return two.a.is_up() && two.b.is_up(); });
+  CHECK(two.a.spis().in != was.in);
+  CHECK(two.b.spis() == two.a.spis().turned());
+}
+
 TEST_CASE("A negotiation that fails says what both sides offered, and which comparison failed") {
   const struct {
     const char *for_a, *for_b;
@@ -267,7 +347,11 @@ TEST_CASE("A negotiation that fails says what both sides offered, and which comp
        "",
        {"does not accept that we are other.example.org"},
        {"it is other.example.org", "expects 192.0.2.1"}},
-      {"remote-id = \"hq.example.org\";", "", {"the peer is 192.0.2.2", "expects hq.example.org"}, {}},
+      {"remote-id = \"hq.example.org\";",
+       "",
+       {"or is not hq.example.org"},
+       {"asks for hq.example.org", "is 192.0.2.2"}},
+      {"remote-id = \"*.example.org\";", "", {"the peer is 192.0.2.2", "expects *.example.org"}, {}},
   };
   for (const auto& failing : cases) {
     Two two;
