@@ -35,12 +35,8 @@ constexpr Algorithm refused_names[] = {
 };
 
 Algorithm described(const crypto::Suite& each) {
-  Algorithm result{Kind::suite, each.name, ike::protects_ike(each), true, weakness_of(each)};
-  if (!result.refused.empty())
-    result.for_ike = result.for_traffic = false;
-  else if (!result.for_ike)
-    result.refused = "IKE itself is not protected by it here";
-  return result;
+  const auto refused = weakness_for_ike(each);
+  return {Kind::suite, each.name, refused.empty(), weakness_of(each).empty(), refused};
 }
 
 }  // namespace
@@ -70,14 +66,22 @@ std::string_view weakness_of(const crypto::Suite& suite) {
   return "";
 }
 
+std::string_view weakness_for_ike(const crypto::Suite& suite) {
+  const auto weakness = weakness_of(suite);
+  return weakness.empty() && !ike::protects_ike(suite) ? "IKE itself is not protected by it here" : weakness;
+}
+
+std::string_view why_not_alone(const ike::KeyExchangeMethod& method) {
+  return ike::is_encapsulation(method) ? "it is an additional key exchange only (RFC 9370)" : "";
+}
+
 std::vector<Algorithm> known_algorithms() {
   std::vector<Algorithm> all;
   for (const auto& each : crypto::suites()) all.push_back(described(each));
   for (const auto name : prf_names) all.push_back({Kind::prf, name, true, false, ""});
   for (const auto& method : ike::key_exchange_methods()) {
-    const bool alone = !ike::is_encapsulation(method);
-    all.push_back({Kind::key_exchange, method.name, alone, alone,
-                   alone ? "" : "it is an additional key exchange only (RFC 9370)"});
+    const auto refused = why_not_alone(method);
+    all.push_back({Kind::key_exchange, method.name, refused.empty(), refused.empty(), refused});
   }
   std::ranges::copy(refused_names, std::back_inserter(all));
   std::ranges::stable_sort(all, {}, &Algorithm::kind);

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "control/ike/key_exchange.hpp"
 #include "control/ike/proposals.hpp"
 
 namespace espgate::config {
@@ -24,8 +25,11 @@ std::vector<Algorithm> known_algorithms();
 
 // Why an algorithm of that name is refused, of whichever kind; empty: it is not, or there is none.
 std::string_view why_refused(std::string_view name);
-// Why traffic may not be protected by it; empty: it may.
+// Why traffic may not be protected by it, or IKE itself; empty: it may.
 std::string_view weakness_of(const crypto::Suite& suite);
+std::string_view weakness_for_ike(const crypto::Suite& suite);
+// Why the method may not be the only one; empty: it may.
+std::string_view why_not_alone(const ike::KeyExchangeMethod& method);
 
 inline constexpr std::string_view prf_names[] = {"sha256", "sha384", "sha512"};
 inline constexpr ike::Prf prfs[] = {ike::Prf::hmac_sha2_256, ike::Prf::hmac_sha2_384,

@@ -149,7 +149,7 @@ struct Limits {
   std::uint32_t punt_host_pps = 20'000;  // each worker
   std::uint32_t punt_ike_pps = 10'000;
   std::uint32_t punt_spi_pps = 10'000;
-  std::uint32_t too_big_pps = 1'000;
+  std::uint32_t icmp_error_pps = 1'000;
   std::uint32_t reassembly_flows = 256;  // each worker
   std::uint32_t reassembly_ms = 1'000;
   std::uint32_t tombstones = 10'000;  // retired inbound SAs kept to explain late packets

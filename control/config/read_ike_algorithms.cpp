@@ -42,37 +42,37 @@ void read_list(const GroupReader& group, std::string_view key, std::vector<Value
   }
 }
 
-std::vector<std::string_view> suite_names(bool for_ike) {
+using Weakness = std::string_view (*)(const crypto::Suite& suite);
+
+void read_suites(const GroupReader& group, std::string_view key, Weakness weakness,
+                 std::vector<crypto::SuiteId>& out) {
   std::vector<std::string_view> names;
   for (const auto& suite : crypto::suites())
-    if (weakness_of(suite).empty() && (!for_ike || ike::protects_ike(suite))) names.push_back(suite.name);
-  return names;
-}
-
-void read_suites(const GroupReader& group, std::string_view key, bool for_ike,
-                 std::vector<crypto::SuiteId>& out) {
+    if (weakness(suite).empty()) names.push_back(suite.name);
   const auto find = [&](std::string_view name, std::string_view& reason) -> std::optional<crypto::SuiteId> {
     const auto* suite = crypto::find_suite(name);
     if (suite == nullptr) return {};
-    if (reason.empty()) reason = weakness_of(*suite);
-    if (reason.empty() && for_ike && !ike::protects_ike(*suite))
-      reason = "IKE itself is not protected by it here";
+    if (reason.empty()) reason = weakness(*suite);
     return suite->id;
   };
-  read_list(group, key, out, suite_names(for_ike), find);
+  read_list(group, key, out, names, find);
+}
+
+const ike::KeyExchangeMethod* method_named(std::string_view name) {
+  const auto methods = ike::key_exchange_methods();
+  const auto found = std::ranges::find(methods, name, &ike::KeyExchangeMethod::name);
+  return found == methods.end() ? nullptr : &*found;
 }
 
 void read_key_exchanges(const GroupReader& group, std::string_view key, std::vector<std::uint16_t>& out) {
   std::vector<std::string_view> names;
   for (const auto& method : ike::key_exchange_methods())
-    if (!ike::is_encapsulation(method)) names.push_back(method.name);
+    if (why_not_alone(method).empty()) names.push_back(method.name);
   const auto find = [](std::string_view name, std::string_view& reason) -> std::optional<std::uint16_t> {
-    for (const auto& method : ike::key_exchange_methods()) {
-      if (method.name != name) continue;
-      if (ike::is_encapsulation(method)) reason = "it is an additional key exchange only (RFC 9370)";
-      return method.id;
-    }
-    return {};
+    const auto* method = method_named(name);
+    if (method == nullptr) return {};
+    if (reason.empty()) reason = why_not_alone(*method);
+    return method->id;
   };
   read_list(group, key, out, names, find);
 }
@@ -86,9 +86,8 @@ void read_additional(const GroupReader& group, std::vector<std::vector<std::uint
   std::vector<std::uint16_t> methods;
   read_list(group, key, methods, names,
             [](std::string_view name, std::string_view&) -> std::optional<std::uint16_t> {
-              for (const auto& method : ike::key_exchange_methods())
-                if (method.name == name) return method.id;
-              return {};
+              const auto* method = method_named(name);
+              return method == nullptr ? std::nullopt : std::optional(method->id);
             });
   if (methods.size() > most)
     group.error(key, fmt::format("{} are more than the 7 that there can be", methods.size()),
@@ -101,7 +100,7 @@ void read_additional(const GroupReader& group, std::vector<std::vector<std::uint
 void read_ike_algorithms(const GroupReader& group, IkeSettings& settings) {
   auto& ours = settings.algorithms;
   ours = preset_algorithms();
-  read_suites(group, "suites", true, ours.suites);
+  read_suites(group, "suites", weakness_for_ike, ours.suites);
   read_list(group, "prfs", ours.prfs, prf_names,
             [&](std::string_view name, std::string_view&) -> std::optional<ike::Prf> {
               const auto* found = std::ranges::find(prf_names, name);
@@ -113,7 +112,7 @@ void read_ike_algorithms(const GroupReader& group, IkeSettings& settings) {
   auto& children = settings.child_algorithms;
   children.suites = ours.suites;
   children.key_exchanges = ours.key_exchanges;
-  read_suites(group, "child-suites", false, children.suites);
+  read_suites(group, "child-suites", weakness_of, children.suites);
   read_key_exchanges(group, "pfs", children.key_exchanges);
 }
 

@@ -24,7 +24,7 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("punt-host-pps", limits.punt_host_pps);
   read("punt-ike-pps", limits.punt_ike_pps);
   read("punt-spi-pps", limits.punt_spi_pps);
-  read("too-big-pps", limits.too_big_pps);
+  read("icmp-error-pps", limits.icmp_error_pps);
   read("reassembly-flows", limits.reassembly_flows);
   read("reassembly-ms", limits.reassembly_ms);
   read("tombstones", limits.tombstones);

@@ -40,10 +40,10 @@ constexpr std::array limit_keys{
     limit("punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
           "Reports of packets with an unknown SPI that one worker sends each second; "
           "the packets beyond are dropped and counted all the same."),
-    limit(
-        "too-big-pps", "packets/s", 1, 1'000'000, "1000",
-        "Senders a second whom one worker has told that their packets are too big (ICMP); packets beyond are "
-        "dropped and counted all the same."),
+    limit("icmp-error-pps", "packets/s", 1, 1'000'000, "1000",
+          "Senders a second whom one worker has told by ICMP that a packet is too big, has been through too "
+          "many "
+          "routers, or has no route; packets beyond are dropped and counted all the same."),
     limit("reassembly-flows", "packets", 1, 4'096, "256",
           "Packets to us in fragments that one worker puts together at once; each takes 64 kB from its first "
           "fragment on. When all places are taken the oldest packet is given up."),

@@ -87,7 +87,7 @@ Expected<std::unique_ptr<Gateway>> Gateway::create(const config::Configuration& 
   shared.tsc_hz = rte_get_tsc_hz();
   shared.idle_sleep_us = configuration.idle == config::Idle::sleep ? configuration.idle_sleep_us : 0;
   const auto& limits = configuration.limits;
-  shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps, limits.too_big_pps};
+  shared.rates = {limits.punt_host_pps, limits.punt_ike_pps, limits.punt_spi_pps, limits.icmp_error_pps};
   shared.reassembly_flows = limits.reassembly_flows;
   shared.reassembly_timeout_tsc = shared.tsc_hz / 1'000 * limits.reassembly_ms;
   if (auto done = gateway->create_buffers(configuration); !done) return done.error();

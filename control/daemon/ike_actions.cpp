@@ -57,6 +57,7 @@ std::optional<sa::SaParameters> IkeService::parameters(const ike::ChildSaParamet
   result.tfc_bytes = child.transport ? std::uint16_t{0} : settings.tfc_bytes;
   result.track_peer = settings.follow_peer;
   result.encapsulation = child.udp_encapsulation ? sa::Encapsulation::udp : sa::Encapsulation::none;
+  result.any_encapsulation = true;
   result.local_port = child.local.port;
   result.remote_port = child.remote.port;
   result.extended_sequence = child.extended_sequence;

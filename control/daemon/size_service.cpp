@@ -7,7 +7,7 @@
 #include <array>
 #include <chrono>
 
-#include "control/sizes/too_big_message.hpp"
+#include "control/sizes/icmp_error.hpp"
 #include "datapath/net/headers.hpp"
 
 namespace espgate::daemon {
@@ -44,17 +44,17 @@ void SizeService::refresh_one(std::uint32_t outbound_sa) {
 unsigned SizeService::tell_senders() {
   std::array<void*, reports_a_round> packets;
   const unsigned count =
-      rte_ring_sc_dequeue_burst(gateway_.shared().rings.too_big, packets.data(), reports_a_round, nullptr);
+      rte_ring_sc_dequeue_burst(gateway_.shared().rings.refused, packets.data(), reports_a_round, nullptr);
   for (unsigned i = 0; i < count; ++i) {
     auto* refused = static_cast<rte_mbuf*>(packets[i]);
     tell_sender({rte_pktmbuf_mtod(refused, const std::uint8_t*), refused->data_len},
-                worker::largest_packet(*refused), refused->port);
+                worker::refusal_of(*refused), refused->port);
     rte_pktmbuf_free(refused);
   }
   return count;
 }
 
-void SizeService::tell_sender(std::span<const std::uint8_t> refused, std::uint16_t largest,
+void SizeService::tell_sender(std::span<const std::uint8_t> refused, net::Refusal refusal,
                               std::uint16_t port) {
   const auto family = refused[0] >> 4 == 4 ? net::Family::v4 : net::Family::v6;
   const bool own = port == worker::from_control;
@@ -64,7 +64,7 @@ void SizeService::tell_sender(std::span<const std::uint8_t> refused, std::uint16
       &refused[family == net::Family::v4 ? net::ipv4::destination : net::ipv6::destination];
   const auto source = own ? net::Address::from_bytes(family, destination) : speaker(port, family);
   if (!source) return;
-  const auto message = sizes::too_big_message(refused, largest, *source);
+  const auto message = sizes::icmp_error(refused, refusal, *source);
   // Lost like any ICMP: the sender tries again, and is told again.
   if (message) (void)path_.send(*message, own ? worker::from_control : worker::clear_from_control);
 }

@@ -1,5 +1,5 @@
-// The control core's part in packets that are too large: tells senders, listens to routers, and keeps the
-// SAs' path MTUs.
+// The control core's part in what goes no further: tells senders, listens to routers, and keeps the SAs'
+// path MTUs.
 #pragma once
 
 #include <optional>
@@ -29,7 +29,7 @@ class SizeService {
   void refresh_one(std::uint32_t outbound_sa);
 
  private:
-  void tell_sender(std::span<const std::uint8_t> refused, std::uint16_t largest, std::uint16_t port);
+  void tell_sender(std::span<const std::uint8_t> refused, net::Refusal refusal, std::uint16_t port);
   std::optional<net::Address> address_of(std::size_t port, net::Family family) const;
   std::optional<net::Address> speaker(std::size_t port, net::Family family) const;
   void listen(std::span<const std::uint8_t> packet);

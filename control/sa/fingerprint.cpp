@@ -43,6 +43,7 @@ Fingerprint fingerprint(const SaParameters& parameters) {
   message.add(parameters.outer.flow_label);
   message.add(parameters.tfc_bytes);
   message.add(parameters.track_peer);
+  message.add(parameters.any_encapsulation);
   message.add(parameters.local_port);
   message.add(parameters.remote_port);
   message.add(parameters.window_packets);

@@ -64,16 +64,7 @@ std::uint16_t PathMtus::mtu_of(const net::Address& remote, Time now) const {
 
 // Without a route nothing is known, and nothing is sent either.
 std::uint16_t PathMtus::route_mtu(const net::Address& remote) const {
-  forward::HopIndex index = forward::no_route_hop;
-  if (remote.family == net::Family::v4) {
-    const std::uint32_t destination = remote.v4_value();
-    forwarding_.route4({&destination, 1}, &index);
-  } else {
-    std::uint8_t destination[1][16];
-    std::ranges::copy(remote.bytes, destination[0]);
-    forwarding_.route6(destination, &index);
-  }
-  const auto& hop = forwarding_.hop(index);
+  const auto& hop = forwarding_.hop_to(remote.bytes.data(), remote.family);
   const bool leads_out = hop.kind == forward::HopKind::resolved || hop.kind == forward::HopKind::unresolved ||
                          hop.kind == forward::HopKind::glean;
   return leads_out && hop.mtu != 0 ? hop.mtu : sa::path_mtu_unknown;

@@ -220,7 +220,7 @@ Expected<std::uint32_t> Classifier::link(const net::TrafficSelector& selector, s
   auto& orders = tuple_orders_[*tuple];
   orders.insert(order);
   tuples_[*tuple].best.store(*orders.begin(), std::memory_order_release);
-  if (!rule.any_protocol) rules_with_protocol_.fetch_add(1, std::memory_order_release);
+  note_protocol(rule, true);
   const auto head = table_.find(key);
   if (head == no_rule) {
     if (table_.insert(key, *index) == sa::SaTable::Insert::inserted) return *index;
@@ -250,8 +250,18 @@ void Classifier::unlink(std::uint32_t index) {
   auto& orders = tuple_orders_[rule.tuple];
   orders.erase(orders.find(rule.order));
   tuples_[rule.tuple].best.store(orders.empty() ? never : *orders.begin(), std::memory_order_release);
-  if (!rule.any_protocol) rules_with_protocol_.fetch_sub(1, std::memory_order_release);
+  note_protocol(rule, false);
   rule_pool_.retire(index);
+}
+
+void Classifier::note_protocol(const Rule& rule, bool added) {
+  if (rule.any_protocol || rule.tuple < first_tuple(net::Family::v6)) return;
+  auto& orders = orders_with_protocol_;
+  if (added)
+    orders.insert(rule.order);
+  else
+    orders.erase(orders.find(rule.order));
+  first_with_protocol_.store(orders.empty() ? never : *orders.begin(), std::memory_order_release);
 }
 
 Expected<void> Classifier::mark(const net::TrafficSelector& selector, std::uint64_t order) {

@@ -12,7 +12,8 @@
 //
 // Packets without ports (later fragments) never match a rule that goes by ports; if such a rule would match
 // in everything else and comes first, they get Decision::ports_unknown (RFC 4301 7). For rules that are
-// found by their port, a marker without ports stands for all those of the same addresses and protocol.
+// found by their port, a marker without ports stands for all those of the same addresses and protocol. IPv6
+// fragments that hide even the protocol get it when any rule with one comes first.
 //
 // One writer, the control thread; readers take no lock and are never stopped. A rule is complete before it
 // can be found; one that was removed is used again only when no worker can still be looking at it.
@@ -113,6 +114,7 @@ class Classifier {
             std::uint16_t tuple);
   void forget_empty_tuples(net::Family family);
   std::uint32_t key_of_rule(const Rule& rule) const;
+  void note_protocol(const Rule& rule, bool added);
   unsigned chain_length(std::uint32_t key) const;
   Expected<void> mark(const net::TrafficSelector& selector, std::uint64_t order);
   void unmark(const net::TrafficSelector& selector, std::uint64_t order);
@@ -138,7 +140,8 @@ class Classifier {
 
   // Tuples of each family that ever were in use; the empty ones among them cost a look each.
   std::atomic<std::uint16_t> tuples_used_[2]{};
-  std::atomic<std::uint32_t> rules_with_protocol_{0};
+  // Of the IPv6 rules that go by a protocol: only IPv6 fragments can hide theirs.
+  std::atomic<std::uint64_t> first_with_protocol_{never};
 
   // The writer's own.
   forward::ReaderBarrier barrier_;
@@ -147,6 +150,7 @@ class Classifier {
   std::size_t size_ = 0;
   std::map<Shape, std::uint16_t> tuple_by_shape_;           // with those that are empty and may come back
   std::vector<std::multiset<std::uint64_t>> tuple_orders_;  // by tuple, of its rules
+  std::multiset<std::uint64_t> orders_with_protocol_;       // of IPv6 rules
   std::vector<net::TrafficSelector> selectors_;             // by rule
   std::unordered_map<net::TrafficSelector, Marker> markers_;
 };

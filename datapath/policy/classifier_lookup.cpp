@@ -89,10 +89,11 @@ void Classifier::look_up(const net::Flow* flows, std::span<const std::uint8_t> r
   }
   if (counts[0] != 0) search<Family::v4>(flows, {split[0].data(), counts[0]}, orders.data(), out);
   if (counts[1] != 0) search<Family::v6>(flows, {split[1].data(), counts[1]}, orders.data(), out);
-  if (protocols_known || rules_with_protocol_.load(std::memory_order_acquire) == 0) [[likely]]
+  if (protocols_known) [[likely]]
     return;
+  const auto first = first_with_protocol_.load(std::memory_order_acquire);
   for (const auto row : rows)
-    if (!flows[row].protocol_known) out[row] = {no_rule, Decision::ports_unknown()};
+    if (!flows[row].protocol_known && first < orders[row]) out[row] = {no_rule, Decision::ports_unknown()};
 }
 
 }  // namespace espgate::policy

@@ -39,7 +39,8 @@ struct SaParameters {
   Encapsulation encapsulation = Encapsulation::none;
   std::uint16_t local_port = 4500;  // with udp encapsulation; not 0
   std::uint16_t remote_port = 4500;
-  bool track_peer = true;  // inbound, with udp encapsulation: the peer's address and port may change
+  bool track_peer = true;          // inbound, with udp encapsulation: the peer's address and port may change
+  bool any_encapsulation = false;  // inbound: ESP may come plain and in UDP at any time (RFC 7296 2.23)
   bool extended_sequence = false;
   std::uint32_t window_packets = 1024;  // inbound; 64..65536, 0 is off
   // Inbound 1..255. Outbound none where policies have them; where routes decide, what the SA is for.

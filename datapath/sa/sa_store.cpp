@@ -192,6 +192,7 @@ Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters&
   }
   fill_common(entry, parameters, key);
   begin_lifetime(inbound_allowances_[index], parameters);
+  entry.any_encapsulation = parameters.any_encapsulation;
   entry.remote_port = parameters.remote_port;
   std::ranges::copy(parameters.remote.bytes, entry.source);
   std::ranges::copy(parameters.local.bytes, entry.destination);

@@ -58,7 +58,7 @@ struct alignas(64) InboundSa {
   Mode mode;
   bool track_peer;  // control may change `source` and `remote_port` while workers read (see peer_address.hpp)
   bool limited;     // has a lifetime: see its Allowance
-  std::uint8_t unused;
+  bool any_encapsulation;
 };
 static_assert(sizeof(InboundSa) == 128);
 

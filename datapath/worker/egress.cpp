@@ -48,7 +48,9 @@ void Worker::forward() {
         finish(row, no_adjacency);
         break;
       case forward::HopKind::no_route:
-        finish(row, outer ? no_adjacency : by_family(family, Verdict::NO_ROUTE_V4, Verdict::NO_ROUTE_V6));
+        refuse_to_route(row,
+                        outer ? no_adjacency : by_family(family, Verdict::NO_ROUTE_V4, Verdict::NO_ROUTE_V6),
+                        net::Refusal::Why::no_route);
         break;
       case forward::HopKind::unresolved:
       case forward::HopKind::glean:
@@ -97,7 +99,7 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
     }
     mbuf = burst_.mbuf[row];
     if (!decrement_ttl(burst_.l3[row], family)) {
-      finish(row, Verdict::TTL_EXPIRED);
+      refuse_to_route(row, Verdict::TTL_EXPIRED, net::Refusal::Why::hop_limit);
       return;
     }
   }

@@ -122,8 +122,8 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
     return false;
   }
   const bool in_udp = info.kind == parse::FrameKind::esp_in_udp;
-  if (in_udp != (sa.encapsulation == sa::Encapsulation::udp) ||
-      (in_udp && !sa.track_peer && info.source_port != sa.remote_port)) {
+  const bool as_agreed = in_udp == (sa.encapsulation == sa::Encapsulation::udp);
+  if (as_agreed ? in_udp && !sa.track_peer && info.source_port != sa.remote_port : !sa.any_encapsulation) {
     finish(row, Verdict::IN_SA_ENCAP_MISMATCH);
     return false;
   }
@@ -230,7 +230,7 @@ void Worker::accept() {
       finish(row, verdict);
       continue;
     }
-    if (sa.track_peer) [[unlikely]]
+    if (sa.track_peer && burst_.info[row].kind == parse::FrameKind::esp_in_udp) [[unlikely]]
       note_peer(row, sa, source);
     burst_.origin[row] = Origin::admitted;
     (sa.mode == sa::Mode::tunnel ? decrypted_ : unrouted_).add(row);

@@ -228,7 +228,7 @@ bool Worker::encapsulate_packet(unsigned row, sa::OutboundSa& sa, std::uint64_t 
 std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa) {
   const auto family = burst_.family[row];
   if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
-    finish(row, Verdict::TTL_EXPIRED);
+    refuse_to_route(row, Verdict::TTL_EXPIRED, net::Refusal::Why::hop_limit);
     return nullptr;
   }
   auto* mbuf = burst_.mbuf[row];

@@ -33,7 +33,7 @@ Expected<void> PuntRings::create(unsigned entries, unsigned capture_entries) {
   host = packets("host", entries, RING_F_SC_DEQ);
   inner = packets("inner", entries, RING_F_SC_DEQ);
   ike = packets("ike", entries, RING_F_SC_DEQ);
-  too_big = packets("too-big", entries, RING_F_SC_DEQ);
+  refused = packets("refused", entries, RING_F_SC_DEQ);
   inject = packets("inject", entries, RING_F_SC_DEQ | RING_F_SP_ENQ);
   capture = packets("captured", capture_entries, RING_F_SC_DEQ);
   spi = records("spi", sizeof(sa::SpiMiss), entries);

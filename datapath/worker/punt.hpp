@@ -12,6 +12,7 @@
 #include "datapath/base/expected.hpp"
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/address.hpp"
+#include "datapath/net/refusal.hpp"
 #include "datapath/port/port.hpp"
 #include "datapath/sa/lifetime.hpp"
 #include "datapath/sa/spi_miss.hpp"
@@ -65,13 +66,14 @@ inline constexpr std::uint16_t from_control = 0xffff;
 inline constexpr std::uint16_t clear_from_control = 0xfffe;
 inline constexpr std::uint16_t dummy_from_control = 0xfffd;
 
-// What a packet in `too_big` says beside itself. It begins with its IP header and may have been cut at the
+// What a packet in `refused` says beside itself. It begins with its IP header and may have been cut at the
 // end. mbuf->port is the port whose address is to speak, or one of the two marks above if the kernel sent it.
-inline void set_largest_packet(rte_mbuf& refused, std::uint16_t bytes) {
-  refused.hash.usr = bytes;
+inline void set_refusal(rte_mbuf& refused, net::Refusal refusal) {
+  refused.hash.usr = std::uint32_t{refusal.largest} << 8 | static_cast<std::uint32_t>(refusal.why);
 }
-inline std::uint16_t largest_packet(const rte_mbuf& refused) {
-  return static_cast<std::uint16_t>(refused.hash.usr);
+inline net::Refusal refusal_of(const rte_mbuf& refused) {
+  return {static_cast<net::Refusal::Why>(refused.hash.usr & 0xff),
+          static_cast<std::uint16_t>(refused.hash.usr >> 8)};
 }
 
 // mbuf->port of a whole IP packet for the kernel's link of a tunnel, or from there: this and the tunnel's
@@ -90,7 +92,7 @@ struct PuntRings {
   rte_ring* spi = nullptr;        // sa::SpiMiss by value
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
   rte_ring* peer = nullptr;       // PeerMoved by value
-  rte_ring* too_big = nullptr;    // rte_mbuf*: refused for their size, for their senders to be told
+  rte_ring* refused = nullptr;    // rte_mbuf*, whose senders are to be told by ICMP
   rte_ring* lifetime = nullptr;   // sa::LifetimeReached by value
   rte_ring* capture = nullptr;    // rte_mbuf*, see capture.hpp
   rte_ring* trace = nullptr;      // TraceRecord by value, see trace.hpp
@@ -103,7 +105,7 @@ struct PuntRings {
   void destroy();
 
  private:
-  std::array<rte_ring**, 7> of_packets() { return {&link, &host, &inner, &ike, &too_big, &capture, &inject}; }
+  std::array<rte_ring**, 7> of_packets() { return {&link, &host, &inner, &ike, &refused, &capture, &inject}; }
   std::array<rte_ring**, 5> of_records() { return {&spi, &neighbour, &peer, &lifetime, &trace}; }
 };
 
@@ -111,7 +113,7 @@ struct PuntRates {
   std::uint32_t host_pps = 20'000;  // and as many of the link's own, and as many that came encrypted
   std::uint32_t ike_pps = 10'000;
   std::uint32_t spi_pps = 10'000;
-  std::uint32_t too_big_pps = 1'000;
+  std::uint32_t icmp_error_pps = 1'000;
 };
 
 }  // namespace espgate::worker

@@ -153,22 +153,36 @@ bool Worker::fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, uns
 }
 
 void Worker::refuse_for_path(unsigned row, unsigned largest) {
-  tell_sender(row, Verdict::OUT_CANNOT_FRAG_DF_SET_PKT, largest,
+  tell_sender(row, Verdict::OUT_CANNOT_FRAG_DF_SET_PKT, too_big(row, largest),
               burst_.origin[row] == Origin::host ? from_control : burst_.port);
 }
 
-// Drops a packet, and has its sender told how large one may be. `port`: whose address is to speak, or
-// from_control if the kernel sent it.
-void Worker::tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port) {
+// At least what every link carries (RFC 8200 5, RFC 791 3.2).
+net::Refusal Worker::too_big(unsigned row, unsigned largest) const {
   const unsigned least = burst_.family[row] == net::Family::v4 ? least_ipv4_mtu : net::ipv6_least_mtu;
-  if (too_big_limit_.take(burst_.tsc)) {
+  return {net::Refusal::Why::too_big, static_cast<std::uint16_t>(std::max(largest, least))};
+}
+
+// Drops what cannot be sent on. What the gateway itself made is told of to nobody.
+void Worker::refuse_to_route(unsigned row, Verdict verdict, net::Refusal::Why why) {
+  const auto origin = burst_.origin[row];
+  if (origin == Origin::transit || origin == Origin::admitted)
+    tell_sender(row, verdict, {why}, burst_.port);
+  else
+    finish(row, verdict);
+}
+
+// Drops a packet, and has its sender told why. `port`: whose address is to speak, or from_control if the
+// kernel sent it.
+void Worker::tell_sender(unsigned row, Verdict verdict, net::Refusal refusal, std::uint16_t port) {
+  if (icmp_error_limit_.take(burst_.tsc)) {
     auto* mbuf = burst_.mbuf[row];
     auto* quote = rte_pktmbuf_copy(mbuf, shared_.buffers, 0, std::min(mbuf->pkt_len, most_quoted_bytes));
     if (quote != nullptr) {
-      set_largest_packet(*quote, static_cast<std::uint16_t>(std::max(largest, least)));
+      set_refusal(*quote, refusal);
       quote->port = port;
     }
-    if (quote == nullptr || rte_ring_mp_enqueue(shared_.rings.too_big, quote) != 0) {
+    if (quote == nullptr || rte_ring_mp_enqueue(shared_.rings.refused, quote) != 0) {
       rte_pktmbuf_free(quote);
       load_.notices_lost.add(1);
     }
@@ -205,7 +219,7 @@ void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
                         : Verdict::OUT_CANNOT_FRAG_DF_SET_PKT);
   else
     // Through a tunnel the address of the network that it is for is the one that belongs there.
-    tell_sender(row, Verdict::MTU_EXCEEDED, limit, in_port().ipsec ? hop.port : burst_.port);
+    tell_sender(row, Verdict::MTU_EXCEEDED, too_big(row, limit), in_port().ipsec ? hop.port : burst_.port);
 }
 
 void Worker::set_aside(unsigned row, unsigned limit, Onward onward) {

@@ -147,7 +147,7 @@ bool Worker::fits_link(unsigned row, const forward::Hop& hop) {
     set_aside(row, limit, Onward::tunnel);
   } else {
     tunnel.drops.fetch_add(1, std::memory_order_relaxed);
-    tell_sender(row, Verdict::MTU_EXCEEDED, limit, burst_.port);
+    tell_sender(row, Verdict::MTU_EXCEEDED, too_big(row, limit), burst_.port);
   }
   return false;
 }
@@ -207,7 +207,7 @@ bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const s
     return false;
   }
   if (burst_.origin[row] != Origin::host && !decrement_ttl(burst_.l3[row], family)) {
-    finish(row, Verdict::TTL_EXPIRED);
+    refuse_to_route(row, Verdict::TTL_EXPIRED, net::Refusal::Why::hop_limit);
     return false;
   }
   auto* mbuf = burst_.mbuf[row];

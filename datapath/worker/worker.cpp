@@ -41,7 +41,7 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
       peer_limit_(1'000, shared.tsc_hz),
-      too_big_limit_(shared.rates.too_big_pps, shared.tsc_hz),
+      icmp_error_limit_(shared.rates.icmp_error_pps, shared.tsc_hz),
       tracer_(shared.trace, shared.rings.trace, static_cast<std::uint8_t>(id)),
       capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {
   for (const auto& suite : crypto::suites())

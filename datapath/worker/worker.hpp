@@ -197,7 +197,9 @@ class Worker {
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
   bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);
-  void tell_sender(unsigned row, Verdict verdict, unsigned largest, std::uint16_t port);
+  net::Refusal too_big(unsigned row, unsigned largest) const;
+  void tell_sender(unsigned row, Verdict verdict, net::Refusal refusal, std::uint16_t port);
+  void refuse_to_route(unsigned row, Verdict verdict, net::Refusal::Why why);
   bool exceeds_way(unsigned row, const forward::Hop& hop) const;
   void exceed_hop(unsigned row, const forward::Hop& hop);
   enum class Onward : std::uint8_t {  // where the pieces of a packet go
@@ -298,7 +300,7 @@ class Worker {
   std::array<TxBuffer, port::ports_max> tx_;
 
   RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_,
-      too_big_limit_;
+      icmp_error_limit_;
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

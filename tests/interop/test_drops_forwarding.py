@@ -32,8 +32,8 @@ class ForwardingDrops(case.GatewayCase):
     def test_cleartext_passes_where_policy_says_bypass(self):
         for version in (4, 6):
             self.testbed.send("inside", self.packet(version))
-            frame = self.testbed.outside.expect(lambda frame: packets.ip_of(frame) is not None)
-            self.assertEqual(packets.ip_of(frame).source, INSIDE.host[version])
+            self.assertIsNotNone(self.testbed.outside.expect(
+                lambda frame: (packet := packets.ip_of(frame)) and packet.source == INSIDE.host[version]))
 
     @fires("ETH_NOT_FOR_US")
     def test_301(self):
@@ -85,14 +85,29 @@ class ForwardingDrops(case.GatewayCase):
         short = packets.ipv4(OUTSIDE.host[4], OUTSIDE.gateway[4], packets.UDP, bytes.fromhex("11941194"))
         self.expect_frames("UDP_HEADER_INVALID", "outside", self.testbed.frame("outside", short))
 
+    def assert_told(self, kind, code, version=4):
+        """An ICMP error of that type and code came to the inside host from the gateway."""
+        def is_it(frame):
+            packet = packets.ip_of(frame)
+            return (packet is not None and packet.source == INSIDE.gateway[version]
+                    and packet.protocol == (packets.ICMP if version == 4 else packets.ICMPV6)
+                    and tuple(packet.payload[:2]) == (kind, code))
+        self.assertIsNotNone(self.testbed.inside.expect(is_it), f"no ICMP error {kind}/{code}")
+
     @fires("NO_ROUTE_V4", "NO_ROUTE_V6")
     def test_320_321(self):
         self.expect("NO_ROUTE_V4", self.packet(destination="198.51.100.1"))
+        self.assert_told(3, 0)
         self.expect("NO_ROUTE_V6", self.packet(6, destination="2001:db8:bad::1"))
+        self.assert_told(1, 0, version=6)
 
     @fires("TTL_EXPIRED")
     def test_322(self):
-        self.expect("TTL_EXPIRED", self.packet(ttl=1), self.packet(ttl=0), self.packet(6, hop_limit=1))
+        """As traceroute asks for it: the sender is told, from the gateway's address on its side."""
+        self.expect("TTL_EXPIRED", self.packet(ttl=1), self.packet(ttl=0))
+        self.assert_told(11, 0)
+        self.expect("TTL_EXPIRED", self.packet(6, hop_limit=1))
+        self.assert_told(3, 0, version=6)
 
     @fires("NEIGHBOUR_UNRESOLVED")
     def test_323(self):

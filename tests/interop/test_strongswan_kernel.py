@@ -1,14 +1,12 @@
 """strongSwan with the Linux kernel's ESP, in QEMU: ESP without UDP, extended sequence numbers, transport mode."""
 
 import re
-import time
 import unittest
 
-from lib import configuration, netns
-from lib.gateway import Gateway
-from lib.testbed import INSIDE, OUTSIDE, standard_ports
+from lib import waiting
+from lib.testbed import INSIDE, OUTSIDE
 from qemu import charon, peer
-from qemu.kernel_case import GUEST_INNER, GUEST_NETWORKS, INSIDE_NETWORKS, KernelCase
+from qemu.kernel_case import GUEST_INNER, GUEST_NETWORKS, INSIDE_NETWORKS, KernelBehindGateway
 
 PSK = "a key that the gateway and the guest have"
 # One address of the guest's for each connection.
@@ -34,7 +32,7 @@ def _theirs(name, esp, **child):
             "children": {name: {**selectors, "esp_proposals": esp, **child}}}
 
 
-class PlainEsp(KernelCase):
+class PlainEsp(KernelBehindGateway):
     @classmethod
     def files(cls):
         return charon.files(cls.workdir, {
@@ -46,32 +44,20 @@ class PlainEsp(KernelCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.inside = netns.Namespace("inside")
-        netns.cable(cls.gateway_side, "veth-in", cls.inside, "eth0")
-        netns.silence(cls.gateway_side, "veth-in")
-        for version, bits in ((4, 24), (6, 64)):
-            cls.inside.ip("addr", "add", f"{INSIDE.host[version]}/{bits}", "dev", "eth0",
-                          *(["nodad"] if version == 6 else []))
+        for version in (4, 6):
             cls.inside.ip("route", "add", GUEST_NETWORKS[version], "via", INSIDE.gateway[version], "mtu", 1400)
         peer.add_addresses(cls.guest, [f"{GUEST['transport']}/24"], [])
         suites = {"child_suites": ["aes128-cbc-sha256"]}
         transport = _ours("transport", mode="transport")
         transport["ike"].update(suites)
-        cls.gateway = Gateway(cls.gateway_side, cls.workdir, configuration.gateway(
-            standard_ports(), connections=[_ours("tunnel", esn=True), _ours("six"), transport]))
-        cls.gateway.start()
+        cls.gateway = cls.start([_ours("tunnel", esn=True), _ours("six"), transport])
         cls.charon = charon.GuestCharon(cls.guest).start()
 
     def logs(self):
         return f"--- espgated\n{self.gateway.log_text()}\n--- charon\n{self.charon.log_text()}\n{peer.errors(self.guest)}"
 
     def until(self, holds, timeout_s=30):
-        deadline = time.monotonic() + timeout_s
-        while not (found := holds()):
-            if time.monotonic() > deadline:
-                self.fail(f"not within {timeout_s} s\n{self.logs()}")
-            time.sleep(0.1)
-        return found
+        return waiting.until(holds, timeout_s, explain=self.logs)
 
     def ike_sa(self, name):
         return next((sa for sa in self.gateway.ask("show", "ike")["ike_sas"]

@@ -28,23 +28,15 @@ LoadResult load(const std::vector<std::string>& connections) {
       "espgate.conf", fmt::format("{}connections = ( {} );\n", test::minimal, fmt::join(connections, ", "))));
 }
 
-std::string all(const std::vector<Problem>& problems) {
-  std::string text;
-  for (const auto& problem : problems) text += problem.text() + "\n";
-  return text;
-}
-
-constexpr std::string_view psk = "psk = \"correct horse battery\";";
-
 }  // namespace
 
 TEST_CASE("a peer's patience and its addresses") {
   const auto result = load({connection("a", 1,
                                        fmt::format("{} tries = 3; assign = [ \"10.2.1.5\" ]; "
                                                    "assign-dns = [ \"10.1.0.53\", \"2001:db8::53\" ];",
-                                                   psk)),
-                            connection("b", 2, psk)});
-  INFO(all(result.errors));
+                                                   test::psk)),
+                            connection("b", 2, test::psk)});
+  INFO(test::all(result.errors));
   REQUIRE(result.configuration);
   const auto& given = *result.configuration->connections.at(0).ike;
   CHECK(given.tries == 3);
@@ -57,10 +49,10 @@ TEST_CASE("a peer's patience and its addresses") {
 }
 
 TEST_CASE("additional key exchanges are done in the order that they are named in") {
-  const auto result =
-      load({connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", psk)),
-            connection("b", 2, psk)});
-  INFO(all(result.errors));
+  const auto result = load(
+      {connection("a", 1, fmt::format("{} additional-key-exchanges = [ \"ecp384\", \"x448\" ];", test::psk)),
+       connection("b", 2, test::psk)});
+  INFO(test::all(result.errors));
   REQUIRE(result.configuration);
   CHECK(result.configuration->connections.at(0).ike->algorithms.additional ==
         std::vector<std::vector<std::uint16_t>>{{20}, {32}});
@@ -70,8 +62,8 @@ TEST_CASE("additional key exchanges are done in the order that they are named in
 TEST_CASE("a connection that is a child of another has all from there but its networks") {
   const auto result =
       load({connection("voice", 2, "child-of = \"site\";"),
-            connection("site", 1, fmt::format("{} child-suites = [ \"aes128-gcm16\" ];", psk))});
-  INFO(all(result.errors));
+            connection("site", 1, fmt::format("{} child-suites = [ \"aes128-gcm16\" ];", test::psk))});
+  INFO(test::all(result.errors));
   REQUIRE(result.configuration);
   const auto& voice = *result.configuration->connections.at(0).ike;
   const auto& site = *result.configuration->connections.at(1).ike;
@@ -82,24 +74,24 @@ TEST_CASE("a connection that is a child of another has all from there but its ne
 }
 
 TEST_CASE("what cannot be given, or shared, is named with its remedy") {
-  const auto site = connection("site", 1, psk);
+  const auto site = connection("site", 1, test::psk);
   const struct {
     std::vector<std::string> connections;
     std::string_view path, message;
   } cases[] = {
-      {{connection("a", 1, fmt::format("{} assign = [ \"10.9.0.5\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.9.0.5\" ];", test::psk))},
        "connections[0].ike.assign",
        "10.9.0.5 is in no network"},
-      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.5\", \"10.2.1.6\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1.5\", \"10.2.1.6\" ];", test::psk))},
        "connections[0].ike.assign",
        "two addresses of one family"},
-      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign = [ \"10.2.1\" ];", test::psk))},
        "connections[0].ike.assign[0]",
        "no address"},
-      {{connection("a", 1, fmt::format("{} assign-dns = [ \"10.2.1.1\" ];", psk))},
+      {{connection("a", 1, fmt::format("{} assign-dns = [ \"10.2.1.1\" ];", test::psk))},
        "connections[0].ike.assign-dns",
        "who gets no address"},
-      {{site, connection("b", 2, fmt::format("child-of = \"site\"; {}", psk))},
+      {{site, connection("b", 2, fmt::format("child-of = \"site\"; {}", test::psk))},
        "connections[1].ike.psk",
        "has no place besides child-of"},
       {{site, connection("b", 2, "child-of = \"sight\";")}, "connections[1]", "is no other connection"},
@@ -113,7 +105,7 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
   };
   for (const auto& expected : cases) {
     const auto result = load(expected.connections);
-    INFO(expected.message << '\n' << all(result.errors));
+    INFO(expected.message << '\n' << test::all(result.errors));
     CHECK_FALSE(result.configuration);
     const auto found = std::ranges::find_if(result.errors, [&](const Problem& problem) {
       return problem.path == expected.path && problem.message.find(expected.message) != std::string::npos;

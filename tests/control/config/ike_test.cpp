@@ -31,14 +31,6 @@ std::string tunnel(std::string_view ike) {
                      test::minimal, ike);
 }
 
-constexpr std::string_view psk = "psk = \"correct horse battery\";";
-
-std::string all(const std::vector<Problem>& problems) {
-  std::string text;
-  for (const auto& problem : problems) text += problem.text() + "\n";
-  return text;
-}
-
 // A folder with a gateway's certificate, key and CA.
 struct Site {
   Site() {
@@ -63,7 +55,7 @@ struct Site {
   std::shared_ptr<const IkeSettings> settings(std::string_view ike) const {
     const auto result = load(ike);
     INFO(ike);
-    INFO(all(result.errors));
+    INFO(test::all(result.errors));
     REQUIRE(result.configuration);
     return result.configuration->connections.at(0).ike;
   }
@@ -94,9 +86,9 @@ bool authenticates(const ike::Authenticator& ours, const ike::Authenticator& the
 }  // namespace
 
 TEST_CASE("a site-to-site tunnel with a pre-shared key takes fewer than 12 lines") {
-  const auto text = tunnel(psk);
+  const auto text = tunnel(test::psk);
   CHECK(std::ranges::count(text, '\n') < 12);
-  const auto settings = site().settings(psk);
+  const auto settings = site().settings(test::psk);
   REQUIRE(settings);
   CHECK(settings->local_id == identity("192.0.2.1"));
   CHECK(settings->remote_id.matches(identity("198.51.100.1")));
@@ -113,7 +105,7 @@ TEST_CASE("a site-to-site tunnel with a pre-shared key takes fewer than 12 lines
 }
 
 TEST_CASE("the key may stand in the file, in hexadecimal, or in a file of its own") {
-  const auto ours = site().settings(psk)->credentials.authenticator;
+  const auto ours = site().settings(test::psk)->credentials.authenticator;
   for (const auto* other :
        {"psk-file = \"site.psk\";", "psk = \"0x636f727265637420686f7273652062617474657279\";",
         "psk = \"correct horse \" \"battery\";"})
@@ -131,9 +123,10 @@ TEST_CASE("certificates for both sides, or for one") {
   CHECK(named->local_id == identity("gw.example.org"));
 
   // The peer's certificate, our key; and the other way round.
-  const auto client = site().settings(fmt::format("{} ca = \"ca.pem\"; remote-id = \"*.example.org\";", psk));
+  const auto client =
+      site().settings(fmt::format("{} ca = \"ca.pem\"; remote-id = \"*.example.org\";", test::psk));
   const auto server =
-      site().settings(fmt::format("{} certificate = \"gw.pem\"; private-key = \"gw.key\";", psk));
+      site().settings(fmt::format("{} certificate = \"gw.pem\"; private-key = \"gw.key\";", test::psk));
   CHECK(authenticates(*client->credentials.authenticator, *server->credentials.authenticator,
                       identity("198.51.100.1")));
   CHECK(server->credentials.authenticator->authorities().empty());
@@ -148,7 +141,7 @@ TEST_CASE("everything can be said") {
       "child-expires-after = 700; liveness = 0; fragment-bytes = 0; revocation = \"strict\"; "
       "crl = \"ca.crl\"; ca = \"ca.pem\"; remote-id = \"C=DE, CN=*\"; ppk = \"required\"; "
       "ppk-id = \"a1\"; ppk-file = \"ppk\";",
-      psk));
+      test::psk));
   CHECK(settings->algorithms.suites == std::vector{SuiteId::chacha20_poly1305, SuiteId::aes_cbc_128_sha256});
   CHECK(settings->algorithms.prfs == std::vector{ike::Prf::hmac_sha2_512});
   CHECK(settings->algorithms.key_exchanges == std::vector<std::uint16_t>{20, 32});
@@ -167,37 +160,37 @@ TEST_CASE("everything can be said") {
 TEST_CASE("settings are equal however often they are read, and not when a file that they name changed") {
   const Site other;  // other keys, certificates and CRLs by the same names
   const auto by = fmt::format("{} crl = \"ca.crl\";", certificates);
-  for (const std::string& ike : {std::string(psk), std::string("psk-file = \"site.psk\";"), by,
-                                 fmt::format("{} ca = \"ca.pem\";", psk)}) {
+  for (const std::string& ike : {std::string(test::psk), std::string("psk-file = \"site.psk\";"), by,
+                                 fmt::format("{} ca = \"ca.pem\";", test::psk)}) {
     CAPTURE(ike);
     CHECK(*site().settings(ike) == *site().settings(ike));
     const bool only_text = ike.find(".pem") == std::string::npos;
     CHECK((*site().settings(ike) == *other.settings(ike)) == only_text);
   }
   const auto before = site().settings("psk-file = \"site.psk\";");
-  CHECK(*before == *site().settings(psk));  // the same key from elsewhere
+  CHECK(*before == *site().settings(test::psk));  // the same key from elsewhere
   CHECK_FALSE(*before == *site().settings("psk = \"another horse battery\";"));
   const auto without = site().settings(certificates);
   CHECK_FALSE(*without == *site().settings(by));
   CHECK_FALSE(*without == *site().settings(fmt::format("{} revocation = \"off\";", certificates)));
-  CHECK_FALSE(*site().settings(fmt::format("{} ca = \"ca.pem\";", psk)) == *site().settings(psk));
+  CHECK_FALSE(*site().settings(fmt::format("{} ca = \"ca.pem\";", test::psk)) == *site().settings(test::psk));
 }
 
 TEST_CASE("the limits hold what connections negotiate, two inbound SAs each while keys are replaced") {
   for (const auto& [limits, message] :
        {std::pair("inbound-sas = 1;", "2 inbound SAs, two for each"), std::pair("outbound-sas = 1;", ""),
         std::pair("inbound-sas = 2; ike-sas = 1;", "")}) {
-    const auto result = config::load(
-        site().folder.write("espgate.conf", fmt::format("limits = {{ {} }};\n{}", limits, tunnel(psk))));
-    INFO(all(result.errors));
+    const auto result = config::load(site().folder.write(
+        "espgate.conf", fmt::format("limits = {{ {} }};\n{}", limits, tunnel(test::psk))));
+    INFO(test::all(result.errors));
     CHECK(result.errors.empty() == (*message == '\0'));
-    CHECK_THAT(all(result.errors), Catch::Contains(message));
+    CHECK_THAT(test::all(result.errors), Catch::Contains(message));
   }
 }
 
 TEST_CASE("sequence numbers are as long as both sides like, unless the connection says how long") {
   const auto children = [](std::string_view esn) {
-    auto text = tunnel(psk);
+    auto text = tunnel(test::psk);
     text.insert(text.find("ike = "), esn);
     const auto result = config::load(site().folder.write("espgate.conf", text));
     REQUIRE(result.configuration);
@@ -236,41 +229,43 @@ TEST_CASE("every mistake is named with its remedy") {
       {"psk-file = \"short.psk\";", "psk-file", "6 bytes", ""},
       {"psk-file = \"open.psk\";", "psk-file", "0644", "chmod 600"},
       {"psk-file = \"absent\";", "psk-file", "cannot read", ""},
-      {fmt::format("{} psk-file = \"site.psk\";", psk), "psk-file", "both", "keep one"},
-      {fmt::format("{} {}", psk, certificates), "psk", "nobody by this key", "remove"},
+      {fmt::format("{} psk-file = \"site.psk\";", test::psk), "psk-file", "both", "keep one"},
+      {fmt::format("{} {}", test::psk, certificates), "psk", "nobody by this key", "remove"},
       {"certificate = \"gw.pem\"; ca = \"ca.pem\";", "private-key", "missing", ""},
       {"certificate = \"gw.pem\"; private-key = \"other.key\"; ca = \"ca.pem\";", "certificate",
        "is not that of the certificate CN=gw.example.org", ""},
       {"certificate = \"gw.pem\"; private-key = \"gw.pem\"; ca = \"ca.pem\";", "private-key",
        "no private key in PEM", ""},
-      {fmt::format("{} ca = \"gw.pem\";", psk), "ca", "not a CA's", ""},
-      {fmt::format("{} crl = \"ca.crl\";", psk), "crl", "no ca", ""},
-      {fmt::format("{} ca = \"ca.pem\"; revocation = \"strict\";", psk), "revocation", "without a CRL",
+      {fmt::format("{} ca = \"gw.pem\";", test::psk), "ca", "not a CA's", ""},
+      {fmt::format("{} crl = \"ca.crl\";", test::psk), "crl", "no ca", ""},
+      {fmt::format("{} ca = \"ca.pem\"; revocation = \"strict\";", test::psk), "revocation", "without a CRL",
        "crl ="},
       {fmt::format("{} local-id = \"other.example.org\";", certificates), "local-id",
        "not in the certificate (it has: CN=gw.example.org; gw.example.org)", ""},
-      {fmt::format("{} local-id = \"a b\";", psk), "local-id", "not a host name", ""},
-      {fmt::format("{} remote-id = \"*\";", psk), "remote-id", "not a host name", ""},
-      {fmt::format("{} key-exchanges = [ \"modp1024\" ];", psk), "key-exchanges[0]", "can be broken",
+      {fmt::format("{} local-id = \"a b\";", test::psk), "local-id", "not a host name", ""},
+      {fmt::format("{} remote-id = \"*\";", test::psk), "remote-id", "not a host name", ""},
+      {fmt::format("{} key-exchanges = [ \"modp1024\" ];", test::psk), "key-exchanges[0]", "can be broken",
        "choose among"},
-      {fmt::format("{} pfs = [ \"x25519\", \"modp1536\" ];", psk), "pfs[1]", "too weak", ""},
-      {fmt::format("{} key-exchanges = [ \"x25591\" ];", psk), "key-exchanges[0]", "not known", "\"x25519\""},
-      {fmt::format("{} suites = [ \"aes256-gmac\" ];", psk), "suites[0]", "does not encrypt", ""},
-      {fmt::format("{} suites = [ \"aes128-ccm16\" ];", psk), "suites[0]", "IKE itself", ""},
-      {fmt::format("{} suites = [ \"3des\" ];", psk), "suites[0]", "blocks are too short", ""},
-      {fmt::format("{} child-suites = [ \"null-sha256\" ];", psk), "child-suites[0]", "does not encrypt", ""},
-      {fmt::format("{} child-suites = [ \"aes128-cbc-sha1\" ];", psk), "child-suites[0]", "SHA-1", ""},
-      {fmt::format("{} prfs = [ \"sha1\" ];", psk), "prfs[0]", "SHA-1", "sha512"},
-      {fmt::format("{} rekey-after = 600; expires-after = 600;", psk), "rekey-after", "not less", ""},
-      {fmt::format("{} start = \"auto\";", psk), "start", "\"auto\" is not", ""},
-      {fmt::format("{} ppk = \"optional\";", psk), "ppk-id", "missing", ""},
-      {fmt::format("{} ppk = \"optional\"; ppk-id = \"a\"; ppk-file = \"site.psk\";", psk), "ppk-file",
+      {fmt::format("{} pfs = [ \"x25519\", \"modp1536\" ];", test::psk), "pfs[1]", "too weak", ""},
+      {fmt::format("{} key-exchanges = [ \"x25591\" ];", test::psk), "key-exchanges[0]", "not known",
+       "\"x25519\""},
+      {fmt::format("{} suites = [ \"aes256-gmac\" ];", test::psk), "suites[0]", "does not encrypt", ""},
+      {fmt::format("{} suites = [ \"aes128-ccm16\" ];", test::psk), "suites[0]", "IKE itself", ""},
+      {fmt::format("{} suites = [ \"3des\" ];", test::psk), "suites[0]", "blocks are too short", ""},
+      {fmt::format("{} child-suites = [ \"null-sha256\" ];", test::psk), "child-suites[0]",
+       "does not encrypt", ""},
+      {fmt::format("{} child-suites = [ \"aes128-cbc-sha1\" ];", test::psk), "child-suites[0]", "SHA-1", ""},
+      {fmt::format("{} prfs = [ \"sha1\" ];", test::psk), "prfs[0]", "SHA-1", "sha512"},
+      {fmt::format("{} rekey-after = 600; expires-after = 600;", test::psk), "rekey-after", "not less", ""},
+      {fmt::format("{} start = \"auto\";", test::psk), "start", "\"auto\" is not", ""},
+      {fmt::format("{} ppk = \"optional\";", test::psk), "ppk-id", "missing", ""},
+      {fmt::format("{} ppk = \"optional\"; ppk-id = \"a\"; ppk-file = \"site.psk\";", test::psk), "ppk-file",
        "21 bytes, and fewer than 32", ""},
   };
   for (const auto& expected : cases) {
     const auto result = site().load(expected.ike);
     INFO(expected.ike);
-    INFO(all(result.errors));
+    INFO(test::all(result.errors));
     CHECK_FALSE(result.configuration);
     const auto found = std::ranges::find_if(result.errors, [&](const Problem& problem) {
       return problem.path == fmt::format("connections[0].ike.{}", expected.path) &&
@@ -279,7 +274,7 @@ TEST_CASE("every mistake is named with its remedy") {
     REQUIRE(found != result.errors.end());
     CHECK_THAT(found->remedy, Catch::Contains(std::string(expected.remedy)));
     CHECK_FALSE(found->remedy.empty());
-    CHECK_THAT(all(result.errors), !Catch::Contains("correct horse"));
+    CHECK_THAT(test::all(result.errors), !Catch::Contains("correct horse"));
   }
 }
 
@@ -287,11 +282,11 @@ TEST_CASE("what IKE negotiates has no place besides it") {
   for (const auto* more :
        {"suite = \"aes256-gcm16\";", "lifetime = { hard-seconds = 600; };",
         "inbound = { spi = 0x1001; key = \"0x47e9a2f10c6b35d88e1f7a02d4c9b3605b21e6f4\"; };"}) {
-    auto text = tunnel(psk);
+    auto text = tunnel(test::psk);
     text.insert(text.find("ike = "), more);
     const auto result = config::load(site().folder.write("espgate.conf", text));
     INFO(more);
     CHECK_FALSE(result.configuration);
-    CHECK_THAT(all(result.errors), Catch::Contains("has no place besides ike"));
+    CHECK_THAT(test::all(result.errors), Catch::Contains("has no place besides ike"));
   }
 }

@@ -8,16 +8,6 @@
 #include "tests/control/config/sample.hpp"
 
 namespace espgate::config::test {
-namespace {
-
-std::string all(const std::vector<Problem>& problems) {
-  std::string text;
-  for (const auto& problem : problems) text += problem.text() + "\n";
-  return text;
-}
-
-}  // namespace
-
 void check(std::span<const Case> cases, std::string_view first_line) {
   const Folder folder;
   for (const auto& expected : cases) {

@@ -27,6 +27,12 @@ std::string key(std::uint64_t sa) {
 
 }  // namespace
 
+std::string all(const std::vector<Problem>& problems) {
+  std::string text;
+  for (const auto& problem : problems) text += problem.text() + "\n";
+  return text;
+}
+
 std::string generated(std::size_t connections) {
   std::string text = fmt::format(
       "limits = {{ inbound-sas = {0}; outbound-sas = {0}; policies = {1}; }};\n"

@@ -9,6 +9,9 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "control/config/problem.hpp"
 
 namespace espgate::config::test {
 
@@ -44,6 +47,12 @@ class Folder {
 inline constexpr std::string_view minimal =
     R"(ports = ( { name = "p0"; device = "0000:3b:00.0"; ipsec = true; } );
 )";
+
+// Enough for `ike` of a connection.
+inline constexpr std::string_view psk = "psk = \"correct horse battery\";";
+
+// A line each.
+std::string all(const std::vector<Problem>& problems);
 
 // A valid file with `connections` tunnels of one inbound and one outbound SA each, a connection a line.
 std::string generated(std::size_t connections);

@@ -39,7 +39,7 @@ class HandMadePeer {
   Messages seal(ExchangeType exchange, std::uint32_t id, const PayloadWriter& payloads, std::size_t most = 0);
   // Payloads that no writer makes.
   std::vector<std::uint8_t> seal_raw(ExchangeType exchange, std::uint32_t id, PayloadType first,
-                                     Bytes payloads);
+                                     Bytes payloads, bool is_response = false);
   // The next request, and its answer.
   std::optional<Answer> ask(ExchangeType exchange, const PayloadWriter& payloads);
   std::optional<Answer> deliver(const std::vector<std::uint8_t>& datagram);

@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "control/sizes/too_big_message.hpp"
+#include "control/sizes/icmp_error.hpp"
 #include "datapath/net/headers.hpp"
 #include "tests/datapath/worker/rig.hpp"
 
@@ -21,7 +21,7 @@ Bytes outer_packet(Rig& rig) {
 
 Bytes said_of(const Bytes& packet, std::uint16_t mtu) {
   const auto router = *net::parse_address(packet[0] >> 4 == 4 ? "198.51.100.7" : "2001:db8:99::7");
-  return *sizes::too_big_message(packet, mtu, router);
+  return *sizes::icmp_error(packet, {net::Refusal::Why::too_big, mtu}, router);
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ TEST_CASE("a packet without ports matches no rule that goes by them, nor slips p
   CHECK(decision(*table, fragment) == yes);
 }
 
-TEST_CASE("a fragment that hides its protocol meets no policy as long as one goes by protocols") {
+TEST_CASE("a fragment that hides its protocol meets no policy behind the first that goes by protocols") {
   const auto table = classifier(10);
   REQUIRE(table->add(selector("::/0", "::/0"), 20, yes));
   auto flow = without_ports(packet("2001:db8::1", "2001:db8::2", 60)).flow();
@@ -97,7 +97,14 @@ TEST_CASE("a fragment that hides its protocol meets no policy as long as one goe
   const auto rule = table->add(selector("2001:db8:1::/48", "::/0", tcp), 10, no);
   look_up_all(*table, {&flow, 1}, &match);
   CHECK(match.decision == Decision::ports_unknown());
+  const auto earlier = table->add(selector("2001:db8::/32", "::/0"), 5, yes);
+  look_up_all(*table, {&flow, 1}, &match);
+  CHECK(match.decision == yes);
+  table->remove(*earlier);
   table->remove(*rule);
+  look_up_all(*table, {&flow, 1}, &match);
+  CHECK(match.decision == yes);
+  REQUIRE(table->add(selector("10.0.0.0/8", "0.0.0.0/0", tcp), 1, no));  // of IPv4, where none hides it
   look_up_all(*table, {&flow, 1}, &match);
   CHECK(match.decision == yes);
 }

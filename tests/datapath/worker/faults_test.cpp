@@ -186,10 +186,10 @@ TEST_CASE("full rings of those who are told something lose the word, and no pack
     CHECK(rig.run(Rig::inside, out).outside.size() == burst_size - 1);
     CHECK(rig.verdicts() == "FORWARDED=30 OUT_CANNOT_FRAG_DF_SET_PKT=1 NEIGHBOUR_UNRESOLVED=1");
   };
-  while (!rte_ring_full(rings.too_big)) {
+  while (!rte_ring_full(rings.refused)) {
     auto* filler = rte_pktmbuf_alloc(rig.shared.buffers);
     REQUIRE(filler != nullptr);
-    rte_ring_enqueue(rings.too_big, filler);
+    rte_ring_enqueue(rings.refused, filler);
   }
   worker::PeerMoved any_peer{};
   while (rte_ring_enqueue_elem(rings.peer, &any_peer, sizeof any_peer) == 0) {

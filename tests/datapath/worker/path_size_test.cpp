@@ -1,4 +1,4 @@
-// Who is told that a packet was too large, and how large it may be; frames in several segments.
+// Who is told that a packet went no further, and how large one may be; frames in several segments.
 #include <rte_mbuf.h>
 
 #include <algorithm>
@@ -36,12 +36,12 @@ TEST_CASE("what must not be cut is dropped, and control told what would fit") {
   const auto told = rig.refused();
   REQUIRE(told.size() == 1);
   const unsigned around = (outer == net::Family::v4 ? 20 : 40) + 8 + 8 + 16;
-  CHECK(told[0].largest == (1400 - around) / 4 * 4 - 2);
+  CHECK(told[0].refusal.largest == (1400 - around) / 4 * 4 - 2);
   CHECK(told[0].port == Rig::inside);
   CHECK(std::equal(told[0].packet.begin(), told[0].packet.end(), inner.begin()));
   // A packet of just that size fits.
   const std::size_t header_bytes = family == net::Family::v4 ? 28 : 48;
-  const auto largest = unfragmentable(rig, family, told[0].largest - header_bytes, false);
+  const auto largest = unfragmentable(rig, family, told[0].refusal.largest - header_bytes, false);
   CHECK(rig.run(Rig::inside, rig.frame_to(Rig::inside, largest)).outside.size() == 1);
   CHECK(rig.conserved());
 }
@@ -52,7 +52,7 @@ TEST_CASE("no IPv6 sender is asked for less than 1280 bytes") {
   rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 1400, false)));
   const auto told = rig.refused();
   REQUIRE(told.size() == 1);
-  CHECK(told[0].largest == 1280);
+  CHECK(told[0].refusal.largest == 1280);
   CHECK(rig.conserved());
 }
 
@@ -65,7 +65,7 @@ TEST_CASE("a decrypted packet too large for its way on is told of by the address
   CHECK(rig.verdicts() == "MTU_EXCEEDED=1");
   const auto told = rig.refused();
   REQUIRE(told.size() == 1);
-  CHECK(told[0].largest == 1500);
+  CHECK(told[0].refusal.largest == 1500);
   CHECK(told[0].port == Rig::inside);
   CHECK(rig.conserved());
 }
@@ -82,9 +82,42 @@ TEST_CASE("a packet of the kernel's that is too large is told of as the kernel's
   CHECK(rig.conserved());
 }
 
+TEST_CASE("senders hear of packets that have been through too many routers, or have no way on") {
+  using Why = net::Refusal::Why;
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
+  const bool v4 = family == net::Family::v4;
+  const bool from_peer = GENERATE(false, true);
+  const auto why = GENERATE(Why::hop_limit, Why::no_route);
+  const auto between = [](const char* ours, const char* theirs) {
+    return net::between(*net::parse_prefix(ours), *net::parse_prefix(theirs));
+  };
+  Rig rig({.selectors = {between("10.0.0.0/8", "10.2.0.0/16"), between("2001:db8::/32", "2001:db8:2::/48")}});
+  auto packet = rig.inner(family, 40, from_peer);
+  if (why == Why::hop_limit)
+    packet[v4 ? net::ipv4::ttl : net::ipv6::hop_limit] = 1;
+  else if (from_peer)
+    packet[v4 ? net::ipv4::destination + 2 : net::ipv6::destination + 6] ^= 0xff;
+  else
+    return;  // what a policy protects needs no route of its own
+  if (v4) mend_checksum(packet);
+  if (from_peer)
+    rig.run(Rig::outside, rig.esp_frame(1, packet, v4 ? net::protocol_ipv4 : net::protocol_ipv6));
+  else
+    rig.run(Rig::inside, rig.frame_to(Rig::inside, packet));
+  const auto told = rig.refused();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].packet == packet);
+  CHECK(told[0].refusal.why == why);
+  CHECK(told[0].port == (from_peer ? Rig::outside : Rig::inside));
+  CHECK(rig.taken(why == Why::hop_limit ? Verdict::TTL_EXPIRED
+                  : v4                  ? Verdict::NO_ROUTE_V4
+                                        : Verdict::NO_ROUTE_V6) == 1);
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("senders are told at a limited rate, and packets beyond dropped all the same") {
   Rig rig;
-  rig.shared.rates.too_big_pps = 10;
+  rig.shared.rates.icmp_error_pps = 10;
   rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
   rig.sas->outbound(rig.outbound).path_mtu = 1400;
   std::vector<Bytes> burst(64, rig.frame_to(Rig::inside, unfragmentable(rig, net::Family::v4, 1400, false)));
@@ -168,10 +201,10 @@ TEST_CASE("in transport mode headers in front of ESP take their part of the path
     const auto told = rig.refused();
     REQUIRE(told.size() == 1);
     const auto empty = packet_of(0).size();
-    const auto fits = send(packet_of(told[0].largest - empty));
+    const auto fits = send(packet_of(told[0].refusal.largest - empty));
     REQUIRE(fits.size() == 1);
     CHECK(fits[0].size() <= 14u + mtu);
-    CHECK(send(packet_of(told[0].largest - empty + 1)).empty());
+    CHECK(send(packet_of(told[0].refusal.largest - empty + 1)).empty());
     CHECK(rig.refused().size() == 1);
     CHECK(rig.verdicts() == "FORWARDED=1 OUT_CANNOT_FRAG_DF_SET_PKT=2");
   }

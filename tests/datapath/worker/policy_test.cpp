@@ -85,6 +85,7 @@ TEST_CASE("the policy that comes first decides, and is counted") {
   send(rig, packet);
   CHECK(rig.policies->hits(first) == 2);
   CHECK(rig.policies->hits(later) == 0);
+  CHECK(rig.refused().size() == 1);  // there is no route but the tunnel
   rig.policies->remove(first);
   rig.verdicts();
   CHECK(rig.open(send(rig, packet).outside.at(0)).size() == packet.size());

@@ -142,6 +142,7 @@ sa::SaParameters Rig::parameters(bool inbound_direction) const {
   result.mode = options.mode;
   result.outer = options.outer_fields;
   result.track_peer = options.track_peer;
+  result.any_encapsulation = options.any_encapsulation;
   result.encapsulation = options.encapsulation;
   result.extended_sequence = options.extended_sequence;
   result.window_packets = options.window_packets;
@@ -347,10 +348,10 @@ unsigned Rig::large_buffers_in_use() const {
 std::vector<Rig::Refused> Rig::refused() {
   std::vector<Refused> result;
   void* packet = nullptr;
-  while (rte_ring_dequeue(shared.rings.too_big, &packet) == 0) {
+  while (rte_ring_dequeue(shared.rings.refused, &packet) == 0) {
     auto* mbuf = static_cast<rte_mbuf*>(packet);
     const auto* data = rte_pktmbuf_mtod(mbuf, const std::uint8_t*);
-    result.push_back({Bytes(data, data + mbuf->data_len), worker::largest_packet(*mbuf), mbuf->port});
+    result.push_back({Bytes(data, data + mbuf->data_len), worker::refusal_of(*mbuf), mbuf->port});
     rte_pktmbuf_free(mbuf);
   }
   return result;

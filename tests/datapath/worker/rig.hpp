@@ -43,6 +43,7 @@ struct SaOptions {
   std::string remote_network4 = "10.2.0.0/16";
   std::string remote_network6 = "2001:db8:2::/48";
   bool track_peer = true;
+  bool any_encapsulation = false;
   std::uint32_t inbound_spi = 0x1001;
   std::uint32_t reassembly_flows = 8;
   sa::Lifetime lifetime{};
@@ -77,10 +78,10 @@ class Rig {
   Output run_from_control(const Bytes& packet, bool clear);
   // A dummy, for the SA that policy names or that of the tunnel.
   Output run_dummy(const Bytes& packet, tunnel::Index tunnel = tunnel::no_tunnel);
-  // Packets refused for their size, each with the bytes that would fit and whose address is to speak.
+  // Packets whose senders are to be told, by whose address.
   struct Refused {
     Bytes packet;
-    std::uint16_t largest;
+    net::Refusal refusal;
     std::uint16_t port;
   };
   std::vector<Refused> refused();

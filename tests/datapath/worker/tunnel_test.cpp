@@ -252,7 +252,7 @@ TEST_CASE("routes lead no packet into a tunnel that is larger than its link take
     CHECK(rig.from_inside(packet).outside.empty());
     const auto told = rig.refused();
     REQUIRE(told.size() == 1);
-    CHECK(told[0].largest == (family == net::Family::v4 ? 600 : 1300));
+    CHECK(told[0].refusal.largest == (family == net::Family::v4 ? 600 : 1300));
     CHECK(rig.verdicts() == "MTU_EXCEEDED=1");
   }
   CHECK(rig.conserved());

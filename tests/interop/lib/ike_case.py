@@ -1,9 +1,8 @@
 """Tests of IKE between two gateways."""
 
-import time
 import unittest
 
-from . import cleanup, configuration, pair
+from . import cleanup, configuration, pair, waiting
 
 PSK = "a key that both gateways have"
 
@@ -44,11 +43,7 @@ class IkeCase(unittest.TestCase):
         return [sa for sa in self.gateway(name).ask("show", "ike")["ike_sas"] if sa["connection"] == of]
 
     def until(self, holds, timeout_s=15.0):
-        deadline = time.monotonic() + timeout_s
-        while not (found := holds()):
-            self.assertLess(time.monotonic(), deadline, f"not within {timeout_s} s\n{self.logs()}")
-            time.sleep(0.05)
-        return found
+        return waiting.until(holds, timeout_s, explain=self.logs)
 
     def up(self, name, of="site"):
         return self.until(

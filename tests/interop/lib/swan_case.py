@@ -10,10 +10,9 @@ table of connections. The router is where a test puts its NAT.
 
 import shutil
 import tempfile
-import time
 import unittest
 
-from . import cleanup, configuration, netns
+from . import cleanup, configuration, netns, waiting
 from .gateway import Gateway
 from .strongswan import Charon
 
@@ -146,12 +145,7 @@ class SwanCase(unittest.TestCase):
         return f"--- espgated\n{self.gateway.log_text()}\n--- charon\n{self.charon.log_text()}"
 
     def until(self, holds, timeout_s=15.0, what="that"):
-        deadline = time.monotonic() + timeout_s
-        while not (found := holds()):
-            if time.monotonic() > deadline:
-                self.fail(f"{what}: not within {timeout_s} s\n{self.logs()}")
-            time.sleep(0.05)
-        return found
+        return waiting.until(holds, timeout_s, what, self.logs)
 
     def ike_sas(self, name=None):
         return [sa for sa in self.gateway.ask("show", "ike")["ike_sas"] if name in (None, sa["connection"])]

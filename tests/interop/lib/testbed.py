@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 
-from . import cleanup, netns, packets
+from . import cleanup, netns, packets, waiting
 from .gateway import Gateway
 from .wire import TaggedWire, tags_of
 
@@ -108,11 +108,7 @@ class Testbed:
     @staticmethod
     def until(holds, timeout_s=5.0):
         """Waits for a condition; the gateway's tables follow its kernel and its ports within moments."""
-        deadline = time.monotonic() + timeout_s
-        while not holds():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {timeout_s} s")
-            time.sleep(0.02)
+        return waiting.until(holds, timeout_s)
 
     def _wait_until_forwarding(self, timeout_s=5.0):
         """The gateway's tables follow its kernel within moments; echo requests to its own addresses show when."""

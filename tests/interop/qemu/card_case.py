@@ -61,7 +61,7 @@ class NicTestbed(Testbed):
 
     @staticmethod
     def until(holds, timeout_s=PATIENCE_S):
-        Testbed.until(holds, timeout_s)
+        return Testbed.until(holds, timeout_s)
 
 
 def settings_for(machine, cards, workers, **port_settings):

@@ -69,7 +69,8 @@ class KernelBehindGateway(KernelCase):
             cls.inside.ip("addr", "add", f"{INSIDE.host[version]}/{bits}", "dev", "eth0",
                           *(["nodad"] if version == 6 else []))
 
-    def start(self, connections):
-        gateway = Gateway(self.gateway_side, self.workdir, configuration.gateway(standard_ports(), connections=connections))
+    @classmethod
+    def start(cls, connections):
+        gateway = Gateway(cls.gateway_side, cls.workdir, configuration.gateway(standard_ports(), connections=connections))
         gateway.start()
         return gateway

@@ -1,4 +1,4 @@
-#include "control/sizes/too_big_message.hpp"
+#include "control/sizes/icmp_error.hpp"
 
 #include <algorithm>
 
@@ -49,10 +49,28 @@ bool may_be_told(std::span<const std::uint8_t> packet, Family family) {
   return offset < packet.size() && !is_icmp_error(family, packet[offset]);
 }
 
+struct TypeAndCode {
+  std::uint8_t type;
+  std::uint8_t code;
+};
+
+TypeAndCode type_and_code(Family family, Refusal::Why why) {
+  const bool v4 = family == Family::v4;
+  switch (why) {
+    case Refusal::Why::too_big:
+      return v4 ? TypeAndCode{3, 4} : TypeAndCode{2, 0};
+    case Refusal::Why::hop_limit:
+      return v4 ? TypeAndCode{11, 0} : TypeAndCode{3, 0};
+    case Refusal::Why::no_route:
+      break;
+  }
+  return v4 ? TypeAndCode{3, 0} : TypeAndCode{1, 0};
+}
+
 }  // namespace
 
-std::optional<std::vector<std::uint8_t>> too_big_message(std::span<const std::uint8_t> refused,
-                                                         std::uint16_t largest, const Address& speaker) {
+std::optional<std::vector<std::uint8_t>> icmp_error(std::span<const std::uint8_t> refused, Refusal refusal,
+                                                    const Address& speaker) {
   const auto family = speaker.family;
   if (refused.empty() || refused[0] >> 4 != static_cast<int>(family) || !may_be_told(refused, family))
     return std::nullopt;
@@ -68,10 +86,11 @@ std::optional<std::vector<std::uint8_t>> too_big_message(std::span<const std::ui
   std::copy_n(speaker.bytes.begin(), address_bytes,
               all.subspan(v4 ? ipv4::source : ipv6::source, address_bytes).begin());
   std::ranges::copy(sender, all.subspan(v4 ? ipv4::destination : ipv6::destination).begin());
+  const auto [type, code] = type_and_code(family, refusal.why);
+  message[0] = type;
+  message[1] = code;
+  store_be16(message, 6, refusal.largest);  // 0 but for "too big", as RFC 792 and 4443 have it
   if (v4) {
-    message[0] = 3;  // destination unreachable:
-    message[1] = 4;  // fragmentation needed and DF set
-    store_be16(message, 6, largest);
     // Both sums go over whole words; padding an odd one with a zero byte changes nothing (RFC 1071).
     std::vector<std::uint8_t> words(message.begin(), message.end());
     words.resize((words.size() + 3) / 4 * 4);
@@ -84,8 +103,6 @@ std::optional<std::vector<std::uint8_t>> too_big_message(std::span<const std::ui
     packet[ipv4::protocol] = 1;
     store_be16(all, ipv4::checksum, header_checksum(all.first(ipv4_header_bytes)));
   } else {
-    message[0] = 2;  // packet too big
-    store_be32(message, 4, largest);
     packet[0] = 0x60;
     store_be16(all, ipv6::payload_length, static_cast<std::uint16_t>(message.size()));
     packet[ipv6::next_header] = protocol_icmpv6;
