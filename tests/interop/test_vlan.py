@@ -1,6 +1,7 @@
 """Ports with VLAN tags: two outside (QinQ), one inside. The kernel's twins see none of them."""
 
 import struct
+import subprocess
 
 from lib import case, configuration, packets
 from lib.coverage import fires
@@ -54,7 +55,7 @@ class TwoTags(case.GatewayCase):
 
     def test_the_kernel_asks_for_neighbours_and_is_asked(self):
         """ARP: what the twin sends gets the port's tags, and it is answered without them."""
-        ping = self.testbed.namespace.popen("ping", "-c", 1, "-W", 1, "192.0.2.77")
+        ping = self.testbed.namespace.popen("ping", "-c", 1, "-W", 1, "192.0.2.77", stdout=subprocess.DEVNULL)
         asked = self.testbed.outside.expect(lambda frame: frame[12:14] == b"\x08\x06")
         ping.wait(5)
         self.assertEqual(asked[38:42], packets.packed("192.0.2.77"))
