@@ -20,6 +20,10 @@ std::vector<std::uint8_t> random_bytes(SaHost& host, std::size_t count) {
   return bytes;
 }
 
+Nonce new_nonce(SaHost& host) {
+  return random_bytes(host, 32);
+}
+
 Time retry_wait(SaHost& host, unsigned nth) {
   const auto& limits = host.limits();
   constexpr unsigned most_doublings = 20;

@@ -11,8 +11,6 @@
 namespace espgate::ike {
 namespace {
 
-constexpr std::size_t nonce_bytes = 32;
-
 // The outbound SPI (of ours) that a REKEY_SA names; 0: none that there could be.
 std::uint32_t rekeyed_spi(const Notify& notify) {
   if (notify.protocol != ProtocolId::esp || notify.spi.size() != 4) return 0;
@@ -96,7 +94,7 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
   const auto spi = host_.new_child_spi(*creation.terms->configuration);
   if (!spi) return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
   creation.inbound_spi = *spi;
-  creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, random_bytes(host_, nonce_bytes)},
+  creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, new_nonce(host_)},
                    creation.terms->choice.additional};
   if (method == 0) return answer_creation(creation, {}, now);
   peer_requests_.is_being_answered = true;

@@ -10,7 +10,6 @@
 namespace espgate::ike {
 namespace {
 
-constexpr std::size_t nonce_bytes = 32;
 constexpr unsigned most_attempts = 3;
 
 }  // namespace
@@ -25,7 +24,7 @@ void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed
   const auto spi = host_.new_child_spi(*configuration);
   if (!spi) return create_failed("there is no SPI for it", now);
   exchange_.inbound_spi = *spi;
-  exchange_.nonce = random_bytes(host_, nonce_bytes);
+  exchange_.nonce = new_nonce(host_);
   const auto& methods = configuration->algorithms.key_exchanges;
   if (methods.empty()) return send_create_child(now);
   exchange_.method = methods.front();

@@ -12,7 +12,6 @@
 namespace espgate::ike {
 namespace {
 
-constexpr std::size_t nonce_bytes = 32;
 constexpr unsigned most_attempts = 4;  // with another method or a cookie
 
 // Those of SIGNATURE_HASH_ALGORITHMS that we know, each once, however many there are.
@@ -28,7 +27,7 @@ void IkeSa::greet(std::vector<ChildHandle> children, Time now) {
   for (auto& child : children) wanted_.push_back({std::move(child), now});
   exchange_.kind = Exchange::Kind::ike_sa_init;
   exchange_.method = connection_->algorithms.key_exchanges.front();
-  nonces_.initiator = random_bytes(host_, nonce_bytes);
+  nonces_.initiator = new_nonce(host_);
   make_first_half(now);
 }
 
@@ -184,7 +183,7 @@ void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeC
                now);
   peers_first_message_.assign(datagram.begin(), datagram.end());
   nonces_.initiator.assign(payloads.nonce->begin(), payloads.nonce->end());
-  nonces_.responder = random_bytes(host_, nonce_bytes);
+  nonces_.responder = new_nonce(host_);
   note_capabilities(payloads, remote_, local_);
   float_ports();
   agree_on_key(choice.key_exchange, payloads.key_exchange->data,

@@ -12,8 +12,6 @@
 namespace espgate::ike {
 namespace {
 
-constexpr std::size_t nonce_bytes = 32;
-
 std::array<std::uint8_t, 8> bytes_of(std::uint64_t spi) {
   std::array<std::uint8_t, 8> bytes;
   net::store_be64(bytes, 0, spi);
@@ -25,7 +23,7 @@ std::array<std::uint8_t, 8> bytes_of(std::uint64_t spi) {
 void IkeSa::start_rekey(Time now) {
   exchange_.kind = Exchange::Kind::rekey_ike;
   exchange_.ike_spi = host_.new_ike_spi();
-  exchange_.nonce = random_bytes(host_, nonce_bytes);
+  exchange_.nonce = new_nonce(host_);
   exchange_.method = choice_->key_exchange;
   const auto& allowed = connection_->algorithms.key_exchanges;
   if (std::ranges::find(allowed, exchange_.method) == allowed.end()) exchange_.method = allowed.front();
@@ -139,8 +137,7 @@ void IkeSa::answer_rekey(const Payloads& payloads) {
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);
   PeerCreation creation;
   creation.choice = choice;
-  creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, random_bytes(host_, nonce_bytes)},
-                   choice->additional};
+  creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, new_nonce(host_)}, choice->additional};
   peer_requests_.is_being_answered = true;
   agree_on_key(choice->key_exchange, payloads.key_exchange->data,
                [this, creation, refuse](Time then, std::optional<KeyAgreement> agreement) mutable {

@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,13 @@ using Object = std::unique_ptr<ASN1_OBJECT, Release<ASN1_OBJECT_free>>;
 using GeneralNames = std::unique_ptr<GENERAL_NAMES, Release<GENERAL_NAMES_free>>;
 using MemoryBio = std::unique_ptr<BIO, Release<BIO_free_all>>;
 using StoreContext = std::unique_ptr<X509_STORE_CTX, Release<X509_STORE_CTX_free>>;
+
+// What OpenSSL fails in with sound arguments it has no memory for.
+inline void require(bool good) {
+  if (good) return;
+  ERR_clear_error();
+  throw std::bad_alloc();
+}
 
 // OpenSSL's word for what failed last on this thread, which is forgotten with it.
 inline std::string last_reason() {

@@ -45,10 +45,6 @@ const char* digest_of(crypto::Integrity integrity) {
   }
 }
 
-void require(bool good) {
-  if (!good) throw std::bad_alloc();
-}
-
 int size_of(std::span<const std::uint8_t> bytes) {
   assert(bytes.size() <= 0xffff);
   return static_cast<int>(bytes.size());

@@ -97,6 +97,7 @@ class SaHost {
 // From 0 to 1, by chance.
 double random_unit(SaHost& host);
 std::vector<std::uint8_t> random_bytes(SaHost& host, std::size_t count);
+Nonce new_nonce(SaHost& host);  // half the key size of any of our PRFs at least (RFC 7296 2.10)
 // The n-th wait (from 0) of a series that doubles, within a tenth.
 Time retry_wait(SaHost& host, unsigned nth);
 

@@ -20,12 +20,6 @@ using Bytes = std::span<const std::uint8_t>;
 // In the order in which they are offered.
 constexpr Hash all_hashes[] = {Hash::sha2_256, Hash::sha2_384, Hash::sha2_512, Hash::identity};
 
-void require(bool good) {
-  if (good) return;
-  ERR_clear_error();
-  throw std::bad_alloc();
-}
-
 // Null: what is signed is not hashed.
 const char* digest_name(Hash hash) {
   switch (hash) {

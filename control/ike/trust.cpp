@@ -21,12 +21,6 @@ constexpr int security_level = 2;
 using Stack = std::unique_ptr<STACK_OF(X509), Release<[](STACK_OF(X509) * stack) { sk_X509_free(stack); }>>;
 using KeyPurposes = std::unique_ptr<EXTENDED_KEY_USAGE, Release<EXTENDED_KEY_USAGE_free>>;
 
-void require(bool good) {
-  if (good) return;
-  ERR_clear_error();
-  throw std::bad_alloc();
-}
-
 struct Judgement {
   Revocation revocation;
   X509_CRL* list = nullptr;  // that was looked at when it failed, which OpenSSL forgets; owned by the store

@@ -67,8 +67,7 @@ TEST_CASE("who asks gets addresses, and keeps them over new keys until the IKE S
   of_b.peer_addresses = {*net::parse_prefix("10.1.7.7")};
   of_b.children[0].remote = {side("10.1.7.7")};
   Simulation world(1, handle(of_a), handle(of_b));
-  world.a.handle(Initiate{"a", ""});
-  REQUIRE(world.run_until([&] { return world.is_well(); }, 10s));
+  REQUIRE(world.comes_up());
   const std::multiset<std::string> given{"10.1.7.7"};
   CHECK(world.a.assigned == given);
   CHECK(world.a.established().front()->assigned_addresses().size() == 1);
@@ -113,7 +112,6 @@ TEST_CASE("an address that is not in our networks does not become ours") {
   auto of_b = connection_of_b();
   of_b.peer_addresses = {*net::parse_prefix("10.9.0.1")};
   Simulation world(1, handle(of_a), handle(of_b));
-  world.a.handle(Initiate{"a", ""});
-  REQUIRE(world.run_until([&] { return world.is_well(); }, 10s));
+  REQUIRE(world.comes_up());
   CHECK(world.a.assigned.empty());
 }

@@ -15,8 +15,7 @@ TEST_CASE("a flood of strangers holds little, disturbs no tunnel, and keeps no p
   of_b.remote.reset();
   of_b.children[0].rekey_after = 30s;
   Simulation world(1, handle(connection_of_a()), handle(of_b), limits);
-  world.a.handle(Initiate{"a", ""});
-  REQUIRE(world.run_until([&] { return world.is_well(); }, 10s));
+  REQUIRE(world.comes_up());
   const auto installed = world.b.installed;
   world.send_traffic_every(100ms);
   const std::vector<std::uint8_t> value(32, 9), nonce(32, 3);
@@ -117,8 +116,7 @@ TEST_CASE("a peer that begins again and again, and never says that it is alone, 
 
 TEST_CASE("a peer that rekeys its IKE SA in a loop, and deletes none, has a share of the table") {
   Simulation world(3, handle(connection_of_a()), handle(connection_of_b()));
-  world.a.handle(Initiate{"a", ""});
-  REQUIRE(world.run_until([&] { return world.is_well(); }, 10s));
+  REQUIRE(world.comes_up());
   world.passes = [&](const SendDatagram& datagram) {
     return datagram.bytes[18] != static_cast<std::uint8_t>(ExchangeType::informational);
   };

@@ -29,10 +29,6 @@ struct Pair : Simulation {
       return true;
     };
   }
-  bool comes_up() {
-    a.handle(Initiate{"a", ""});
-    return run_until([&] { return is_well(); }, 100s);
-  }
   bool gets_new_child(Time longest) {
     const auto before = a.outbound().at("net").spi;
     return run_until([&] { return is_well() && a.outbound().at("net").spi != before; }, longest);
@@ -82,8 +78,7 @@ TEST_CASE("a further child is made with them") {
   auto of_a = with(connection_of_a(), {{19}}), of_b = with(connection_of_b(), {{19}});
   of_a.childless = true;
   Simulation world(1, handle(of_a), handle(of_b));
-  world.a.handle(Initiate{"a", ""});
-  CHECK(world.run_until([&] { return world.is_well(); }, 10s));
+  CHECK(world.comes_up());
   // IKE_SA_INIT, IKE_INTERMEDIATE, IKE_AUTH, CREATE_CHILD_SA, IKE_FOLLOWUP_KE.
   CHECK(world.datagrams == 10);
 }
@@ -116,8 +111,7 @@ TEST_CASE("who offers them is refused by who does not do them") {
   auto of_b = with(connection_of_b(), {{19}});
   of_b.children[0].algorithms.additional = {};
   Simulation world(1, handle(with(connection_of_a(), {{19}})), handle(of_b));
-  world.a.handle(Initiate{"a", ""});
-  REQUIRE(world.run_until([&] { return world.is_well(); }, 10s));
+  REQUIRE(world.comes_up());
   const auto before = world.a.outbound().at("net").spi;
   world.a.handle(Rekey{"a", "net"});
   world.run_for(3s);

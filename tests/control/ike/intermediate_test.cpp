@@ -21,14 +21,6 @@ ExchangeType exchange_of(const SendDatagram& datagram) {
   return ExchangeType{datagram.bytes[18]};
 }
 
-bool comes_up(Simulation& world, Time longest = 10s) {
-  world.a.handle(Initiate{"a", ""});
-  const bool up = world.run_until([&] { return world.is_well(); }, longest);
-  INFO(world.state());
-  CHECK(world.problem.empty());
-  return up;
-}
-
 }  // namespace
 
 TEST_CASE("each additional key exchange is an exchange of its own before IKE_AUTH") {
@@ -40,7 +32,7 @@ TEST_CASE("each additional key exchange is an exchange of its own before IKE_AUT
     seen.push_back(exchange_of(datagram));
     return true;
   };
-  REQUIRE(comes_up(world));
+  REQUIRE(world.comes_up());
   CHECK(std::ranges::count(seen, ExchangeType::ike_intermediate) == std::ssize(lists) * 2);
   CHECK(seen[2] == ExchangeType::ike_intermediate);
   CHECK(seen.back() == ExchangeType::ike_auth);
@@ -55,7 +47,7 @@ TEST_CASE("any message of theirs may be lost, or come twice") {
   world.faults.loss = 0.3;
   world.faults.repeat = 0.2;
   world.faults.longest = 800ms;
-  CHECK(comes_up(world, 200s));
+  CHECK(world.comes_up(200s));
 }
 
 TEST_CASE("work for them that is refused is asked for again") {
@@ -69,7 +61,7 @@ TEST_CASE("work for them that is refused is asked for again") {
     world.after(1ms, [&node, ticket = work.ticket] { node.handle(WorkFinished{ticket, false}); });
     return false;
   };
-  CHECK(comes_up(world));
+  CHECK(world.comes_up());
   CHECK(refused > 1);
 }
 
@@ -77,7 +69,7 @@ TEST_CASE("who offers them is refused by who does not do them, and the other way
   const bool ours = GENERATE(false, true);
   Simulation world(1, handle(with(connection_of_a(), ours ? Lists{{19}} : Lists{})),
                    handle(with(connection_of_b(), ours ? Lists{} : Lists{{19}})));
-  CHECK_FALSE(comes_up(world));
+  CHECK_FALSE(world.comes_up());
   world.run_for(200s);
   CHECK_THAT(world.a.core().last_failure("a"), Catch::Contains("14"));
 }
@@ -86,7 +78,7 @@ TEST_CASE("another key is found out after them, too") {
   auto other = with(connection_of_b(), {{19}});
   other.authenticator = shared_key("incorrect horse");
   Simulation world(1, handle(with(connection_of_a(), {{19}})), handle(other));
-  CHECK_FALSE(comes_up(world));
+  CHECK_FALSE(world.comes_up());
   CHECK(world.a.installed + world.b.installed == 0);
 }
 
@@ -96,7 +88,7 @@ TEST_CASE("long ones go in fragments, and what they gave is replaced like other 
   of_a.ppk_use = of_b.ppk_use = PpkUse::required;
   of_a.ppks = of_b.ppks = {{{1}, Secret(std::vector<std::uint8_t>(32, 5))}};
   Simulation world(1, handle(of_a), handle(of_b));
-  REQUIRE(comes_up(world));
+  REQUIRE(world.comes_up());
   CHECK(world.datagrams > 8);
   world.send_traffic_every(100ms);
   world.b.handle(Rekey{"b", ""});

@@ -71,6 +71,11 @@ void Simulation::run_for(Time duration) {
   now_ = until;
 }
 
+bool Simulation::comes_up(Time longest) {
+  a.handle(Initiate{"a", ""});
+  return run_until([this] { return is_well(); }, longest) && problem.empty();
+}
+
 bool Simulation::run_until(const std::function<bool()>& condition, Time longest) {
   const auto until = now_ + longest;
   while (problem.empty() && !condition())

@@ -90,6 +90,8 @@ class Simulation {
   void run_for(Time duration);
   // Until `condition` holds, at most so long; whether it does.
   bool run_until(const std::function<bool()>& condition, Time longest);
+  // a begins; whether both are well in time, and nothing was wrong on the way.
+  bool comes_up(Time longest = 10s);
   void at(Time when, std::function<void()> what);
   void after(Time wait, std::function<void()> what) { at(now_ + wait, std::move(what)); }
   void send_traffic_every(Time interval) {
