@@ -131,7 +131,8 @@ void add_times(const config::IkeSettings& ike, Rows& rows) {
            ike.fragment_bytes == 0 ? "IKE messages go whole" : "longer IKE messages go in parts");
 }
 
-std::string addresses_text(const std::vector<net::Address>& addresses) {
+template <typename Addresses>
+std::string addresses_text(const Addresses& addresses) {
   std::vector<std::string> texts;
   for (const auto& address : addresses) texts.push_back(net::to_string(address));
   return fmt::format("{}", fmt::join(texts, ", "));

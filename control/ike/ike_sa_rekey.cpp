@@ -52,7 +52,7 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
                             ? std::string("the peer is busy with something that excludes it")
                             : fmt::format("the peer refused it with {}; we offered {}",
                                           error == nullptr ? "no reason" : describe(error->type),
-                                          describe(offer(algorithms_of_successor(), {}))),
+                                          describe(offer(connection_->algorithms, {}))),
                         now);
   }
   const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
@@ -128,10 +128,10 @@ void IkeSa::answer_rekey(const Payloads& payloads) {
   const auto choice =
       choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
   if (!choice || choice->spi == 0) {
-    log(Level::warning,
-        fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
-                    describe(*payloads.security_association), describe(offer(algorithms_of_successor(), {})),
-                    describe_mismatch(*payloads.security_association, offer(algorithms_of_successor(), {}))));
+    const auto ours = offer(connection_->algorithms, {});
+    log(Level::warning, fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
+                                    describe(*payloads.security_association), describe(ours),
+                                    describe_mismatch(*payloads.security_association, ours)));
     return refuse(NotifyType::no_proposal_chosen);
   }
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);

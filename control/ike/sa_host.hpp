@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 
+#include "control/ike/child_sa.hpp"
 #include "control/ike/configuration.hpp"
 #include "control/ike/connection.hpp"
 #include "control/ike/events.hpp"

@@ -233,7 +233,7 @@ TEST_CASE("whatever both sides do at once, in every order of arrival, they agree
 TEST_CASE("the same where rekeys have additional key exchanges") {
   std::size_t runs = 0;
   for (const auto of_a : deeds)
-    for (const auto of_b : deeds) runs += run_all({of_a, of_b, true, 0, true});
+    for (const auto of_b : deeds) runs += run_all({{of_a}, {of_b}, true, 0, true});
   WARN(runs << " orders of arrival");
   CHECK(runs > 36);
 }
