@@ -155,7 +155,7 @@ TEST_CASE("what cannot be given, or shared, is named with its remedy") {
 }
 
 TEST_CASE("an IKE SA has at most 64 children") {
-  std::vector<std::string> connections{connection("site", 0, psk)};
+  std::vector<std::string> connections{connection("site", 0, test::psk)};
   for (int i = 1; i < 64; ++i)
     connections.push_back(connection(fmt::format("c{}", i), i, "child-of = \"site\";"));
   CHECK(load(connections).configuration);

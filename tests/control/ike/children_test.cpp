@@ -1,6 +1,9 @@
-// How children end: by command while they are made, with their lifetime, for want of a place in the datapath.
+// How children end: by command while they are made, with their lifetime, for want of a place in the datapath;
+// and what their peer does not take.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "tests/control/ike/hand_made_peer.hpp"
 #include "tests/control/ike/simulation.hpp"
 
 using namespace espgate;
@@ -80,4 +83,24 @@ TEST_CASE("the datapath has no place for a child: it is deleted at the peer, and
   CHECK(tried.size() < 7);
   for (std::size_t i = 2; i < tried.size(); ++i)
     CHECK(tried[i] - tried[i - 1] > (tried[i - 1] - tried[i - 2]) * 3 / 2);
+}
+
+TEST_CASE("a peer that takes no TFC padding gets none, whoever begins") {
+  const bool by_a = GENERATE(false, true);
+  Simulation world(1, handle(connection_of_a()), handle(connection_of_b()));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  CHECK(world.a.outbound().at("net").tfc_padding);
+  (by_a ? world.a : world.b).handle(Rekey{by_a ? "a" : "b", "net"});
+  world.run_for(2s);
+  CHECK(world.a.outbound().at("net").tfc_padding);
+  HandMadePeer peer;
+  peer.greet();
+  auto payloads = peer.proof_payloads();
+  REQUIRE(
+      peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::esp_tfc_padding_not_supported, {}})));
+  const auto installed = std::ranges::find_if(
+      peer.installed, [](const Action& action) { return std::holds_alternative<InstallOutbound>(action); });
+  REQUIRE(installed != peer.installed.end());
+  CHECK_FALSE(std::get<InstallOutbound>(*installed).sa.tfc_padding);
 }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "tests/control/ike/hand_made_peer.hpp"
 #include "tests/control/ike/simulation.hpp"
 
 using namespace espgate;
@@ -387,24 +386,4 @@ TEST_CASE("a NAT that gives the peer another port is followed, by what is authen
   moved.from.port = 50'000;
   world.b.handle(moved);
   CHECK(world.b.established()[0]->remote().port == 40'000);
-}
-
-TEST_CASE("a peer that takes no TFC padding gets none, whoever begins") {
-  const bool by_a = GENERATE(false, true);
-  Simulation world(1, handle(connection_of_a()), handle(connection_of_b()));
-  world.a.handle(Initiate{"a", ""});
-  REQUIRE(up(world));
-  CHECK(world.a.outbound().at("net").tfc_padding);
-  (by_a ? world.a : world.b).handle(Rekey{by_a ? "a" : "b", "net"});
-  world.run_for(2s);
-  CHECK(world.a.outbound().at("net").tfc_padding);
-  HandMadePeer peer;
-  peer.greet();
-  auto payloads = peer.proof_payloads();
-  REQUIRE(
-      peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::esp_tfc_padding_not_supported, {}})));
-  const auto installed = std::ranges::find_if(
-      peer.installed, [](const Action& action) { return std::holds_alternative<InstallOutbound>(action); });
-  REQUIRE(installed != peer.installed.end());
-  CHECK_FALSE(std::get<InstallOutbound>(*installed).sa.tfc_padding);
 }
