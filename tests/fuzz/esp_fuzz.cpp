@@ -1,5 +1,6 @@
 // ESP after decryption: the input is a plaintext, trailer included, sealed here with the SA's own key, so
 // that the fuzzer works on what lies behind a good ICV. Each packet goes through a whole worker.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <span>
@@ -49,6 +50,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     demand((row.verdict == Verdict::FORWARDED) == (output.inside.size() + output.outside.size() == 1));
   }
   demand(verdicts == 1);
+  for (const auto& refused : rig().refused())  // of which the sender is told as it was
+    demand(refused.packet.size() <= text.size() &&
+           std::equal(refused.packet.begin(), refused.packet.end(), text.begin()));
   demand(rig().conserved());
   for (const auto& frame : output.inside) {
     demand(frame.size() >= net::ethernet_bytes + net::ipv4_header_bytes);
