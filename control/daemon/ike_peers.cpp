@@ -10,11 +10,6 @@
 namespace espgate::daemon {
 namespace {
 
-std::string key_of(const std::string& child, const ike::Identity& peer) {
-  return fmt::format("{}/{}/{}", child, static_cast<int>(peer.type),
-                     std::string_view(reinterpret_cast<const char*>(peer.data.data()), peer.data.size()));
-}
-
 config::Connection settings_of_peer(const config::Connection& of, std::string name,
                                     const ike::ChildSaParameters& child) {
   auto settings = of;
@@ -35,7 +30,7 @@ const std::string* IkeService::connection_of(const std::string& child,
     const auto known = connections_.find(child);
     return known == connections_.end() ? nullptr : &known->first;
   }
-  const auto name = peer_names_.find(key_of(child, *peer));
+  const auto name = peer_names_.find(ike::key_with(child, *peer));
   return name == peer_names_.end() ? nullptr : &name->second;
 }
 
@@ -44,12 +39,12 @@ const std::string* IkeService::connection_of(const std::string& child,
 Expected<std::string> IkeService::come(const ike::ChildSaParameters& child, Moment now) {
   if (!child.peer) return child.child;
   auto& known = connections_.at(child.child);
-  auto& name = peer_names_[key_of(child.child, *child.peer)];
+  auto& name = peer_names_[ike::key_with(child.child, *child.peer)];
   if (name.empty()) {
     name = fmt::format("{}#{}", child.child, ++known.peers_so_far);
     if (auto added = parts_.sas.add_peer(child.child, settings_of_peer(known.settings, name, child), now);
         !added) {
-      peer_names_.erase(key_of(child.child, *child.peer));
+      peer_names_.erase(ike::key_with(child.child, *child.peer));
       return added.error();
     }
     peers_.emplace(name, Peer{name, child.child, *child.peer, child.local.address, child.remote.address});
@@ -62,7 +57,7 @@ void IkeService::go_if_empty(const std::string& name, Moment now) {
   const auto gone = peers_.find(name);
   if (gone == peers_.end() || gone->second.inbound_sas != 0 || in_use_.contains(name)) return;
   parts_.sas.remove_peer(name, now);
-  peer_names_.erase(key_of(gone->second.connection, gone->second.identity));
+  peer_names_.erase(ike::key_with(gone->second.connection, gone->second.identity));
   peers_.erase(gone);
 }
 
@@ -73,7 +68,7 @@ const IkeService::Peer* IkeService::peer(const std::string& name) const {
 
 const std::string& IkeService::name_with(const std::string& connection, const ike::IkeSa& sa) const {
   if (sa.connection()->remote || !sa.peer_identity()) return connection;
-  const auto found = peer_names_.find(key_of(connection, *sa.peer_identity()));
+  const auto found = peer_names_.find(ike::key_with(connection, *sa.peer_identity()));
   return found == peer_names_.end() ? connection : found->second;
 }
 

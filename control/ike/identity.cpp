@@ -186,6 +186,10 @@ Expected<Identity> identity_of(const Identification& payload) {
   return identity;
 }
 
+std::string key_with(std::string_view name, const Identity& identity) {
+  return fmt::format("{}/{}/{}", name, static_cast<int>(identity.type), text_of(identity.data));
+}
+
 std::string to_string(const Identity& identity) {
   const auto text = text_of(identity.data);
   const bool plain = std::ranges::all_of(text, is_graphic);

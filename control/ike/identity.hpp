@@ -38,6 +38,9 @@ Expected<Identity> identity_of(const Identification& payload);
 // As parsing takes it, and printable whatever the peer sent.
 std::string to_string(const Identity& identity);
 
+// What tells apart everything of that name by whose it is: one text for each.
+std::string key_with(std::string_view name, const Identity& identity);
+
 // Whether both name the same: without regard to case where DNS has none, DNs by X.509's rules.
 bool same_identity(const Identity& a, const Identity& b);
 

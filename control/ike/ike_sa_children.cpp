@@ -37,9 +37,7 @@ Child* IkeSa::find_child_by_outbound(std::uint32_t outbound_spi) {
 
 // Of what one outbound SA at a time is in use for.
 std::string IkeSa::key_of(const ChildConfiguration& child) const {
-  const auto& peer = *peer_identity_;
-  return fmt::format("{}/{}/{}/{}", connection_->name, child.name, static_cast<int>(peer.type),
-                     std::string_view(reinterpret_cast<const char*>(peer.data.data()), peer.data.size()));
+  return key_with(fmt::format("{}/{}", connection_->name, child.name), *peer_identity_);
 }
 
 std::optional<Identity> IkeSa::peer_of_many() const {

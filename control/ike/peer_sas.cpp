@@ -1,14 +1,11 @@
 #include "control/ike/peer_sas.hpp"
 
-#include <fmt/format.h>
-
 namespace espgate::ike {
 
 std::string PeerSas::key_of(const IkeSa& sa) {
   const auto& peer = sa.peer_identity();
   if (!peer) return sa.connection()->name;
-  return fmt::format("{}/{}/{}", sa.connection()->name, static_cast<int>(peer->type),
-                     std::string_view(reinterpret_cast<const char*>(peer->data.data()), peer->data.size()));
+  return key_with(sa.connection()->name, *peer);
 }
 
 void PeerSas::remove(const IkeSa& sa) {

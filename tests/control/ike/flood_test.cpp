@@ -8,6 +8,17 @@ using namespace espgate;
 using namespace espgate::ike;
 using namespace espgate::ike::test;
 
+namespace {
+
+std::vector<std::uint8_t> greeting(std::uint64_t initiator_spi, const PayloadWriter& payloads) {
+  Header header;
+  header.initiator_spi = initiator_spi;
+  header.flags = flag_initiator;
+  return write_message(header, payloads);
+}
+
+}  // namespace
+
 TEST_CASE("a flood of strangers holds little, disturbs no tunnel, and keeps no peer out") {
   Limits limits;
   limits.half_open_cookies = 100;
@@ -28,11 +39,8 @@ TEST_CASE("a flood of strangers holds little, disturbs no tunnel, and keeps no p
   PayloadWriter payloads;
   payloads.add(offer(of_b.algorithms, {})).add(KeyExchange{31, value}).add_nonce(nonce);
   for (std::uint32_t i = 0; i < 100'000; ++i) {
-    Header header;
-    header.initiator_spi = i + 1;
-    header.flags = flag_initiator;
     world.b.handle(DatagramReceived{
-        {net::Address::v4(0x0a000000 + i), 500}, {*of_b.local, 500}, write_message(header, payloads)});
+        {net::Address::v4(0x0a000000 + i), 500}, {*of_b.local, 500}, greeting(i + 1, payloads)});
     if (i % 1'000 == 0) world.run_for(1s);
   }
   CHECK(world.b.core().half_open() <= 101);
@@ -54,11 +62,8 @@ TEST_CASE("who sends in a peer's name does not keep the peer out") {
   PayloadWriter payloads;
   payloads.add(offer(of_b.algorithms, {})).add(KeyExchange{31, value}).add_nonce(nonce);
   for (std::uint32_t i = 0; i < 1'000; ++i) {
-    Header header;
-    header.initiator_spi = i + 1;
-    header.flags = flag_initiator;
-    world.b.handle(DatagramReceived{
-        {world.a.address(), 500}, {world.b.address(), 500}, write_message(header, payloads)});
+    world.b.handle(
+        DatagramReceived{{world.a.address(), 500}, {world.b.address(), 500}, greeting(i + 1, payloads)});
   }
   CHECK(world.b.core().half_open() == Limits().half_open_per_source / 10);
   world.a.handle(Initiate{"a", ""});

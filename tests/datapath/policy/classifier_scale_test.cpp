@@ -2,6 +2,7 @@
 #include <chrono>
 #include <random>
 
+#include "tests/counting_memory.hpp"
 #include "tests/datapath/policy/policies.hpp"
 
 using namespace espgate;
@@ -11,23 +12,6 @@ using namespace espgate::testing;
 namespace {
 
 constexpr std::uint32_t many = 100'000;
-
-// Counts what is out, so that a leak shows.
-class Counting final : public std::pmr::memory_resource {
- public:
-  std::size_t out = 0;
-
- private:
-  void* do_allocate(std::size_t bytes, std::size_t alignment) override {
-    out += bytes;
-    return std::pmr::new_delete_resource()->allocate(bytes, alignment);
-  }
-  void do_deallocate(void* memory, std::size_t bytes, std::size_t alignment) override {
-    out -= bytes;
-    std::pmr::new_delete_resource()->deallocate(memory, bytes, alignment);
-  }
-  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
-};
 
 struct Waits {
   int count = 0;
@@ -55,11 +39,11 @@ Packet packet_to(std::uint32_t i) {
 
 TEST_CASE("100,000 policies: each change takes less than a millisecond, and nothing is lost or leaked") {
   using Clock = std::chrono::steady_clock;
-  Counting memory;
+  CountingMemory memory;
   Waits waits;
   {
     const auto table = classifier(many, {&Waits::wait, &waits}, &memory);
-    const auto reserved = memory.out;
+    const auto reserved = memory.out_bytes;
     CHECK(reserved <= Classifier::memory_bytes(many, 2) * 21 / 20);
     std::vector<std::uint32_t> rules(many);
     for (std::uint32_t i = 0; i < many; ++i) {
@@ -91,12 +75,12 @@ TEST_CASE("100,000 policies: each change takes less than a millisecond, and noth
 
     for (std::uint32_t i = 0; i < many; i += 7)
       REQUIRE(decision(*table, packet_to(i)) == Decision::protect(i));
-    CHECK(memory.out == reserved);
+    CHECK(memory.out_bytes == reserved);
     for (const auto rule : rules) table->remove(rule);
     CHECK(table->size() == 0);
     for (std::uint32_t i = 0; i < many; i += 7) REQUIRE(decision(*table, packet_to(i)) == Decision::none());
     // Every slot is there again, those of the markers too.
     for (std::uint32_t i = 0; i < many; ++i) REQUIRE(table->add(site(i), i, Decision::bypass()));
   }
-  CHECK(memory.out == 0);
+  CHECK(memory.out_bytes == 0);
 }
