@@ -10,14 +10,23 @@
 #include <system_error>
 
 namespace espgate::ike {
+namespace {
 
-KeyWork::KeyWork(unsigned threads, std::size_t most_waiting)
+// What follows from one, keys and a message, takes tens of microseconds.
+constexpr std::size_t results_a_call = 8;
+
+}  // namespace
+
+KeyWork::KeyWork(unsigned threads, std::size_t most_waiting, const std::function<void()>& begin)
     : most_waiting_(most_waiting), finished_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(threads > 0 && most_waiting > 0);
   if (finished_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
   try {
     for (unsigned i = 0; i < threads; ++i)
-      threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
+      threads_.emplace_back([this, begin](const std::stop_token& stop) {
+        if (begin) begin();
+        run(stop);
+      });
   } catch (...) {
     threads_.clear();
     close(finished_);
@@ -64,7 +73,11 @@ unsigned KeyWork::deliver() {
   std::vector<Result> results;
   {
     const std::lock_guard lock(mutex_);
-    results.swap(results_);
+    const auto end =
+        results_.begin() + static_cast<std::ptrdiff_t>(std::min(results_a_call, results_.size()));
+    results.assign(results_.begin(), end);
+    results_.erase(results_.begin(), end);
+    if (!results_.empty()) eventfd_write(finished_, 1);
   }
   unsigned delivered = 0;
   for (const auto& [ticket, good] : results) {

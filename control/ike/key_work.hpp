@@ -33,9 +33,9 @@ class KeyWork {
  public:
   using Ticket = std::uint64_t;
 
-  // `most_waiting`: of each class, those under way not counted. Both are positive. Throws std::system_error
-  // when there is no thread or no descriptor to be had.
-  KeyWork(unsigned threads, std::size_t most_waiting);
+  // `most_waiting`: of each class, those under way not counted. Both are positive. Each thread calls `begin`
+  // first. Throws std::system_error when there is no thread or no descriptor to be had.
+  KeyWork(unsigned threads, std::size_t most_waiting, const std::function<void()>& begin = {});
   // Waits for the work under way, and drops the rest: no `done` is called any more.
   ~KeyWork();
   KeyWork(const KeyWork&) = delete;
@@ -50,7 +50,7 @@ class KeyWork {
   // Readable while results wait.
   int descriptor() const { return finished_; }
   // Calls `done` of what is finished, in the order in which it finished; says how many. A `done` may submit
-  // and cancel.
+  // and cancel. A bounded number: while there are more the descriptor stays readable.
   unsigned deliver();
   // How many wait for a thread.
   std::size_t waiting(Urgency urgency) const;
@@ -74,7 +74,7 @@ class KeyWork {
 
   mutable std::mutex mutex_;  // of the two below
   std::array<std::deque<Job>, 2> lines_;
-  std::vector<Result> results_;
+  std::deque<Result> results_;
   std::condition_variable_any work_waits_;
   std::vector<std::jthread> threads_;  // last: they end before what they use
 };

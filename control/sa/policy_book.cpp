@@ -19,11 +19,13 @@ std::uint64_t level_end(std::uint16_t priority) {
 }
 
 // The indices of a longest rising subsequence of `orders`: the policies that need not move.
-std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders) {
+std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders,
+                                      const PolicyBook::Pause& pause) {
   constexpr auto none = static_cast<std::size_t>(-1);
   std::vector<std::size_t> last_of_length;  // of the rises of each length, the one that ends lowest
   std::vector<std::size_t> before(orders.size(), none);
   for (std::size_t i = 0; i < orders.size(); ++i) {
+    pause();
     const auto place =
         std::ranges::lower_bound(last_of_length, orders[i], {}, [&](std::size_t at) { return orders[at]; });
     if (place != last_of_length.begin()) before[i] = *std::prev(place);
@@ -34,7 +36,10 @@ std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders) 
   }
   std::vector<std::size_t> rise(last_of_length.size());
   auto at = last_of_length.empty() ? none : last_of_length.back();
-  for (auto i = rise.size(); i-- > 0; at = before[at]) rise[i] = at;
+  for (auto i = rise.size(); i-- > 0; at = before[at]) {
+    pause();
+    rise[i] = at;
+  }
   return rise;
 }
 
@@ -47,27 +52,35 @@ std::size_t PolicyBook::KnownHash::operator()(const Known& known) const noexcept
 PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferenced unreferenced)
     : sink_(sink), unreferenced_(std::move(unreferenced)), references_(outbound_limit, 0) {}
 
-std::vector<Policy*> PolicyBook::arrange(const std::vector<Wanted>& wanted) {
-  for (auto& [order, policy] : policies_) policy.wanted = false;
+std::vector<Policy*> PolicyBook::arrange(const std::vector<Wanted>& wanted, const Pause& pause) {
+  for (auto& [order, policy] : policies_) {
+    policy.wanted = false;
+    pause();
+  }
   std::map<std::uint16_t, Level> levels;
   for (std::size_t i = 0; i < wanted.size(); ++i) levels[wanted[i].key.priority].push_back(i);
   std::vector<Policy*> result(wanted.size(), nullptr);
-  for (const auto& [priority, level] : levels) arrange_level(priority, level, wanted, result);
-  std::erase_if(known_, [](const auto& entry) { return !entry.second->wanted; });
+  for (const auto& [priority, level] : levels) arrange_level(priority, level, wanted, result, pause);
+  std::erase_if(known_, [&](const auto& entry) {
+    pause();
+    return !entry.second->wanted;
+  });
   return result;
 }
 
 void PolicyBook::arrange_level(std::uint16_t priority, const Level& level, const std::vector<Wanted>& wanted,
-                               std::vector<Policy*>& result) {
+                               std::vector<Policy*>& result, const Pause& pause) {
   std::vector<std::size_t> known;
   std::vector<std::uint64_t> orders;
   for (const auto i : level) {
+    pause();
     const auto* found = find(wanted[i].key.protects(), wanted[i].key.selector);
     if (found == nullptr || found->key != wanted[i].key) continue;
     known.push_back(i);
     orders.push_back(found->order);
   }
-  for (const auto at : longest_rise(orders)) {
+  for (const auto at : longest_rise(orders, pause)) {
+    pause();
     const auto& key = wanted[known[at]].key;
     auto& policy = *find(key.protects(), key.selector);
     policy.wanted = true;
@@ -79,6 +92,7 @@ void PolicyBook::arrange_level(std::uint16_t priority, const Level& level, const
   // The others go behind whatever is before them, in equal steps up to the next one.
   auto order = level_begin(priority);
   for (std::size_t first = 0; first < level.size();) {
+    pause();
     if (result[level[first]] != nullptr) {
       order = result[level[first++]]->order;
       continue;
@@ -89,6 +103,7 @@ void PolicyBook::arrange_level(std::uint16_t priority, const Level& level, const
     if (!apart) {  // no room there any more: the whole level moves to where there is
       order = free_stretch(priority, level.size());
       for (const auto i : level) {
+        pause();
         if (result[i] != nullptr) result[i]->wanted = false;
         result[i] = create(wanted[i], order += step);
       }
@@ -142,8 +157,9 @@ Expected<void> PolicyBook::set(Policy& policy, policy::Decision decision) {
 }
 
 // The last first: what is left of a level that moved is then its beginning, and the order stays what it was.
-void PolicyBook::remove_unwanted() {
+void PolicyBook::remove_unwanted(const Pause& pause) {
   for (auto at = policies_.end(); at != policies_.begin();) {
+    pause();
     --at;
     if (at->second.wanted) continue;
     take_out(at->second);

@@ -1,10 +1,17 @@
 // SaManager: where the peers behind NATs are, and keeping the mappings to them.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "control/sa/sa_manager.hpp"
 #include "datapath/sa/peer_address.hpp"
 
 namespace espgate::sa {
+namespace {
+
+constexpr std::size_t keepalives_a_call = 256;  // looked at; each is somewhere else in memory
+
+}  // namespace
 
 void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment) {
   const auto* record = inbound_.find(spi);
@@ -29,8 +36,9 @@ void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uin
 }
 
 void SaManager::visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send) {
-  for (const auto& [name, connection] : connections_) {
-    if (connection->nat_keepalive_s == 0 || connection->outbound == no_sa) continue;
+  for (auto left = std::min(keepalives_a_call, keepalive_senders_.size()); left > 0; --left) {
+    const auto& connection = keepalive_senders_[next_keepalive_sender_++ % keepalive_senders_.size()];
+    if (connection->outbound == no_sa) continue;
     if (parts_.store.outbound(connection->outbound).encapsulation != Encapsulation::udp) continue;
     const auto packets = parts_.store.outbound_total(connection->outbound).packets;
     if (packets != std::exchange(connection->packets_sent, packets)) connection->last_sent = now;

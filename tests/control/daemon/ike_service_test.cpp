@@ -79,9 +79,8 @@ class Side {
   }
   // 0: none.
   Spis spis() {
-    for (const auto& report : sas.manager.connections())
-      if (report.name == "site") return {report.inbound_spi, report.outbound_spi};
-    return {};
+    const auto report = sas.manager.connection_report("site");
+    return report ? Spis{report->inbound_spi, report->outbound_spi} : Spis{};
   }
   bool is_up() {
     const auto present = sas.manager.current_sas("site");
@@ -130,6 +129,8 @@ struct Two {
     for (auto* side : {&a, &b}) {
       pollfd work{side->ike->descriptor(), POLLIN, 0};
       if (poll(&work, 1, 1) > 0) side->ike->deliver();
+      while (side->ike->run_timers(daemon::now()) != 0) {
+      }
       side->ike->tick(daemon::now());
       auto& other = side == &a ? b : a;
       for (auto packet = side->take(); !packet.empty(); packet = side->take())
@@ -297,7 +298,7 @@ TEST_CASE("The limits of the configuration are the core's: where they say so a s
   for (int i = 0; i < 5'000 && greeting.empty(); ++i) {
     pollfd work{two.a.ike->descriptor(), POLLIN, 0};
     if (poll(&work, 1, 1) > 0) two.a.ike->deliver();
-    two.a.ike->tick(daemon::now());
+    two.a.ike->run_timers(daemon::now());
     greeting = two.a.take();
   }
   REQUIRE_FALSE(greeting.empty());
