@@ -34,9 +34,11 @@ constexpr std::array limit_keys{
           "Packets of one class that may wait for the control core; more are dropped and counted."),
     limit("punt-host-pps", "packets/s", 1, 100'000'000, "20000",
           "Packets a second that one worker hands to the kernel; several workers hand over as many each."),
-    limit("punt-ike-pps", "packets/s", 1, 100'000'000, "10000",
-          "IKE packets a second that one worker hands to the control core; several workers hand over as many "
-          "each."),
+    limit(
+        "punt-ike-pps", "packets/s", 1, 100'000'000, "10000",
+        "IKE packets a second that one worker hands to the control core, and as many requests of "
+        "IKE_SA_INIT, so that strangers keep no tunnel from its messages; several workers hand over as many "
+        "each."),
     limit("punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
           "Reports of packets with an unknown SPI that one worker sends each second; "
           "the packets beyond are dropped and counted all the same."),

@@ -109,7 +109,7 @@ struct PuntRings {
 
 struct PuntRates {
   std::uint32_t host_pps = 20'000;  // and as many of the link's own, and as many that came encrypted
-  std::uint32_t ike_pps = 10'000;
+  std::uint32_t ike_pps = 10'000;   // of requests of IKE_SA_INIT, and as many of all else
   std::uint32_t spi_pps = 10'000;
   std::uint32_t too_big_pps = 1'000;
 };

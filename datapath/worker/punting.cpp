@@ -15,6 +15,17 @@ namespace {
 // Source of frames that we make up for the kernel around decrypted packets: locally administered.
 constexpr std::uint8_t inner_source_mac[6] = {0x02, 0, 0, 0, 0, 0x01};
 
+// Whether a message is a request of IKE_SA_INIT (RFC 7296 3.1), which anybody can make.
+bool is_ike_greeting(const rte_mbuf& mbuf, const parse::FrameInfo& info) {
+  constexpr std::size_t exchange_at = 18, flags_at = 19, header_bytes = 28, marker_bytes = 4;
+  constexpr std::uint8_t ike_sa_init = 34, response = 0x20;
+  const std::size_t ike =
+      info.l4_offset + net::udp_header_bytes + (info.destination_port == net::natt_port ? marker_bytes : 0);
+  if (ike + header_bytes > mbuf.data_len) return false;
+  const auto* message = rte_pktmbuf_mtod_offset(&mbuf, const std::uint8_t*, ike);
+  return message[exchange_at] == ike_sa_init && (message[flags_at] & response) == 0;
+}
+
 }  // namespace
 
 // What keeps the link itself going has a ring and a limit of its own, and so has what came encrypted: a flood
@@ -32,9 +43,11 @@ void Worker::punt_to_host(unsigned row) {
        {Verdict::TO_HOST, Verdict::HOST_RING_FULL, Verdict::HOST_RATE_LIMITED});
 }
 
+// A flood of strangers who begin leaves room for what SAs that are there say to each other.
 void Worker::punt_ike(unsigned row) {
+  auto& limit = is_ike_greeting(*burst_.mbuf[row], burst_.info[row]) ? greeting_limit_ : ike_limit_;
   untag(row);
-  punt(row, burst_.port, shared_.rings.ike, ike_limit_,
+  punt(row, burst_.port, shared_.rings.ike, limit,
        {Verdict::TO_CONTROL, Verdict::IKE_RING_FULL, Verdict::IKE_RATE_LIMITED});
 }
 

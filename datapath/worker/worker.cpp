@@ -38,6 +38,7 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       host_limit_(shared.rates.host_pps, shared.tsc_hz),
       inner_limit_(shared.rates.host_pps, shared.tsc_hz),
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
+      greeting_limit_(shared.rates.ike_pps, shared.tsc_hz),
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
       peer_limit_(1'000, shared.tsc_hz),

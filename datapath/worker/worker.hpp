@@ -288,8 +288,8 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, spi_limit_, neighbour_limit_, peer_limit_,
-      too_big_limit_;
+  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, greeting_limit_, spi_limit_, neighbour_limit_,
+      peer_limit_, too_big_limit_;
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

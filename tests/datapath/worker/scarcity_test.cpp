@@ -166,3 +166,33 @@ TEST_CASE("a full transmit queue and full punt rings drop by name") {
     CHECK(rig.taken(Verdict::IKE_RING_FULL) == 5 * 64 - punt_ring);
   }
 }
+
+TEST_CASE("strangers who begin IKE, however many, leave its other messages their limit") {
+  Rig rig;
+  rig.shared.rates = {1'000'000, 10, 1'000'000};
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
+  constexpr std::uint64_t burst = 32;  // the least that a limit takes at once
+  const auto message = [&](std::uint16_t port, std::uint8_t exchange, std::uint8_t flags) {
+    auto frame = to_us(rig, net::protocol_udp, port);
+    const std::size_t ike = frame.size() + (port == net::natt_port ? 4 : 0);
+    frame.resize(ike + 28);
+    const auto ip_bytes = static_cast<std::uint16_t>(frame.size() - net::ethernet_bytes);
+    net::store_be16(frame, net::ethernet_bytes + net::ipv4::total_length, ip_bytes);
+    net::store_be16(frame, net::ethernet_bytes + 24, static_cast<std::uint16_t>(ip_bytes - 20));
+    mend_checksum(frame, net::ethernet_bytes);
+    frame[ike + 18] = exchange;
+    frame[ike + 19] = flags;
+    return frame;
+  };
+  for (const auto port : {net::ike_port, net::natt_port}) {
+    const std::vector<Bytes> greetings(64, message(port, 34, 0x08));
+    rig.run(Rig::outside, greetings);
+  }
+  CHECK(rig.taken(Verdict::TO_CONTROL) == burst);
+  CHECK(rig.taken(Verdict::IKE_RATE_LIMITED) == 128 - burst);
+  const std::vector<Bytes> answers(16, message(500, 34, 0x20));
+  const std::vector<Bytes> others(16, message(4500, 37, 0x08));
+  rig.run(Rig::outside, answers);
+  rig.run(Rig::outside, others);
+  CHECK(rig.taken(Verdict::TO_CONTROL) == 32);
+}
