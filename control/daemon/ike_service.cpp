@@ -119,6 +119,7 @@ void IkeService::received(std::span<const std::uint8_t> frame, Moment now) {
 }
 
 unsigned IkeService::run_timers(Moment now) {
+  work_.hand_over();
   if (is_configuring_ || core_.deadline() > now.steady) return 0;
   feed(ike::TimerExpired{}, now);
   return 1;
