@@ -40,14 +40,21 @@ class IkeCore final : private SaHost {
   ~IkeCore() override;
 
   // What is configured from here on. Connections that are the same object as before keep their SAs; those
-  // that are not there any more, or are another object, are closed.
-  Actions configure(const std::vector<ConnectionHandle>& connections, Time now);
+  // that are not there any more, or are another object, are closed. `pause` is called for each of them, for a
+  // caller with many; nothing but reports may be asked of the core meanwhile.
+  Actions configure(const std::vector<ConnectionHandle>& connections, Time now,
+                    const std::function<void()>& pause = {});
   Actions handle(const Event& event, Time now);
   // When TimerExpired is next wanted.
   Time deadline() const;
 
   // -- what is there --
-  std::vector<const IkeSa*> ike_sas() const;
+  std::vector<const IkeSa*> ike_sas() const;  // oldest first
+  std::size_t ike_sa_count() const { return sas_.size(); }
+  // Of a connection, those that have not ended, oldest first; those that a peer has begun included.
+  std::vector<const IkeSa*> ike_sas_of(const std::string& connection) const;
+  // The oldest of those that are younger than that one, which may be gone; null: there is none.
+  const IkeSa* next_after(SaId id) const;
   const IkeSa* ike_sa(SaId id) const;  // null: gone
   std::size_t half_open() const { return half_open_.size(); }
   // Why the connection is down; empty: it did not fail, or was up since.
@@ -147,7 +154,7 @@ class IkeCore final : private SaHost {
     std::unique_ptr<IkeSa> sa;
     bool end_seen = false;
   };
-  std::unordered_map<SaId, Entry> sas_;
+  std::map<SaId, Entry> sas_;                            // by age
   std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
   std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
   PeerSas by_peer_;                                      // those that have proved it

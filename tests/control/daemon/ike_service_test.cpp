@@ -49,7 +49,9 @@ class Side {
   }
 
   // The file with one connection called site, as side a or b sees it; what came of it in the service.
-  daemon::IkeService::Change configure(const std::string& group, bool with_it = true) {
+  // `meanwhile`: in between, as a reload is put in force in slices.
+  daemon::IkeService::Change configure(const std::string& group, bool with_it = true,
+                                       const std::function<void()>& meanwhile = {}) {
     const bool first = name_[0] == 'a';
     const config::test::Folder folder;
     auto loaded = config::load(folder.write(
@@ -63,7 +65,11 @@ class Side {
     for (const auto& error : loaded.errors) FAIL_CHECK(error.text());
     REQUIRE(loaded.configuration);
     if (!ike) ike.emplace(parts(), loaded.configuration->limits);
-    REQUIRE(sas.manager.configure(*loaded.configuration, daemon::now()).problems.empty());
+    const auto stop = [&] {
+      if (meanwhile) meanwhile();
+      return false;
+    };
+    REQUIRE(sas.manager.configure(*loaded.configuration, daemon::now(), stop).problems.empty());
     return ike->configure(*loaded.configuration, daemon::now());
   }
   daemon::IkeService::Parts parts() { return {*path, sas.manager, *sas.store, *policies, *tunnels, journal}; }
@@ -79,9 +85,8 @@ class Side {
   }
   // 0: none.
   Spis spis() {
-    for (const auto& report : sas.manager.connections())
-      if (report.name == "site") return {report.inbound_spi, report.outbound_spi};
-    return {};
+    const auto report = sas.manager.connection_report("site");
+    return report ? Spis{report->inbound_spi, report->outbound_spi} : Spis{};
   }
   bool is_up() {
     const auto present = sas.manager.current_sas("site");
@@ -130,6 +135,8 @@ struct Two {
     for (auto* side : {&a, &b}) {
       pollfd work{side->ike->descriptor(), POLLIN, 0};
       if (poll(&work, 1, 1) > 0) side->ike->deliver();
+      while (side->ike->run_timers(daemon::now()) != 0) {
+      }
       side->ike->tick(daemon::now());
       auto& other = side == &a ? b : a;
       for (auto packet = side->take(); !packet.empty(); packet = side->take())
@@ -208,6 +215,21 @@ TEST_CASE("A reload keeps the SAs of what is as before, and negotiates anew what
   two.until([&] { return !two.b.is_up(); });
   CHECK_FALSE(two.a.ike->in_use());
   CHECK_THAT(two.b.said(), Contains("connection site is down"));
+}
+
+TEST_CASE("What happens while SAs are put in force waits until the connections are") {
+  Two two;
+  two.start();
+  const auto before = two.a.spis();
+  unsigned turns = 0;
+  two.a.configure(std::string(psk), true, [&] {
+    ++turns;
+    REQUIRE(two.a.ike->rekey("site", daemon::IkeService::What::child, daemon::now()));
+    two.settle();
+    CHECK(two.b.spis() == before.turned());
+  });
+  CHECK(turns > 0);
+  two.until([&] { return two.a.spis().in != before.in && two.b.spis() == two.a.spis().turned(); });
 }
 
 TEST_CASE("What is terminated stays down, and says why, until it is initiated") {
@@ -297,7 +319,7 @@ TEST_CASE("The limits of the configuration are the core's: where they say so a s
   for (int i = 0; i < 5'000 && greeting.empty(); ++i) {
     pollfd work{two.a.ike->descriptor(), POLLIN, 0};
     if (poll(&work, 1, 1) > 0) two.a.ike->deliver();
-    two.a.ike->tick(daemon::now());
+    two.a.ike->run_timers(daemon::now());
     greeting = two.a.take();
   }
   REQUIRE_FALSE(greeting.empty());
