@@ -35,7 +35,7 @@ constexpr Command rows[] = {
     // exist; their SAs are in `show sa`.
     {.id = CommandId::show_ike,
      .path = "show ike",
-     .where = Where::answer,
+     .where = Where::stream,
      .summary = "Negotiated connections: IKE SAs, peers, children, and why one is down",
      .help = "Connections with manual keys are not listed: `show connections` has all.",
      .example = "show ike",
@@ -46,7 +46,8 @@ constexpr Command rows[] = {
                                 "responder_spi": "0xfedcba9876543210",
                                 "children": [{"name": "branch", "inbound_spi": "0x00001001",
                                               "outbound_spi": "0x00002001"}]}],
-                   "half_open": 0})"},
+                   "half_open": 0})",
+     .items = "ike_sas"},
 
     // kind: "suite", "prf", "key-exchange". ike, traffic: 1 is offered first, null is not offered.
     // ike_allowed, traffic_allowed: whether the configuration may name it. refused: why it may not, or not

@@ -254,7 +254,10 @@ constexpr Command rows[] = {
      .summary = "Workers: cycles a packet by stage, burst sizes, idle share",
      .help =
          "The balance line adds up what each worker took in and what became of it; the two sides must be\n"
-         "equal. A worker whose idle share is near 0 and whose bursts are full is at its limit.",
+         "equal. A worker whose idle share is near 0 and whose bursts are full is at its limit.\n"
+         "Of the control core's loop: how long the rounds lasted in which it had something to do, since the "
+         "start, "
+         "and\nwhat took it longest.",
      .example = "show workers",
      .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "idle_share": 0.97,
                                 "cycles_per_packet": [{"stage": "parse", "cycles": 21.5}],
@@ -264,7 +267,10 @@ constexpr Command rows[] = {
                                                  "control": 0, "consumed": 1, "drops": 7, "holds": true}}],
                    "control": {"cpu": 0,
                                "conservation": {"received": 0, "from_host": 2, "made": 0, "tx": 0, "host": 0, "control": 0,
-                                                "consumed": 0, "drops": 0, "holds": true}},
+                                                "consumed": 0, "drops": 0, "holds": true},
+                               "loop": {"rounds": 5000, "half_us": 8, "p99_us": 80, "longest_us": 610,
+                                        "longest_task": "commands", "longest_task_us": 600,
+                                        "histogram": [{"from_us": 8, "to_us": 10, "rounds": 4000}]}},
                    "tsc_hz": 2100000000})"},
 
     {.id = CommandId::show_status,

@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t read_bytes = 16 * 1024;
 // Sent bytes are cut off the front of the queue once there are this many, not at every send.
 constexpr std::size_t compact_bytes = 256 * 1024;
+// That a pulled stream takes in one turn; then the control loop sees to everything else.
+constexpr std::chrono::microseconds turn{300};
 
 }  // namespace
 
@@ -84,7 +86,7 @@ void Connection::send_some() {
   sent_ = 0;
 }
 
-// One queue's worth from a pulled stream, and no more in one turn, so that others get theirs.
+// What a pulled stream has ready in one turn, and no more, so that others get theirs.
 void Connection::refill() {
   if (!next_ || broken_ || waiting() > 0) return;
   // What a source throws is a defect, but no reason to stop forwarding packets.
@@ -99,9 +101,10 @@ void Connection::refill() {
 }
 
 void Connection::take_items() {
-  while (next_ && has_room()) {
+  const auto end = Clock::now() + turn;
+  while (next_ && has_room() && Clock::now() < end) {
     if (const auto item = next_()) {
-      output_ += item_line(*item);
+      if (!item->is_null()) output_ += item_line(*item);
       continue;
     }
     output_ += result_line(result_ ? result_() : nlohmann::json::object());

@@ -59,6 +59,17 @@ std::string tags_of(const json& port) {
   return service == "0" ? text_at(port, "vlan") : fmt::format("{}.{}", service, text_at(port, "vlan"));
 }
 
+// How long whatever comes waits for what the control loop is doing.
+std::string loop_text(const json& control, bool color) {
+  const auto text =
+      fmt::format("half of {} rounds within {} us, 99 % within {} us; longest {} us ({} {} us)",
+                  text_at(control, "loop.rounds"), text_at(control, "loop.half_us"),
+                  text_at(control, "loop.p99_us"), text_at(control, "loop.longest_us"),
+                  text_at(control, "loop.longest_task"), text_at(control, "loop.longest_task_us"));
+  constexpr std::uint64_t too_long_us = 1'000;
+  return count_at(control, "loop.p99_us") > too_long_us ? alarm(text, color) : text;
+}
+
 }  // namespace
 
 std::string render_ports(const json& result, bool color) {
@@ -130,6 +141,7 @@ std::string render_workers(const json& result, bool color) {
   if (result.contains("control") && result["control"].is_object()) {
     rest += fmt::format("\nControl core (CPU {})\n", text_at(result, "control.cpu"));
     rest += detail_line("balance", balance(result["control"], color));
+    rest += detail_line("loop", loop_text(result["control"], color));
   }
   return table.text(color) + rest;
 }

@@ -33,7 +33,8 @@ class Stream {
 
   // The server calls `next` whenever the client has room, until it returns nothing; then it sends the
   // closing result that `result` returns. It destroys both then, or when the client goes. This object has
-  // done its part and is no longer open.
+  // done its part and is no longer open. Others wait while `next` works: it describes one item, and what has
+  // to look far for the next one returns null meanwhile, which is not sent.
   using Next = std::function<std::optional<nlohmann::json>()>;
   void pull(Next next, std::function<nlohmann::json()> result);
   // The same for what is all at hand. The closing result says how many there were: {"total": N}.

@@ -51,23 +51,20 @@ void export_esp(Services& services, const cli::StreamPtr& stream) {
 
 // The same of IKE SAs, by their ids.
 void export_ike(Services& services, const cli::StreamPtr& stream) {
-  std::vector<ike::SaId> ids;
-  for (const auto* sa : services.ike->core().ike_sas()) ids.push_back(sa->id());
   auto total = std::make_shared<std::uint64_t>(0);
   stream->pull(
-      [&services, total, ids = std::move(ids), place = std::size_t{0}]() mutable -> std::optional<json> {
-        while (place < ids.size()) {
-          const auto* sa = services.ike->core().ike_sa(ids[place++]);
-          if (sa == nullptr || !sa->choice() || sa->keys().d.empty()) continue;
-          ++*total;
-          const auto row = wireshark_row(*sa);
-          return json{{"connection", sa->connection()->name},
-                      {"direction", nullptr},
-                      {"spi", fmt::format("0x{:016x}", sa->spis().initiator)},
-                      {"suite", crypto::suite(sa->choice()->suite).name},
-                      {"line", row ? json(*row) : json(nullptr)}};
-        }
-        return std::nullopt;
+      [&services, total, last = ike::SaId{0}]() mutable -> std::optional<json> {
+        const auto* sa = services.ike->core().next_after(last);
+        if (sa == nullptr) return std::nullopt;
+        last = sa->id();
+        if (!sa->choice() || sa->keys().d.empty()) return json();
+        ++*total;
+        const auto row = wireshark_row(*sa);
+        return json{{"connection", sa->connection()->name},
+                    {"direction", nullptr},
+                    {"spi", fmt::format("0x{:016x}", sa->spis().initiator)},
+                    {"suite", crypto::suite(sa->choice()->suite).name},
+                    {"line", row ? json(*row) : json(nullptr)}};
       },
       [total] {
         return json{{"total", *total}};

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "control/cli/values.hpp"
 #include "control/config/algorithms.hpp"
@@ -65,20 +64,27 @@ json down_json(const Standing& standing, const config::Connection& connection) {
           {"children", json::array()}};
 }
 
-json show_ike(const Services& services) {
-  const auto& core = services.ike->core();
-  const Standings standings(services);
-  auto items = json::array();
-  std::set<std::string> seen;
-  for (const auto* sa : core.ike_sas()) {
-    if (sa->state() == ike::IkeSa::State::gone) continue;
-    if (sa->connection()) seen.insert(sa->connection()->name);
-    items.push_back(ike_sa_json(services, *sa));
-  }
-  for (const auto& connection : services.configuration->connections)
-    if (connection.ike && connection.ike->child_of.empty() && !seen.contains(connection.name))
-      items.push_back(down_json(standings.of(connection), connection));
-  return {{"ike_sas", std::move(items)}, {"half_open", core.half_open()}};
+// IKE SAs by age, then the connections that have none, in the order of the file; each as it is when the
+// client has room for it.
+void show_ike(const Services& services, const cli::StreamPtr& stream) {
+  const auto has_ike_sa = [&services](const config::Connection& connection) {
+    return !services.ike->core().ike_sas_of(connection.name).empty();
+  };
+  stream->pull(
+      [&services, has_ike_sa, last = ike::SaId{0}, place = std::size_t{0}]() mutable -> std::optional<json> {
+        if (const auto* sa = services.ike->core().next_after(last)) {
+          last = sa->id();
+          return sa->state() == ike::IkeSa::State::gone ? json() : ike_sa_json(services, *sa);
+        }
+        const auto& connections = services.configuration->connections;
+        if (place >= connections.size()) return std::nullopt;
+        const auto& connection = connections[place++];
+        if (!connection.ike || !connection.ike->child_of.empty() || has_ike_sa(connection)) return json();
+        return down_json(standing_of(services, connection), connection);
+      },
+      [&services] {
+        return json{{"half_open", services.ike->core().half_open()}};
+      });
 }
 
 // Names of the algorithms of one kind, in the order that they are offered in.
@@ -168,8 +174,11 @@ Expected<json> done(const Expected<void>& result, const std::string& connection,
 }  // namespace
 
 void add_ike_commands(Services& services, cli::Handlers& handlers) {
-  handlers.answer(cli::CommandId::show_ike,
-                  [&services](const cli::Request&) -> Expected<json> { return show_ike(services); });
+  handlers.stream(cli::CommandId::show_ike,
+                  [&services](const cli::Request&, const cli::StreamPtr& stream) -> Expected<void> {
+                    show_ike(services, stream);
+                    return {};
+                  });
   handlers.answer(cli::CommandId::show_proposals, [&services](const cli::Request& request) {
     return show_proposals(services, request.text("connection"));
   });

@@ -50,19 +50,32 @@ std::optional<net::Address> address(const cli::Request& request, std::string_vie
   return text ? net::parse_address(*text) : std::nullopt;
 }
 
-// They are described at once: by the time a slow client has read them, a reload may have changed them.
+// In the order that they are searched in, each as it is when the client has room for it.
 Expected<void> show_policies(Services& services, const cli::Request& request, const cli::StreamPtr& stream) {
   const auto from = address(request, "from");
   const auto to = address(request, "to");
   const auto connection = request.text("connection");
-  std::vector<json> items;
-  for (const auto& [order, policy] : services.sas->policies().policies()) {
+  const auto is_wanted = [from, to, connection](const sa::Policy& policy) {
     const auto& selector = policy.key.selector;
-    if ((from && !selector.local.contains(*from)) || (to && !selector.remote.contains(*to))) continue;
-    if (connection && policy.key.owner != *connection) continue;
-    items.push_back(policy_json(services, policy));
-  }
-  stream->pull_all(std::move(items));
+    return (!from || selector.local.contains(*from)) && (!to || selector.remote.contains(*to)) &&
+           (!connection || policy.key.owner == *connection);
+  };
+  const auto total = std::make_shared<std::uint64_t>(0);
+  stream->pull(
+      [&services, is_wanted, total, order = std::uint64_t{0}]() mutable -> std::optional<json> {
+        const auto& policies = services.sas->policies().policies();
+        auto policy = policies.lower_bound(order);
+        for (unsigned looks = 0; looks < 64 && policy != policies.end(); ++looks, ++policy) {
+          order = policy->first + 1;
+          if (!is_wanted(policy->second)) continue;
+          ++*total;
+          return policy_json(services, policy->second);
+        }
+        return policy == policies.end() ? std::nullopt : std::optional(json());
+      },
+      [total] {
+        return json{{"total", *total}};
+      });
   return {};
 }
 
@@ -174,7 +187,7 @@ Expected<json> add_policy(Services& services, const cli::Request& request) {
     wanted.comment = request.text("comment").value_or("");
     const auto policy = services.sas->add_policy(wanted, decision);
     if (!policy) {
-      for (const auto* before : added) services.sas->remove_policy(*before);
+      for (const auto* before : added) (void)services.sas->remove_policy(*before);
       return policy.error();
     }
     added.push_back(*policy);
@@ -194,8 +207,9 @@ Expected<json> delete_policy(Services& services, const cli::Request& request) {
   for (const auto& selector : *selectors) {
     const auto* policy = services.sas->policies().find(connection.has_value(), selector);
     if (policy == nullptr || (connection && policy->key.owner != *connection)) continue;
-    result["policies"].push_back(policy_json(services, *policy));
-    services.sas->remove_policy(*policy);
+    auto described = policy_json(services, *policy);
+    if (auto removed = services.sas->remove_policy(*policy); !removed) return removed.error();
+    result["policies"].push_back(std::move(described));
   }
   if (result["policies"].empty())
     return Error{fmt::format("{} has no policy for {}",

@@ -2,182 +2,93 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <utility>
 
 #include "control/cli/values.hpp"
+#include "control/daemon/sa_json.hpp"
 #include "control/daemon/services.hpp"
-#include "control/daemon/tsc_clock.hpp"
 
 namespace espgate::daemon {
 
 using nlohmann::json;
 
-void add_totals(json& result, const Services& services, const sa::Totals& totals) {
-  result["packets"] = totals.packets;
-  result["bytes"] = totals.bytes;
-  result["last"] = nullptr;
-  if (totals.last_tsc != 0)
-    result["last"] = cli::time_text(wall_time(totals.last_tsc, services.gateway->shared().tsc_hz));
-  auto faults = json::array();
-  for (const auto& [reason, packets] : totals.faults)
-    faults.push_back({{"number", row(reason).number}, {"name", row(reason).name}, {"packets", packets}});
-  result["faults"] = std::move(faults);
-}
-
 namespace {
 
-std::string address_text(net::Family family, const std::uint8_t* bytes) {
-  return net::to_string(net::Address::from_bytes(family, bytes));
-}
+// All SAs, connection by connection in the order of the file, then those of peers at any address, of
+// connections that left, and SPIs that were reserved for none. Each connection's are described when the
+// client has room for them: what a rekey or a reload changes meanwhile is shown as it is then.
+class Listing {
+ public:
+  explicit Listing(Services& services) : services_(services) {}
 
-json selector_json(const sa::Selector& selector) {
-  const auto side = [&](const std::uint8_t* bytes, std::uint8_t bits) {
-    return net::to_string(net::Prefix{net::Address::from_bytes(selector.family, bytes), bits});
-  };
-  return {{"source", side(selector.source, selector.source_bits)},
-          {"destination", side(selector.destination, selector.destination_bits)},
-          {"protocol", nullptr},
-          {"source_ports", nullptr},
-          {"destination_ports", nullptr},
-          {"icmp_type", nullptr}};
-}
-
-// From the peer, so its remote side is the source.
-json selector_json(const net::TrafficSelector& selector) {
-  const auto fields = narrowed_fields(selector);
-  return {{"source", net::to_string(selector.remote)},
-          {"destination", net::to_string(selector.local)},
-          {"protocol", fields.protocol},
-          {"source_ports", fields.remote_ports},
-          {"destination_ports", fields.local_ports},
-          {"icmp_type", fields.icmp_type}};
-}
-
-// Of packets in the other direction.
-json turned(json selector) {
-  std::swap(selector["source"], selector["destination"]);
-  std::swap(selector["source_ports"], selector["destination_ports"]);
-  return selector;
-}
-
-// Of an SA that a route leads to; others go by their policies.
-json selectors_json(const sa::OutboundSa& entry) {
-  auto all = json::array();
-  if (entry.selectors == nullptr) return all;
-  for (const auto& selector : entry.selectors->prefixes) all.push_back(turned(selector_json(selector)));
-  for (const auto& detailed : entry.selectors->detailed)
-    all.push_back(turned(selector_json(detailed.selector)));
-  return all;
-}
-
-json selectors_json(const sa::InboundSa& entry) {
-  auto all = json::array();
-  const bool has_inline = entry.more == nullptr ||
-                          entry.selector_count > entry.more->prefixes.size() + entry.more->detailed.size();
-  if (has_inline) all.push_back(selector_json(entry.selector));
-  if (entry.more == nullptr) return all;
-  for (const auto& selector : entry.more->prefixes) all.push_back(selector_json(selector));
-  for (const auto& detailed : entry.more->detailed) all.push_back(selector_json(detailed.selector));
-  return all;
-}
-
-json lifetime_json(const sa::SaReport& report) {
-  const auto& lifetime = report.lifetime;
-  if (!lifetime.limits_anything()) return nullptr;
-  const auto limit = [](std::uint64_t value) { return value == 0 ? json(nullptr) : json(value); };
-  const auto age = std::chrono::duration_cast<std::chrono::seconds>(now().steady - report.began.steady);
-  return {{"packets", report.used.packets},
-          {"bytes", report.used.bytes},
-          {"seconds", age.count()},
-          {"soft_packets", limit(lifetime.soft_packets)},
-          {"hard_packets", limit(lifetime.hard_packets)},
-          {"soft_bytes", limit(lifetime.soft_bytes)},
-          {"hard_bytes", limit(lifetime.hard_bytes)},
-          {"soft_seconds", limit(lifetime.soft_seconds)},
-          {"hard_seconds", limit(lifetime.hard_seconds)}};
-}
-
-json common_json(const sa::SaReport& report, bool inbound) {
-  return {{"connection", report.connection.empty() ? json(nullptr) : json(report.connection)},
-          {"direction", inbound ? "in" : "out"},
-          {"spi", cli::spi_text(report.spi)},
-          {"state", report.state},
-          {"lifetime", lifetime_json(report)},
-          {"since", cli::time_text(report.since.wall)},
-          {"suite", nullptr},
-          {"local", nullptr},
-          {"remote", nullptr},
-          {"encapsulation", nullptr},
-          {"local_port", nullptr},
-          {"remote_port", nullptr},
-          {"esn", nullptr},
-          {"window_packets", nullptr},
-          {"path_mtu", nullptr},
-          {"sequence", nullptr},
-          {"selectors", json::array()}};
-}
-
-std::string_view encapsulation_text(sa::Encapsulation encapsulation) {
-  return encapsulation == sa::Encapsulation::udp ? "udp" : "none";
-}
-
-// Parameters are in the entry once it was installed; a larval SA has none.
-json inbound_json(const sa::SaReport& report, const sa::InboundSa& entry) {
-  json result = common_json(report, true);
-  if (entry.key == nullptr) return result;
-  result["suite"] = crypto::suite(entry.suite).name;
-  result["remote"] = address_text(entry.outer_family, entry.source);
-  result["local"] = address_text(entry.outer_family, entry.destination);
-  result["encapsulation"] = encapsulation_text(entry.encapsulation);
-  result["esn"] = entry.extended_sequence;
-  result["window_packets"] = entry.window_packets;
-  result["sequence"] = entry.top.load(std::memory_order_relaxed);
-  result["selectors"] = selectors_json(entry);
-  return result;
-}
-
-json outbound_json(const sa::SaReport& report, const sa::OutboundSa& entry) {
-  json result = common_json(report, false);
-  const bool v4 = entry.outer_family == net::Family::v4;
-  result["suite"] = crypto::suite(entry.suite).name;
-  result["local"] = address_text(entry.outer_family, entry.headers + (v4 ? 12 : 8));
-  result["remote"] = address_text(entry.outer_family, entry.headers + (v4 ? 16 : 24));
-  result["encapsulation"] = encapsulation_text(entry.encapsulation);
-  if (entry.encapsulation == sa::Encapsulation::udp) {
-    const auto* udp = entry.headers + (v4 ? 20 : 40);
-    result["local_port"] = udp[0] << 8 | udp[1];
-    result["remote_port"] = udp[2] << 8 | udp[3];
+  // Null: look again.
+  std::optional<json> next() {
+    if (described_.empty() && !describe_more()) return std::nullopt;
+    if (described_.empty()) return json();
+    auto first = std::move(described_.front());
+    described_.pop_front();
+    ++total_;
+    return first;
   }
-  result["esn"] = entry.extended_sequence;
-  result["sequence"] = entry.sequence.load(std::memory_order_relaxed);
-  const auto path_mtu = entry.path_mtu.load(std::memory_order_relaxed);
-  if (path_mtu != sa::path_mtu_unknown) result["path_mtu"] = path_mtu;
-  result["selectors"] = selectors_json(entry);
-  return result;
+  std::uint64_t total() const { return total_; }
+
+ private:
+  bool describe_more() {
+    const auto add = [this](const sa::SaReport& report) { described_.push_back(sa_json(services_, report)); };
+    const auto& connections = services_.configuration->connections;
+    if (place_ < connections.size()) {
+      services_.sas->visit(connections[place_++].name, add);
+      return true;
+    }
+    if (const auto* peer = services_.ike->next_peer_after(peer_)) {
+      peer_ = peer->name;
+      services_.sas->visit(peer_, add);
+      return true;
+    }
+    if (services_.sas->visit_former(former_, add)) return true;
+    if (std::exchange(are_unowned_shown_, true)) return false;
+    services_.sas->visit(std::string(), add);
+    return true;
+  }
+
+  Services& services_;
+  std::size_t place_ = 0;
+  std::string peer_;
+  std::uint64_t former_ = 0;
+  bool are_unowned_shown_ = false;
+  std::deque<json> described_;
+  std::uint64_t total_ = 0;
+};
+
+void show_all_sas(Services& services, const cli::StreamPtr& stream) {
+  const auto listing = std::make_shared<Listing>(services);
+  stream->pull([listing] { return listing->next(); },
+               [listing] {
+                 return json{{"total", listing->total()}};
+               });
 }
 
-json sa_json(Services& services, const sa::SaReport& report) {
-  auto& store = services.gateway->sas();
-  auto result = report.direction == sa::Direction::inbound
-                    ? inbound_json(report, store.inbound(report.index))
-                    : outbound_json(report, store.outbound(report.index));
-  add_totals(result, services, report.totals);
-  return result;
-}
-
-// They are described at once: by the time a slow client has read them, one of them may be gone.
 Expected<void> show_sa(Services& services, const cli::Request& request, const cli::StreamPtr& stream) {
   const auto spi = request.spi();
   const auto connection = request.text("connection");
-  std::vector<sa::SaReport> wanted;
-  services.sas->visit([&](const sa::SaReport& report) {
-    if (spi && report.spi != *spi) return;
-    if (connection && report.connection != *connection) return;
-    wanted.push_back(report);
-  });
-  std::ranges::stable_sort(wanted, {}, &sa::SaReport::connection);
+  if (!spi && !connection) {
+    show_all_sas(services, stream);
+    return {};
+  }
   std::vector<json> reports;
-  for (const auto& report : wanted) reports.push_back(sa_json(services, report));
+  const auto add = [&](const sa::SaReport& report) {
+    const bool given_up = report.state == "unlinked" || report.state == "unpublished";
+    if ((!spi || report.spi == *spi) && (!connection || report.connection == *connection) && !given_up)
+      reports.push_back(sa_json(services, report));
+  };
+  if (spi) {
+    std::ranges::for_each(services.sas->report(*spi).sas, add);
+  } else {
+    services.sas->visit(*connection, add);
+    for (std::uint64_t place = 0; services.sas->visit_former(place, add);) {
+    }
+  }
   if (spi && reports.empty())
     return Error{"no SA has SPI " + cli::spi_text(*spi),
                  "`show spi " + cli::spi_text(*spi) + "` tells what is known of it"};

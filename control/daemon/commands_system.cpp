@@ -117,6 +117,25 @@ json worker_json(const worker::Worker& worker, unsigned cpu) {
           {"conservation", balance(worker.counters())}};
 }
 
+json loop_json(const LoopTimes& times) {
+  const auto us = [](LoopTimes::Duration time) {
+    return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+  };
+  auto histogram = json::array();
+  for (std::size_t bin = 0; bin < LoopTimes::bin_count; ++bin)
+    if (times.bins()[bin] != 0)
+      histogram.push_back({{"from_us", LoopTimes::bin_from_us(bin)},
+                           {"to_us", LoopTimes::bin_from_us(bin + 1)},
+                           {"rounds", times.bins()[bin]}});
+  return {{"rounds", times.rounds()},
+          {"half_us", times.quantile_us(0.5)},
+          {"p99_us", times.quantile_us(0.99)},
+          {"longest_us", us(times.longest())},
+          {"longest_task", times.longest_callback_name()},
+          {"longest_task_us", us(times.longest_callback())},
+          {"histogram", std::move(histogram)}};
+}
+
 json show_workers(const Services& services) {
   auto workers = json::array();
   for (const auto& worker : services.gateway->workers())
@@ -124,7 +143,8 @@ json show_workers(const Services& services) {
   return {{"workers", workers},
           {"control",
            {{"cpu", services.configuration->control_cpu},
-            {"conservation", balance(services.host_path->counters())}}},
+            {"conservation", balance(services.host_path->counters())},
+            {"loop", loop_json(services.loop->times())}}},
           {"tsc_hz", services.gateway->shared().tsc_hz}};
 }
 
@@ -161,14 +181,8 @@ json routes_json(const Services& services) {
 }
 
 json sa_use(const Services& services, sa::Direction direction, std::uint32_t limit) {
-  std::unordered_map<std::string_view, std::uint64_t> states;
-  services.sas->visit([&](const sa::SaReport& report) {
-    if (report.direction == direction) ++states[report.state];
-  });
-  return {{"active", states["active"] + states["lingering"]},
-          {"larval", states["larval"]},
-          {"retired", states["retired"] + states["expired"]},
-          {"limit", limit}};
+  const auto use = services.sas->use(direction);
+  return {{"active", use.active}, {"larval", use.larval}, {"retired", use.retired}, {"limit", limit}};
 }
 
 json show_status(const Services& services) {
@@ -193,7 +207,7 @@ json show_status(const Services& services) {
           {"ports", {{"up", up}, {"total", services.gateway->ports().size()}}},
           {"inbound_sas", sa_use(services, sa::Direction::inbound, limits.inbound_sas)},
           {"outbound_sas", sa_use(services, sa::Direction::outbound, limits.outbound_sas)},
-          {"ike_sas", use(services.ike->core().ike_sas().size(), limits.ike_sas)},
+          {"ike_sas", use(services.ike->core().ike_sa_count(), limits.ike_sas)},
           {"ike_half_open", use(services.ike->core().half_open(), limits.ike_half_open)},
           {"buffers", use(services.gateway->buffers_in_use(), services.gateway->buffers_total())},
           {"routes", use(services.gateway->forwarding().routes().size(), limits.routes)},

@@ -8,8 +8,6 @@ namespace {
 
 using nlohmann::json;
 
-using Traffic = std::unordered_map<std::string_view, sa::ConnectionReport>;
-
 json traffic_json(const sa::Totals& totals) {
   return {{"packets", totals.packets}, {"bytes", totals.bytes}};
 }
@@ -26,7 +24,7 @@ std::string_view kind_name(config::TunnelKind kind) {
   return "gre-multipoint";
 }
 
-json tunnel_json(const Tunnels::Report& report, const Traffic& traffic) {
+json tunnel_json(const Services& services, const Tunnels::Report& report) {
   const auto& tunnel = report.tunnel;
   auto addresses = json::array();
   for (const auto& address : tunnel.addresses)
@@ -36,9 +34,9 @@ json tunnel_json(const Tunnels::Report& report, const Traffic& traffic) {
   for (const auto& peer : report.peers) {
     auto next_hops = json::array();
     for (const auto& next_hop : peer.peer.next_hops) next_hops.push_back(net::to_string(next_hop));
-    const auto found = traffic.find(peer.peer.connection);
-    const auto rx = found == traffic.end() ? sa::Totals() : found->second.inbound;
-    const auto tx = found == traffic.end() ? sa::Totals() : found->second.outbound;
+    const auto found = services.sas->connection_report(peer.peer.connection);
+    const auto rx = found ? found->inbound : sa::Totals();
+    const auto tx = found ? found->outbound : sa::Totals();
     peers.push_back({{"connection", peer.peer.connection},
                      {"next_hops", next_hops},
                      {"state", peer.up ? "up" : "down"},
@@ -66,11 +64,9 @@ json tunnel_json(const Tunnels::Report& report, const Traffic& traffic) {
 
 void add_tunnel_commands(Services& services, cli::Handlers& handlers) {
   handlers.answer(cli::CommandId::show_tunnels, [&services](const cli::Request&) -> Expected<json> {
-    Traffic traffic;
-    for (auto& connection : services.sas->connections()) traffic.emplace(connection.name, connection);
     auto tunnels = json::array();
     for (const auto& report : services.tunnels->report(*services.sas, *services.kernel))
-      tunnels.push_back(tunnel_json(report, traffic));
+      tunnels.push_back(tunnel_json(services, report));
     return json{{"tunnels", tunnels}};
   });
 }

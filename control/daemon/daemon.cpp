@@ -94,6 +94,7 @@ Expected<bool> Daemon::start() {
   services_.configuration = &configuration_;
   services_.counters = &counters_;
   services_.journal = &journal_;
+  services_.loop = &loop_;
   if (auto opened = signals_.open(); !opened) return opened.error();
   for (const auto step :
        {&Daemon::start_server, &Daemon::start_datapath, &Daemon::start_twins, &Daemon::start_host_sync,
@@ -290,35 +291,36 @@ Expected<void> Daemon::start_sas() {
 }
 
 Expected<void> Daemon::watch() {
-  loop_.watch(signals_.fd(), [this] { on_signals(); });
-  loop_.watch(server_->fd(), [this] { server_->serve(); });
-  loop_.watch(ike_->descriptor(), [this] { ike_->deliver(); });
-  loop_.watch(mirror_->fd(), [this] { mirror_->on_readable(); });
+  loop_.watch("signals", signals_.fd(), [this] { on_signals(); });
+  loop_.watch("commands", server_->fd(), [this] { server_->serve(); });
+  loop_.watch("IKE keys", ike_->descriptor(), [this] { ike_->deliver(); });
+  loop_.watch("netlink", mirror_->fd(), [this] { mirror_->on_readable(); });
   for (std::size_t i = 0; i < taps_.size(); ++i)
-    loop_.watch(taps_[i].fd(), [this, i] { on_frames_from_host(i); });
-  loop_.poll([this] { return host_path_->deliver() + size_service_->tell_senders(); });
-  loop_.poll([this] { return take_spi_misses(); });
-  loop_.poll([this] { return take_neighbour_questions(); });
-  loop_.poll([this] { return take_peer_moves(); });
-  loop_.poll([this] { return take_lifetimes(); });
-  loop_.poll([this] { return trace_->poll() + capture_->poll(); });
-  loop_.poll([this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
-  loop_.every(10ms, [this] {
-    sas_->tick(now());
-    ike_->tick(now());
+    loop_.watch("frames from the kernel", taps_[i].fd(), [this, i] { on_frames_from_host(i); });
+  loop_.poll("packets to control", [this] { return host_path_->deliver() + size_service_->tell_senders(); });
+  loop_.poll("IKE timers", [this] { return ike_->run_timers(now()); });
+  loop_.poll("invalid SPIs", [this] { return take_spi_misses(); });
+  loop_.poll("neighbours", [this] { return take_neighbour_questions(); });
+  loop_.poll("peers that moved", [this] { return take_peer_moves(); });
+  loop_.poll("lifetimes", [this] { return take_lifetimes(); });
+  loop_.poll("trace and capture", [this] { return trace_->poll() + capture_->poll(); });
+  loop_.poll("routes", [this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
+  loop_.every("SAs", 10ms, [this] { sas_->tick(now()); });
+  loop_.every("IKE traffic", 10ms, [this] { ike_->tick(now()); });
+  loop_.every("path MTUs", 10ms, [this] { size_service_->refresh(); });
+  loop_.every("NAT keepalives", 10ms, [this] {
+    sas_->visit_silent(now(), [this](const sa::OutboundSa& sa) {
+      (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
+    });
   });
-  loop_.every(10ms, [this] { size_service_->refresh(); });
-  loop_.every(100ms, [this] {
+  loop_.every("kernel and tunnels", 100ms, [this] {
     const auto time = host::HostSync::Clock::now();
     mirror_->tick(time);
     host_sync_->tick(time);
     tunnels_->follow(*sas_);
   });
-  loop_.every(1s, [this] {
+  loop_.every("flows and counters", 1s, [this] {
     invalid_spi_->tick(now());
-    sas_->visit_silent(now(), [this](const sa::OutboundSa& sa) {
-      (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
-    });
     port_watch_->look(now());
     counters_.sample(now());
   });

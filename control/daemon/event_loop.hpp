@@ -7,14 +7,16 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
 
+#include "control/daemon/loop_times.hpp"
 #include "datapath/base/expected.hpp"
 
 namespace espgate::daemon {
 
 // One thread. Callbacks may add and remove callbacks, their own as well. What a callback throws comes out of
-// run(), which may be called again.
+// run(), which may be called again. Each has a name, a literal, for whoever asks what took long.
 class EventLoop {
  public:
   using Clock = std::chrono::steady_clock;
@@ -26,39 +28,52 @@ class EventLoop {
 
   // Calls `readable` while `fd` has something to read, has failed or was hung up. The descriptor stays its
   // owner's, who unwatches before closing it.
-  void watch(int fd, std::function<void()> readable);
+  void watch(std::string_view name, int fd, std::function<void()> readable);
   void unwatch(int fd);
   // Calls `callback` about every `period`; late rather than twice. Timers due at the same time run in the
   // order in which they were added.
-  void every(Clock::duration period, std::function<void()> callback);
+  void every(std::string_view name, Clock::duration period, std::function<void()> callback);
   // Called each round; says how much it did. While pollers have work the loop does not sleep; without, it
   // sleeps a millisecond at most, which bounds the delay of a punted packet.
-  void poll(std::function<unsigned()> poller);
+  void poll(std::string_view name, std::function<unsigned()> poller);
 
   void run();  // until stop()
   void stop() { running_ = false; }
+
+  // Of the rounds that had something to do, since the loop was made.
+  const LoopTimes& times() const { return times_; }
 
  private:
   struct Watcher {
     std::uint32_t generation;  // tells a descriptor from a closed one that had its number
     std::shared_ptr<const std::function<void()>> readable;  // shared with the call that is under way
+    std::string_view name;
   };
   struct Timer {
     Clock::duration period;
     Clock::time_point due;
     std::function<void()> callback;
+    std::string_view name;
+  };
+  struct Poller {
+    std::function<unsigned()> callback;
+    std::string_view name;
   };
 
+  // Each says how many callbacks had something to do.
   unsigned run_pollers();
-  void run_timers();
-  void wait(int timeout_ms);
+  unsigned run_timers();
+  unsigned wait(int timeout_ms);
+  void note(std::string_view name, Clock::time_point began);
 
   int epoll_;
   bool running_ = true;
+  Clock::time_point round_began_{};
   std::uint32_t generation_ = 0;
   std::unordered_map<int, Watcher> watched_;
   std::deque<Timer> timers_;  // what is added does not move what runs
-  std::deque<std::function<unsigned()>> pollers_;
+  std::deque<Poller> pollers_;
+  LoopTimes times_;
 };
 
 }  // namespace espgate::daemon

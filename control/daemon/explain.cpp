@@ -27,7 +27,7 @@ Expected<json> explain(const Services& services, const std::string& asked) {
   const auto found = std::ranges::find(connections, name, &config::Connection::name);
   if (found == connections.end())
     return Error{"no connection is called " + name, "`show connections` lists them"};
-  const auto standing = Standings(services).of(*found);
+  const auto standing = standing_of(services, *found);
   return json{{"connection", name},
               {"state", standing.state},
               {"reason", standing.reason.empty() ? json(nullptr) : json(standing.reason)},

@@ -136,8 +136,8 @@ void add_child(const Services& services, const config::Connection& connection, c
   if (standing.state != "up")
     return steps.open(step, standing.state == "down" ? "failed" : "under way", standing.reason);
   std::string text;
-  services.sas->visit([&](const sa::SaReport& report) {
-    if (report.connection != connection.name || report.state != "active") return;
+  services.sas->visit(connection.name, [&](const sa::SaReport& report) {
+    if (report.state != "active") return;
     const bool inbound = report.direction == sa::Direction::inbound;
     auto& store = services.gateway->sas();
     const auto id = inbound ? store.inbound(report.index).suite : store.outbound(report.index).suite;
@@ -151,9 +151,8 @@ void add_traffic(const Services& services, const config::Connection& connection,
                  Steps& steps) {
   constexpr std::string_view step = "traffic";
   if (standing.state != "up") return steps.open(step, "waits", "");
-  const auto reports = services.sas->connections();
-  const auto found = std::ranges::find(reports, connection.name, &sa::ConnectionReport::name);
-  if (found == reports.end()) return;
+  const auto found = services.sas->connection_report(connection.name);
+  if (!found) return;
   const auto text = fmt::format("{} packets in, {} out", found->inbound.packets, found->outbound.packets);
   if (found->inbound.packets != 0 && found->outbound.packets != 0) return steps.done(step, text);
   steps.open(step, "waits", text);
@@ -168,7 +167,7 @@ json steps_of_any_peer(const Services& services, const config::Connection& conne
     steps.done(peer->name, fmt::format("{} at {}, SPI {} out", ike::to_string(peer->identity),
                                        net::to_string(peer->address),
                                        cli::spi_text(services.sas->current_outbound_spi(peer->name))));
-  if (peers.empty()) steps.open("peers", "waits", Standings(services).of(connection).reason);
+  if (peers.empty()) steps.open("peers", "waits", standing_of(services, connection).reason);
   return steps.take();
 }
 
@@ -176,12 +175,12 @@ json steps_of_any_peer(const Services& services, const config::Connection& conne
 
 json explain_steps(const Services& services, const config::Connection& connection) {
   if (connection.any_peer) return steps_of_any_peer(services, connection);
-  const Standings standings(services);
-  const auto standing = standings.of(connection);
+  const auto standing = standing_of(services, connection);
   Steps steps;
   add_address(services, connection, steps);
   if (connection.ike) {
-    const auto* sa = farthest(standings.ike_sas(owner_of(connection)));
+    const auto sas = services.ike->core().ike_sas_of(owner_of(connection));
+    const auto* sa = farthest(sas);
     add_greeting(services, connection, sa, standing, steps);
     add_proof(services, connection, sa, steps);
     add_child(services, connection, sa, standing, steps);

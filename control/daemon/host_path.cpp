@@ -11,6 +11,8 @@ namespace espgate::daemon {
 namespace {
 
 constexpr unsigned packets_a_round = 64;
+// Each may be opened, answered and logged, which takes tens of microseconds.
+constexpr unsigned ike_messages_a_round = 8;
 constexpr std::size_t ethernet_bytes = 14;
 constexpr std::size_t largest_frame_bytes = 65'535 + 18;
 
@@ -21,13 +23,14 @@ HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings,
 
 unsigned HostPath::deliver() {
   // The flood that a ring may hold does not keep the others waiting.
-  return deliver_ring(rings_.link) + deliver_ring(rings_.ike_known) + deliver_ring(rings_.ike) +
-         deliver_ring(rings_.inner) + deliver_ring(rings_.host);
+  return deliver_ring(rings_.link, packets_a_round) + deliver_ring(rings_.ike_known, ike_messages_a_round) +
+         deliver_ring(rings_.ike, ike_messages_a_round) + deliver_ring(rings_.inner, packets_a_round) +
+         deliver_ring(rings_.host, packets_a_round);
 }
 
-unsigned HostPath::deliver_ring(rte_ring* ring) {
+unsigned HostPath::deliver_ring(rte_ring* ring, unsigned most) {
   std::array<void*, packets_a_round> packets;
-  const unsigned count = rte_ring_sc_dequeue_burst(ring, packets.data(), packets_a_round, nullptr);
+  const unsigned count = rte_ring_sc_dequeue_burst(ring, packets.data(), most, nullptr);
   counters_.received.add(count);
   for (unsigned i = 0; i < count; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);

@@ -58,7 +58,7 @@ class HostPath {
   const PacketCounters& counters() const { return counters_; }
 
  private:
-  unsigned deliver_ring(rte_ring* ring);
+  unsigned deliver_ring(rte_ring* ring, unsigned most);  // `most` of 64 packets
   // `twin` is as in mbuf->port.
   bool write(std::uint16_t twin, std::span<const std::uint8_t> frame);
   Expected<void> take_from(host::Tap& tap, std::uint16_t twin);

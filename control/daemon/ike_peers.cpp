@@ -74,9 +74,15 @@ const std::string& IkeService::name_with(const std::string& connection, const ik
 
 std::vector<const IkeService::Peer*> IkeService::peers_of(const std::string& connection) const {
   std::vector<const Peer*> found;
-  for (const auto& [name, peer] : peers_)
-    if (peer.connection == connection) found.push_back(&peer);
+  const auto prefix = connection + '#';
+  for (auto at = peers_.lower_bound(prefix); at != peers_.end() && at->first.starts_with(prefix); ++at)
+    if (at->second.connection == connection) found.push_back(&at->second);
   return found;
+}
+
+const IkeService::Peer* IkeService::next_peer_after(const std::string& name) const {
+  const auto found = peers_.upper_bound(name);
+  return found == peers_.end() ? nullptr : &found->second;
 }
 
 }  // namespace espgate::daemon

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "control/config/ike_settings.hpp"
+#include "control/daemon/give_way.hpp"
 #include "control/daemon/ike_connections.hpp"
 #include "control/daemon/ike_datagrams.hpp"
 
@@ -53,18 +54,22 @@ std::vector<Family> families_of(const config::Configuration& configuration) {
 
 IkeService::IkeService(Parts parts, const config::Limits& limits)
     : parts_(parts),
-      work_(key_threads, most_waiting_for_keys),
+      work_(key_threads, most_waiting_for_keys, give_way),
       core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); },
              parts.ike_spis},
             limits_of(limits)) {}
 
-IkeService::Change IkeService::configure(const config::Configuration& configuration, Moment now) {
+IkeService::Change IkeService::configure(const config::Configuration& configuration, Moment now,
+                                         const std::function<void()>& pause) {
+  is_configuring_ = true;
+  now_ = now;
   Change change;
   std::unordered_map<std::string, Known> wanted;
   std::vector<ike::ConnectionHandle> handles;
   std::vector<ike::IkeCore::Successor> successors;
   on_demand_.clear();
   for (const auto& family : families_of(configuration)) {
+    if (pause) pause();
     const auto inherited = inherited_by(family);
     const bool same = inherited.handle && inherited.children.size() == family.size() &&
                       inherited.handle->children.size() == family.size();
@@ -77,7 +82,10 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
       const bool kept = inherited.children.contains(connection->name);
       ++(kept ? change.kept : known ? change.changed : change.added);
       Known entry;
-      if (known) entry = std::move(before->second);
+      if (known) {
+        entry = std::move(before->second);
+        before->second.handle = entry.handle;  // commands ask for it until all is done
+      }
       entry.settings = *connection;
       entry.handle = handle;
       if (!kept) {
@@ -90,13 +98,16 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   }
   change.removed = connections_.size() - change.kept - change.changed;
   next_demand_ = 0;
-  connections_ = std::move(wanted);
-  now_ = now;
+  connections_.swap(wanted);
+  for (; !wanted.empty(); wanted.erase(wanted.begin()))
+    if (pause) pause();
   std::erase_if(in_use_, [&](const auto& entry) {
+    if (pause) pause();
     return !connections_.contains(entry.first) && !peers_.contains(entry.first);
   });
-  carry_out(core_.configure(handles, now.steady, successors), now);
-  handle_events(now);
+  carry_out(core_.configure(handles, now.steady, successors, pause), now, pause);
+  handle_events(now, pause);
+  is_configuring_ = false;
   return change;
 }
 
@@ -121,8 +132,15 @@ void IkeService::received(std::span<const std::uint8_t> frame, Moment now) {
   if (auto datagram = read_ike_frame(frame)) feed(std::move(*datagram), now);
 }
 
+unsigned IkeService::run_timers(Moment now) {
+  work_.hand_over();
+  if (must_wait() || core_.deadline() > now.steady) return 0;
+  feed(ike::TimerExpired{}, now);
+  return 1;
+}
+
 void IkeService::tick(Moment now) {
-  if (core_.deadline() <= now.steady) feed(ike::TimerExpired{}, now);
+  if (must_wait()) return;
   look_at_traffic(now);
   look_at_demand(now);
 }
@@ -228,18 +246,24 @@ void IkeService::stop(Moment now) {
 
 // What an action brings about comes after the rest of the actions.
 void IkeService::feed(ike::Event event, Moment now) {
-  now_ = now;
   events_.push_back(std::move(event));
-  if (!is_carrying_out_) handle_events(now);
+  if (!is_carrying_out_ && !must_wait()) handle_events(now);
 }
 
-void IkeService::handle_events(Moment now) {
-  for (; !events_.empty(); events_.pop_front()) carry_out(core_.handle(events_.front(), now.steady), now);
+void IkeService::handle_events(Moment now, const std::function<void()>& pause) {
+  now_ = now;
+  for (; !events_.empty(); events_.pop_front()) {
+    carry_out(core_.handle(events_.front(), now.steady), now, pause);
+    if (pause) pause();
+  }
 }
 
-void IkeService::carry_out(const ike::Actions& actions, Moment now) {
+void IkeService::carry_out(const ike::Actions& actions, Moment now, const std::function<void()>& pause) {
   is_carrying_out_ = true;
-  for (const auto& action : actions) std::visit([&](const auto& one) { act(one, now); }, action);
+  for (const auto& action : actions) {
+    std::visit([&](const auto& one) { act(one, now); }, action);
+    if (pause) pause();
+  }
   is_carrying_out_ = false;
 }
 

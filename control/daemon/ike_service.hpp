@@ -55,19 +55,28 @@ class IkeService {
   struct Change {
     std::size_t added = 0, removed = 0, changed = 0, kept = 0;
   };
-  Change configure(const config::Configuration& configuration, Moment now);
+  // `pause` is called for each connection and may do everything else meanwhile, but configure; what happens
+  // then waits until the connections are in force. So does what happens while SaManager::configure pauses,
+  // since peers come and go there.
+  Change configure(const config::Configuration& configuration, Moment now,
+                   const std::function<void()>& pause = {});
 
   // An Ethernet frame with an IKE message, as a worker punted it.
   void received(std::span<const std::uint8_t> frame, Moment now);
   // Readable while public-key work is done; then `deliver`.
   int descriptor() const { return work_.descriptor(); }
   unsigned deliver() { return work_.deliver(); }
-  // What is due, and what traffic says; bounded work. Every few milliseconds.
+  // What is due, a bounded part of it at a time; 0: nothing was. Every millisecond or so.
+  unsigned run_timers(Moment now);
+  // What traffic says; bounded work. Every few milliseconds.
   void tick(Moment now);
   // An SA of a connection of ours came to a stage of its lifetime.
   void lifetime_reached(const sa::LifetimeNews& news, Moment now);
 
-  // For the end: tells all peers, and takes no new ones; quiet once they have answered.
+  // A reload is being put in force: events are kept until it is.
+  bool must_wait() const { return is_configuring_ || parts_.sas.configuring(); }
+  // For the end, and not while it must wait: tells all peers, and takes no new ones; quiet once they have
+  // answered.
   void stop(Moment now);
   bool is_quiet() const { return core_.is_quiet(); }
 
@@ -94,6 +103,8 @@ class IkeService {
   // null: no peer is called so.
   const Peer* peer(const std::string& name) const;
   std::vector<const Peer*> peers_of(const std::string& connection) const;
+  // Of those of all connections, by their names the first behind this one; null: there is none.
+  const Peer* next_peer_after(const std::string& name) const;
   // A connection's name, or that of its peer which the IKE SA is with.
   const std::string& name_with(const std::string& connection, const ike::IkeSa& sa) const;
 
@@ -143,8 +154,8 @@ class IkeService {
   void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
   void feed(ike::Event event, Moment now);
-  void handle_events(Moment now);
-  void carry_out(const ike::Actions& actions, Moment now);
+  void handle_events(Moment now, const std::function<void()>& pause = {});
+  void carry_out(const ike::Actions& actions, Moment now, const std::function<void()>& pause = {});
   void act(const ike::SendDatagram& action, Moment now);
   void act(const ike::RunWork& action, Moment now);
   void act(const ike::InstallInbound& action, Moment now);
@@ -187,6 +198,7 @@ class IkeService {
   std::deque<ike::Event> events_;  // that one, and those that it brings about
   bool is_carrying_out_ = false;
   bool is_stopping_ = false;
+  bool is_configuring_ = false;
   std::unordered_map<std::string, Known> connections_;
   std::unordered_map<std::uint32_t, InboundSpi> inbound_;    // by SPI
   std::unordered_map<std::string, InUse> in_use_;            // by connection

@@ -117,7 +117,8 @@ json kept_changes(const char* what, const auto& change) {
 
 }  // namespace
 
-Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now) {
+Reloaded put_in_force(config::Configuration& wanted, Reloadable parts, Moment now,
+                      const std::function<void()>& pause) {
   Reloaded result;
   auto& current = parts.current;
   const auto routes = difference(current.routes, wanted.routes, destination, same_route);
@@ -128,9 +129,12 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
   result.problems = tunnels.problems;
   RouteSteps steps(parts, wanted, result.problems);
   steps.carry_out(routes);
-  const auto applied = parts.sas.configure(wanted, now);
+  const auto applied = parts.sas.configure(wanted, now, [&pause] {
+    if (pause) pause();
+    return false;
+  });
   IkeService::Change negotiated;
-  if (parts.ike != nullptr) negotiated = parts.ike->configure(wanted, now);
+  if (parts.ike != nullptr) negotiated = parts.ike->configure(wanted, now, pause);
   for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
   result.changes = {
@@ -140,8 +144,8 @@ Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now
         thresholds.json("thresholds"), kept_changes("tunnels", tunnels), kept_changes("ike", negotiated)}},
       {"restart_needed", restart_needed(current, wanted)}};
   current.routes = steps.in_force();
-  current.policies = std::move(wanted.policies);
-  current.connections = std::move(wanted.connections);
+  current.policies.swap(wanted.policies);
+  current.connections.swap(wanted.connections);
   current.tunnels = std::move(wanted.tunnels);
   current.thresholds = std::move(wanted.thresholds);
   current.debug_keys_export = wanted.debug_keys_export;

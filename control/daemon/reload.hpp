@@ -33,8 +33,11 @@ struct Reloaded {
 
 // Connections, policies, tunnels and routes follow `wanted`; what can only change at a start is listed. A
 // step that fails keeps no other from being done. A route that the kernel already has by the same gateway, or
-// no longer has, is as wanted; one that somebody else added stays when it leaves the file.
-Reloaded put_in_force(config::Configuration wanted, Reloadable parts, Moment now);
+// no longer has, is as wanted; one that somebody else added stays when it leaves the file. Afterwards
+// `wanted` holds what was in force before, for the caller to free. `pause` as SaManager::configure asks its
+// `stop`.
+Reloaded put_in_force(config::Configuration& wanted, Reloadable parts, Moment now,
+                      const std::function<void()>& pause = {});
 
 // For the client: the changes, or all problems in one error.
 Expected<nlohmann::json> answer(Reloaded reloaded);

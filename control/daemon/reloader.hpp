@@ -1,5 +1,5 @@
 // The command `reload` and SIGHUP: the file is read beside the event loop, its differences are put into
-// force on it.
+// force on it, in slices.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 #include "control/daemon/background_load.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/daemon/reload.hpp"
+#include "control/daemon/sliced_work.hpp"
 
 namespace espgate::daemon {
 
@@ -23,12 +24,15 @@ class Reloader {
   Expected<void> start(Done done);
 
  private:
-  Expected<nlohmann::json> finish(config::LoadResult loaded);
+  Error refusal(const config::LoadResult& loaded);
+  void apply(config::Configuration wanted, Done done);
+  Expected<nlohmann::json> finish(Reloaded reloaded);
 
   Reloadable parts_;
   Journal& journal_;
   std::function<void()> catch_up_;
   BackgroundLoad load_;
+  SlicedWork work_;
 };
 
 }  // namespace espgate::daemon

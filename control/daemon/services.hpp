@@ -10,6 +10,7 @@
 #include "control/config/configuration.hpp"
 #include "control/daemon/capture_service.hpp"
 #include "control/daemon/counter_watch.hpp"
+#include "control/daemon/event_loop.hpp"
 #include "control/daemon/gateway.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/ike_service.hpp"
@@ -42,6 +43,7 @@ struct Services {
   Reloader* reloader = nullptr;
   const CounterWatch* counters = nullptr;
   Journal* journal = nullptr;
+  const EventLoop* loop = nullptr;
 };
 
 // Handlers of all commands, for cli::Server. `services` is read when a command comes, so it may still be
@@ -53,8 +55,6 @@ struct NarrowedFields {
   nlohmann::json protocol, local_ports, remote_ports, icmp_type;
 };
 NarrowedFields narrowed_fields(const net::TrafficSelector& selector);
-// Adds packets, bytes, the last packet's time and drops by reason, as each result that counts has them.
-void add_totals(nlohmann::json& result, const Services& services, const sa::Totals& totals);
 
 // The parts of make_handlers, one file each.
 void add_drop_commands(Services& services, cli::Handlers& handlers);

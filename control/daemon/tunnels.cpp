@@ -100,7 +100,7 @@ Expected<void> Tunnels::add(const config::Tunnel& wanted) {
       *entries_.emplace(wanted.name, std::make_unique<Entry>(Entry{wanted, std::move(*link), *index, {}}))
            .first->second;
   parts_.host_path.add_tunnel(*index, entry.link);
-  parts_.loop.watch(entry.link.fd(), [this, &entry] { take_packets(entry); });
+  parts_.loop.watch("packets into tunnels", entry.link.fd(), [this, &entry] { take_packets(entry); });
   std::vector<tunnel::Index> none;
   auto done = set_peers(entry, none);
   if (auto added = add_addresses(entry, wanted.addresses); !added) done = added;

@@ -28,7 +28,7 @@ void IkeCore::hand_over(const std::vector<Successor>& successors, Time now) {
 }
 
 Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Time now,
-                           const std::vector<Successor>& successors) {
+                           const std::vector<Successor>& successors, const std::function<void()>& pause) {
   hand_over(successors, now);
   std::map<std::string, Record> before;
   before.swap(records_);
@@ -36,6 +36,7 @@ Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Tim
   any_peer_.clear();
   retries_.clear();
   for (const auto& connection : connections) {
+    if (pause) pause();
     auto& record = records_[connection->name];
     const auto known = before.find(connection->name);
     if (known != before.end() && known->second.connection == connection) {
@@ -51,10 +52,13 @@ Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Tim
     else
       any_peer_.push_back(connection);
   }
-  for (const auto& [name, record] : before)
+  for (; !before.empty(); before.erase(before.begin())) {
+    if (pause) pause();
+    const auto& [name, record] = *before.begin();
     if (const auto ids = by_connection_.find(name); ids != by_connection_.end())
       for (const auto id : ids->second)
         if (auto* sa = find(id); sa->connection() == record.connection) sa->close(IkeSa::End::commanded);
+  }
   settle_touched(now);
   return take_actions();
 }
@@ -334,6 +338,17 @@ IkeSa* IkeCore::owner_of(std::uint32_t inbound_spi) {
 std::vector<const IkeSa*> IkeCore::ike_sas() const {
   std::vector<const IkeSa*> all;
   for (const auto& [id, entry] : sas_) all.push_back(entry.sa.get());
+  return all;
+}
+
+std::vector<const IkeSa*> IkeCore::ike_sas_of(const std::string& connection) const {
+  std::vector<const IkeSa*> all;
+  if (const auto ids = by_connection_.find(connection); ids != by_connection_.end())
+    for (const auto id : ids->second) all.push_back(ike_sa(id));
+  for (const auto& [key, id] : half_open_.all())
+    if (const auto* sa = ike_sa(id);
+        sa->state() != IkeSa::State::gone && sa->connection()->name == connection)
+      all.push_back(sa);
   std::ranges::sort(all, {}, &IkeSa::id);
   return all;
 }
@@ -343,6 +358,11 @@ bool IkeCore::is_quiet() const {
     const auto& sa = *each.second.sa;
     return sa.state() == IkeSa::State::gone || sa.is_half_open();
   });
+}
+
+const IkeSa* IkeCore::next_after(SaId id) const {
+  const auto next = sas_.upper_bound(id);
+  return next == sas_.end() ? nullptr : next->second.sa.get();
 }
 
 const IkeSa* IkeCore::ike_sa(SaId id) const {

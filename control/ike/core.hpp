@@ -47,9 +47,10 @@ class IkeCore final : private SaHost {
     std::set<std::string> kept_children;
   };
   // What is configured from here on. Connections that are the same object as before keep their SAs; those
-  // that are not there any more, or are another object and no successor, are closed.
+  // that are not there any more, or are another object and no successor, are closed. `pause` is called for each
+  // of them, for a caller with many; nothing but reports may be asked of the core meanwhile.
   Actions configure(const std::vector<ConnectionHandle>& connections, Time now,
-                    const std::vector<Successor>& successors = {});
+                    const std::vector<Successor>& successors = {}, const std::function<void()>& pause = {});
   Actions handle(const Event& event, Time now);
   // Closes everything, and lets nobody begin any more.
   Actions stop(Time now);
@@ -57,7 +58,12 @@ class IkeCore final : private SaHost {
   Time deadline() const;
 
   // -- what is there --
-  std::vector<const IkeSa*> ike_sas() const;
+  std::vector<const IkeSa*> ike_sas() const;  // oldest first
+  std::size_t ike_sa_count() const { return sas_.size(); }
+  // Of a connection, those that have not ended, oldest first; those that a peer has begun included.
+  std::vector<const IkeSa*> ike_sas_of(const std::string& connection) const;
+  // The oldest of those that are younger than that one, which may be gone; null: there is none.
+  const IkeSa* next_after(SaId id) const;
   const IkeSa* ike_sa(SaId id) const;  // null: gone
   std::size_t half_open() const { return half_open_.size(); }
   bool is_empty() const { return sas_.empty(); }
@@ -166,7 +172,7 @@ class IkeCore final : private SaHost {
     std::unique_ptr<IkeSa> sa;
     bool end_seen = false;
   };
-  std::unordered_map<SaId, Entry> sas_;
+  std::map<SaId, Entry> sas_;                            // by age
   std::unordered_map<std::uint64_t, SaId> by_spi_;       // ours
   std::map<std::string, std::set<SaId>> by_connection_;  // those that began, or have proved who they are
   PeerSas by_peer_;                                      // those that have proved it

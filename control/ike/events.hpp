@@ -28,7 +28,8 @@ struct DatagramReceived {
   Endpoint to;
   std::vector<std::uint8_t> bytes;
 };
-// The time that the core asked for has come.
+// The time that the core asked for has come. It sees to a bounded number of what is due; while there is more,
+// its deadline stays past.
 struct TimerExpired {};
 // Work was done, or (`done` is false) refused since too much is waiting.
 struct Ticket {

@@ -31,6 +31,7 @@ class HalfOpen {
   void remove(SaId sa);
   SaId find(const Key& key) const;  // 0: there is none
   std::size_t size() const { return by_key_.size(); }
+  const std::map<Key, SaId>& all() const { return by_key_; }
 
  private:
   struct Entry {

@@ -10,14 +10,31 @@
 #include <system_error>
 
 namespace espgate::ike {
+namespace {
 
-KeyWork::KeyWork(unsigned threads, std::size_t most_waiting)
+// What follows from one, keys and a message, takes tens of microseconds.
+constexpr std::size_t results_a_call = 8;
+// A thread has the lock for less than this takes, unless it was interrupted.
+constexpr unsigned lock_attempts = 100;
+
+std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) {
+  std::unique_lock lock(mutex, std::try_to_lock);
+  for (unsigned i = 1; i < lock_attempts && !lock; ++i) (void)lock.try_lock();
+  return lock;
+}
+
+}  // namespace
+
+KeyWork::KeyWork(unsigned threads, std::size_t most_waiting, const std::function<void()>& begin)
     : most_waiting_(most_waiting), finished_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(threads > 0 && most_waiting > 0);
   if (finished_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
   try {
     for (unsigned i = 0; i < threads; ++i)
-      threads_.emplace_back([this](const std::stop_token& stop) { run(stop); });
+      threads_.emplace_back([this, begin](const std::stop_token& stop) {
+        if (begin) begin();
+        run(stop);
+      });
   } catch (...) {
     threads_.clear();
     close(finished_);
@@ -32,39 +49,54 @@ KeyWork::~KeyWork() {
 
 std::optional<KeyWork::Ticket> KeyWork::submit(Urgency urgency, std::function<void()> work,
                                                std::function<void(bool)> done) {
-  const auto ticket = last_ticket_ + 1;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& line = lines_[static_cast<std::size_t>(urgency)];
-    if (line.size() == most_waiting_) return {};
-    line.push_back({ticket, std::move(work)});
-  }
-  work_waits_.notify_one();
-  last_ticket_ = ticket;
+  auto& waiting = waiting_[static_cast<std::size_t>(urgency)];
+  if (waiting == most_waiting_) return {};
+  const auto ticket = ++last_ticket_;
   done_.emplace(ticket, std::move(done));
+  pending_.emplace_back(urgency, Job{ticket, std::move(work)});
+  ++waiting;
+  hand_over();
   return ticket;
+}
+
+void KeyWork::hand_over() {
+  if (pending_.empty()) return;
+  {
+    const auto lock = lock_soon(mutex_);
+    if (!lock) return;
+    for (auto& [urgency, job] : pending_) lines_[static_cast<std::size_t>(urgency)].push_back(std::move(job));
+  }
+  pending_.clear();
+  work_waits_.notify_all();
 }
 
 void KeyWork::cancel(Ticket ticket) {
   if (done_.erase(ticket) == 0) return;
   std::function<void()> work;  // goes after the lock: what it holds may be large
   const std::lock_guard lock(mutex_);
-  for (auto& line : lines_) {
-    const auto found = std::ranges::find(line, ticket, &Job::ticket);
-    if (found == line.end()) continue;
+  for (std::size_t line = 0; line < lines_.size(); ++line) {
+    const auto found = std::ranges::find(lines_[line], ticket, &Job::ticket);
+    if (found == lines_[line].end()) continue;
     work = std::move(found->work);
-    line.erase(found);
+    lines_[line].erase(found);
+    --waiting_[line];
     return;
   }
 }
 
 unsigned KeyWork::deliver() {
-  eventfd_t count = 0;
-  eventfd_read(finished_, &count);
+  hand_over();
   std::vector<Result> results;
   {
-    const std::lock_guard lock(mutex_);
-    results.swap(results_);
+    const auto lock = lock_soon(mutex_);
+    if (!lock) return 0;  // the descriptor stays readable
+    eventfd_t count = 0;
+    eventfd_read(finished_, &count);
+    const auto end =
+        results_.begin() + static_cast<std::ptrdiff_t>(std::min(results_a_call, results_.size()));
+    results.assign(results_.begin(), end);
+    results_.erase(results_.begin(), end);
+    if (!results_.empty()) eventfd_write(finished_, 1);
   }
   unsigned delivered = 0;
   for (const auto& [ticket, good] : results) {
@@ -76,11 +108,6 @@ unsigned KeyWork::deliver() {
   return delivered;
 }
 
-std::size_t KeyWork::waiting(Urgency urgency) const {
-  const std::lock_guard lock(mutex_);
-  return lines_[static_cast<std::size_t>(urgency)].size();
-}
-
 void KeyWork::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const auto next_line = [this] {
@@ -88,9 +115,10 @@ void KeyWork::run(const std::stop_token& stop) {
   };
   while (work_waits_.wait(lock, stop, [&] { return next_line() != lines_.end(); }) &&
          !stop.stop_requested()) {
-    auto& line = *next_line();
-    auto job = std::move(line.front());
-    line.pop_front();
+    const auto line = next_line();
+    auto job = std::move(line->front());
+    line->pop_front();
+    --waiting_[static_cast<std::size_t>(line - lines_.begin())];
     lock.unlock();
     bool good = true;
     try {

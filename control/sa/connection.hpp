@@ -47,7 +47,10 @@ struct Connection {
   std::uint32_t inbound = no_sa;              // store index of the SA that the peer should use now
   std::vector<std::uint32_t> inbound_beside;  // SPIs of those that stay good beside it, the last one last
   std::uint32_t outbound = no_sa;             // store index of the SA that we use now
-  Fingerprint inbound_mark;                   // what these were installed from, to tell an unchanged reload
+  // Store indices of all that have not been released, the last one last.
+  std::vector<std::uint32_t> inbound_sas;
+  std::vector<std::uint32_t> outbound_sas;
+  Fingerprint inbound_mark;  // what these were installed from, to tell an unchanged reload
   Fingerprint outbound_mark;
   std::uint32_t nat_keepalive_s = 0;      // 0: none are sent
   std::uint64_t packets_sent = 0;         // of the outbound SA, when last looked at
@@ -58,6 +61,8 @@ struct Connection {
   Totals past_inbound;                    // of SAs that are gone
   Totals past_outbound;
   bool configured = true;  // false once it left the configuration
+
+  bool has_no_sas() const { return inbound_sas.empty() && outbound_sas.empty(); }
 };
 
 // What the configuration says of it, beside its SAs and policies.

@@ -53,6 +53,7 @@ Expected<InboundRecord*> InboundSas::reserve(std::uint32_t spi, const Connection
   auto& larval = phases_[static_cast<std::size_t>(Phase::larval)];
   larval.push_back({*index, spi, Phase::larval, Reason::deleted, 0, now, connection, {}, now, {}});
   records_[*index] = std::prev(larval.end());
+  connection->inbound_sas.push_back(*index);
   ++used_;
   stories_.begin(spi, connection, now);
   return &larval.back();
@@ -106,19 +107,16 @@ void InboundSas::end_use(const InboundRecord& record) {
                                    store_.inbound(record.index).top.load(std::memory_order_relaxed)});
 }
 
-void InboundSas::retire_unconfigured(Moment now) {
-  for (const auto phase : {Phase::larval, Phase::active, Phase::lingering}) {
-    auto& records = phases_[static_cast<std::size_t>(phase)];
-    for (auto record = records.begin(); record != records.end();) {
-      auto& candidate = *record++;
-      if (!candidate.connection->configured) retire(candidate, Reason::deleted, now);
-    }
-  }
+void InboundSas::hand_over(InboundRecord& record, const ConnectionHandle& connection) {
+  std::erase(record.connection->inbound_sas, record.index);
+  connection->inbound_sas.push_back(record.index);
+  record.connection = connection;
 }
 
 void InboundSas::release(std::uint32_t index) {
   const auto record = records_[index];
   record->connection->past_inbound += inbound_totals(store_, index);
+  std::erase(record->connection->inbound_sas, index);
   store_.release_inbound(index);
   phases_[static_cast<std::size_t>(Phase::unpublished)].erase(record);
   --used_;

@@ -67,8 +67,8 @@ class InboundSas {
   void retire(InboundRecord& record, Reason reason, Moment now);
   // Any phase -> unpublished: the SPI is free again on return, the entry after the readers' grace.
   void unpublish(InboundRecord& record, Happening why, Moment now);
-  // Retires, as deleted, all SAs of connections that left the configuration.
-  void retire_unconfigured(Moment now);
+  // Any SA becomes another connection's.
+  void hand_over(InboundRecord& record, const ConnectionHandle& connection);
   // For the reaper only.
   void release(std::uint32_t index);
 

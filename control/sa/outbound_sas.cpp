@@ -21,6 +21,7 @@ Expected<std::uint32_t> OutboundSas::install(const SaParameters& parameters,
                       {}};
   lifetimes_.watch({Direction::outbound, *index, parameters.spi}, parameters.lifetime,
                    records_[*index].began);
+  connection->outbound_sas.push_back(*index);
   ++used_;
   return index;
 }
@@ -51,6 +52,7 @@ void OutboundSas::unlink(std::uint32_t index) {
 void OutboundSas::release(std::uint32_t index) {
   auto& record = records_[index];
   record.connection->past_outbound += outbound_totals(store_, index);
+  std::erase(record.connection->outbound_sas, index);
   if (record.reason == Reason::rekeyed) store_.retire_outbound(index);
   store_.release_outbound(index);
   record = {};

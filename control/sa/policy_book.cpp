@@ -21,11 +21,13 @@ std::uint64_t level_end(std::uint32_t level) {
 }
 
 // The indices of a longest rising subsequence of `orders`: the policies that need not move.
-std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders) {
+std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders,
+                                      const PolicyBook::Pause& pause) {
   constexpr auto none = static_cast<std::size_t>(-1);
   std::vector<std::size_t> last_of_length;  // of the rises of each length, the one that ends lowest
   std::vector<std::size_t> before(orders.size(), none);
   for (std::size_t i = 0; i < orders.size(); ++i) {
+    pause();
     const auto place =
         std::ranges::lower_bound(last_of_length, orders[i], {}, [&](std::size_t at) { return orders[at]; });
     if (place != last_of_length.begin()) before[i] = *std::prev(place);
@@ -36,7 +38,10 @@ std::vector<std::size_t> longest_rise(const std::vector<std::uint64_t>& orders) 
   }
   std::vector<std::size_t> rise(last_of_length.size());
   auto at = last_of_length.empty() ? none : last_of_length.back();
-  for (auto i = rise.size(); i-- > 0; at = before[at]) rise[i] = at;
+  for (auto i = rise.size(); i-- > 0; at = before[at]) {
+    pause();
+    rise[i] = at;
+  }
   return rise;
 }
 
@@ -53,27 +58,35 @@ PolicyBook::Level PolicyBook::level_of(const PolicyKey& key) {
 PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferenced unreferenced)
     : sink_(sink), unreferenced_(std::move(unreferenced)), references_(outbound_limit, 0) {}
 
-std::vector<Policy*> PolicyBook::arrange(const std::vector<Wanted>& wanted) {
-  for (auto& [order, policy] : policies_) policy.wanted = false;
+std::vector<Policy*> PolicyBook::arrange(const std::vector<Wanted>& wanted, const Pause& pause) {
+  for (auto& [order, policy] : policies_) {
+    policy.wanted = false;
+    pause();
+  }
   std::map<Level, AtLevel> levels;
   for (std::size_t i = 0; i < wanted.size(); ++i) levels[level_of(wanted[i].key)].push_back(i);
   std::vector<Policy*> result(wanted.size(), nullptr);
-  for (const auto& [level, at] : levels) arrange_level(level, at, wanted, result);
-  std::erase_if(known_, [](const auto& entry) { return !entry.second->wanted; });
+  for (const auto& [level, at] : levels) arrange_level(level, at, wanted, result, pause);
+  std::erase_if(known_, [&](const auto& entry) {
+    pause();
+    return !entry.second->wanted;
+  });
   return result;
 }
 
 void PolicyBook::arrange_level(Level level, const AtLevel& at_level, const std::vector<Wanted>& wanted,
-                               std::vector<Policy*>& result) {
+                               std::vector<Policy*>& result, const Pause& pause) {
   std::vector<std::size_t> known;
   std::vector<std::uint64_t> orders;
   for (const auto i : at_level) {
+    pause();
     const auto found = known_.find(known_by(wanted[i].key));
     if (found == known_.end() || found->second->key != wanted[i].key) continue;
     known.push_back(i);
     orders.push_back(found->second->order);
   }
-  for (const auto at : longest_rise(orders)) {
+  for (const auto at : longest_rise(orders, pause)) {
+    pause();
     auto& policy = *known_.at(known_by(wanted[known[at]].key));
     policy.wanted = true;
     policy.line = wanted[known[at]].line;
@@ -84,6 +97,7 @@ void PolicyBook::arrange_level(Level level, const AtLevel& at_level, const std::
   // The others go behind whatever is before them, in equal steps up to the next one.
   auto order = level_begin(level);
   for (std::size_t first = 0; first < at_level.size();) {
+    pause();
     if (result[at_level[first]] != nullptr) {
       order = result[at_level[first++]]->order;
       continue;
@@ -94,6 +108,7 @@ void PolicyBook::arrange_level(Level level, const AtLevel& at_level, const std::
     if (!apart) {  // no room there any more: the whole level moves to where there is
       order = free_stretch(level, at_level.size());
       for (const auto i : at_level) {
+        pause();
         if (result[i] != nullptr) result[i]->wanted = false;
         result[i] = create(wanted[i], order += step);
       }
@@ -148,8 +163,9 @@ Expected<void> PolicyBook::set(Policy& policy, policy::Decision decision) {
 }
 
 // The last first: what is left of a level that moved is then its beginning, and the order stays what it was.
-void PolicyBook::remove_unwanted() {
+void PolicyBook::remove_unwanted(const Pause& pause) {
   for (auto at = policies_.end(); at != policies_.begin();) {
+    pause();
     --at;
     if (at->second.wanted) continue;
     take_out(at->second);

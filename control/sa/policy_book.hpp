@@ -44,6 +44,8 @@ struct Policy {
 
 class PolicyBook {
  public:
+  // Called every few policies by what goes through all of them, and may take its time.
+  using Pause = std::function<void()>;
   // An outbound SA, by store index, that no policy names any more.
   using Unreferenced = std::function<void(std::uint32_t outbound_sa)>;
 
@@ -59,7 +61,7 @@ class PolicyBook {
   // Gives each of `wanted`, no two with one selector of one connection or of the list, its policy, in the
   // same order; of two with one priority the first is searched first. Those that are new are not in the sink
   // yet, and those that nobody wants any more stay there until remove_unwanted. Policies live until then.
-  std::vector<Policy*> arrange(const std::vector<Wanted>& wanted);
+  std::vector<Policy*> arrange(const std::vector<Wanted>& wanted, const Pause& pause);
   // One more, which find() does not know yet, behind all of its priority. In the sink on return; it lives
   // until it is removed, or an `arrange` does not want it. On error nothing has changed.
   Expected<Policy*> add(const Wanted& wanted, policy::Decision decision);
@@ -67,7 +69,7 @@ class PolicyBook {
   void remove(const Policy& policy);
   // Puts it into the sink, or changes its decision there. On error everything is as before.
   Expected<void> set(Policy& policy, policy::Decision decision);
-  void remove_unwanted();
+  void remove_unwanted(const Pause& pause);
 
   std::uint32_t references(std::uint32_t outbound_sa) const { return references_[outbound_sa]; }
   const std::map<std::uint64_t, Policy>& policies() const { return policies_; }  // by order
@@ -92,7 +94,7 @@ class PolicyBook {
   static Level level_of(const PolicyKey& key);
   static Known known_by(const PolicyKey& key) { return {key.protects(), key.selector, key.catches_all}; }
   void arrange_level(Level level, const AtLevel& at, const std::vector<Wanted>& wanted,
-                     std::vector<Policy*>& result);
+                     std::vector<Policy*>& result, const Pause& pause);
   std::optional<std::uint64_t> order_after(std::uint64_t order, std::size_t count) const;
   std::uint64_t free_stretch(Level level, std::size_t count) const;
   Policy* create(const Wanted& wanted, std::uint64_t order);

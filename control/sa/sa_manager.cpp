@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::uint32_t first_spi = 256;    // 0 to 255 are reserved (RFC 4303 2.1)
 constexpr int allocation_attempts = 1'000;  // at worst every other SPI is taken, so 2^-1000
-constexpr std::size_t moves_a_tick = 1'024;
+// A tick every ten milliseconds moves 25,600 a second on, in some hundred microseconds each.
+constexpr std::size_t moves_a_tick = 256;
 constexpr std::size_t entries_kept_free = 64;
 
 }  // namespace
@@ -138,8 +139,10 @@ void SaManager::tick(Moment now) {
   watch_lifetimes(now);
   send_dummies(now);
   reaper_.collect(moves_a_tick);
-  if (deferred_.empty()) return;
-  for (const auto& problem : retry_deferred(now)) parts_.log(Severity::warning, problem.text());
+  while (!former_.empty() && former_.begin()->second->has_no_sas()) former_.erase(former_.begin());
+  if (deferred_.empty() || configuring()) return;
+  for (const auto& problem : retry_deferred(moves_a_tick / 4, now))
+    parts_.log(Severity::warning, problem.text());
 }
 
 Expected<ConnectionHandle> SaManager::connection(const std::string& name) const {

@@ -129,10 +129,14 @@ class SaManager final : public SpiKnowledge {
   };
   SaManager(Parts parts, const Options& options);
 
-  // Makes SAs and policies what `configuration` says. The first call starts from nothing. `stop` is asked
-  // every few hundred connections; once it says yes the work is left as it is, for somebody about to leave.
+  // Makes SAs and policies what `configuration` says. The first call starts from nothing. A hundred thousand
+  // connections take half a second, so `stop` is asked every few steps, a fraction of a millisecond apart:
+  // once it says yes the work is left as it is, for somebody about to leave. It may take its time, and do
+  // with this manager whatever `configuring` does not forbid.
   ConfigureResult configure(const config::Configuration& configuration, Moment now,
                             const std::function<bool()>& stop = {});
+  // True for what a `stop` does: no other `configure` then, nor policies by hand, nor peers that come or go.
+  bool configuring() const { return static_cast<bool>(pause_); }
 
   // Which tunnel of the table each connection has, by its name; those not named have none. To be called
   // before the `configure` that brings a tunnel's connection, and before a tunnel leaves the table.
@@ -140,9 +144,10 @@ class SaManager final : public SpiKnowledge {
 
   // A connection beside those of the configuration: a peer of the one called `of`, which has them at any
   // address. It goes with that one, or by remove_peer. It has no keys of its own. Errors, and nothing
-  // changed: the name is taken, another connection protects some selector, no room for its policies.
+  // changed: the name is taken, another connection protects some selector, no room for its policies,
+  // configuring.
   Expected<void> add_peer(const std::string& of, config::Connection wanted, Moment now);
-  // Its inbound SAs end as they would have. No error: it may be gone.
+  // Its inbound SAs end as they would have. No error: it may be gone. Not while configuring.
   void remove_peer(const std::string& name, Moment now);
   // A larval SA becomes another connection's. Errors: no such SA or connection.
   Expected<void> hand_over(std::uint32_t spi, const std::string& connection);
@@ -172,17 +177,18 @@ class SaManager final : public SpiKnowledge {
 
   // A policy by hand, until the next `configure`, which knows nothing of it: one of a connection's, or of the
   // list, which says `decision`. Constant work but for what the connection has. Errors: no such connection,
-  // the selector has a policy of that kind, no room.
+  // the selector has a policy of that kind, no room, configuring.
   Expected<const Policy*> add_policy(const PolicyBook::Wanted& wanted, policy::Decision decision);
-  // One of policies(), until the next `configure`.
-  void remove_policy(const Policy& policy);
+  // One of policies(), until the next `configure`. Error: configuring.
+  Expected<void> remove_policy(const Policy& policy);
 
   // A good packet of an inbound SA came from elsewhere: its connection's peer is there now, until the SAs are
   // replaced. Logged. No error: the SA may be gone.
   void peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment now);
   // A worker found that an SA came to a stage of its lifetime. No error: the SA may be gone.
   void lifetime_reached(const LifetimeReached& reached, Moment now);
-  // Calls `send` with each outbound SA that has sent nothing for its connection's nat-keepalive.
+  // Calls `send` with each outbound SA that has sent nothing for its connection's nat-keepalive. Looks at a
+  // bounded number a call, in turn: to be called every ten milliseconds or so.
   void visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send);
 
   // Moves on whatever is due; bounded work a call. To be called every few milliseconds or so.
@@ -191,9 +197,22 @@ class SaManager final : public SpiKnowledge {
   // -- queries --
   SpiFacts about(std::uint32_t spi) const override;
   std::string_view connection_of_peer(const net::Address& remote) const override;
-  // Every SA that is in the store and not yet given up, inbound ones first.
-  void visit(const std::function<void(const SaReport&)>& visitor) const;
-  std::vector<ConnectionReport> connections() const;  // sorted by name
+  // Every SA of a connection that is in the store and not yet given up, inbound ones first. An empty name:
+  // SPIs that were reserved for none.
+  using Visitor = std::function<void(const SaReport&)>;
+  void visit(const std::string& connection, const Visitor& visitor) const;
+  // The same of a connection that left the configuration, the next one behind `place` (0: the first), which
+  // moves on. False: there is none.
+  bool visit_former(std::uint64_t& place, const Visitor& visitor) const;
+  // How many SAs there are; `retired` with those that are past their hard lifetime.
+  struct Use {
+    std::size_t larval = 0;
+    std::size_t active = 0;
+    std::size_t retired = 0;
+  };
+  Use use(Direction direction) const;
+  // None: no such connection.
+  std::optional<ConnectionReport> connection_report(const std::string& name) const;
   SpiReport report(std::uint32_t spi) const;
   // Which SAs a connection has now that carry traffic; none when there is no such connection.
   struct CurrentSas {
@@ -230,7 +249,10 @@ class SaManager final : public SpiKnowledge {
   void leave_current(const InboundRecord& record);
   void make_current(InboundRecord& record, Moment now, Predecessor predecessor = Predecessor::lingers);
 
+  class Stopped;
+
   Plan plan(const config::Configuration& configuration, ConfigureResult& result);
+  void carry_out(const config::Configuration& configuration, Moment now, ConfigureResult& result);
   void keep_peers(const config::Configuration& configuration);
   void hand_over_spis(const Plan& plan, Moment now);
   void give_up(InboundRecord& record, Moment now);
@@ -244,13 +266,15 @@ class SaManager final : public SpiKnowledge {
                       Application& result, Moment now);
   void apply_policies(const Plan& plan, ConfigureResult* result);
   std::size_t remove_leaving(const Plan& plan, Moment now);
-  std::vector<ConfigureProblem> retry_deferred(Moment now);
+  // Of so many.
+  std::vector<ConfigureProblem> retry_deferred(std::size_t most, Moment now);
   void index_peers(const config::Configuration& configuration);
   void watch_lifetimes(Moment now);
-  void list_dummy_senders();
+  void list_senders();
   void send_dummies(Moment now);
   SaReport report_of(const InboundRecord& record) const;
   SaReport report_of(std::uint32_t outbound_index) const;
+  void visit(const Connection& connection, const Visitor& visitor) const;
 
   Parts parts_;
   LifeStories stories_;
@@ -271,10 +295,15 @@ class SaManager final : public SpiKnowledge {
   std::map<std::string, PeerOfMany> peers_of_many_;  // by name
   std::uint64_t arrivals_ = 0;
   std::unordered_map<std::string, tunnel::Index> tunnels_;  // by connection
+  std::map<std::uint64_t, ConnectionHandle> former_;        // that left, until their SAs are gone
+  std::uint64_t last_former_ = 0;
+  std::vector<ConnectionHandle> keepalive_senders_;
+  std::size_t next_keepalive_sender_ = 0;
   std::vector<ConnectionHandle> dummy_senders_;
   std::size_t next_dummy_sender_ = 0;
   std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full
   std::string file_;                         // of the last configuration
+  PolicyBook::Pause pause_;                  // while configuring
 };
 
 }  // namespace espgate::sa

@@ -7,25 +7,9 @@
 
 #include <algorithm>
 
-#include "control/sa/sa_manager.hpp"
+#include "control/sa/sa_manager_plan.hpp"
 
 namespace espgate::sa {
-
-// The new configuration by its keys, and what to do with each connection. The first of several claimants
-// wins.
-struct SaManager::Plan {
-  struct Item {
-    ConnectionHandle connection;
-    const config::Connection* wanted;
-    bool added;
-    bool policies_changed;
-    bool counts;  // it is one of the configuration's
-  };
-  std::vector<Item> work;
-  std::unordered_map<std::string_view, const config::Connection*> connections;
-  std::unordered_map<std::uint32_t, const config::Connection*> spis;
-  std::vector<std::pair<Policy*, policy::Decision>> policies;  // of the file's own list
-};
 
 // Why a connection has to be tried again.
 enum class SaManager::Again : std::uint8_t { no, policy_refused, store_full };
@@ -63,7 +47,7 @@ struct KeyedParameters : SaParameters {
   ~KeyedParameters() { OPENSSL_cleanse(keymat.data(), keymat.size()); }
 };
 
-constexpr std::size_t connections_between_questions = 256;
+constexpr std::size_t steps_between_questions = 16;
 
 // The key was in use before: the SA goes on `leap` beyond the last number that was used.
 void go_on(SaParameters& parameters, const KeyUse& past, std::uint64_t leap, Moment now) {
@@ -85,102 +69,32 @@ std::string ConfigureProblem::text() const {
   return fmt::format("{}:{}: {}{}", file, line, who, error.text());
 }
 
-// Takes the configuration's names, selectors and SPIs into account, without touching an SA yet. What a
-// second claimant asks for in vain is a problem; it gets the rest.
-SaManager::Plan SaManager::plan(const config::Configuration& configuration, ConfigureResult& result) {
-  auto& problems = result.problems;
-  Plan plan;
-  plan.work.reserve(configuration.connections.size());
-  std::vector<PolicyBook::Wanted> wanted_policies;
-  std::unordered_map<net::TrafficSelector, const config::Connection*> owners;  // nullptr: the file's own list
-  // Of several that have peers at any address one is enough to see to it that nothing leaves in clear.
-  std::unordered_map<net::TrafficSelector, const config::Connection*> catchers;
-  std::vector<std::size_t> first_policies;  // of each item, and the end
-  const auto consider = [&](const config::Connection& wanted, bool counts) {
-    const auto [namesake, first] = plan.connections.try_emplace(wanted.name, &wanted);
-    if (!first) {
-      problems.push_back({wanted.name,
-                          file_,
-                          wanted.line,
-                          {fmt::format("the connection of line {} has that name", namesake->second->line),
-                           "give each connection a name of its own"}});
-      return;
-    }
-    if (wanted.inbound) plan.spis.try_emplace(wanted.inbound->spi, &wanted);
-    auto& connection = connections_[wanted.name];
-    const bool added = !connection;
-    if (added) connection = std::make_shared<Connection>();
-    take_settings(*connection, wanted);
-    if (const auto tunnel = tunnels_.find(wanted.name); tunnel != tunnels_.end())
-      connection->tunnel = tunnel->second;
-    plan.work.push_back({connection, &wanted, added, false, counts});
-    first_policies.push_back(wanted_policies.size());
-    const bool catches_all = wanted.any_peer;
-    for (const auto& selector : config::policies_of(wanted)) {
-      const auto [owner, free] = (catches_all ? catchers : owners).try_emplace(selector, &wanted);
-      if (free)
-        wanted_policies.push_back({{wanted.name, wanted.priority, selector, catches_all}, wanted.line, ""});
-      else if (owner->second != &wanted && !catches_all)
-        problems.push_back({wanted.name,
-                            file_,
-                            wanted.line,
-                            {fmt::format("{} belongs to connection {} (line {})", net::to_string(selector),
-                                         owner->second->name, owner->second->line),
-                             "traffic can be protected by one connection"}});
-    }
-  };
-  for (const auto& wanted : configuration.connections) consider(wanted, true);
-  std::vector<const PeerOfMany*> arrived;
-  for (const auto& [name, peer] : peers_of_many_) arrived.push_back(&peer);
-  std::ranges::sort(arrived, {}, &PeerOfMany::arrival);
-  for (const auto* peer : arrived) consider(peer->settings, false);
-  first_policies.push_back(wanted_policies.size());
-  owners.clear();
-  for (const auto& policy : configuration.policies) {
-    if (!owners.try_emplace(policy.selector, nullptr).second) continue;  // the first has decided
-    auto& listed = wanted_policies.emplace_back();
-    listed.key.priority = policy.priority;
-    listed.key.selector = policy.selector;
-    listed.line = policy.line;
-    listed.comment = policy.comment;
-    const auto decision = policy.action == config::PolicyAction::bypass ? policy::Decision::bypass()
-                                                                        : policy::Decision::discard();
-    const auto* known = book_.find(false, policy.selector);
-    const bool same =
-        known != nullptr && known->decision == decision && known->key.priority == policy.priority;
-    ++(known == nullptr ? result.policies.added : same ? result.policies.unchanged : result.policies.changed);
-    plan.policies.push_back({nullptr, decision});
-  }
-  const auto listed = static_cast<std::size_t>(std::ranges::count_if(
-      book_.policies(), [](const auto& entry) { return !entry.second.key.protects(); }));
-  result.policies.removed = listed - result.policies.unchanged - result.policies.changed;
-
-  const auto arranged = book_.arrange(wanted_policies);
-  for (std::size_t i = 0; i < plan.work.size(); ++i) {
-    auto& item = plan.work[i];
-    const std::vector<Policy*> policies(arranged.data() + first_policies[i],
-                                        arranged.data() + first_policies[i + 1]);
-    item.policies_changed = item.connection->policies != policies;
-    item.connection->policies = policies;
-  }
-  for (std::size_t i = 0; i < plan.policies.size(); ++i)
-    plan.policies[i].first = arranged[first_policies.back() + i];
-  return plan;
-}
+// What `stop` said, on its way out of the work.
+class SaManager::Stopped {};
 
 ConfigureResult SaManager::configure(const config::Configuration& configuration, Moment now,
                                      const std::function<bool()>& stop) {
+  pause_ = [&stop, steps = std::size_t{0}]() mutable {
+    if (stop && ++steps % steps_between_questions == 0 && stop()) throw Stopped();
+  };
   ConfigureResult result;
+  try {
+    carry_out(configuration, now, result);
+  } catch (const Stopped&) {
+    result.stopped = true;
+  }
+  pause_ = {};
+  return result;
+}
+
+void SaManager::carry_out(const config::Configuration& configuration, Moment now, ConfigureResult& result) {
   deferred_.clear();
   file_ = configuration.file;
   keep_peers(configuration);
-  const auto plan = this->plan(configuration, result);
+  auto plan = this->plan(configuration, result);
   hand_over_spis(plan, now);
-  for (std::size_t done = 0; const auto& [connection, wanted, added, policies_changed, counts] : plan.work) {
-    if (stop && ++done % connections_between_questions == 0 && stop()) {
-      result.stopped = true;
-      return result;
-    }
+  for (const auto& [connection, wanted, added, policies_changed, counts] : plan.work) {
+    pause_();
     Application application;
     application.changed = policies_changed;
     apply(connection, *wanted, application, now);
@@ -194,19 +108,22 @@ ConfigureResult SaManager::configure(const config::Configuration& configuration,
   }
   apply_policies(plan, nullptr);
   result.removed = remove_leaving(plan, now);
-  book_.remove_unwanted();
+  book_.remove_unwanted(pause_);
   apply_policies(plan, &result);
   // What was refused for want of room may find some now.
-  for (auto& problem : retry_deferred(now)) result.problems.push_back(std::move(problem));
+  for (auto& problem : retry_deferred(deferred_.size(), now)) result.problems.push_back(std::move(problem));
   result.deferred = deferred_.size();
   index_peers(configuration);
-  list_dummy_senders();
-  return result;
+  list_senders();
+  free_slowly(plan.connections, pause_);
+  free_slowly(plan.spis, pause_);
+  free_slowly(plan.work, pause_);
 }
 
 // An SPI that went from one connection to another is free for its new owner from here on.
 void SaManager::hand_over_spis(const Plan& plan, Moment now) {
   for (const auto& [spi, wanted] : plan.spis) {
+    pause_();
     auto* holder = inbound_.find(spi);
     if (!holder || holder->connection->name == wanted->name) continue;
     give_up(*holder, now);
@@ -328,14 +245,17 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
 
 // Twice: what finds the table full before the old policies are gone may find room behind them.
 void SaManager::apply_policies(const Plan& plan, ConfigureResult* result) {
-  for (const auto& [policy, decision] : plan.policies)
+  for (const auto& [policy, decision] : plan.policies) {
+    pause_();
     if (auto done = book_.set(*policy, decision); !done && result != nullptr)
       result->problems.push_back({"", file_, policy->line, done.error()});
+  }
 }
 
 std::size_t SaManager::remove_leaving(const Plan& plan, Moment now) {
   std::size_t removed = 0;
   for (auto entry = connections_.begin(); entry != connections_.end();) {
+    pause_();
     auto& connection = *entry->second;
     if (plan.connections.contains(connection.name)) {
       ++entry;
@@ -345,19 +265,24 @@ std::size_t SaManager::remove_leaving(const Plan& plan, Moment now) {
     connection.policies.clear();  // they drop until they are removed
     connection.inbound = no_sa;
     drop_outbound(connection, Reason::deleted, now);
+    const auto inbound_sas = connection.inbound_sas;
+    for (const auto index : inbound_sas)
+      if (auto& record = inbound_.at(index); record.phase < Phase::retired)
+        inbound_.retire(record, Reason::deleted, now);
+    former_.emplace(++last_former_, entry->second);
     entry = connections_.erase(entry);
     ++removed;
   }
-  if (removed > 0) inbound_.retire_unconfigured(now);
   return removed;
 }
 
 // Stops at the first that still finds the store full. When nothing is left that could make room, the
 // rest are problems.
-std::vector<ConfigureProblem> SaManager::retry_deferred(Moment now) {
+std::vector<ConfigureProblem> SaManager::retry_deferred(std::size_t most, Moment now) {
   std::vector<ConfigureProblem> problems;
   std::optional<Error> full;
-  while (!deferred_.empty() && !full) {
+  for (; most > 0 && !deferred_.empty() && !full; --most) {
+    if (pause_) pause_();
     const auto wanted = std::move(deferred_.front());
     deferred_.pop_front();
     Application application;
@@ -379,13 +304,22 @@ std::vector<ConfigureProblem> SaManager::retry_deferred(Moment now) {
 }
 
 void SaManager::index_peers(const config::Configuration& configuration) {
-  peers_.clear();
-  for (const auto& wanted : configuration.connections)
-    if (!wanted.any_peer) peers_.try_emplace(wanted.remote, connections_.at(wanted.name));
-  for (const auto& [name, peer] : peers_of_many_)
-    peers_.try_emplace(peer.settings.remote, connections_.at(name));
-  for (const auto& [name, connection] : connections_)
-    if (connection->moved_to) peers_.try_emplace(*connection->moved_to, connection);
+  decltype(peers_) peers;
+  peers.reserve(configuration.connections.size());
+  for (const auto& wanted : configuration.connections) {
+    pause_();
+    if (!wanted.any_peer) peers.try_emplace(wanted.remote, connections_.at(wanted.name));
+  }
+  for (const auto& [name, peer] : peers_of_many_) {
+    pause_();
+    peers.try_emplace(peer.settings.remote, connections_.at(name));
+  }
+  for (const auto& [name, connection] : connections_) {
+    pause_();
+    if (connection->moved_to) peers.try_emplace(*connection->moved_to, connection);
+  }
+  peers_.swap(peers);
+  free_slowly(peers, pause_);
 }
 
 }  // namespace espgate::sa

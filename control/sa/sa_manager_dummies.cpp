@@ -1,13 +1,13 @@
 // SaManager: dummy packets, at the rates that connections ask for (RFC 4303 2.6).
 #include "control/sa/dummy_packet.hpp"
-#include "control/sa/sa_manager.hpp"
+#include "control/sa/sa_manager_plan.hpp"
 
 namespace espgate::sa {
 namespace {
 
 // A tick every 10 ms sends 25,600 a second at most, and looks at each of 100,000 connections once a second.
 constexpr std::size_t dummies_a_tick = 256;
-constexpr std::size_t senders_a_tick = 1'024;
+constexpr std::size_t senders_a_tick = 1'024;  // of a few nanoseconds each
 
 // Half to one and a half times what the rate says, since a rhythm would tell the dummies.
 std::chrono::nanoseconds pause(std::uint32_t rate, std::uint32_t random) {
@@ -22,11 +22,14 @@ net::TrafficSelector everything() {
 
 }  // namespace
 
-void SaManager::list_dummy_senders() {
-  dummy_senders_.clear();
-  next_dummy_sender_ = 0;
-  for (const auto& [name, connection] : connections_)
+void SaManager::list_senders() {
+  free_slowly(keepalive_senders_, pause_);
+  free_slowly(dummy_senders_, pause_);
+  for (const auto& [name, connection] : connections_) {
+    pause_();
+    if (connection->nat_keepalive_s != 0) keepalive_senders_.push_back(connection);
     if (connection->dummy_rate != 0) dummy_senders_.push_back(connection);
+  }
 }
 
 void SaManager::send_dummies(Moment now) {

@@ -2,10 +2,18 @@
 // connection which has them at any address.
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cassert>
+
 #include "control/sa/sa_manager.hpp"
 #include "datapath/sa/peer_address.hpp"
 
 namespace espgate::sa {
+namespace {
+
+constexpr std::size_t keepalives_a_call = 256;  // looked at; each is somewhere else in memory
+
+}  // namespace
 
 void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment) {
   const auto* record = inbound_.find(spi);
@@ -30,8 +38,9 @@ void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uin
 }
 
 void SaManager::visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send) {
-  for (const auto& [name, connection] : connections_) {
-    if (connection->nat_keepalive_s == 0 || connection->outbound == no_sa) continue;
+  for (auto left = std::min(keepalives_a_call, keepalive_senders_.size()); left > 0; --left) {
+    const auto& connection = keepalive_senders_[next_keepalive_sender_++ % keepalive_senders_.size()];
+    if (connection->outbound == no_sa) continue;
     if (parts_.store.outbound(connection->outbound).encapsulation != Encapsulation::udp) continue;
     const auto packets = parts_.store.outbound_total(connection->outbound).packets;
     if (packets != std::exchange(connection->packets_sent, packets)) connection->last_sent = now;
@@ -43,6 +52,7 @@ void SaManager::visit_silent(Moment now, const std::function<void(const Outbound
 }
 
 Expected<void> SaManager::add_peer(const std::string& of, config::Connection wanted, Moment now) {
+  if (configuring()) return Error{"a reload is under way", "try again when it has ended"};
   if (connections_.contains(wanted.name))
     return Error{fmt::format("there is a connection {} already", wanted.name), ""};
   const auto connection = std::make_shared<Connection>();
@@ -62,6 +72,7 @@ Expected<void> SaManager::add_peer(const std::string& of, config::Connection wan
   peers_.try_emplace(wanted.remote, connection);
   auto& peer = peers_of_many_[connection->name];
   peer = {of, std::move(wanted), ++arrivals_};
+  if (connection->nat_keepalive_s != 0) keepalive_senders_.push_back(connection);
   if (connection->dummy_rate != 0) dummy_senders_.push_back(connection);
   return {};
 }
@@ -69,11 +80,12 @@ Expected<void> SaManager::add_peer(const std::string& of, config::Connection wan
 void SaManager::remove_peer(const std::string& name, Moment now) {
   const auto found = connections_.find(name);
   if (found == connections_.end()) return;
+  assert(!configuring());
   const auto connection = found->second;
   connection->configured = false;
   connection->inbound = no_sa;
   drop_outbound(*connection, Reason::deleted, now);
-  while (!connection->policies.empty()) remove_policy(*connection->policies.back());
+  for (const auto* policy : std::exchange(connection->policies, {})) book_.remove(*policy);
   const auto forget_at = [&](const net::Address& address) {
     const auto known = peers_.find(address);
     if (known != peers_.end() && known->second == connection) peers_.erase(known);
@@ -83,8 +95,10 @@ void SaManager::remove_peer(const std::string& name, Moment now) {
     peers_of_many_.erase(peer);
   }
   if (connection->moved_to) forget_at(*connection->moved_to);
+  if (connection->nat_keepalive_s != 0) std::erase(keepalive_senders_, connection);
   if (connection->dummy_rate != 0) std::erase(dummy_senders_, connection);
   std::erase_if(deferred_, [&](const config::Connection& wanted) { return wanted.name == name; });
+  if (!connection->has_no_sas()) former_.emplace(++last_former_, connection);
   connections_.erase(found);
 }
 
@@ -94,7 +108,7 @@ Expected<void> SaManager::hand_over(std::uint32_t spi, const std::string& name) 
   auto* record = inbound_.find(spi);
   if (record == nullptr || record->phase != Phase::larval)
     return Error{fmt::format("SPI 0x{:x} is not reserved", spi), "reserve it first"};
-  record->connection = *owner;
+  inbound_.hand_over(*record, *owner);
   return {};
 }
 
@@ -103,8 +117,12 @@ void SaManager::keep_peers(const config::Configuration& configuration) {
   std::unordered_map<std::string_view, const config::Connection*> by_name;
   for (const auto& connection : configuration.connections)
     if (connection.any_peer) by_name.emplace(connection.name, &connection);
-  std::erase_if(peers_of_many_, [&](const auto& entry) { return !by_name.contains(entry.second.of); });
+  std::erase_if(peers_of_many_, [&](const auto& entry) {
+    pause_();
+    return !by_name.contains(entry.second.of);
+  });
   for (auto& [name, peer] : peers_of_many_) {
+    pause_();
     const auto& of = *by_name.at(peer.of);
     peer.settings.priority = of.priority;
     peer.settings.nat_keepalive_s = of.nat_keepalive_s;

@@ -25,6 +25,7 @@ Expected<void> SaManager::point_policies(Connection& connection) {
 }
 
 Expected<const Policy*> SaManager::add_policy(const PolicyBook::Wanted& wanted, policy::Decision decision) {
+  if (configuring()) return Error{"a reload is under way", "try again when it has ended"};
   const auto& owner_name = wanted.key.owner;
   const auto& selector = wanted.key.selector;
   const bool protects = wanted.key.protects();
@@ -50,9 +51,11 @@ Expected<const Policy*> SaManager::add_policy(const PolicyBook::Wanted& wanted, 
   return *added;
 }
 
-void SaManager::remove_policy(const Policy& policy) {
+Expected<void> SaManager::remove_policy(const Policy& policy) {
+  if (configuring()) return Error{"a reload is under way", "try again when it has ended"};
   if (policy.key.protects()) std::erase(connections_.at(policy.key.owner)->policies, &policy);
   book_.remove(policy);
+  return {};
 }
 
 }  // namespace espgate::sa

@@ -122,13 +122,46 @@ SaReport SaManager::report_of(std::uint32_t index) const {
           record.began};
 }
 
-void SaManager::visit(const std::function<void(const SaReport&)>& visitor) const {
-  for (const auto phase : {Phase::active, Phase::larval, Phase::lingering, Phase::retired})
-    for (const auto& record : inbound_.in(phase)) visitor(report_of(record));
-  for (std::uint32_t index = 0; index < outbound_.records().size(); ++index) {
+void SaManager::visit(const Connection& connection, const Visitor& visitor) const {
+  for (const auto index : connection.inbound_sas)
+    if (const auto& record = inbound_.at(index); record.phase != Phase::unpublished)
+      visitor(report_of(record));
+  for (const auto index : connection.outbound_sas) {
     const auto phase = outbound_.records()[index].phase;
     if (phase == OutboundPhase::active || phase == OutboundPhase::retired) visitor(report_of(index));
   }
+}
+
+void SaManager::visit(const std::string& name, const Visitor& visitor) const {
+  if (const auto found = connection(name)) visit(**found, visitor);
+}
+
+bool SaManager::visit_former(std::uint64_t& place, const Visitor& visitor) const {
+  const auto next = former_.upper_bound(place);
+  if (next == former_.end()) return false;
+  place = next->first;
+  visit(*next->second, visitor);
+  return true;
+}
+
+SaManager::Use SaManager::use(Direction direction) const {
+  Use result;
+  const auto count = [&](const std::atomic<State>& state) {
+    ++(state.load(std::memory_order_relaxed) == State::expired ? result.retired : result.active);
+  };
+  if (direction == Direction::inbound) {
+    result.larval = inbound_.in(Phase::larval).size();
+    result.retired = inbound_.in(Phase::retired).size();
+    for (const auto phase : {Phase::active, Phase::lingering})
+      for (const auto& record : inbound_.in(phase)) count(parts_.store.inbound(record.index).state);
+    return result;
+  }
+  for (std::uint32_t index = 0; index < outbound_.records().size(); ++index) {
+    const auto phase = outbound_.records()[index].phase;
+    if (phase == OutboundPhase::active) count(parts_.store.outbound(index).state);
+    result.retired += phase == OutboundPhase::retired;
+  }
+  return result;
 }
 
 std::uint32_t SaManager::current_outbound_spi(const std::string& name) const {
@@ -143,28 +176,18 @@ std::span<Policy* const> SaManager::policies_of(const std::string& name) const {
   return found->second->policies;
 }
 
-std::vector<ConnectionReport> SaManager::connections() const {
-  std::vector<ConnectionReport> result;
-  std::unordered_map<const Connection*, std::size_t> places;
-  result.reserve(connections_.size());
-  for (const auto& [key, connection] : connections_) {
-    places.emplace(connection.get(), result.size());
-    const auto inbound_spi = connection->inbound == no_sa ? 0 : inbound_.at(connection->inbound).spi;
-    const auto outbound_spi =
-        connection->outbound == no_sa ? 0 : outbound_.records()[connection->outbound].spi;
-    result.push_back({connection->name, connection->line, inbound_spi, outbound_spi, connection->past_inbound,
-                      connection->past_outbound});
-  }
-  // SAs that were given up but wait for the readers have not been added to the past yet.
-  for (const auto phase : {Phase::active, Phase::lingering, Phase::retired, Phase::unpublished})
-    for (const auto& record : inbound_.in(phase))
-      if (const auto place = places.find(record.connection.get()); place != places.end())
-        result[place->second].inbound += inbound_totals(parts_.store, record.index);
-  for (std::uint32_t index = 0; index < outbound_.records().size(); ++index) {
-    const auto place = places.find(outbound_.records()[index].connection.get());
-    if (place != places.end()) result[place->second].outbound += outbound_totals(parts_.store, index);
-  }
-  std::ranges::sort(result, {}, &ConnectionReport::name);
+std::optional<ConnectionReport> SaManager::connection_report(const std::string& name) const {
+  const auto found = connections_.find(name);
+  if (found == connections_.end()) return std::nullopt;
+  const auto& connection = *found->second;
+  ConnectionReport result{connection.name,         connection.line,         0, 0,
+                          connection.past_inbound, connection.past_outbound};
+  if (connection.inbound != no_sa) result.inbound_spi = inbound_.at(connection.inbound).spi;
+  if (connection.outbound != no_sa) result.outbound_spi = outbound_.records()[connection.outbound].spi;
+  // Those that were given up but wait for the readers have not been added to the past yet.
+  for (const auto index : connection.inbound_sas)
+    if (inbound_.at(index).phase != Phase::larval) result.inbound += inbound_totals(parts_.store, index);
+  for (const auto index : connection.outbound_sas) result.outbound += outbound_totals(parts_.store, index);
   return result;
 }
 

@@ -94,10 +94,34 @@ def parts(rows, left_out):
     table(["bench", "case", "cycles"], cells)
 
 
+def ike(rows):
+    print("## IKE\n")
+    setups, kept = [], []
+    for row in rows:
+        loop = row.get("loop")
+        times = f"{loop['median_us']}, {loop['p99_us']}, {loop['max_us']}" if loop else ""
+        if "per_cpu_s" in row:
+            rate = row["per_cpu_s"]
+            setups.append([row["case"], f"{row['connections']:,}",
+                           f"{rate['median']:,.0f} ({rate['min']:,.0f}, {rate['max']:,.0f})",
+                           f"{row['per_s']['median']:,.0f}", f"{row['control_us']['median']:.0f}",
+                           f"{row['keys_us']['median']:.0f}", f"{row['initiator_us']['median']:.0f}",
+                           f"{row['bytes_an_sa']:,.0f}", times])
+        else:
+            kept.append([row["case"], f"{row['connections']:,}", row["seconds"], f"{row['child_rekeys_per_s']:.0f}",
+                         row["lost"], f"{row['control_share']:.0%}", f"{row['keys_share']:.0%}",
+                         f"{row['bytes_an_sa']:,.0f}", times, f"{loop['over_1_ms']:,} of {loop['rounds']:,}"])
+    table(["case", "SAs", "set-ups a CPU second (min, max)", "a second", "control us", "keys us", "initiator us",
+           "bytes an SA", "loop p50, p99, max us"], setups)
+    if kept:
+        table(["case", "SAs", "seconds", "child rekeys a second", "lost", "control", "keys", "bytes an SA",
+               "loop p50, p99, max us", "rounds over 1 ms"], kept)
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         document = json.load(file)
-    rows = document["rows"]
+    rows = [row for row in document["rows"] if row["bench"] != "ike"]
     main_rows = [row for row in rows if row["suite"] == MAIN_SUITE]
     esp_rows = [row for row in rows if row["bench"] == "esp" and row["replay"] != "on"]
     print(f"Commit {document['commit']}; load average afterwards {document['load'][0]:.1f}\n")
@@ -105,6 +129,9 @@ def main():
         end_to_end(main_rows)
     if len(unique(row["suite"] for row in rows)) > 1:
         every_suite(esp_rows)
+    ike_rows = [row for row in document["rows"] if row["bench"] == "ike"]
+    if ike_rows:
+        ike(ike_rows)
     if document["microbenchmarks"]:
         crypto = [row for row in document["microbenchmarks"] if row["bench"] == "crypto"]
         parts(document["microbenchmarks"], suites_alone(crypto))

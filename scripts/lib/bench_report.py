@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Prints what the microbenchmarks measured as one table, and gathers all results in one JSON file.
 
-Usage: bench_report.py FOLDER FILE. FOLDER holds esp.rows (rows of esp_bench) and NAME.json of each
-google-benchmark program; FILE may be empty.
+Usage: bench_report.py FOLDER FILE. FOLDER holds esp.rows and ike.rows (of esp_bench and ike/bench.py) and
+NAME.json of each google-benchmark program; FILE may be empty.
 """
 
 import json
@@ -68,14 +68,15 @@ def main():
     for line in sa_table_ratios(parts):
         print(line)
     if target:
-        esp = folder / "esp.rows"
+        rows = [row for name in ("esp.rows", "ike.rows") if (folder / name).exists()
+                for row in json.loads((folder / name).read_text(encoding="utf-8"))]
         document = {
             "machine": processor(),
             "cpus": os.cpu_count(),
             "kernel": platform.release(),
             "commit": commit(),
             "load": os.getloadavg(),
-            "rows": json.loads(esp.read_text(encoding="utf-8")) if esp.exists() else [],
+            "rows": rows,
             "microbenchmarks": parts,
         }
         pathlib.Path(target).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "control/cli/client.hpp"
 #include "tests/control/cli/canned.hpp"
@@ -284,6 +286,28 @@ TEST_CASE("a pulled stream of any length is made as the client reads, with bound
   for (int i = 1; i < 100'000; ++i)
     REQUIRE(client.line().starts_with("{\"item\":{\"number\":" + std::to_string(i) + ","));
   CHECK(result_of(client.line()) == json{{"total", 100'000}});
+}
+
+TEST_CASE("a pulled stream that looks far or works long leaves others their turn, and sends no null") {
+  std::atomic<int> looks = 0;
+  auto handlers = test::canned_handlers();
+  handlers.stream(CommandId::show_sa, [&](const Request&, const StreamPtr& stream) -> Expected<void> {
+    stream->pull(
+        [&looks]() -> std::optional<json> {
+          std::this_thread::sleep_for(100us);
+          if (++looks % 100 != 0) return json();
+          return looks == 1'000 ? std::nullopt : std::optional(json{{"looks", looks.load()}});
+        },
+        [] { return json::object(); });
+    return {};
+  });
+  RunningServer server(std::move(handlers));
+  RawClient client(server.path());
+  REQUIRE(client.send(request_line(command(CommandId::show_sa), json::object())));
+  REQUIRE(ask(server.path(), command(CommandId::show_ports), json::object(), patience));
+  CHECK(looks < 1'000);  // another client was answered meanwhile
+  for (int i = 100; i < 1'000; i += 100) CHECK(parse_message(client.line())->body == json{{"looks", i}});
+  CHECK(result_of(client.line()) == json::object());
 }
 
 TEST_CASE("streams that end badly end with an error line") {

@@ -19,7 +19,7 @@ TEST_CASE("A file is read while the loop goes on, and the loop's thread gets the
   EventLoop loop;
   BackgroundLoad load(loop);
   unsigned rounds = 0;
-  loop.poll([&] {
+  loop.poll("test", [&] {
     ++rounds;
     return 0u;
   });
@@ -70,7 +70,7 @@ TEST_CASE("A reading under way ends with its owner, and nobody is told") {
     BackgroundLoad load(loop);
     load.start(file, [&](const config::LoadResult&) { told = true; });
   }
-  loop.every(20ms, [&] { loop.stop(); });
+  loop.every("test", 20ms, [&] { loop.stop(); });
   loop.run();
   CHECK_FALSE(told);
 }

@@ -34,7 +34,7 @@ class Event {
 
 void run_for(EventLoop& loop, EventLoop::Clock::duration time) {
   const auto end = EventLoop::Clock::now() + time;
-  loop.poll([&loop, end] {
+  loop.poll("test", [&loop, end] {
     if (EventLoop::Clock::now() >= end) loop.stop();
     return 0u;
   });
@@ -44,9 +44,9 @@ void run_for(EventLoop& loop, EventLoop::Clock::duration time) {
 TEST_CASE("Timers due together run in the order in which they were added") {
   EventLoop loop;
   std::vector<int> order;
-  loop.every(20ms, [&] { order.push_back(1); });
-  loop.every(10ms, [&] { order.push_back(2); });
-  loop.every(20ms, [&] {
+  loop.every("test", 20ms, [&] { order.push_back(1); });
+  loop.every("test", 10ms, [&] { order.push_back(2); });
+  loop.every("test", 20ms, [&] {
     order.push_back(3);
     loop.stop();
   });
@@ -58,7 +58,7 @@ TEST_CASE("Timers due together run in the order in which they were added") {
 TEST_CASE("A timer that was held up runs once, not once for each period it missed") {
   EventLoop loop;
   int runs = 0;
-  loop.every(5ms, [&] {
+  loop.every("test", 5ms, [&] {
     if (++runs == 1) std::this_thread::sleep_for(60ms);
     if (runs == 2) loop.stop();
   });
@@ -73,16 +73,16 @@ TEST_CASE("A callback adds timers, pollers and descriptors, many at once") {
   std::vector<std::unique_ptr<Event>> events;
   int timers = 0, pollers = 0, readable = 0;
   bool added = false;
-  loop.every(1ms, [&] {
+  loop.every("test", 1ms, [&] {
     if (std::exchange(added, true)) return;
     for (int i = 0; i < 100; ++i) {
-      loop.every(1ms, [&] { ++timers; });
-      loop.poll([&] {
+      loop.every("test", 1ms, [&] { ++timers; });
+      loop.poll("test", [&] {
         ++pollers;
         return 0u;
       });
       events.push_back(std::make_unique<Event>(true));
-      loop.watch(events.back()->fd(), [&, event = events.back().get()] {
+      loop.watch("test", events.back()->fd(), [&, event = events.back().get()] {
         ++readable;
         event->clear();
       });
@@ -99,7 +99,7 @@ TEST_CASE("A callback unwatches its own descriptor and is not called again") {
   Event event(true);
   int calls = 0;
   const std::vector<int> kept(1'000, 7);  // freed with the callback: a use after that would show
-  loop.watch(event.fd(), [&, kept] {
+  loop.watch("test", event.fd(), [&, kept] {
     ++calls;
     loop.unwatch(event.fd());
     CHECK(kept.size() == 1'000);
@@ -113,12 +113,12 @@ TEST_CASE("A descriptor that an earlier callback unwatched is not called in the 
   EventLoop loop;
   Event a(true), b(true);
   int calls = 0;
-  loop.watch(a.fd(), [&] {
+  loop.watch("test", a.fd(), [&] {
     ++calls;
     loop.unwatch(b.fd());
     a.clear();
   });
-  loop.watch(b.fd(), [&] {
+  loop.watch("test", b.fd(), [&] {
     ++calls;
     loop.unwatch(a.fd());
     b.clear();
@@ -138,11 +138,11 @@ TEST_CASE("A descriptor with the number of one that was ready and is closed is n
       if (++calls > 1) return;
       loop.unwatch(other.fd());
       REQUIRE(dup2(never.fd(), other.fd()) == other.fd());
-      loop.watch(other.fd(), [&] { ++mistaken; });
+      loop.watch("test", other.fd(), [&] { ++mistaken; });
     };
   };
-  loop.watch(a.fd(), replace(b));
-  loop.watch(b.fd(), replace(a));
+  loop.watch("test", a.fd(), replace(b));
+  loop.watch("test", b.fd(), replace(a));
   run_for(loop, 10ms);
   CHECK(calls >= 1);
   CHECK(mistaken == 0);
@@ -152,11 +152,11 @@ TEST_CASE("What a callback throws comes out of run, and the loop goes on when it
   EventLoop loop;
   Event event(true);
   int timers = 0;
-  loop.watch(event.fd(), [&] {
+  loop.watch("test", event.fd(), [&] {
     event.clear();
     throw std::runtime_error("thrown by a callback");
   });
-  loop.every(1ms, [&] { ++timers; });
+  loop.every("test", 1ms, [&] { ++timers; });
   CHECK_THROWS_WITH(run_for(loop, 10s), "thrown by a callback");
   event.set();
   CHECK_THROWS_WITH(loop.run(), "thrown by a callback");
@@ -168,7 +168,7 @@ TEST_CASE("What a callback throws comes out of run, and the loop goes on when it
 TEST_CASE("A loop that was stopped before it ran does not run") {
   EventLoop loop;
   int polls = 0;
-  loop.poll([&] { return static_cast<unsigned>(++polls); });
+  loop.poll("test", [&] { return static_cast<unsigned>(++polls); });
   loop.stop();
   loop.run();
   CHECK(polls == 0);

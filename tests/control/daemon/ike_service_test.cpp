@@ -50,8 +50,10 @@ class Side {
   }
 
   // The file with one connection called site, as side a or b sees it, and with networks of its own for each
-  // child of that; what came of it in the service.
-  daemon::IkeService::Change configure(const std::string& group, bool with_it = true) {
+  // child of that; what came of it in the service. `meanwhile`: in between, as a reload is put in force in
+  // slices.
+  daemon::IkeService::Change configure(const std::string& group, bool with_it = true,
+                                       const std::function<void()>& meanwhile = {}) {
     const bool first = name_[0] == 'a';
     std::string more;
     for (const auto& [child, network] : children)
@@ -72,7 +74,11 @@ class Side {
     for (const auto& error : loaded.errors) FAIL_CHECK(error.text());
     REQUIRE(loaded.configuration);
     if (!ike) ike.emplace(parts(), loaded.configuration->limits);
-    REQUIRE(sas.manager.configure(*loaded.configuration, daemon::now()).problems.empty());
+    const auto stop = [&] {
+      if (meanwhile) meanwhile();
+      return false;
+    };
+    REQUIRE(sas.manager.configure(*loaded.configuration, daemon::now(), stop).problems.empty());
     return ike->configure(*loaded.configuration, daemon::now());
   }
   daemon::IkeService::Parts parts() { return {*path, sas.manager, *sas.store, *policies, *tunnels, journal}; }
@@ -87,10 +93,9 @@ class Side {
     return bytes;
   }
   // 0: none.
-  Spis spis(std::string_view connection = "site") {
-    for (const auto& report : sas.manager.connections())
-      if (report.name == connection) return {report.inbound_spi, report.outbound_spi};
-    return {};
+  Spis spis(const std::string& connection = "site") {
+    const auto report = sas.manager.connection_report(connection);
+    return report ? Spis{report->inbound_spi, report->outbound_spi} : Spis{};
   }
   bool is_up(const std::string& connection = "site") {
     const auto present = sas.manager.current_sas(connection);
@@ -140,6 +145,8 @@ struct Two {
     for (auto* side : {&a, &b}) {
       pollfd work{side->ike->descriptor(), POLLIN, 0};
       if (poll(&work, 1, 1) > 0) side->ike->deliver();
+      while (side->ike->run_timers(daemon::now()) != 0) {
+      }
       side->ike->tick(daemon::now());
       auto& other = side == &a ? b : a;
       for (auto packet = side->take(); !packet.empty(); packet = side->take())
@@ -242,6 +249,21 @@ TEST_CASE("A reload of some of the connections that share an IKE SA leaves the o
   CHECK(two.b.spis("voice") == two.a.spis("voice").turned());
   CHECK(two.a.state_of(video.in) != "active");
   CHECK(two.a.ike->core().ike_sas().size() == 1);
+}
+
+TEST_CASE("What happens while SAs are put in force waits until the connections are") {
+  Two two;
+  two.start();
+  const auto before = two.a.spis();
+  unsigned turns = 0;
+  two.a.configure(std::string(psk), true, [&] {
+    ++turns;
+    REQUIRE(two.a.ike->rekey("site", daemon::IkeService::What::child, daemon::now()));
+    two.settle();
+    CHECK(two.b.spis() == before.turned());
+  });
+  CHECK(turns > 0);
+  two.until([&] { return two.a.spis().in != before.in && two.b.spis() == two.a.spis().turned(); });
 }
 
 TEST_CASE("What is terminated stays down, and says why, until it is initiated") {
@@ -381,7 +403,7 @@ TEST_CASE("The limits of the configuration are the core's: where they say so a s
   for (int i = 0; i < 5'000 && greeting.empty(); ++i) {
     pollfd work{two.a.ike->descriptor(), POLLIN, 0};
     if (poll(&work, 1, 1) > 0) two.a.ike->deliver();
-    two.a.ike->tick(daemon::now());
+    two.a.ike->run_timers(daemon::now());
     greeting = two.a.take();
   }
   REQUIRE_FALSE(greeting.empty());

@@ -34,7 +34,7 @@ struct Running {
       mirror->tick(host::NetlinkMirror::Clock::now());
       return mirror->settled();
     });
-    return daemon::put_in_force(std::move(wanted), parts(), sas.now);
+    return daemon::put_in_force(wanted, parts(), sas.now);
   }
   daemon::Reloadable parts() { return {current, sas.manager, kernel, mirror->view()}; }
 };

@@ -17,9 +17,13 @@ namespace {
 void nothing() {}
 
 // As an event loop does: sleeps until the descriptor is readable. False: nothing came for long.
-bool wait(const KeyWork& pool) {
+bool wait(KeyWork& pool) {
   pollfd readable{pool.descriptor(), POLLIN, 0};
-  return poll(&readable, 1, 10'000) == 1;
+  for (int i = 0; i < 10'000; ++i) {
+    pool.hand_over();
+    if (poll(&readable, 1, 1) == 1) return true;
+  }
+  return false;
 }
 
 unsigned deliver(KeyWork& pool, unsigned count) {
@@ -40,7 +44,7 @@ class Busy {
                      },
                      [](bool) {})
                  .value();
-    started_.wait();
+    while (!started_.try_wait()) pool.hand_over();
   }
   void let_go() { release_.count_down(); }
 

@@ -99,10 +99,60 @@ TEST_CASE_METHOD(Road, "a peer that goes leaves nothing, and its traffic is drop
   CHECK(come("road#1", 12, first));
 }
 
+TEST_CASE_METHOD(Road, "a peer's SAs are listed with it, and when it went until they are gone") {
+  REQUIRE(come("road#1", 10, first));
+  std::vector<std::uint32_t> spis;
+  const auto add = [&](const SaReport& sa) { spis.push_back(sa.spi); };
+  manager.visit("road", add);
+  CHECK(spis.empty());  // it was reserved for that one
+  manager.visit("road#1", add);
+  CHECK(spis == std::vector<std::uint32_t>{0x500a, 0x600a});
+  manager.remove_peer("road#1", now);
+  spis.clear();
+  std::uint64_t place = 0;
+  REQUIRE(manager.visit_former(place, add));
+  CHECK(spis.front() == 0x500a);
+  CHECK_FALSE(manager.visit_former(place, add));
+  CHECK(count(Direction::inbound, "active") == 2);
+}
+
+TEST_CASE_METHOD(Road, "a peer behind a NAT has keepalives while it is there") {
+  configuration.connections[0].encapsulation = config::Encapsulation::udp;
+  configuration.connections[0].nat_keepalive_s = 20;
+  REQUIRE(come("road#1", 10, first));
+  auto behind_nat = parameters_of(0x7000, address("198.51.100.10"));
+  behind_nat.encapsulation = Encapsulation::udp;
+  behind_nat.local_port = behind_nat.remote_port = 4'500;
+  REQUIRE(manager.install_outbound("road#1", behind_nat, now));
+  std::vector<std::uint32_t> sent;
+  const auto visit = [&] {
+    advance(std::chrono::seconds(20));
+    manager.visit_silent(now, [&](const OutboundSa& sa) { sent.push_back(sa.spi); });
+  };
+  visit();
+  CHECK(sent == std::vector<std::uint32_t>{0x7000});
+  manager.remove_peer("road#1", now);
+  visit();
+  CHECK(sent.size() == 1);
+}
+
+TEST_CASE_METHOD(Road, "no peer comes while connections are put in force") {
+  unsigned questions = 0;
+  manager.configure(configuration, now, [&] {
+    ++questions;
+    CHECK(manager.configuring());
+    CHECK_FALSE(come("road#1", 10, first));
+    return false;
+  });
+  CHECK(questions > 0);
+  CHECK_FALSE(manager.connection_report("road#1"));
+  CHECK(come("road#1", 10, first));
+}
+
 TEST_CASE_METHOD(Road, "what another connection protects is no peer's, and nothing is left of the attempt") {
   CHECK_FALSE(come("road#1", 10, connection(1).remote_networks[0]));
   CHECK(outbound_spi(connection(1).remote_networks[0]) == 0x2001);
-  CHECK(manager.connections().size() == 2);
+  CHECK_FALSE(manager.connection_report("road#1"));
 }
 
 TEST_CASE_METHOD(Road, "a reload keeps the peers of a connection that stays, and no others") {

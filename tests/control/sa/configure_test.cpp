@@ -122,7 +122,8 @@ TEST_CASE_METHOD(Started, "a connection that leaves is deleted with its policies
   CHECK(manager.about(0x1001).connection == "c1");
   CHECK_FALSE(sink.table.contains(network1));
   CHECK(manager.connection_of_peer(connection(1).remote).empty());
-  CHECK(manager.connections().size() == 2);
+  CHECK_FALSE(manager.connection_report("c1"));
+  CHECK(manager.connection_report("c2"));
   CHECK_FALSE(manager.reserve("c1", 5000, now));
   settle();
   CHECK(store->table().size() == 2);
@@ -343,9 +344,12 @@ TEST_CASE("a configuration with very many connections can be broken off") {
   Surroundings many({3'000, 3'000, 1});
   for (unsigned i = 1; i <= 2'000; ++i) many.configuration.connections.push_back(connection(i));
   int questions = 0;
-  const auto result = many.manager.configure(many.configuration, many.now, [&] { return ++questions == 2; });
+  const auto result = many.manager.configure(many.configuration, many.now, [&] {
+    ++questions;
+    return many.count(Direction::inbound, "active") > 100;
+  });
   CHECK(result.stopped);
-  CHECK(questions == 2);
+  CHECK(questions > 2);
   CHECK(result.added > 100);
   CHECK(result.added < 1'000);
   CHECK(many.count(Direction::inbound, "active") == result.added);

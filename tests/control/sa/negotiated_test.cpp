@@ -41,7 +41,7 @@ struct Negotiated : Surroundings {
       if (report.direction == Direction::inbound) return std::string(report.state);
     return "gone";
   }
-  std::uint32_t current_inbound() { return manager.connections().at(0).inbound_spi; }
+  std::uint32_t current_inbound() { return manager.connection_report("c1").value().inbound_spi; }
 };
 
 }  // namespace

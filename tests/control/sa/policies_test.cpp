@@ -120,10 +120,11 @@ TEST_CASE_METHOD(Started, "a policy by hand is in force until the next reload") 
   SECTION("one goes, by hand too, and its SA is freed with the others") {
     const auto policy = add("c1", network9, 1'000);
     REQUIRE(policy);
-    manager.remove_policy(**policy);
+    REQUIRE(manager.remove_policy(**policy));
     CHECK_FALSE(sink.table.contains(network9));
     CHECK(sink.settled == 1);  // what came before is found by everybody
-    manager.remove_policy(*manager.policies().find(true, net::between(prefix("10.1.0.0/16"), network1)));
+    REQUIRE(
+        manager.remove_policy(*manager.policies().find(true, net::between(prefix("10.1.0.0/16"), network1))));
     CHECK_FALSE(sink.table.contains(network1));
     CHECK(sink.settled == 1);
     REQUIRE(configure().changed == 1);

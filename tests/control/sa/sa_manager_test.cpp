@@ -234,14 +234,14 @@ TEST_CASE("what an SA carried is added to its connection when it is gone, and ne
   s.store->inbound_usage(1, inbound).last_tsc = 44;
   s.store->outbound_usage(0, outbound).packets = 4;
   const auto check = [&] {
-    const auto connections = s.manager.connections();
-    REQUIRE(connections.size() == 1);
-    CHECK(connections[0].inbound.packets == 15);
-    CHECK(connections[0].inbound.bytes == 700);
-    CHECK(connections[0].inbound.of(Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL) == 3);
-    CHECK(connections[0].inbound.faults.size() == 1);
-    CHECK(connections[0].inbound.last_tsc == 44);
-    CHECK(connections[0].outbound.packets == 4);
+    const auto report = s.manager.connection_report("c1");
+    REQUIRE(report);
+    CHECK(report->inbound.packets == 15);
+    CHECK(report->inbound.bytes == 700);
+    CHECK(report->inbound.of(Verdict::IN_CD_SW_IPSEC_ANTI_REPLAY_FAIL) == 3);
+    CHECK(report->inbound.faults.size() == 1);
+    CHECK(report->inbound.last_tsc == 44);
+    CHECK(report->outbound.packets == 4);
   };
   check();
   REQUIRE(s.manager.replace("c1", parameters(0x3001), parameters(0x4001), s.now));
@@ -253,8 +253,8 @@ TEST_CASE("what an SA carried is added to its connection when it is gone, and ne
   s.grace.pass();
   s.advance(1s);
   check();
-  CHECK(s.manager.connections()[0].inbound_spi == 0x3001);
-  CHECK(s.manager.connections()[0].outbound_spi == 0x4001);
+  CHECK(s.manager.connection_report("c1")->inbound_spi == 0x3001);
+  CHECK(s.manager.connection_report("c1")->outbound_spi == 0x4001);
 }
 
 TEST_CASE("stories end with the SPIs that came after") {

@@ -167,7 +167,11 @@ struct Surroundings {
   State inbound_state(std::uint32_t spi) { return store->inbound(store->find(spi)).state.load(); }
   std::vector<SaReport> sas() {
     std::vector<SaReport> result;
-    manager.visit([&](const SaReport& sa) { result.push_back(sa); });
+    const auto add = [&](const SaReport& sa) { result.push_back(sa); };
+    for (const auto& wanted : configuration.connections) manager.visit(wanted.name, add);
+    manager.visit(std::string(), add);
+    for (std::uint64_t place = 0; manager.visit_former(place, add);) {
+    }
     return result;
   }
   std::size_t count(Direction direction, std::string_view state) {
