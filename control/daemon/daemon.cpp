@@ -50,7 +50,7 @@ class Daemon {
   Expected<void> apply_host_configuration();
   Expected<void> start_sas();
   Expected<void> watch();
-  Expected<void> start_workers();
+  Expected<void> start_workers() { return gateway_->start_workers(); }
   void report_ready() const;
   void on_signals();
   void on_frames_from_host(std::size_t port);
@@ -116,10 +116,6 @@ bool Daemon::told_to_stop() {
     sd_notify(0, "STOPPING=1");
   }
   return true;
-}
-
-Expected<void> Daemon::start_workers() {
-  return gateway_->start_workers();
 }
 
 void Daemon::report_ready() const {

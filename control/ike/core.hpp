@@ -47,8 +47,8 @@ class IkeCore final : private SaHost {
     std::set<std::string> kept_children;
   };
   // What is configured from here on. Connections that are the same object as before keep their SAs; those
-  // that are not there any more, or are another object and no successor, are closed. `pause` is called for each
-  // of them, for a caller with many; nothing but reports may be asked of the core meanwhile.
+  // that are not there any more, or are another object and no successor, are closed. `pause` is called for
+  // each of them, for a caller with many; nothing but reports may be asked of the core meanwhile.
   Actions configure(const std::vector<ConnectionHandle>& connections, Time now,
                     const std::vector<Successor>& successors = {}, const std::function<void()>& pause = {});
   Actions handle(const Event& event, Time now);

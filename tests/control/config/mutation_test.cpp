@@ -115,7 +115,7 @@ TEST_CASE("damaged files never crash the loader nor make it tell a key") {
   REQUIRE(secrets.size() > 100);
   std::size_t good = 0;
   std::size_t bad = 0;
-  for (unsigned seed = 0; seed < 5'000; ++seed) {
+  for (unsigned seed = 0; seed < 1'000; ++seed) {
     INFO("seed " << seed);
     const auto result = load(folder.write("espgate.conf", Damage(seed)(text)));
     ++(result.configuration ? good : bad);
@@ -125,8 +125,8 @@ TEST_CASE("damaged files never crash the loader nor make it tell a key") {
     expect_no_secrets(result.errors, secrets);
     expect_no_secrets(result.warnings, secrets);
   }
-  CHECK(good > 100);
-  CHECK(bad > 1'000);
+  CHECK(good > 20);
+  CHECK(bad > 200);
 }
 
 TEST_CASE("a key under a wrong name, without quotes or in a wrong place is not told") {

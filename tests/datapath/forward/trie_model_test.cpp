@@ -3,6 +3,7 @@
 
 #include "datapath/forward/prefix_trie.hpp"
 #include "tests/datapath/forward/prefixes.hpp"
+#include "tests/sanitized.hpp"
 
 using namespace espgate;
 using namespace espgate::forward;
@@ -55,7 +56,7 @@ void run_model(net::Family family, unsigned seed, std::uint32_t groups, std::siz
   REQUIRE(trie);
   Model model;
   int refused = 0;
-  for (int step = 0; step < 4'000; ++step) {
+  for (int step = 0; step < testing::many(4'000); ++step) {
     auto prefix = random_prefix(random, family);
     const bool known = !model.empty() && random() % 2 == 0;
     if (known) prefix = std::next(model.begin(), static_cast<long>(random() % model.size()))->first;
