@@ -273,7 +273,12 @@ constexpr std::array top_keys{
         .preset = "true",
         .meaning =
             "Whether routers are believed, for ten minutes, that say how large ESP packets to a peer may "
-            "be. Their messages are not authenticated; they count if they quote a packet that was sent."},
+            "be. Their messages are not authenticated; they count if they quote a packet that was sent. Less "
+            "than 576 bytes, or no number, counts as 576, and IPv4 packets then leave without DF. Routers "
+            "that "
+            "quote no more than eight bytes (RFC 792) show none of ESP in UDP, and are not heard there: give "
+            "the "
+            "route to the peer, or the port, a smaller MTU, or the connection df = \"clear\"."},
     Key{.name = "hugepages",
         .kind = Kind::boolean,
         .preset = "true",

@@ -4,10 +4,10 @@
 //
 // Reports are not authenticated. One counts only if it quotes the SPI, the addresses and a sequence number we
 // lately used and lowers what is known (RFC 4301 8.2.1). It lowers it to no less than what every path must
-// carry: an IPv4 path of less is taken without DF. A report on UDP-encapsulated ESP that quotes eight bytes
-// of it, as RFC 792 has it, ends before the SPI and counts for nothing. Finding the SA that it quotes costs
-// no more than the report cost to read, so that a flood of forged ones keeps no good one out; limits are for
-// those that count.
+// carry: an IPv4 path of less is taken without DF, and of an IPv6 path no such report counts (RFC 8201 4). A
+// report on UDP-encapsulated ESP that quotes eight bytes of it, as RFC 792 has it, ends before the SPI and
+// counts for nothing. Finding the SA that it quotes costs no more than the report cost to read, so that a
+// flood of forged ones keeps no good one out; limits are for those that count.
 //
 // Everything runs on the control thread.
 #pragma once

@@ -252,10 +252,9 @@ std::uint8_t* Worker::wrap_packet(unsigned row, const sa::OutboundSa& sa) {
     sa::load_shared(outer, sa.headers, sa.headers_bytes);
   else
     copy_headers<net::ipv4_header_bytes + net::esp_header_bytes>(outer, sa.headers, sa.headers_bytes);
-  const bool cut_on_way = sa.path_mtu.load(std::memory_order_relaxed) <= sa::least_path_mtu4;
   complete_headers({outer, sa.headers_bytes}, sa, shared_.sas->label_secret(),
                    static_cast<std::uint16_t>(mbuf->pkt_len), inner, family, burst_.dont_fragment[row],
-                   burst_.fragment_outer[row] || cut_on_way, identifications_);
+                   burst_.fragment_outer[row] || cut_on_way(sa), identifications_);
   burst_.l3[row] = outer;
   return outer + sa.headers_bytes - net::esp_header_bytes;
 }

@@ -9,6 +9,7 @@
 
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/headers.hpp"
+#include "datapath/sa/esp_sizes.hpp"
 #include "datapath/worker/burst.hpp"
 
 namespace espgate::worker {
@@ -74,6 +75,13 @@ inline Verdict address_fault(const std::uint8_t* ip, net::Family family) {
   return stays_on_link(source, family) || stays_on_link(destination, family)
              ? Verdict::LINK_LOCAL_NOT_FORWARDED
              : Verdict::undecided;
+}
+
+// Whether a router on the SA's path may have asked for less than IPv4 packets are made small enough for: they
+// go without DF then, for routers to cut (RFC 4459 3.2).
+inline bool cut_on_way(const sa::OutboundSa& sa) {
+  return sa.outer_family == net::Family::v4 &&
+         sa.path_mtu.load(std::memory_order_relaxed) <= sa::least_path_mtu4;
 }
 
 // Copies `bytes`, at least `least`: most often just as many, which needs no call.

@@ -77,6 +77,7 @@ std::uint8_t* Worker::insert_esp(unsigned row, const sa::OutboundSa& sa) {
                     address_bytes);
   const std::span ip(front, mbuf->pkt_len);
   const bool udp = sa.encapsulation == sa::Encapsulation::udp;
+  if (cut_on_way(sa)) ip[net::ipv4::fragment] = 0;
   // The kernel counts without knowing of packets in tunnel mode between the same two.
   if (family == net::Family::v4 && (ip[net::ipv4::fragment] & 0x40) == 0)
     net::store_be16(ip, net::ipv4::identification, identifications_.next4(&ip[net::ipv4::source]));

@@ -202,6 +202,18 @@ class Paths(SizesCase):
         self.testbed.until(lambda: self.path_mtu(OVER4) == 900)
         self.testbed.namespace.ip("route", "del", "192.0.2.2/32", "dev", "outside")
 
+    def test_too_little_counts_as_576_bytes_that_may_be_cut(self):
+        """RFC 1191 5: older routers say 0. The last of these tests, since it is remembered."""
+        def sent():
+            self.testbed.send("inside", self.from_inside(OVER4, 4, 400))
+            return self.esp_frames(1)[0].whole
+
+        quoted = sent()
+        self.assertEqual(quoted[6] & 0x40, 0x40)
+        self.testbed.send("outside", self.icmp(OVER4, quoted[:128], 0))
+        self.testbed.until(lambda: self.path_mtu(OVER4) == 576)
+        self.assertEqual(sent()[6] & 0x40, 0)
+
 
 class Jumbo(SizesCase):
     """Ports with an MTU of 9000 on both sides."""

@@ -1,8 +1,10 @@
 // Path MTUs of real SAs and routes: where they come from, and what nobody can talk us into.
 #include "control/sizes/path_mtus.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <map>
+#include <span>
 
 #include "datapath/net/headers.hpp"
 #include "tests/datapath/worker/must.hpp"
@@ -110,6 +112,30 @@ TEST_CASE(
   CHECK(df(600) == "dropped");  // its sender is told
   CHECK(f.path_mtu(601s) == 1500);
   CHECK(df(400) == "set");
+}
+
+TEST_CASE("so is one in transport mode, where the packet's own DF is the outer one") {
+  Rig rig({.mode = sa::Mode::transport});
+  sizes::PathMtus mtus(*rig.sas, *rig.forwarding, {});
+  rig.sas->outbound(rig.outbound).sequence = 5'000;
+  mtus.refresh(1'000, 0s);
+  const auto sa = rig.parameters(false);
+  const auto df = [&] {
+    auto packet = rig.inner(net::Family::v4, 400, false);
+    std::copy_n(sa.local.bytes.begin(), 4, packet.begin() + net::ipv4::source);
+    std::copy_n(sa.remote.bytes.begin(), 4, packet.begin() + net::ipv4::destination);
+    packet[net::ipv4::fragment] = 0x40;
+    mend_checksum(packet);
+    const auto out = rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, packet)).outside;
+    REQUIRE(out.size() == 1);
+    CHECK(net::header_sum(std::span(out[0]).subspan(14, 20)) == 0xffff);
+    return (out[0][14 + net::ipv4::fragment] & 0x40) != 0;
+  };
+  CHECK(df());
+  CHECK(mtus.learn({sa.local, sa.remote, sa.spi, 4'990, 500}, 1s));
+  CHECK_FALSE(df());
+  mtus.refresh(1'000, 601s);
+  CHECK(df());
 }
 
 TEST_CASE("learning can be switched off, and is limited in number and rate") {
