@@ -236,6 +236,32 @@ TEST_CASE("what is too long once it is encapsulated is dropped as that, not for 
   CHECK(rig.conserved());
 }
 
+TEST_CASE("texts of more than 65,000 bytes go under every kind of suite, both ways") {
+  using enum crypto::SuiteId;
+  const auto suite = GENERATE(aes_gcm_16_128, chacha20_poly1305, aes_ccm_16_128, aes_ccm_16_192,
+                              aes_cbc_128_sha1, aes_cbc_256_sha512, aes_ctr_128_sha256, null_sha384);
+  Rig rig({.outer_fields = {.df = sa::DfPolicy::clear}, .suite = suite});
+  CAPTURE(crypto::suite(suite).name);
+  auto packet = filled(rig.inner(net::Family::v4, 65'260, false), 28);
+  set_df(packet);
+  const auto frame = rig.frame_to(Rig::inside, packet);
+  std::vector<std::size_t> ends;
+  for (std::size_t at = 2'000; at < frame.size(); at += 2'000) ends.push_back(at);
+  const auto esp = joined(rig.run_split(Rig::inside, frame, ends).outside);
+  REQUIRE_FALSE(esp.empty());
+  CHECK(rig.open(rig.frame_to(Rig::outside, esp)) == forwarded(packet));
+
+  const auto answer = filled(rig.inner(net::Family::v4, 65'000 - 28, true), 28);
+  std::vector<std::size_t> cuts;
+  for (std::size_t at = 1'480; at < answer.size() + 100; at += 1'480) cuts.push_back(at);
+  std::vector<Bytes> arrived;
+  for (const auto& part : fragments_of(rig.esp_frame(1, answer, net::protocol_ipv4), cuts, 9))
+    for (auto& piece : rig.run(Rig::outside, part).inside) arrived.push_back(std::move(piece));
+  CHECK(joined(arrived) == forwarded(answer));
+  CHECK(rig.taken(Verdict::CRYPTO_DEVICE_IPSEC_STOP) == 0);
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("padding behind a packet is taken off whatever segments it lies in") {
   Rig rig;
   const auto inner = filled(rig.inner(net::Family::v4, 100, false), 28);
