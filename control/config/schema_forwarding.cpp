@@ -76,10 +76,12 @@ const Group policy_group{
     "where a connection's networks take in the gateway's own address.",
     policy_keys};
 
-const Group selector_group{
-    "connections[].selectors[]",
-    "A part of the traffic between two networks that the connection protects. Fragments that do not begin "
-    "a packet have no ports: where ports are named, they are dropped.",
-    selector_keys};
+const Group selector_group{"connections[].selectors[]",
+                           "A part of the traffic between two networks that the connection protects. Where "
+                           "ports are named, fragments "
+                           "are made whole before they are protected; the peer's SA should bring none, since "
+                           "those that do not begin "
+                           "a packet have no ports, and are dropped.",
+                           selector_keys};
 
 }  // namespace espgate::config

@@ -46,8 +46,8 @@ constexpr std::array limit_keys{
           "many "
           "routers, or has no route; packets beyond are dropped and counted all the same."),
     limit("reassembly-flows", "packets", 1, 4'096, "256",
-          "Packets to us in fragments that one worker puts together at once; each takes 64 kB from its first "
-          "fragment on. When all places are taken the oldest packet is given up."),
+          "Packets in fragments, to us or judged by ports, that one worker puts together at once; each takes "
+          "64 kB from its first fragment on. When all places are taken the oldest packet is given up."),
     limit("reassembly-ms", "milliseconds", 1, 60'000, "1000",
           "How long the fragments of a packet are waited for. Short, since a tunnel's fragments travel "
           "together."),

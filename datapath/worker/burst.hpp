@@ -76,7 +76,9 @@ struct Burst {
   std::array<net::Family, burst_max> family;         // of the IP packet at the mbuf's data, once stripped
   std::array<std::uint16_t, burst_max> inner_bytes;  // of a packet we encapsulated
   std::array<bool, burst_max> dont_fragment;         // inner DF of a packet we encapsulated, or IPv6
-  std::array<bool, burst_max> fragment_outer;        // to be encapsulated whole, and the outer packet cut
+  // To be encapsulated whole, and the outer packet cut. So is what we made whole, if it is.
+  std::array<bool, burst_max> fragment_outer;
+  std::array<std::uint16_t, burst_max> largest_part;  // of what we made whole and sends on in clear; or 0
   std::array<crypto::Operation, burst_max> operations;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "datapath/net/transport_headers.hpp"
 #include "datapath/parse/icmp_error.hpp"
 #include "datapath/parse/upper_layer.hpp"
 #include "datapath/sa/peer_address.hpp"
@@ -25,15 +26,20 @@ bool is_esp_or_ike(const std::uint8_t* quoted, net::Family family) {
 
 }  // namespace
 
-// What policies judge by, of packets as they were parsed.
+// What policies judge by, of packets as they were parsed. All fragments of a packet are to go one way, so the
+// first one does not show what the others do not have.
 void Worker::read_flows(const Lanes& lanes) {
   for (const auto row : lanes) {
     const auto& info = burst_.info[row];
     const auto present = std::min<std::size_t>(info.l3_bytes, burst_.mbuf[row]->data_len - info.l3_offset);
-    parse::read_flow({burst_.l3[row], present}, info.family,
-                     {info.protocol, info.fragment, info.first_fragment,
-                      static_cast<std::uint16_t>(info.l4_offset - info.l3_offset)},
-                     flow_[row]);
+    const std::span ip(burst_.l3[row], present);
+    auto protocol = info.protocol;
+    if (info.first_fragment && info.family == net::Family::v6)
+      if (const auto header = net::fragment_header(ip)) protocol = ip[header->bytes];
+    parse::read_flow(
+        ip, info.family,
+        {protocol, info.fragment, false, static_cast<std::uint16_t>(info.l4_offset - info.l3_offset)},
+        flow_[row]);
   }
 }
 
@@ -111,6 +117,8 @@ void Worker::admit_cleartext() {
       finish(row, Verdict::NAT_KEEPALIVE);
     } else if (local && is_neighbour_discovery(row)) {
       punt_link(row);
+    } else if (lacks_ports(row, arrival_[row].decision)) {
+      take_part(row);
     } else if (const auto fault = arrival_fault(row, local); fault != Verdict::undecided) {
       if (arrival_[row].rule != policy::no_rule) shared_.policies->count(id_, arrival_[row].rule);
       finish(row, fault);
@@ -155,6 +163,8 @@ void Worker::decide_transit() {
     const auto decision = match.decision;
     if (const auto fault = address_fault(burst_.l3[row], family); fault != Verdict::undecided) {
       finish(row, fault);
+    } else if (lacks_ports(row, decision)) {
+      take_part(row);
     } else if (decision == policy::Decision::none() && !leads_into_tunnel(row)) {
       const bool esp = burst_.info[row].protocol == net::protocol_esp;
       finish(row, esp ? by_family(family, Verdict::IN_TRANS_V4_IPSEC_PKT_NOT_FOUND_SPI,

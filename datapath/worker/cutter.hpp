@@ -7,6 +7,7 @@
 #include <span>
 
 #include "datapath/net/address.hpp"
+#include "datapath/net/transport_headers.hpp"
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -16,8 +17,7 @@ namespace espgate::worker {
 class Cutter {
  public:
   // `packet` is contiguous, begins with its IP header, and is longer than `limit`, the largest fragment; it
-  // stays the caller's and must stay as it is. An IPv6 packet has no header that belongs into every fragment.
-  // `identification` is for IPv6; an IPv4 packet has its own.
+  // stays the caller's and must stay as it is. `identification` is for IPv6; an IPv4 packet has its own.
   Cutter(const rte_mbuf& packet, net::Family family, std::uint32_t limit, std::uint32_t identification);
 
   // Whether any fragment can be as small as `limit`, headers and eight bytes, and all can say where they
@@ -37,7 +37,7 @@ class Cutter {
   net::Family family_;
   std::size_t limit_;
   std::uint32_t identification_;
-  std::size_t first_header_bytes_;               // of the packet, and of its first fragment
+  net::HeaderEnd first_header_;                  // of the packet; of IPv6 what belongs into every fragment
   std::array<std::uint8_t, 60> later_header_{};  // IPv4
   std::size_t later_header_bytes_;               // fewer, where options are not to be copied
   std::size_t at_;                               // offsets in the packet: what comes next

@@ -11,15 +11,6 @@
 #include "datapath/worker/worker.hpp"
 
 namespace espgate::worker {
-namespace {
-
-// From one of its ports, whatever the peer's is behind a NAT.
-bool is_ike(const net::Flow& flow) {
-  return flow.protocol() == net::protocol_udp &&
-         (flow.local_port() == net::ike_port || flow.local_port() == net::natt_port);
-}
-
-}  // namespace
 
 // As match_ says. What no policy names stays `admitted`, and so inside.
 void Worker::leave(unsigned row) {
@@ -150,32 +141,39 @@ void Worker::decide_from_host() {
     if (info.kind == parse::FrameKind::invalid)
       finish(row, info.reason);
     else
-      (in_port().ipsec && may_need_protection(row) ? clear_ : raw_).add(row);
+      (in_whole_ || (in_port().ipsec && may_need_protection(row)) ? clear_ : raw_).add(row);
   }
   if (clear_.count == 0) return;
   read_flows(clear_);
   look_up_policies(clear_);
-  Lanes too_large;
   for (const auto row : clear_) {
-    auto& unprotected = in_whole_ ? too_large : raw_;
-    if (is_ike(flow_[row])) {
-      unprotected.add(row);
-      continue;
-    }
-    if (must_be_whole(row, match_[row].decision)) {
+    const auto& match = match_[row];
+    if (must_be_whole(row, match.decision)) {
       take_part(row);
       continue;
     }
-    burst_.fragment_outer[row] = in_whole_;  // the kernel would cut it, whatever ESP adds
-    if (match_[row].decision.is_protect()) strip_frame(row);
-    if (match_[row].decision == policy::Decision::none())
+    const bool unjudged =
+        match.decision == policy::Decision::none() || is_ike(row) || !may_need_protection(row);
+    // What was made whole takes the way that routes say, which cuts it again.
+    auto& unprotected = in_whole_ ? unrouted_ : raw_;
+    if (in_whole_ || (!unjudged && match.decision.is_protect())) strip_frame(row);
+    if (unjudged)
       unprotected.add(row);
     else
-      apply_match(row, match_[row], unprotected);
+      apply_match(row, match, unprotected);
   }
-  for (const auto row : too_large)  // policy was another when its fragments came
-    finish(row, by_family(burst_.family[row], Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
-                          Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG));
+}
+
+// From one of its ports, whatever the peer's is behind a NAT.
+bool Worker::is_ike(unsigned row) const {
+  const auto& info = burst_.info[row];
+  const bool later = info.fragment && !info.first_fragment;
+  if (info.protocol != net::protocol_udp || later) return false;
+  const auto packet = present_packet(row);
+  const std::size_t at = info.l4_offset - std::size_t{info.l3_offset};
+  if (at + 2 > packet.size()) return false;
+  const auto port = net::load_be16(packet, at);
+  return port == net::ike_port || port == net::natt_port;
 }
 
 // Of a frame of the kernel's.
@@ -208,9 +206,12 @@ void Worker::apply_match(unsigned row, const policy::Match& match, Lanes& bypass
   }
 }
 
-// Leaves just the IP packet: no Ethernet header, no padding behind.
+// Leaves just the IP packet: no Ethernet header, no padding behind. What was made whole is to leave in pieces
+// no larger than those it came in, or under an SA in one.
 void Worker::strip_frame(unsigned row) {
   const auto& info = burst_.info[row];
+  burst_.fragment_outer[row] = in_whole_;
+  if (in_whole_) burst_.largest_part[row] = static_cast<std::uint16_t>(burst_.mbuf[row]->hash.usr);
   rte_pktmbuf_adj(burst_.mbuf[row], info.l3_offset);
   shorten(*burst_.mbuf[row], info.l3_bytes);
 }

@@ -86,11 +86,10 @@ void Worker::send_to_hop(unsigned row, const forward::Hop& hop) {
                           Verdict::OUT_V6_POST_OUTPUT_POLICY_FAIL));
     return;
   }
-  if (mbuf->pkt_len > hop.mtu || burst_.fragment_outer[row]) [[unlikely]] {
-    if (origin != Origin::encrypted || exceeds_way(row, hop)) {
-      exceed_hop(row, hop);
-      return;
-    }
+  if (mbuf->pkt_len > hop.mtu || (burst_.fragment_outer[row] && mbuf->pkt_len > way_out(row, hop)))
+      [[unlikely]] {
+    exceed_hop(row, hop);
+    return;
   }
   if (origin == Origin::transit || origin == Origin::admitted) {
     if (!make_exclusive(row)) {

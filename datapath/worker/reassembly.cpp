@@ -118,11 +118,6 @@ Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo
   return result;
 }
 
-bool Reassembly::holds(const rte_mbuf& frame, const parse::FrameInfo& info) const {
-  Part part;
-  return !flows_.empty() && read(frame, info, part) == Verdict::undecided && find(part.key) != nobody;
-}
-
 std::size_t Reassembly::bucket_of(const Key& key) const {
   static_assert(std::has_unique_object_representations_v<Key>);
   return rte_jhash(&key, sizeof key, hash_seed_) & (buckets_.size() - 1);
@@ -186,6 +181,7 @@ Reassembly::Result Reassembly::place(Flow& flow, const Part& part, const rte_mbu
   flow.units += static_cast<unsigned>(next - first);
   flow.end = std::max(flow.end, end);
   flow.congestion_seen = static_cast<std::uint8_t>(flow.congestion_seen | 1 << part.congestion);
+  flow.largest_part = std::max(flow.largest_part, part.payload + part.bytes - part.link_bytes);
   if (last) flow.total = end;
   if (flow.total == 0 || flow.header_bytes == 0 || flow.units != unit_of(flow.total + 7)) return {};
   // RFC 3168 5.3: a mark on any part marks the whole, and must not get lost on one that cannot carry it.
@@ -214,6 +210,7 @@ rte_mbuf* Reassembly::finish(Flow& flow, const Part& part, const rte_mbuf& frame
   buffer->data_off = static_cast<std::uint16_t>(payload_at - headers_bytes);
   buffer->data_len = static_cast<std::uint16_t>(frame_bytes);
   buffer->pkt_len = static_cast<std::uint32_t>(frame_bytes);
+  buffer->hash.usr = static_cast<std::uint32_t>(flow.largest_part);
   buffer->port = frame.port;
   buffer->vlan_tci = frame.vlan_tci;
   buffer->ol_flags = frame.ol_flags & (RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED);

@@ -1,6 +1,6 @@
-// Outer fragments made whole before anything else looks at them (RFC 791 3.2, RFC 8200 4.5). Each datagram
-// has one large buffer from its first fragment on, into which fragments are copied as they come: in any
-// order, of any number, and received buffers go back at once.
+// Fragments made whole before anything else looks at them (RFC 791 3.2, RFC 8200 4.5): outer ones to us, and
+// those that policies judge by ports. Each datagram has one large buffer from its first fragment on, into
+// which fragments are copied as they come: in any order, of any number, and received buffers go back at once.
 //
 // What arrived twice with the same bytes is ignored; anything else that overlaps gives up the datagram, and
 // what still comes of it is dropped until its time is over (RFC 5722 4). When all places are taken the oldest
@@ -40,12 +40,12 @@ class Reassembly {
 
   struct Result {
     Verdict verdict = Verdict::REASSEMBLY_PART;  // of the fragment, which stays the caller's
-    rte_mbuf* whole = nullptr;                   // the frame that it completed, now the caller's
+    // The frame that it completed, now the caller's; hash.usr is how large its largest fragment was, from the
+    // IP header on.
+    rte_mbuf* whole = nullptr;
   };
   // Takes a frame that was parsed as a fragment.
   Result add(const rte_mbuf& frame, const parse::FrameInfo& info, std::uint64_t now_tsc);
-  // Whether other parts of the same datagram have come.
-  bool holds(const rte_mbuf& frame, const parse::FrameInfo& info) const;
 
   // Gives up what is too old. Cheap while nothing is.
   void expire(std::uint64_t now_tsc) {
@@ -84,6 +84,7 @@ class Reassembly {
     std::size_t total = 0;         // payload bytes; 0: not known
     unsigned units = 0;            // of eight bytes, arrived
     std::uint8_t congestion_seen = 0;
+    std::size_t largest_part = 0;  // bytes, with its own header
     std::bitset<payload_max / 8> arrived{};
   };
   struct Part;

@@ -3,6 +3,7 @@
 //   fragments to us ──► reassemble ──► (all there) one frame ──► a burst of its own, from parse on
 //   our kernel's, for transport mode ──► the same: it encrypts whole packets, and what comes of them is cut
 //   (RFC 4303 3.3.4)
+//   those that policies judge by ports ──► the same: what policies let pass is cut again (RFC 4301 7)
 //
 //   cleartext, larger than the SA's path takes ─┬─ IPv4, DF clear ─► pieces, each encrypted (RFC 4301 8.1)
 //                                               ├─ outer DF clear, or IPv6 of 1280 bytes at most
@@ -41,7 +42,7 @@ bool has_df(const std::uint8_t* ip) {
 
 // Whether routers must not cut the packet, nor we.
 bool Worker::must_stay_whole(unsigned row) const {
-  return burst_.family[row] == net::Family::v6 || has_df(burst_.l3[row]);
+  return !burst_.fragment_outer[row] && (burst_.family[row] == net::Family::v6 || has_df(burst_.l3[row]));
 }
 
 // Whether a fragment may be one of ESP, plain or in UDP. What is behind IPv6 destination options only the
@@ -63,15 +64,19 @@ void Worker::take_part(unsigned row) {
   const auto result = reassembly_.add(*burst_.mbuf[row], burst_.info[row], burst_.tsc);
   if (result.whole != nullptr) whole_[whole_count_++] = result.whole;
   finish(row, result.verdict);
+  count_given_up();
 }
 
-// Of a fragment that our kernel made: whether transport mode must have the whole packet. A later fragment
-// that policy cannot judge goes where the first one went.
+// Of a fragment: whether ports decide what becomes of it (RFC 4301 7), which only the whole packet has.
+bool Worker::lacks_ports(unsigned row, policy::Decision decision) const {
+  return burst_.info[row].fragment && decision == policy::Decision::ports_unknown();
+}
+
+// Of a fragment that our kernel made: transport mode must have the whole packet, too.
 bool Worker::must_be_whole(unsigned row, policy::Decision decision) const {
   if (!burst_.info[row].fragment) return false;
-  if (decision == policy::Decision::ports_unknown())
-    return reassembly_.holds(*burst_.mbuf[row], burst_.info[row]);
-  return decision.is_protect() && shared_.sas->outbound(decision.outbound_sa()).mode == sa::Mode::transport;
+  if (!decision.is_protect()) return lacks_ports(row, decision);
+  return shared_.sas->outbound(decision.outbound_sa()).mode == sa::Mode::transport;
 }
 
 // Only what is for us: routers leave fragments alone. What is not goes where its kind always went.
@@ -84,7 +89,6 @@ void Worker::reassemble() {
     }
     take_part(row);
   });
-  count_given_up();
 }
 
 // A datagram that will not become whole counts as one packet that was made and dropped.
@@ -116,7 +120,7 @@ bool Worker::fits_path(unsigned row, const sa::OutboundSa& sa) {
     return true;
   const sa::EspSizes sizes(sa.headers_bytes, crypto::suite(sa.suite));
   if (sa.mode == sa::Mode::transport) return fits_path_in_transport(row, sizes, path_mtu);
-  if (sizes.outer_bytes(mbuf->pkt_len) <= path_mtu) return true;
+  if (sizes.outer_bytes(mbuf->pkt_len) <= path_mtu || burst_.fragment_outer[row]) return true;
   const auto family = burst_.family[row];
   const unsigned largest = sizes.largest_payload(path_mtu);
   const bool v4 = family == net::Family::v4;
@@ -190,29 +194,25 @@ void Worker::tell_sender(unsigned row, Verdict verdict, net::Refusal refusal, st
   finish(row, verdict);
 }
 
-// Of ESP that we made: whether it is larger than the way out takes, or, if it is to be cut for the path, than
-// that.
-bool Worker::exceeds_way(unsigned row, const forward::Hop& hop) const {
-  const auto bytes = burst_.mbuf[row]->pkt_len;
-  const auto path_mtu = shared_.sas->outbound(burst_.sa[row]).path_mtu.load(std::memory_order_relaxed);
-  return bytes > hop.mtu || (burst_.fragment_outer[row] && bytes > path_mtu);
+// The largest packet that may leave by this hop: of ESP that we made, if it is to be cut, no more than the
+// path takes, and of what we made whole no more than it came in, since its sender may know that path.
+unsigned Worker::way_out(unsigned row, const forward::Hop& hop) const {
+  if (burst_.origin[row] == Origin::encrypted) {
+    const auto path_mtu = shared_.sas->outbound(burst_.sa[row]).path_mtu.load(std::memory_order_relaxed);
+    return std::min<unsigned>(hop.mtu, path_mtu);
+  }
+  const auto largest_part = burst_.largest_part[row];
+  return largest_part == 0 ? hop.mtu : std::min(hop.mtu, largest_part);
 }
 
 // Larger than the way out takes, at the point where it would leave.
 void Worker::exceed_hop(unsigned row, const forward::Hop& hop) {
   const auto family = burst_.family[row];
-  const auto* ip = burst_.l3[row];
-  const bool v4 = family == net::Family::v4;
-  unsigned limit = hop.mtu;
-  bool may_cut = v4 && !has_df(ip);
-  if (burst_.origin[row] == Origin::encrypted) {
-    may_cut = may_cut || burst_.fragment_outer[row];
-    const auto path_mtu = shared_.sas->outbound(burst_.sa[row]).path_mtu.load(std::memory_order_relaxed);
-    limit = std::min<unsigned>(limit, path_mtu);
-  }
-  if (may_cut && !cutting_ && Cutter::possible(ip, family, burst_.mbuf[row]->pkt_len, limit))
+  const auto limit = way_out(row, hop);
+  const bool may_cut = !must_stay_whole(row);
+  if (may_cut && !cutting_ && Cutter::possible(burst_.l3[row], family, burst_.mbuf[row]->pkt_len, limit))
     set_aside(row, limit, Onward::hop);
-  else if (burst_.origin[row] == Origin::encrypted)
+  else if (burst_.origin[row] == Origin::encrypted || burst_.fragment_outer[row])
     // The SA's path MTU will have followed before the sender tries again.
     finish(row, may_cut ? by_family(family, Verdict::OUT_INFRA_V4_PKT_LEN_TOO_BIG,
                                     Verdict::OUT_INFRA_V6_PKT_LEN_TOO_BIG)

@@ -214,7 +214,7 @@ bool Worker::wrap_in_gre(unsigned row, const net::gre::Options& options, const s
   const auto* inner = burst_.l3[row];
   const bool v4 = sa.outer_family == net::Family::v4;
   const std::size_t ip_bytes = v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;
-  const bool dont_fragment = must_stay_whole(row) && !burst_.fragment_outer[row];
+  const bool dont_fragment = must_stay_whole(row);
   const auto copied = static_cast<std::uint8_t>(net::traffic_class(inner, family) & sa.traffic_class_mask);
   const auto front_bytes = static_cast<std::uint16_t>(ip_bytes + net::gre::header_bytes(options));
   auto* front = reinterpret_cast<std::uint8_t*>(rte_pktmbuf_prepend(mbuf, front_bytes));

@@ -241,6 +241,7 @@ void Worker::begin_row(unsigned row, std::uint8_t* l3, net::Family family) {
   burst_.sequence[row] = 0;
   burst_.dont_fragment[row] = false;
   burst_.fragment_outer[row] = false;
+  burst_.largest_part[row] = 0;
 }
 
 void Worker::parse() {

@@ -149,7 +149,8 @@ class Worker {
   bool leads_back(unsigned row, policy::Decision decision) const;
   void decide_from_control();  // decrypted_ -> protect_, routed_
   void decide_dummies();       // decrypted_ -> protect_
-  void decide_from_host();     // all rows -> protect_, raw_
+  void decide_from_host();     // all rows -> protect_, unrouted_, raw_
+  bool is_ike(unsigned row) const;
   bool may_need_protection(unsigned row) const;
   void apply_match(unsigned row, const policy::Match& match, Lanes& bypassed);
   void strip_frame(unsigned row);
@@ -192,6 +193,7 @@ class Worker {
 
   void reassemble();  // sizes.cpp: parts_ -> whole_, esp_, clear_
   void take_part(unsigned row);
+  bool lacks_ports(unsigned row, policy::Decision decision) const;
   bool must_be_whole(unsigned row, policy::Decision decision) const;
   void process_whole();
   void count_given_up();
@@ -203,7 +205,7 @@ class Worker {
   net::Refusal too_big(unsigned row, unsigned largest) const;
   void tell_sender(unsigned row, Verdict verdict, net::Refusal refusal, std::uint16_t port);
   void refuse_to_route(unsigned row, Verdict verdict, net::Refusal::Why why);
-  bool exceeds_way(unsigned row, const forward::Hop& hop) const;
+  unsigned way_out(unsigned row, const forward::Hop& hop) const;
   void exceed_hop(unsigned row, const forward::Hop& hop);
   enum class Onward : std::uint8_t {  // where the pieces of a packet go
     hop,

@@ -1,5 +1,6 @@
 """Policies by real frames: order, ranges, protocols, ports and fragments, in both directions, and what is shown."""
 
+import socket
 import struct
 
 from lib import configuration, drop_case, packets
@@ -14,11 +15,6 @@ WEB, SITE = 1, 2
 def tcp(source, destination, source_port, destination_port, **fields):
     return packets.ip(source, destination, packets.TCP, struct.pack("!HH", source_port, destination_port) + bytes(16),
                       **fields)
-
-
-def fragment6(source, destination, next_header, offset, payload):
-    header = struct.pack("!BBHI", next_header, 0, offset, 7)
-    return packets.ip(source, destination, packets.FRAGMENT, header + payload)
 
 
 def _connection(number, local_networks=(), remote_networks=(), **settings):
@@ -47,6 +43,8 @@ def settings(**changes):
 
 
 class Policies(drop_case.EspDropCase):
+    identification = 0
+
     @classmethod
     def settings(cls):
         return settings()
@@ -95,21 +93,61 @@ class Policies(drop_case.EspDropCase):
         self.expect("OUT_V4_POST_OUTPUT_POLICY_FAIL", "inside",
                     packets.echo(INSIDE.host[4], OUTSIDE.host[4], 1, 1, reply=True))
 
+    def fragments6(self, destination, port, size, protocol=packets.UDP):
+        """Of a datagram from inside. (The kernel below the port's driver puts IPv4 fragments together before it hands
+        them on, so these are IPv6.)"""
+        type(self).identification += 1
+        upper = packets.udp(INSIDE.host[6], destination, 5, port, bytes(range(256)) * (size // 256 + 1))
+        return packets.fragments(packets.ip(INSIDE.host[6], destination, protocol, upper), 1000, self.identification)
+
+    def test_fragments_are_made_whole_where_ports_decide(self):
+        """RFC 4301 7: in any order, and then under the SA in one packet; the outer one is cut instead."""
+        web = "2001:db8:2:1::9"
+        for order in ((0, 1, 2), (2, 0, 1)):
+            parts = self.fragments6(web, 53, 2500)
+            self.testbed.send("inside", *(parts[i] for i in order))
+            outer = []
+            for _ in range(2):
+                frame = self.testbed.outside.expect(
+                    lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.ESP)
+                self.assertIsNotNone(frame, "nothing was encrypted")
+                outer.append(packets.ip_of(frame).whole)
+            opened = GcmSa(0x2000 + WEB, keymat(0x2000 + WEB)).open(packets.parse_ip(packets.joined(outer)).payload)
+            inner = packets.parse_ip(opened.payload)
+            self.assertEqual((inner.protocol, inner.payload),
+                             (packets.UDP, b"".join(part[48:] for part in parts)))
+        before = self.settled()
+        self.testbed.send("inside", *self.fragments6(web, 61, 2500))
+        self.assertEqual(self.settled().since(before).drops, {"OUT_V6_POST_OUTPUT_POLICY_FAIL": 1})
+        self.assertEqual(self.gateway.ask("show", "workers")["workers"][0]["reassembling"], 0)
+
+    def test_what_the_kernel_fragments_leaves_in_fragments_where_ports_decide(self):
+        """By the policy for one port, and as what no policy names."""
+        datagram = bytes(range(256)) * 16
+        for port in (1500, 2500):
+            with self.testbed.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.bind((INSIDE.gateway[4], 0))
+                sender.sendto(datagram, (OUTSIDE.host[4], port))
+            parts = []
+            for _ in range(3):
+                frame = self.testbed.outside.expect(
+                    lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.UDP)
+                self.assertIsNotNone(frame, f"{len(parts)} of 3 fragments came")
+                parts.append(packets.ip_of(frame).whole)
+            self.assertEqual(packets.parse_ip(packets.joined(parts)).payload[8:], datagram)
+
+    def test_fragments_that_never_become_a_packet_are_given_up(self):
+        before = self.settled()
+        self.testbed.send("inside", *self.fragments6("2001:db8:2:1::9", 53, 2500)[1:])
+        self.testbed.until(lambda: self.settled().since(before).drops == {"IN_V6_PKT_FRAG_ERR": 1})
+
     @fires("SELECTOR_FIELDS_OPAQUE")
     def test_216(self):
-        """Later fragments go nowhere where ports decide; the first has them. (The kernel below the port's driver
-        puts IPv4 fragments together before it hands them on, so these are IPv6.)"""
-        inside, web = INSIDE.host[6], "2001:db8:2:1::9"
-        first = fragment6(inside, web, packets.UDP, 1, packets.udp(inside, web, 5, 53, bytes(16)))
-        self.assertEqual(self.protected(WEB, first).next_header, packets.IPV6)
-        self.expect("SELECTOR_FIELDS_OPAQUE", "inside",
-                    fragment6(inside, web, packets.UDP, 8 * 3, bytes(16)),
-                    fragment6(inside, web, packets.UDP, 8 * 3 | 1, bytes(16)),
-                    fragment6(inside, web, 60, 8 * 3, bytes(16)),  # behind destination options, of some protocol
-                    packets.ip(INSIDE.host[4], "10.2.1.9", packets.TCP, bytes(3)))
-        # Of another protocol it is none of that policy's business, and nobody else's.
+        """Nothing without ports goes anywhere where ports decide."""
+        self.expect("SELECTOR_FIELDS_OPAQUE", "inside", packets.ip(INSIDE.host[4], "10.2.1.9", packets.TCP, bytes(3)))
+        # A fragment of another protocol is none of that policy's business, and nobody else's.
         self.expect("OUT_V6_POST_OUTPUT_POLICY_FAIL", "inside",
-                    fragment6(inside, web, packets.TCP, 8 * 3, bytes(16)))
+                    self.fragments6("2001:db8:2:1::9", 53, 2500, packets.TCP)[1])
 
     def arriving(self, payload, number=WEB, next_header=packets.IPV4):
         type(self).sequence += 1

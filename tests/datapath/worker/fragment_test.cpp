@@ -316,3 +316,38 @@ TEST_CASE("fragments of IPv4 have the options that belong into each, and keep th
   CHECK(std::equal(options, options + 4, pieces[2].begin() + 20));
   CHECK(rig.conserved());
 }
+
+TEST_CASE("the fragment header of IPv6 comes behind what routers on the way read, and before the rest") {
+  Rig rig;
+  auto packet = filled(rig.inner(net::Family::v6, 100, false), 48);
+  const Bytes extensions{
+      net::protocol_destination_options, 0, 1, 4, 0, 0, 0, 0, net::protocol_udp, 0, 1, 4, 0, 0, 0, 0};
+  packet.insert(packet.begin() + 40, extensions.begin(), extensions.end());
+  packet[net::ipv6::next_header] = 0;  // hop-by-hop options
+  net::store_be16(packet, net::ipv6::payload_length, static_cast<std::uint16_t>(packet.size() - 40));
+  auto* whole = buffer_with(rig.shared.buffers, packet);
+  CHECK_FALSE(worker::Cutter::possible(packet.data(), net::Family::v6, 164, 40 + 8 + 8 + 7));
+  REQUIRE(worker::Cutter::possible(packet.data(), net::Family::v6, 164, 120));
+  worker::Cutter cutter(*whole, net::Family::v6, 120, 0x12345678);
+  Bytes payload;
+  for (bool last = false; !last;) {
+    auto* buffer = cutter.next(rig.shared.buffers);
+    REQUIRE(buffer != nullptr);
+    const auto* data = rte_pktmbuf_mtod(buffer, const std::uint8_t*);
+    const Bytes piece(data, data + buffer->data_len);
+    rte_pktmbuf_free(buffer);
+    CHECK(piece.size() <= 120);
+    CHECK(net::load_be16(piece, net::ipv6::payload_length) == piece.size() - 40);
+    CHECK(piece[net::ipv6::next_header] == 0);
+    CHECK(piece[40] == net::protocol_fragment);
+    CHECK(piece[48] == net::protocol_destination_options);
+    CHECK((net::load_be16(piece, 50) & 0xfff8) == payload.size());
+    CHECK(net::load_be32(piece, 52) == 0x12345678);
+    payload.insert(payload.end(), piece.begin() + 56, piece.end());
+    last = (net::load_be16(piece, 50) & 1) == 0;
+    CHECK(last == cutter.done());
+  }
+  CHECK(payload == Bytes(packet.begin() + 48, packet.end()));
+  rte_pktmbuf_free(whole);
+  CHECK(rig.conserved());
+}
