@@ -67,7 +67,9 @@ const Group policy_group{
     "policies[]",
     "What happens to cleartext that no connection protects. Connections and policies together are searched "
     "by their priority, lower ones first, and the first that matches decides; what none matches is dropped, "
-    "but for the gateway's own packets, which leave in clear. Decrypted packets for the inside, and what the "
+    "but for the gateway's own packets, which leave in clear. Where there was no room for a policy that "
+    "protects or discards, which the log tells, all that is between its addresses is dropped, the gateway's "
+    "own packets too, unless a policy before it decides. Decrypted packets for the inside, and what the "
     "gateway itself says to the inside, need no policy and meet none. On ports with ipsec = true, what comes "
     "in clear is judged as well, with source and destination swapped: what its answer would be protected "
     "for, or discarded, is dropped, and what its answer would not be bypassed for does not go on in clear. "

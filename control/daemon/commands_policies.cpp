@@ -109,6 +109,8 @@ std::string explanation(const Services& services, const policy::Match& match, co
   const auto decision = match.decision;
   if (decision == policy::Decision::ports_unknown())
     return "dropped: without ports it cannot be told whether a policy that goes by them is for it";
+  if (policy == nullptr && decision != policy::Decision::none())
+    return "dropped: there was no room for a policy between such addresses, which the log names";
   // What no policy discards or protects goes where its route leads.
   if (policy == nullptr || decision == policy::Decision::bypass())
     if (const auto tunnel = tunnel_to(services, to); !tunnel.empty())

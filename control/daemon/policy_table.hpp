@@ -16,6 +16,7 @@ class PolicyTable final : public sa::PolicySink {
   void set(std::uint32_t rule, policy::Decision decision) override { policies_.set(rule, decision); }
   void remove(std::uint32_t rule) override { policies_.remove(rule); }
   void settle() override { policies_.settle(); }
+  void stand_in(std::span<const policy::StandIn> refused) override { policies_.stand_in(refused); }
 
  private:
   policy::Classifier& policies_;

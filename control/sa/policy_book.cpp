@@ -151,8 +151,12 @@ Expected<void> PolicyBook::set(Policy& policy, policy::Decision decision) {
     sink_.set(*policy.rule, decision);
   } else {
     const auto rule = sink_.add(policy.key.selector, policy.order, decision);
-    if (!rule) return rule.error();
+    if (!rule) {
+      note_refused(policy, decision);
+      return rule.error();
+    }
     policy.rule = *rule;
+    refused_changed_ |= refused_.erase(policy.order) != 0;
     by_rule_[*rule] = &policy;
     unsettled_ = true;
   }
@@ -162,8 +166,40 @@ Expected<void> PolicyBook::set(Policy& policy, policy::Decision decision) {
   return {};
 }
 
+// What was to be bypassed stays inside anyway. What was to be protected has no SA.
+void PolicyBook::note_refused(const Policy& policy, policy::Decision decision) {
+  if (decision == policy::Decision::bypass()) {
+    refused_changed_ |= refused_.erase(policy.order) != 0;
+    return;
+  }
+  if (decision.is_protect()) decision = policy::Decision::protect_without_sa();
+  refused_changed_ |= refused_.try_emplace(policy.order, decision).second;
+}
+
+// Of more than the sink can tell apart, the rest is as if it were for everybody.
+void PolicyBook::tell_refused() {
+  if (!std::exchange(refused_changed_, false)) return;
+  constexpr auto families = 2U;
+  std::vector<policy::StandIn> told;
+  bool everything[families] = {};
+  for (const auto& [order, decision] : refused_) {
+    auto selector = policies_.at(order).key.selector;
+    if (told.size() >= policy::most_stand_ins - families) {
+      const auto family = selector.family();
+      auto& rest = everything[family == net::Family::v4 ? 0 : 1];
+      if (rest) continue;
+      rest = true;
+      selector.local = selector.remote = net::AddressRange::everything(family);
+    }
+    told.push_back({selector, order, decision});
+    if (told.size() == policy::most_stand_ins) break;
+  }
+  sink_.stand_in(told);
+}
+
 // The last first: what is left of a level that moved is then its beginning, and the order stays what it was.
 void PolicyBook::remove_unwanted(const Pause& pause) {
+  tell_refused();  // an old policy may be all that stands in for a new one
   for (auto at = policies_.end(); at != policies_.begin();) {
     pause();
     --at;
@@ -194,10 +230,12 @@ void PolicyBook::remove(const Policy& policy) {
   take_out(policy);
   known_.erase(known_by(policy.key));
   policies_.erase(policy.order);
+  tell_refused();
 }
 
 // What came last is found by everybody before anything goes: a policy may stand in for another.
 void PolicyBook::take_out(const Policy& policy) {
+  refused_changed_ |= refused_.erase(policy.order) != 0;
   if (!policy.rule) return;
   if (std::exchange(unsettled_, false)) sink_.settle();
   sink_.remove(*policy.rule);

@@ -67,8 +67,11 @@ class PolicyBook {
   Expected<Policy*> add(const Wanted& wanted, policy::Decision decision);
   // Out of the sink, and gone.
   void remove(const Policy& policy);
-  // Puts it into the sink, or changes its decision there. On error everything is as before.
+  // Puts it into the sink, or changes its decision there. On error everything is as before, but that the sink
+  // drops what the policy would not let pass, from the next tell_refused on.
   Expected<void> set(Policy& policy, policy::Decision decision);
+  // Tells the sink of what changed in what it refused. Cheap while nothing has.
+  void tell_refused();
   void remove_unwanted(const Pause& pause);
 
   std::uint32_t references(std::uint32_t outbound_sa) const { return references_[outbound_sa]; }
@@ -98,6 +101,7 @@ class PolicyBook {
   std::optional<std::uint64_t> order_after(std::uint64_t order, std::size_t count) const;
   std::uint64_t free_stretch(Level level, std::size_t count) const;
   Policy* create(const Wanted& wanted, std::uint64_t order);
+  void note_refused(const Policy& policy, policy::Decision decision);
   void take_out(const Policy& policy);
   void drop_reference(policy::Decision decision);
 
@@ -108,6 +112,8 @@ class PolicyBook {
   std::unordered_map<std::uint32_t, Policy*> by_rule_;
   std::vector<std::uint32_t> references_;  // by outbound SA
   bool unsettled_ = false;                 // a search may be under way that began before what came last
+  std::map<std::uint64_t, policy::Decision> refused_;  // by order: what must not pass, and is not in the sink
+  bool refused_changed_ = false;                       // since the sink was told
 };
 
 }  // namespace espgate::sa

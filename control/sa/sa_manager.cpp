@@ -139,6 +139,7 @@ void SaManager::tick(Moment now) {
   watch_lifetimes(now);
   send_dummies(now);
   reaper_.collect(moves_a_tick);
+  book_.tell_refused();
   while (!former_.empty() && former_.begin()->second->has_no_sas()) former_.erase(former_.begin());
   if (deferred_.empty() || configuring()) return;
   for (const auto& problem : retry_deferred(moves_a_tick / 4, now))

@@ -112,6 +112,7 @@ void SaManager::carry_out(const config::Configuration& configuration, Moment now
   apply_policies(plan, &result);
   // What was refused for want of room may find some now.
   for (auto& problem : retry_deferred(deferred_.size(), now)) result.problems.push_back(std::move(problem));
+  book_.tell_refused();
   result.deferred = deferred_.size();
   index_peers(configuration);
   list_senders();
@@ -139,7 +140,8 @@ void SaManager::give_up(InboundRecord& record, Moment now) {
   inbound_.unpublish(record, Happening::replaced, now);
 }
 
-// Policies come first: even if no SA can be installed, traffic must not leave in clear.
+// Policies come first: even if no SA can be installed, or one of them be put in, traffic must not leave in
+// clear.
 void SaManager::apply(const ConnectionHandle& connection, const config::Connection& wanted,
                       Application& result, Moment now) {
   if (auto pointed = point_policies(*connection); !pointed) {

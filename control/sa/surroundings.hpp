@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 
 #include "datapath/base/expected.hpp"
 #include "datapath/net/traffic_selector.hpp"
 #include "datapath/policy/decision.hpp"
+#include "datapath/policy/stand_in.hpp"
 
 namespace espgate::sa {
 
@@ -31,6 +33,9 @@ struct PolicySink {
   virtual void remove(std::uint32_t rule) = 0;
   // Waits until no worker is in a search that began before what was added last.
   virtual void settle() = 0;
+  // All that `add` refused and what must not leave in clear for that: at most policy::most_stand_ins, in the
+  // place of those before.
+  virtual void stand_in(std::span<const policy::StandIn> refused) = 0;
 };
 
 enum class Severity : std::uint8_t { info, warning };

@@ -114,6 +114,23 @@ void Classifier::remove(std::uint32_t rule) {
   --size_;
 }
 
+void Classifier::stand_in(std::span<const StandIn> refused) {
+  const auto* in_force = refused_.load(std::memory_order_relaxed);
+  if (refused.empty()) {
+    refused_.store(nullptr, std::memory_order_release);
+    return;
+  }
+  barrier_();  // nobody reads the list any more that was in force before this one
+  auto& next = refused_lists_[in_force == &refused_lists_[0] ? 1 : 0];
+  next.count = std::min(refused.size(), next.rules.size());
+  for (std::size_t i = 0; i < next.count; ++i) {
+    const auto& [selector, order, decision] = refused[i];
+    next.rules[i] = {order, net::FlowRanges::of(selector.local, selector.remote), selector.family(),
+                     decision};
+  }
+  refused_.store(&next, std::memory_order_release);
+}
+
 std::uint64_t Classifier::hits(std::uint32_t rule) const {
   std::uint64_t total = 0;
   for (unsigned worker = 0; worker < workers_; ++worker)

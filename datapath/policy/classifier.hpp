@@ -19,6 +19,7 @@
 // can be found; one that was removed is used again only when no worker can still be looking at it.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <memory_resource>
@@ -31,6 +32,7 @@
 #include "datapath/forward/index_pool.hpp"
 #include "datapath/policy/decision.hpp"
 #include "datapath/policy/rule.hpp"
+#include "datapath/policy/stand_in.hpp"
 #include "datapath/sa/sa_table.hpp"
 #include "datapath/sa/slab.hpp"
 
@@ -66,6 +68,9 @@ class Classifier {
   // Waits until every lookup that began before has ended. A packet that is looked up while one rule comes and
   // then another goes may miss both if they are of different shapes; with this between the two, it does not.
   void settle() const { barrier_(); }
+  // What `add` refused and what is to hold all the same, at most most_stand_ins, in place of what it was told
+  // before. Lookups see the old ones or the new ones. Waits as settle() does.
+  void stand_in(std::span<const StandIn> refused);
   std::size_t size() const { return size_; }
   std::uint64_t hits(std::uint32_t rule) const;  // over all workers, since it was added
 
@@ -103,6 +108,17 @@ class Classifier {
     std::multiset<std::uint64_t> orders;  // of the rules that it stands for
   };
 
+  struct Refused {
+    std::uint64_t order;
+    net::FlowRanges between;
+    net::Family family;
+    Decision decision;
+  };
+  struct RefusedList {
+    std::size_t count = 0;
+    std::array<Refused, most_stand_ins> rules;
+  };
+
   Classifier(std::uint32_t rules, unsigned workers, std::pmr::memory_resource& memory,
              forward::ReaderBarrier barrier);
   static Place place_of(const net::TrafficSelector& selector);
@@ -119,6 +135,8 @@ class Classifier {
   Expected<void> mark(const net::TrafficSelector& selector, std::uint64_t order);
   void unmark(const net::TrafficSelector& selector, std::uint64_t order);
 
+  static void search_refused(const RefusedList& list, const net::Flow* flows,
+                             std::span<const std::uint8_t> rows, std::uint64_t* orders, Match* out);
   template <net::Family family>
   void search(const net::Flow* flows, std::span<const std::uint8_t> rows, std::uint64_t* orders,
               Match* out) const;
@@ -142,6 +160,8 @@ class Classifier {
   std::atomic<std::uint16_t> tuples_used_[2]{};
   // Of the IPv6 rules that go by a protocol: only IPv6 fragments can hide theirs.
   std::atomic<std::uint64_t> first_with_protocol_{never};
+  std::atomic<const RefusedList*> refused_{nullptr};  // one of the two below, or nothing was refused
+  std::array<RefusedList, 2> refused_lists_;
 
   // The writer's own.
   forward::ReaderBarrier barrier_;

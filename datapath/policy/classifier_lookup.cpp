@@ -75,6 +75,18 @@ void Classifier::search(const net::Flow* flows, std::span<const std::uint8_t> ro
   }
 }
 
+// What was refused has no tuple, and so is compared with each flow.
+void Classifier::search_refused(const RefusedList& list, const net::Flow* flows,
+                                std::span<const std::uint8_t> rows, std::uint64_t* orders, Match* out) {
+  for (const auto row : rows)
+    for (const auto& rule : std::span(list.rules).first(list.count)) {
+      if (rule.order >= orders[row] || rule.family != flows[row].family) continue;
+      if (!net::within(rule.between, flows[row])) continue;
+      orders[row] = rule.order;
+      out[row] = {no_rule, rule.decision};
+    }
+}
+
 void Classifier::look_up(const net::Flow* flows, std::span<const std::uint8_t> rows, Match* out) const {
   std::array<std::uint64_t, most_in_burst> orders;
   std::array<std::uint8_t, most_in_burst> split[2];
@@ -89,6 +101,8 @@ void Classifier::look_up(const net::Flow* flows, std::span<const std::uint8_t> r
   }
   if (counts[0] != 0) search<Family::v4>(flows, {split[0].data(), counts[0]}, orders.data(), out);
   if (counts[1] != 0) search<Family::v6>(flows, {split[1].data(), counts[1]}, orders.data(), out);
+  if (const auto* refused = refused_.load(std::memory_order_acquire); refused != nullptr) [[unlikely]]
+    search_refused(*refused, flows, rows, orders.data(), out);
   if (protocols_known) [[likely]]
     return;
   const auto first = first_with_protocol_.load(std::memory_order_acquire);

@@ -156,7 +156,7 @@ void Worker::decide_transit() {
     const auto family = burst_.family[row];
     auto match = match_[row];
     // What may come in clear from the outside may go on to the inside, unless policy knows better.
-    if (match.rule == policy::no_rule && arrival_[row].decision == policy::Decision::bypass()) {
+    if (match.decision == policy::Decision::none() && arrival_[row].decision == policy::Decision::bypass()) {
       match = arrival_[row];
       burst_.origin[row] = Origin::admitted;
     }

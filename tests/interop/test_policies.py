@@ -10,6 +10,7 @@ from lib.esp import GcmSa, keymat
 from lib.testbed import INSIDE, INSIDE_NETWORKS, OUTSIDE, standard_ports
 
 WEB, SITE = 1, 2
+NEIGHBOUR = "192.0.2.20"  # of the gateway
 
 
 def tcp(source, destination, source_port, destination_port, **fields):
@@ -226,3 +227,41 @@ class Policies(drop_case.EspDropCase):
         self.gateway.file.write_text(configuration.text(self.gateway.settings))
         self.gateway.ask("reload")
         self.expect("OUT_V4_PKT_HIT_DENY_DROP_SP", "inside", self.from_inside("203.0.113.7"))
+
+
+class Refused(drop_case.EspDropCase):
+    """More policies that differ in ranges only than there is room for: 256."""
+
+    @classmethod
+    def settings(cls):
+        return settings(policies=[
+            {"to": NEIGHBOUR, "protocol": "udp", "to_port": f"{port}-{port + 1}", "action": "discard"}
+            for port in range(2000, 2600, 2)] + [{"action": "bypass", "priority": 65000}])
+
+    def leaves(self, port):
+        """What the gateway's own kernel sends."""
+        with self.testbed.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"own", (NEIGHBOUR, port))
+        return self.testbed.outside.expect(
+            lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.UDP and
+            found.payload[8:] == b"own", timeout_s=0.5) is not None
+
+    def test_what_a_refused_policy_discards_does_not_leave(self):
+        self.testbed.namespace.ip("neigh", "replace", NEIGHBOUR, "lladdr", "02:00:00:00:00:20", "dev", "outside")
+        self.assertIn("more than 256 policies such as", self.gateway.log_text())
+        for port in (2000, 2511, 2512, 2599, 3000):  # the first and last of those in force, refused, and behind them
+            self.assertFalse(self.leaves(port), port)
+        self.assertFalse(self.passes_from_inside(2599))
+        told = self.gateway.ask("show", "policy-match", OUTSIDE.gateway[4], NEIGHBOUR, "udp", "5", "2599")
+        self.assertIn("no room for a policy", told["explanation"])
+        few = dict(self.gateway.settings, policies=self.gateway.settings["policies"][-1:])
+        self.gateway.file.write_text(configuration.text(few))
+        self.gateway.ask("reload")
+        self.assertTrue(self.leaves(2599))
+        self.assertTrue(self.passes_from_inside(2599))
+
+    def passes_from_inside(self, port):
+        self.testbed.send("inside", packets.udp_packet(INSIDE.host[4], NEIGHBOUR, 5, port, b"transit"))
+        return self.testbed.outside.expect(
+            lambda frame: (found := packets.ip_of(frame)) is not None and found.payload[8:] == b"transit",
+            timeout_s=0.5) is not None

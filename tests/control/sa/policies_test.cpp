@@ -1,6 +1,7 @@
 // The order of policies, and how it follows the configuration.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <utility>
 
 #include "tests/control/sa/surroundings.hpp"
 
@@ -158,4 +159,59 @@ TEST_CASE_METHOD(Started,
   CHECK(entry.more->prefixes.size() == 1);
   REQUIRE(entry.more->detailed.size() == 1);
   CHECK(entry.more->detailed[0].selector == selector);
+}
+
+TEST_CASE_METHOD(Started,
+                 "what a refused policy protects or discards is dropped until it is in force or gone") {
+  const auto network4 = prefix("20.0.4.0/24"), network5 = prefix("20.0.5.0/24");
+  configuration.connections.insert(configuration.connections.begin(), connection(4));
+  configuration.policies.push_back(policy_to(network5, config::PolicyAction::discard, 9));
+  sink.refuse = [&](const net::Prefix& p) { return p == network4 || p == network5; };
+  CHECK(configure().problems.size() == 2);
+  REQUIRE(sink.standing_in.size() == 2);
+  CHECK(sink.standing_in[0].selector == net::between(prefix("10.1.0.0/16"), network4));
+  CHECK(sink.standing_in[0].decision == policy::Decision::protect_without_sa());
+  CHECK(sink.standing_in[0].order < sink.rules.at(1).order);  // as in the file
+  CHECK(sink.standing_in[1].decision == policy::Decision::discard());
+  SECTION("in force") {
+    sink.refuse = nullptr;
+    CHECK(configure().problems.empty());
+    CHECK(outbound_spi(network4) == 0x2004);
+  }
+  SECTION("gone") {
+    configuration.connections.erase(configuration.connections.begin());
+    configuration.policies.pop_back();
+    CHECK(configure().problems.empty());
+  }
+  SECTION("turned to one that lets pass, which needs no stand-in") {
+    configuration.connections.erase(configuration.connections.begin());
+    configuration.policies.back().action = config::PolicyAction::bypass;
+    CHECK(configure().problems.size() == 1);
+  }
+  CHECK(sink.standing_in.empty());
+}
+
+TEST_CASE_METHOD(Started, "an old policy goes only when what stands in for the new one is in force") {
+  c(1).priority = 7;
+  sink.refuse = [&](const net::Prefix& p) { return p == network1; };
+  bool gone = false;
+  sink.changed = [&] {
+    if (std::exchange(gone, !sink.table.contains(network1)) || !gone) return;
+    REQUIRE(sink.standing_in.size() == 1);
+    CHECK(sink.standing_in[0].selector.remote == net::AddressRange::of(network1));
+  };
+  CHECK(configure().problems.size() == 1);
+  CHECK(gone);
+}
+
+TEST_CASE_METHOD(Started, "of too many refused policies the rest counts as for everybody of its family") {
+  sink.refuse = [](const net::Prefix&) { return true; };
+  for (unsigned i = 10; i < 10 + 2 * policy::most_stand_ins; ++i)
+    configuration.connections.push_back(connection(i));
+  CHECK(configure().problems.size() == 2 * policy::most_stand_ins);
+  REQUIRE(sink.standing_in.size() == policy::most_stand_ins - 1);
+  const auto& last = sink.standing_in.back();
+  CHECK(last.selector.local == net::AddressRange::everything(net::Family::v4));
+  CHECK(last.selector.remote == net::AddressRange::everything(net::Family::v4));
+  CHECK(std::ranges::is_sorted(sink.standing_in, {}, &policy::StandIn::order));
 }

@@ -73,6 +73,9 @@ struct FakeSink : PolicySink {
     tell(remote);
   }
   void settle() override { ++settled; }
+  void stand_in(std::span<const policy::StandIn> refused) override {
+    standing_in.assign(refused.begin(), refused.end());
+  }
 
   void tell(const net::Prefix& remote) {
     const auto& all = by_remote[remote];
@@ -85,6 +88,7 @@ struct FakeSink : PolicySink {
   std::map<net::Prefix, std::map<std::uint64_t, std::uint32_t>> by_remote;  // order to rule
   std::uint32_t next = 1;
   std::size_t settled = 0;
+  std::vector<policy::StandIn> standing_in;
   std::map<net::Prefix, policy::Decision> table;
   std::function<bool(const net::Prefix&)> refuse;
   std::function<void()> changed;

@@ -120,6 +120,31 @@ TEST_CASE("a decision changes in place and keeps the rule's count") {
   CHECK(table->hits(*rule) == 2);
 }
 
+TEST_CASE("what was refused is dropped from its place in the order on, whatever its ports") {
+  const auto table = classifier(10);
+  REQUIRE(table->add(selector("10.1.0.0/24", "10.2.0.0/24", udp, {}, {53, 53}), 10, yes));
+  REQUIRE(table->add(selector("0.0.0.0/0", "0.0.0.0/0"), 30, yes));
+  REQUIRE(table->add(selector("::/0", "::/0"), 31, yes));
+  const std::vector<StandIn> refused{
+      {selector("10.1.0.0/24", "10.2.0.0-10.2.0.9", tcp, {}, {80, 80}), 20, Decision::protect_without_sa()},
+      {selector("2001:db8:1::/64", "2001:db8:2::/64"), 21, no}};
+  table->stand_in(refused);
+  const auto dropped = packet("10.1.0.1", "10.2.0.9");
+  CHECK(decision(*table, dropped) == Decision::protect_without_sa());
+  CHECK(decision(*table, without_ports(packet("10.1.0.1", "10.2.0.9", tcp))) ==
+        Decision::protect_without_sa());
+  CHECK(decision(*table, packet("10.1.0.1", "10.2.0.9", udp, 1, 53)) == yes);  // comes before
+  CHECK(decision(*table, packet("10.1.0.1", "10.2.0.10")) == yes);
+  CHECK(decision(*table, packet("10.1.1.1", "10.2.0.9")) == yes);
+  CHECK(decision(*table, packet("2001:db8:1::1", "2001:db8:2::1")) == no);
+  CHECK(decision(*table, packet("2001:db8:1::1", "2001:db8:3::1")) == yes);
+  table->stand_in({refused.data() + 1, 1});
+  CHECK(decision(*table, dropped) == yes);
+  CHECK(decision(*table, packet("2001:db8:1::1", "2001:db8:2::1")) == no);
+  table->stand_in({});
+  CHECK(decision(*table, packet("2001:db8:1::1", "2001:db8:2::1")) == yes);
+}
+
 TEST_CASE("limits are errors that name themselves and change nothing") {
   const auto table = classifier(300);
   const auto range = [](std::uint16_t i) {

@@ -90,6 +90,34 @@ TEST_CASE("one port is protected, another passes in clear, a third is dropped") 
   CHECK(rig.conserved());
 }
 
+TEST_CASE("for want of room for a policy nothing leaves in clear that it should have protected") {
+  Rig rig;
+  const auto to_peer = [&](std::uint8_t last_byte) {
+    auto packet = rig.inner(net::Family::v4, 20, false);
+    const std::uint8_t ends[] = {192, 0, 2, 1, 192, 0, 2, last_byte};
+    std::ranges::copy(ends, packet.begin() + net::ipv4::source);
+    mend_checksum(packet);
+    return rig.run_from_host(Rig::outside, rig.frame_to(Rig::outside, packet)).outside.size();
+  };
+  CHECK(to_peer(2) == 1);  // the kernel's own, which no policy names
+  rig.verdicts();
+  const policy::StandIn refused{selector("192.0.2.1", "192.0.2.2"), 1, Decision::protect_without_sa()};
+  rig.policies->stand_in({&refused, 1});
+  CHECK(to_peer(2) == 0);
+  CHECK(rig.verdicts() == "OUT_V4_PKT_HIT_IKE_START_SP=1");
+  CHECK(to_peer(3) == 1);
+  rig.verdicts();
+  // In clear from there, it is as if it were protected.
+  auto answer = rig.inner(net::Family::v4, 20, true);
+  const std::uint8_t ends[] = {192, 0, 2, 2, 192, 0, 2, 1};
+  std::ranges::copy(ends, answer.begin() + net::ipv4::source);
+  mend_checksum(answer);
+  CHECK(send(rig, answer, Rig::outside).host.empty());
+  CHECK(rig.verdicts() == "IN_US_CL_V4_PKT_FAILED_POLICY=1");
+  CHECK_FALSE(rig.open(send(rig, rig.inner(net::Family::v4, 20, false)).outside.at(0)).empty());
+  CHECK(rig.conserved());
+}
+
 TEST_CASE("what is too short for ports is dropped where a policy goes by them") {
   Rig rig;
   rig.add_policy(selector("10.1.0.0/24", "10.2.0.0/16", udp, {}, {9, 9}), 1, Decision::bypass());
