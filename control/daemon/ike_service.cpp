@@ -140,6 +140,7 @@ unsigned IkeService::run_timers(Moment now) {
 }
 
 void IkeService::tick(Moment now) {
+  late_.send_due(now.steady, [this](std::span<const std::uint8_t> packet) { parts_.path.send(packet); });
   if (must_wait()) return;
   look_at_traffic(now);
   look_at_demand(now);

@@ -24,15 +24,17 @@
 #include "control/daemon/assigned_addresses.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/journal.hpp"
+#include "control/daemon/late_datagrams.hpp"
 #include "control/ike/core.hpp"
 #include "control/ike/key_work.hpp"
+#include "control/recovery/repair.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/policy/classifier.hpp"
 #include "datapath/tunnel/tunnel_table.hpp"
 
 namespace espgate::daemon {
 
-class IkeService {
+class IkeService final : public recovery::Repairer {
  public:
   struct Parts {  // all outlive it
     HostPath& path;
@@ -66,6 +68,10 @@ class IkeService {
   // Readable while public-key work is done; then `deliver`.
   int descriptor() const { return work_.descriptor(); }
   unsigned deliver() { return work_.deliver(); }
+  // A worker had no neighbour for a packet to that destination, which may have been one of ours.
+  void neighbour_missing(const net::Address& destination, Moment now) {
+    late_.was_unreachable(destination, now.steady);
+  }
   // What is due, a bounded part of it at a time; 0: nothing was. Every millisecond or so.
   unsigned run_timers(Moment now);
   // What traffic says; bounded work. Every few milliseconds.
@@ -79,6 +85,10 @@ class IkeService {
   // answered.
   void stop(Moment now);
   bool is_quiet() const { return core_.is_quiet(); }
+
+  // By an IKE SA that is there, or by one that is begun for it, as the connection says.
+  recovery::Repair repair(std::string_view connection, const net::Address& peer, std::uint32_t spi,
+                          Moment now) override;
 
   // Errors: no such connection, or not one that negotiates.
   // A peer of a connection that has them at any address goes by its own name, but for `initiate`.
@@ -194,6 +204,7 @@ class IkeService {
   Parts parts_;
   ike::KeyWork work_;
   ike::IkeCore core_;
+  LateDatagrams late_;
   Moment now_;                     // of the event at hand
   std::deque<ike::Event> events_;  // that one, and those that it brings about
   bool is_carrying_out_ = false;

@@ -73,6 +73,14 @@ class IkeCore final : private SaHost {
   std::string last_failure(const std::string& connection) const;
   // When that was; Time::min(): never.
   Time failed_at(const std::string& connection) const;
+  // How a connection's peer, or the one that is named, can be reached now.
+  enum class Reach : std::uint8_t {
+    established,  // an IKE SA is there
+    beginning,    // and will be soon, or not
+    possible,     // we may begin
+    impossible,   // only the peer can
+  };
+  Reach reach(const std::string& connection, const std::optional<Identity>& peer = {}) const;
   // How far its IKE SA had come then.
   IkeSa::State failed_in(const std::string& connection) const;
 
@@ -89,6 +97,7 @@ class IkeCore final : private SaHost {
     Time not_before = Time::min();  // traffic does not begin it
     unsigned failures = 0;          // since it last was up for long
     Time up_since = never;
+    std::set<std::uint32_t> invalid_spis;  // that the peer is to hear of once it is up
     Failure last_failure;
   };
 
@@ -103,6 +112,7 @@ class IkeCore final : private SaHost {
   void on(const TrafficArrived& event, Time now);
   void on(const SoftExpired& event, Time now);
   void on(const HardExpired& event, Time now);
+  void on(const InvalidSpi& event, Time now);
   void on(const InstallFailed& event, Time now);
 
   void hand_over(const std::vector<Successor>& successors, Time now);

@@ -73,13 +73,23 @@ struct SoftExpired {
 struct HardExpired {
   std::uint32_t inbound_spi;
 };
+// Packets come from there with an SPI that is no inbound SA's, though by all that is known of the peer they
+// should find one. It is told, and the child is made anew if there is none; an empty child: each that there
+// is none of.
+struct InvalidSpi {
+  std::string connection;
+  std::string child;
+  std::optional<Identity> peer{};  // of a connection that has several
+  std::uint32_t spi = 0;
+  bool may_begin = true;  // also where no IKE SA is there yet
+};
 // One of the child's SAs was not installed: it is deleted, and made again later.
 struct InstallFailed {
   std::uint32_t inbound_spi;
   std::string why;
 };
 using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, Initiate, Terminate,
-                           Rekey, TrafficArrived, SoftExpired, HardExpired, InstallFailed>;
+                           Rekey, TrafficArrived, SoftExpired, HardExpired, InvalidSpi, InstallFailed>;
 
 // -- what is to be done --
 

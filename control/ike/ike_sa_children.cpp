@@ -49,6 +49,12 @@ ChildHandle IkeSa::child_named(const std::string& name) const {
   return found == connection_->children.end() ? nullptr : ChildHandle(connection_, &*found);
 }
 
+bool IkeSa::uses(std::uint32_t inbound_spi) const {
+  return std::ranges::any_of(children_, [&](const Child& child) {
+    return child.inbound_spi == inbound_spi && !child.delete_wanted && child.state == Child::State::installed;
+  });
+}
+
 bool IkeSa::has_child_of(const ChildConfiguration& configuration) const {
   return std::ranges::any_of(children_, [&](const Child& child) {
     return child.configuration->name == configuration.name && !child.delete_wanted;

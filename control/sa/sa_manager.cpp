@@ -39,7 +39,7 @@ SaManager::SaManager(Parts parts, const Options& options)
 Expected<std::uint32_t> SaManager::allocate_spi() {
   for (int i = 0; i < allocation_attempts; ++i) {
     const auto spi = parts_.random();
-    if (spi >= first_spi && !inbound_.find(spi) && !stories_.find(spi)) return spi;
+    if (spi >= first_spi && about(spi).standing == SpiFacts::Standing::unknown) return spi;
   }
   return Error{"no unused SPI found", "the random number generator is broken; restart espgate"};
 }
@@ -58,7 +58,7 @@ Expected<void> SaManager::install_inbound(const SaParameters& parameters, Moment
   if (!record || record->phase != Phase::larval)
     return Error{fmt::format("SPI 0x{:x} is not reserved", parameters.spi), "reserve it first"};
   if (auto done = inbound_.install(*record, parameters, now); !done) return done;
-  make_current(*record, now, predecessor);
+  make_current(*record, parameters.remote, now, predecessor);
   record->connection->inbound_mark = {};
   return {};
 }
@@ -99,7 +99,7 @@ Expected<void> SaManager::replace(const std::string& name, const SaParameters& i
     inbound_.unpublish(*record, Happening::withdrawn, now);
     return done;
   }
-  make_current(*record, now);
+  make_current(*record, inbound.remote, now);
   (*owner)->inbound_mark = {};
   (*owner)->outbound_mark = {};
   return {};
@@ -200,13 +200,15 @@ void SaManager::leave_current(const InboundRecord& record) {
   }
 }
 
-void SaManager::make_current(InboundRecord& record, Moment now, Predecessor predecessor) {
+void SaManager::make_current(InboundRecord& record, const net::Address& peer, Moment now,
+                             Predecessor predecessor) {
   auto& connection = *record.connection;
   if (connection.inbound != no_sa && predecessor == Predecessor::lingers)
     inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
   else if (connection.inbound != no_sa)
     connection.inbound_beside.push_back(inbound_.at(connection.inbound).spi);
   connection.inbound = record.index;
+  if (parts_.journal != nullptr) parts_.journal->note(record.spi, peer, connection.name, now);
 }
 
 }  // namespace espgate::sa
