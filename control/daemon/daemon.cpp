@@ -8,7 +8,9 @@
 #include <functional>
 
 #include "control/daemon/log.hpp"
+#include "control/daemon/random.hpp"
 #include "control/daemon/running_daemon.hpp"
+#include "control/recovery/token_secrets.hpp"
 #include "datapath/base/counted.hpp"
 #include "drivers/port/eal.hpp"
 
@@ -181,6 +183,14 @@ void Daemon::open_spi_journal() {
   spi_journal_ = std::move(*journal);
 }
 
+// As from now, or from another month on.
+void Daemon::take_token_secrets() {
+  if (!spi_journal_) return;  // another has the folder, or there is none
+  auto secrets = recovery::token_secrets(configuration_.state_directory, now().wall, fill_random);
+  if (!secrets) return spdlog::warn("{}", secrets.error().text());
+  ike_->set_token_secrets(std::move(*secrets));
+}
+
 Expected<void> Daemon::start_sas() {
   open_spi_journal();
   policies_ = std::make_unique<PolicyTable>(gateway_->policies());
@@ -205,8 +215,9 @@ Expected<void> Daemon::start_sas() {
   assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
-                        journal_, assigned_.get(), gateway_->shared().ike_spis},
+                        journal_, assigned_.get(), gateway_->shared().ike_spis, spi_journal_.get()},
       configuration_.limits);
+  take_token_secrets();
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());
     return ike_->in_use();

@@ -45,6 +45,7 @@ class IkeService final : public recovery::Repairer {
     Journal& journal;
     AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
     net::IkeSpis ike_spis{};                // the workers'
+    sa::SpiJournal* spi_journal = nullptr;  // null: none is kept
   };
   IkeService(Parts parts, const config::Limits& limits);
 
@@ -87,8 +88,11 @@ class IkeService final : public recovery::Repairer {
   bool is_quiet() const { return core_.is_quiet(); }
 
   // By an IKE SA that is there, or by one that is begun for it, as the connection says.
-  recovery::Repair repair(std::string_view connection, const net::Address& peer, std::uint32_t spi,
-                          Moment now) override;
+  recovery::Repair repair(std::string_view connection, const sa::SpiMiss& miss, Moment now) override;
+  // The first is given out from here on, and the others count.
+  void set_token_secrets(std::vector<Secret> secrets) {
+    core_.set_tokens(ike::CrashTokens(std::move(secrets)));
+  }
 
   // Errors: no such connection, or not one that negotiates.
   // A peer of a connection that has them at any address goes by its own name, but for `initiate`.
@@ -163,12 +167,14 @@ class IkeService final : public recovery::Repairer {
                const Error& error, Moment now);
   void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
+  recovery::Repair send_token(const sa::SpiMiss& miss, Moment now);
   void feed(ike::Event event, Moment now);
   void handle_events(Moment now, const std::function<void()>& pause = {});
   void carry_out(const ike::Actions& actions, Moment now, const std::function<void()>& pause = {});
   void act(const ike::SendDatagram& action, Moment now);
   void act(const ike::RunWork& action, Moment now);
   void act(const ike::InstallInbound& action, Moment now);
+  void act(const ike::OwnChild& action, Moment now);
   void act(const ike::InstallOutbound& action, Moment now);
   void act(const ike::RetireInbound& action, Moment now);
   void act(const ike::RetireOutbound& action, Moment now);

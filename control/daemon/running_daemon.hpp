@@ -41,6 +41,7 @@ class Daemon {
   Expected<void> start_host_sync();
   Expected<void> apply_host_configuration();
   void open_spi_journal();
+  void take_token_secrets();
   Expected<void> start_sas();
   Expected<void> watch();
   Expected<void> start_workers() { return gateway_->start_workers(); }

@@ -103,6 +103,9 @@ class IkeSa {
   void hard_expired(std::uint32_t inbound_spi, Time now);
   // The peer sends with this SPI, and no SA of ours has it: it is told (RFC 7296 1.5).
   void report_invalid_spi(std::uint32_t spi);
+  // Somebody says that the peer has lost an SA: it is asked whether it is there, unless it was heard of just
+  // now.
+  void doubt(Time now);
   // The datapath has no place for it.
   void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
 
@@ -133,6 +136,7 @@ class IkeSa {
   const std::vector<Child>& children() const { return children_; }
   // A child has it that is not on its way out.
   bool uses(std::uint32_t inbound_spi) const;
+  bool sends_on(std::uint32_t outbound_spi) const;
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
@@ -291,6 +295,13 @@ class IkeSa {
   std::vector<ChildHandle> on_invalid_spis(const Payloads& payloads, Time now);
   void on_children_deleted(Time now);
 
+  // -- whether the peer has lost it (ike_sa_crash.cpp) --
+  void add_crash_token(PayloadWriter& payloads, const Spis& spis) const;
+  static const Notify* crash_token_of(const Payloads& payloads);  // null: none that can be one
+  void note_crash_token(const Payloads& payloads);
+  void send_crash_token(Time now);
+  void on_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
+
   // -- where the peer is (ike_sa_moves.cpp) --
   void peer_is_at(const DatagramReceived& datagram);
   void update_addresses(const Payloads& request, PayloadWriter& reply, Time now);
@@ -361,6 +372,10 @@ class IkeSa {
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
   Time last_heard_;
+  Time not_doubted_before_ = Time::min();
+  bool is_doubted_ = false;
+  std::vector<std::uint8_t> peers_token_;  // RFC 6290; empty: it has none
+  Time token_due_ = never;                 // it has none of ours yet for these SPIs
   std::optional<PeerRekey> peer_rekey_;
   SaId predecessor_ = 0;  // that still has our children, until it is known who won
   SaId successor_ = 0;

@@ -12,6 +12,7 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
   PayloadWriter reply;
   std::vector<std::uint32_t> deleted;
   bool ike_deleted = false;
+  note_crash_token(payloads);
   const auto lost = on_invalid_spis(payloads, now);
   for (const auto& each : payloads.deletes) {
     if (each.protocol == ProtocolId::ike) ike_deleted = true;

@@ -57,7 +57,8 @@ void IkeSa::start_next_exchange(Time now) {
       wanted_.erase(wanted);
       return create_child(chosen.configuration, 0, chosen.failures, now);
     }
-  if (liveness_at() <= now) check_liveness(now);
+  if (token_due_ <= now) return send_crash_token(now);
+  if (is_doubted_ || liveness_at() <= now) check_liveness(now);
 }
 
 Time IkeSa::liveness_at() const {
@@ -67,7 +68,8 @@ Time IkeSa::liveness_at() const {
 
 Time IkeSa::next_task() const {
   if (creation_ && creation_->choice) return std::min(reauthenticate_at_, creation_->until);
-  auto first = std::min({creation_ ? creation_->until : rekey_at_, reauthenticate_at_, liveness_at()});
+  auto first =
+      std::min({creation_ ? creation_->until : rekey_at_, reauthenticate_at_, liveness_at(), token_due_});
   for (const auto& child : children_) first = std::min(first, child.rekey_at);
   for (const auto& wanted : wanted_) first = std::min(first, wanted.not_before);
   return first;
@@ -160,6 +162,7 @@ void IkeSa::delete_children(std::vector<std::uint32_t> spis, const std::set<std:
 }
 
 void IkeSa::check_liveness(Time now) {
+  is_doubted_ = false;
   exchange_.kind = Exchange::Kind::liveness;
   send_request(ExchangeType::informational, {}, now);
 }

@@ -54,7 +54,7 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   port.copy(flow.port.data(), flow.port.size() - 1);
   ++packets_[static_cast<std::size_t>(flow.kind)];
   if (is_trouble(flow, facts, now)) {
-    repair(flow, connection, now);
+    repair(flow, miss, connection, now);
     facts = knowledge_.about(miss.spi);  // what it names may have changed
   }
 
@@ -118,10 +118,9 @@ bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, 
   return false;
 }
 
-void InvalidSpiHandler::repair(Flow& flow, std::string_view connection, Moment now) {
-  const auto done = repair_budget_.take(flow.key.source, now.steady)
-                        ? repairer_.repair(connection, flow.key.source, flow.key.spi, now)
-                        : Repair::limited;
+void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now) {
+  const auto done = repair_budget_.take(flow.key.source, now.steady) ? repairer_.repair(connection, miss, now)
+                                                                     : Repair::limited;
   ++repairs_[static_cast<std::size_t>(done)];
   // What was done a moment ago tells more than that it is too early for more.
   if (done != Repair::limited || flow.repair == Repair::none) flow.repair = done;

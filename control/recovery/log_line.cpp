@@ -32,8 +32,8 @@ std::string log_line(const Flow& flow, std::string_view owner, std::uint32_t suc
   if (flow.suppressed > 0) line += fmt::format(" ({} suppressed)", flow.suppressed);
   if (successor != 0) line += fmt::format("; SPI 0x{:X} took over", successor);
   // What was done about it, or else what there is to do.
-  const bool is_repaired =
-      flow.repair == Repair::told || flow.repair == Repair::begun || flow.repair == Repair::under_way;
+  const bool is_repaired = flow.repair == Repair::told || flow.repair == Repair::begun ||
+                           flow.repair == Repair::under_way || flow.repair == Repair::token;
   if (flow.repair != Repair::none) line += fmt::format("; {}", name(flow.repair));
   if (!is_repaired) line += fmt::format("; {}", remedy(flow.kind));
   return line;

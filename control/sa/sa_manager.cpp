@@ -58,7 +58,7 @@ Expected<void> SaManager::install_inbound(const SaParameters& parameters, Moment
   if (!record || record->phase != Phase::larval)
     return Error{fmt::format("SPI 0x{:x} is not reserved", parameters.spi), "reserve it first"};
   if (auto done = inbound_.install(*record, parameters, now); !done) return done;
-  make_current(*record, parameters.remote, now, predecessor);
+  make_current(*record, now, predecessor);
   record->connection->inbound_mark = {};
   return {};
 }
@@ -99,7 +99,7 @@ Expected<void> SaManager::replace(const std::string& name, const SaParameters& i
     inbound_.unpublish(*record, Happening::withdrawn, now);
     return done;
   }
-  make_current(*record, inbound.remote, now);
+  make_current(*record, now);
   (*owner)->inbound_mark = {};
   (*owner)->outbound_mark = {};
   return {};
@@ -200,15 +200,13 @@ void SaManager::leave_current(const InboundRecord& record) {
   }
 }
 
-void SaManager::make_current(InboundRecord& record, const net::Address& peer, Moment now,
-                             Predecessor predecessor) {
+void SaManager::make_current(InboundRecord& record, Moment now, Predecessor predecessor) {
   auto& connection = *record.connection;
   if (connection.inbound != no_sa && predecessor == Predecessor::lingers)
     inbound_.supersede(inbound_.at(connection.inbound), record.spi, now);
   else if (connection.inbound != no_sa)
     connection.inbound_beside.push_back(inbound_.at(connection.inbound).spi);
   connection.inbound = record.index;
-  if (parts_.journal != nullptr) parts_.journal->note(record.spi, peer, connection.name, now);
 }
 
 }  // namespace espgate::sa

@@ -122,7 +122,7 @@ class SaManager final : public SpiKnowledge {
     // Sends a dummy packet by policy, or by the tunnel of a connection that has one. One that is lost does
     // not matter.
     std::function<void(std::span<const std::uint8_t> ip_packet, tunnel::Index)> dummy = {};
-    SpiJournal* journal = nullptr;  // nullptr: SPIs are forgotten with the process
+    const SpiJournal* journal = nullptr;  // nullptr: SPIs of before a restart are not known
   };
   struct Options {
     std::size_t tombstones = 10'000;
@@ -249,8 +249,7 @@ class SaManager final : public SpiKnowledge {
   void drop_outbound(Connection& connection, Reason reason, Moment now);
   // The inbound SA goes; another one that stayed takes its place as the connection's, if there is one.
   void leave_current(const InboundRecord& record);
-  void make_current(InboundRecord& record, const net::Address& peer, Moment now,
-                    Predecessor predecessor = Predecessor::lingers);
+  void make_current(InboundRecord& record, Moment now, Predecessor predecessor = Predecessor::lingers);
 
   class Stopped;
 

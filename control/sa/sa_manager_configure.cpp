@@ -206,7 +206,7 @@ Expected<void> SaManager::install_in_place(const ConnectionHandle& connection, c
     inbound_.unpublish(**record, Happening::withdrawn, now);
     return done;
   }
-  make_current(**record, parameters.remote, now);
+  make_current(**record, now);
   return {};
 }
 

@@ -23,10 +23,12 @@ struct SpiJournal::Slot {
   std::uint32_t spi;
   std::uint64_t number;  // from 1, in the order written
   std::int64_t when_ms;  // since 1970
+  std::uint64_t ike_initiator;
+  std::uint64_t ike_responder;
   std::uint8_t peer[16];
-  std::uint32_t family;
-  char connection[80];  // ends with a zero
-  char unused[4];
+  std::uint8_t family;
+  std::uint8_t we_began;
+  char connection[70];  // ends with a zero
 
   std::uint32_t sum() const {
     DigestInput input;
@@ -37,8 +39,8 @@ struct SpiJournal::Slot {
     return result;
   }
   bool is_good() const {
-    const bool has_family = family == static_cast<std::uint32_t>(net::Family::v4) ||
-                            family == static_cast<std::uint32_t>(net::Family::v6);
+    const bool has_family = family == static_cast<std::uint8_t>(net::Family::v4) ||
+                            family == static_cast<std::uint8_t>(net::Family::v6);
     return number != 0 && checksum == sum() && has_family && connection[sizeof connection - 1] == 0;
   }
 };
@@ -109,7 +111,7 @@ SpiJournal::~SpiJournal() {
   close(lock_);
 }
 
-void SpiJournal::note(std::uint32_t spi, const net::Address& peer, std::string_view connection, Moment now) {
+void SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment now) {
   const auto place = static_cast<std::uint32_t>(next_++ % count_);
   auto& slot = slots_[place];
   if (const auto known = before_.find(slot.spi); known != before_.end() && known->second == place)
@@ -118,9 +120,12 @@ void SpiJournal::note(std::uint32_t spi, const net::Address& peer, std::string_v
   fresh.spi = spi;
   fresh.number = next_;
   fresh.when_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.wall.time_since_epoch()).count();
-  std::ranges::copy(peer.bytes, fresh.peer);
-  fresh.family = static_cast<std::uint32_t>(peer.family);
-  connection.copy(fresh.connection, sizeof fresh.connection - 1);
+  fresh.ike_initiator = entry.ike_initiator;
+  fresh.ike_responder = entry.ike_responder;
+  std::ranges::copy(entry.peer.bytes, fresh.peer);
+  fresh.family = static_cast<std::uint8_t>(entry.peer.family);
+  fresh.we_began = entry.we_began;
+  entry.connection.copy(fresh.connection, sizeof fresh.connection - 1);
   fresh.checksum = fresh.sum();
   slot = fresh;
 }
@@ -129,11 +134,12 @@ std::optional<SpiJournal::Entry> SpiJournal::find(std::uint32_t spi) const {
   const auto found = before_.find(spi);
   if (found == before_.end()) return std::nullopt;
   const auto& slot = slots_[found->second];
-  Entry entry;
-  entry.peer = net::Address::from_bytes(static_cast<net::Family>(slot.family), slot.peer);
-  entry.connection = slot.connection;
-  entry.when = std::chrono::system_clock::time_point(std::chrono::milliseconds(slot.when_ms));
-  return entry;
+  return Entry{net::Address::from_bytes(static_cast<net::Family>(slot.family), slot.peer),
+               slot.connection,
+               slot.ike_initiator,
+               slot.ike_responder,
+               slot.we_began != 0,
+               std::chrono::system_clock::time_point(std::chrono::milliseconds(slot.when_ms))};
 }
 
 }  // namespace espgate::sa

@@ -1,6 +1,6 @@
 // The SPIs that were given out before this process began, so that a packet with one of them is explained, and
 // its peer is told, right after a crash. A file of fixed size without any key: SPI, peer and connection of
-// each inbound SA, the newest in the place of the oldest.
+// each inbound SA of IKE's, and the SPIs of its IKE SA; the newest in the place of the oldest.
 //
 // What was noted survives the process, whatever ends it; of a crash of the whole machine the last seconds may
 // be missing, and what was half written is left out when it is read. Control thread only.
@@ -24,8 +24,11 @@ class SpiJournal {
  public:
   struct Entry {
     net::Address peer;
-    std::string_view connection;  // of that time, cut to 79 characters; valid until the next `note`
-    std::chrono::system_clock::time_point when;
+    std::string_view connection;  // of that time, cut to 69 characters; as found valid until the next `note`
+    std::uint64_t ike_initiator = 0;
+    std::uint64_t ike_responder = 0;
+    bool we_began = false;  // the IKE SA
+    std::chrono::system_clock::time_point when{};
   };
 
   // `folder` exists; nobody else may read the file there. `most` at least 1: entries. Errors: the file cannot
@@ -35,8 +38,8 @@ class SpiJournal {
   SpiJournal(const SpiJournal&) = delete;
   SpiJournal& operator=(const SpiJournal&) = delete;
 
-  // An SA of ours takes packets with that SPI from here on.
-  void note(std::uint32_t spi, const net::Address& peer, std::string_view connection, Moment now);
+  // An SA of ours with that SPI belongs to that IKE SA from here on. `when` is not looked at.
+  void note(std::uint32_t spi, const Entry& entry, Moment now);
   // Of a process before this one; none: not as far as is remembered.
   std::optional<Entry> find(std::uint32_t spi) const;
   std::size_t size() const { return before_.size(); }

@@ -135,6 +135,8 @@ void Node::restart() {
   parts.random = [this](std::span<std::uint8_t> bytes) {
     for (auto& byte : bytes) byte = static_cast<std::uint8_t>(world_.random());
   };
+  parts.tokens =
+      CrashTokens({Secret(std::vector<std::uint8_t>(32, address().bytes[3]))});  // outlives a crash
   parts.child_spi = [this](const std::string&) -> std::optional<std::uint32_t> {
     for (;;) {
       const auto spi = static_cast<std::uint32_t>(world_.random());

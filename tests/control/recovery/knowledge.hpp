@@ -26,8 +26,9 @@ struct FakeKnowledge : sa::SpiKnowledge {
 
 // Says that it did what `answer` says, and remembers for whom.
 struct FakeRepairer : Repairer {
-  Repair repair(std::string_view connection, const net::Address& peer, std::uint32_t spi, Moment) override {
-    asked.push_back({std::string(connection), net::to_string(peer), spi});
+  Repair repair(std::string_view connection, const sa::SpiMiss& miss, Moment) override {
+    const auto peer = net::Address::from_bytes(miss.family, miss.source);
+    asked.push_back({std::string(connection), net::to_string(peer), miss.spi});
     return answer;
   }
 
