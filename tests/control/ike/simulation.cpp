@@ -127,6 +127,7 @@ Node::Node(Simulation& world, ConnectionHandle connection, Limits limits)
 
 void Node::restart() {
   ++life_;
+  retired_.clear();
   inbound_.clear();
   outbound_.clear();
   assigned.clear();
@@ -200,6 +201,7 @@ void Node::on(const InstallOutbound& action) {
 }
 
 void Node::on(const RetireInbound& action) {
+  retired_[action.inbound_spi] = world_.now();
   if (action.replaced) {
     const auto spi = action.inbound_spi;
     world_.after(30s, [this, spi, life = life_] {
@@ -247,6 +249,7 @@ void Node::packet_arrived(const ChildSaParameters& sent) {
   const auto sa = inbound_.find(sent.spi);
   if (sa == inbound_.end()) {
     ++missed;
+    if (world_.repairs) repair(sent);
     return;
   }
   if (!(sa->second.keymat == sent.keymat)) return world_.fail("the two sides have different keys");
@@ -254,6 +257,18 @@ void Node::packet_arrived(const ChildSaParameters& sent) {
     return world_.fail("the two sides have different algorithms");
   ++received;
   handle(TrafficArrived{sent.spi});
+}
+
+// As a gateway does it: what was retired a moment ago may be on its way still.
+void Node::repair(const ChildSaParameters& sent) {
+  const auto retired = retired_.find(sent.spi);
+  const bool is_late = retired != retired_.end() && retired->second + 1s > world_.now();
+  if (is_late || world_.now() < not_repaired_before_) return;
+  not_repaired_before_ = world_.now() + 1s;
+  if (core_->reach(connection_->name) != IkeCore::Reach::impossible)
+    return handle(InvalidSpi{connection_->name, sent.child, {}, sent.spi});
+  const auto& owner = owners_.at(sent.spi);
+  handle(LostSpi{sent.spi, owner.ike_sa, owner.we_began, sent.remote, sent.local, 100});
 }
 
 std::vector<const IkeSa*> Node::established() const {

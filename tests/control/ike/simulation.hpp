@@ -81,7 +81,10 @@ class Node {
   std::map<std::uint32_t, ChildSaParameters> inbound_;
   std::map<std::uint32_t, Time> lingering_;
   std::map<std::string, ChildSaParameters> outbound_;
-  std::set<std::uint32_t> spis_;              // ever given out
+  std::set<std::uint32_t> spis_;  // ever given out
+  void repair(const ChildSaParameters& sent);
+  std::map<std::uint32_t, Time> retired_;
+  Time not_repaired_before_{};
   std::map<std::uint32_t, OwnChild> owners_;  // of each, as a file knows them that outlives a crash
 };
 
@@ -121,6 +124,7 @@ class Simulation {
   std::mt19937 random;
   std::string problem;
   std::size_t datagrams = 0;
+  bool repairs = false;  // packets with SPIs of nobody's are told to the core, once a second
   // Asked for each datagram; false: it is lost.
   std::function<bool(const SendDatagram&)> passes;
   // Asked for each piece of work; false: whoever asked does it, and says WorkFinished.
