@@ -39,7 +39,8 @@ void IkeSa::start_next_exchange(Time now) {
       child.state = Child::State::closing;
       unwanted.push_back(child.inbound_spi);
     }
-  const auto invalid = std::exchange(invalid_spis_, {});
+  auto invalid = std::exchange(invalid_spis_, {});
+  std::erase_if(invalid, [this](std::uint32_t spi) { return uses(spi); });  // by now
   if (!unwanted.empty() || !invalid.empty()) return delete_children(std::move(unwanted), invalid, now);
   if (move_unproven_) return check_routability(now);
   if (reauthenticate_at_ <= now) {

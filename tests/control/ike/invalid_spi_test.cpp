@@ -151,3 +151,17 @@ TEST_CASE("an SA that one side alone has lost, and could not say so: both have a
   CHECK(world.run_until([&] { return world.is_well() && only_outbound(world.a) != stale; }, 10s));
   CHECK(world.problem.empty());
 }
+
+TEST_CASE("an SPI that comes into use while its report waits is not reported") {
+  Simulation world(1, handle(connection_of_a()), handle(connection_of_b()));
+  world.a.handle(Initiate{"a", ""});
+  // b sends before a has heard that all is well.
+  REQUIRE(world.run_until([&] { return !world.b.outbound().empty(); }, 1s));
+  REQUIRE(world.a.outbound().empty());
+  const auto spi = only_outbound(world.b);
+  world.a.handle(InvalidSpi{"a", "net", {}, spi});
+  world.run_for(5s);
+  CHECK(world.is_well());
+  CHECK(only_outbound(world.b) == spi);
+  CHECK(world.problem.empty());
+}

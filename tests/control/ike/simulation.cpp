@@ -128,6 +128,7 @@ Node::Node(Simulation& world, ConnectionHandle connection, Limits limits)
 void Node::restart() {
   ++life_;
   retired_.clear();
+  larval_.clear();
   inbound_.clear();
   outbound_.clear();
   assigned.clear();
@@ -141,7 +142,9 @@ void Node::restart() {
   parts.child_spi = [this](const std::string&) -> std::optional<std::uint32_t> {
     for (;;) {
       const auto spi = static_cast<std::uint32_t>(world_.random());
-      if (spi >= 256 && spis_.insert(spi).second) return spi;
+      if (spi < 256 || !spis_.insert(spi).second) continue;
+      larval_.insert(spi);
+      return spi;
     }
   };
   core_ = std::make_unique<IkeCore>(std::move(parts), limits_);
@@ -185,6 +188,7 @@ void Node::on(const RunWork& action) {
 }
 
 void Node::on(const InstallInbound& action) {
+  larval_.erase(action.sa.spi);
   ++installed;
   if (!inbound_.emplace(action.sa.spi, action.sa).second) world_.fail("an inbound SPI is installed twice");
 }
@@ -202,6 +206,7 @@ void Node::on(const InstallOutbound& action) {
 
 void Node::on(const RetireInbound& action) {
   retired_[action.inbound_spi] = world_.now();
+  larval_.erase(action.inbound_spi);
   if (action.replaced) {
     const auto spi = action.inbound_spi;
     world_.after(30s, [this, spi, life = life_] {
@@ -262,6 +267,7 @@ void Node::packet_arrived(const ChildSaParameters& sent) {
 // As a gateway does it: what was retired a moment ago may be on its way still.
 void Node::repair(const ChildSaParameters& sent) {
   const auto retired = retired_.find(sent.spi);
+  if (larval_.contains(sent.spi)) return;
   const bool is_late = retired != retired_.end() && retired->second + 1s > world_.now();
   if (is_late || world_.now() < not_repaired_before_) return;
   not_repaired_before_ = world_.now() + 1s;

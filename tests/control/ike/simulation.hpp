@@ -84,6 +84,7 @@ class Node {
   std::set<std::uint32_t> spis_;  // ever given out
   void repair(const ChildSaParameters& sent);
   std::map<std::uint32_t, Time> retired_;
+  std::set<std::uint32_t> larval_;
   Time not_repaired_before_{};
   std::map<std::uint32_t, OwnChild> owners_;  // of each, as a file knows them that outlives a crash
 };
