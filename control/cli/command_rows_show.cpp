@@ -204,7 +204,9 @@ constexpr Command rows[] = {
      .arguments = spi_arguments},
 
     // One row a flow. protocol: 50 (ESP) or 17 (UDP-encapsulated; else the ports are null). class: one of
-    // recovery::Class; explanation: what to do about it. packets: those sampled. logged: whether a log line
+    // recovery::Class; explanation: what to do about it; repair: what espgate did about it last, or why not,
+    // one
+    // of recovery::Repair. packets: those sampled. logged: whether a log line
     // told of the flow. evicted: flows that had to make room; unsampled: packets that the workers did not
     // report, by their limits.
     {.id = CommandId::show_invalid_spi,
@@ -213,14 +215,16 @@ constexpr Command rows[] = {
      .summary = "ESP flows whose SPI led to no active SA, and why",
      .help =
          "Each flow is classified: the SA is still being set up (larval), was just rekeyed, deleted, has\n"
-         "expired, or the SPI was never issued here, to a known peer or to a stranger. `show spi` tells "
-         "more\n"
-         "of one SPI.",
+         "expired, was of an espgated before this one (before restart), or the SPI was never issued here, to "
+         "a\n"
+         "known peer or to a stranger; a flood of those is named so. `show spi` tells more of one SPI. What\n"
+         "peers with IKE send that has no SA any more is repaired: see invalid-spi-recovery in\n"
+         "espgate.conf(5).",
      .example = "show invalid-spi",
      .result = R"({"flows": [{"source": "192.0.2.2", "destination": "192.0.2.1", "spi": "0xdeadbeef",
                               "protocol": 17, "source_port": 4500, "destination_port": 4500, "port": "outside",
                               "class": "never issued", "explanation": "compare the SPIs of both sides",
-                              "packets": 12, "first": "2025-03-01T12:00:00Z", "last": "2025-03-01T12:00:09Z",
+                              "repair": "the peer was told", "packets": 12, "first": "2025-03-01T12:00:00Z", "last": "2025-03-01T12:00:09Z",
                               "logged": true}],
                    "limit": 4096, "evicted": 0, "unsampled": 0})"},
 

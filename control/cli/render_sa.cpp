@@ -206,14 +206,15 @@ std::string render_invalid_spi(const json& result, bool color) {
                    {"Packets", Align::right},
                    {"First (UTC)"},
                    {"Last (UTC)"},
-                   {"Logged", Align::right}});
+                   {"Logged", Align::right},
+                   {"Repair"}});
   for (const auto& flow : array_at(result, "flows")) {
     const bool udp = count_at(flow, "protocol") == 17;
     table.add({endpoint_at(flow, "source", "source_port"),
                endpoint_at(flow, "destination", "destination_port"), text_at(flow, "spi"),
                std::string(udp ? "17 udp" : "50 esp"), text_at(flow, "port"), text_at(flow, "class"),
                text_at(flow, "packets"), time_at(flow, "first"), time_at(flow, "last"),
-               text_at(flow, "logged")});
+               text_at(flow, "logged"), text_at(flow, "repair")});
   }
   const std::string counts = fmt::format(
       "{} flows; {} made room for others; {} packets not sampled\n",

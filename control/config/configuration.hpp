@@ -28,6 +28,9 @@ enum class Idle : std::uint8_t { spin, sleep };
 enum class Mode : std::uint8_t { tunnel, transport };
 enum class TunnelKind : std::uint8_t { vti, gre, gre_multipoint };
 enum class Encapsulation : std::uint8_t { none, udp };
+// What may be done when a peer sends with SPIs of nobody's: all, only telling it by an IKE SA that is there,
+// or nothing.
+enum class InvalidSpiRecovery : std::uint8_t { full, existing_ike_only, off };
 enum class PolicyAction : std::uint8_t { bypass, discard };
 
 using espgate::Secret;
@@ -94,8 +97,9 @@ struct Connection {
   bool extended_sequence = false;
   sa::Lifetime lifetime;                       // of each direction's SA
   std::uint32_t replay_window_packets = 1024;  // 0: off, else 64..65536
-  std::shared_ptr<const IkeSettings> ike;      // null: manual keys
-  std::optional<ManualSa> inbound;             // absent: none (outbound-only or inbound-only are legal)
+  InvalidSpiRecovery invalid_spi_recovery = InvalidSpiRecovery::full;
+  std::shared_ptr<const IkeSettings> ike;  // null: manual keys
+  std::optional<ManualSa> inbound;         // absent: none (outbound-only or inbound-only are legal)
   std::optional<ManualSa> outbound;
   unsigned line = 0;
   unsigned file = 0;
@@ -158,6 +162,7 @@ struct Limits {
   std::uint32_t tombstone_s = 300;
   std::uint32_t linger_s = 30;  // an inbound SA after its rekey
   std::uint32_t invalid_spi_flows = 4'096;
+  std::uint32_t invalid_spi_repairs_per_s = 100;
   std::uint32_t ike_sas = 20'000;
   std::uint32_t ike_sas_per_peer = 16;
   std::uint32_t ike_half_open = 5'000;  // as responder, of peers that have not proved who they are
@@ -171,7 +176,8 @@ struct Configuration {
   std::string file;                // where it was read from
   std::vector<std::string> files;  // that one, then all that it includes, in reading order
   std::string socket = "/run/espgate/espgate.sock";
-  std::string crypto_engine = "ipsec-mb";  // or "openssl", the slow reference
+  std::string state_directory = "/var/lib/espgate";  // empty: none
+  std::string crypto_engine = "ipsec-mb";            // or "openssl", the slow reference
   std::string log_level = "info";
   bool debug_keys_export = false;  // `export wireshark` may hand out the keys
   unsigned control_cpu = 0;

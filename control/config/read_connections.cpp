@@ -362,6 +362,7 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   read_confidentiality(group, connection);
   group.boolean("follow-peer", connection.follow_peer);
   group.integer("nat-keepalive", connection.nat_keepalive_s);
+  group.choice("invalid-spi-recovery", connection.invalid_spi_recovery);
   if (connection.mode == Mode::transport)
     take_hosts(group, connection, checks);
   else
@@ -374,6 +375,9 @@ void read_connection(const GroupReader& group, Connection& connection, Checks& c
   read_window(group, connection);
   group.visit("lifetime", [&](const GroupReader& lifetime) { read_lifetime(lifetime, connection.lifetime); });
   read_negotiated(group, connection);
+  if (group.given("invalid-spi-recovery") && !connection.ike)
+    group.error("invalid-spi-recovery", "nothing can be repaired without IKE",
+                "remove it, or add an ike group");
   read_sas(group, connection, suite_is_good ? &crypto::suite(connection.suite) : nullptr, checks);
 }
 

@@ -31,6 +31,7 @@ void read_limits(const GroupReader& group, Limits& limits, Checks& checks) {
   read("tombstone-seconds", limits.tombstone_s);
   read("linger-seconds", limits.linger_s);
   read("invalid-spi-flows", limits.invalid_spi_flows);
+  read("invalid-spi-repairs", limits.invalid_spi_repairs_per_s);
   read("ike-sas", limits.ike_sas);
   read("ike-sas-per-peer", limits.ike_sas_per_peer);
   read("ike-half-open", limits.ike_half_open);
@@ -81,6 +82,7 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
   top.integer("memory-mb", configuration.memory_mb);
   top.text("crypto-engine", configuration.crypto_engine);
   top.text("socket", configuration.socket);
+  top.text("state-directory", configuration.state_directory);
   top.text("log-level", configuration.log_level);
   top.boolean("debug-keys-export", configuration.debug_keys_export);
   top.visit("limits", [&](const GroupReader& group) { read_limits(group, configuration.limits, checks); });
@@ -93,6 +95,10 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
   if (!configuration.socket.starts_with('/'))
     top.error("socket", fmt::format("{} is not an absolute path", shown(configuration.socket)),
               "write the path from the root directory, such as \"/run/espgate/espgate.sock\"");
+  if (!configuration.state_directory.empty() && !configuration.state_directory.starts_with('/'))
+    top.error("state-directory",
+              fmt::format("{} is not an absolute path", shown(configuration.state_directory)),
+              "write the path from the root directory, such as \"/var/lib/espgate\"");
 }
 
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks) {

@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 6> log_levels{"trace",   "debug", "info",
                                                      "warning", "error", "critical"};
 constexpr std::array<std::string_view, 2> encapsulations{"none", "udp"};
 constexpr std::array<std::string_view, 2> modes{"tunnel", "transport"};
+constexpr std::array<std::string_view, 3> invalid_spi_recoveries{"full", "existing-ike-only", "off"};
 constexpr std::array<std::string_view, 3> df_policies{"copy", "set", "clear"};
 constexpr auto suite_names = [] {
   std::array<std::string_view, crypto::suite_count> names;
@@ -124,6 +125,14 @@ constexpr std::array connection_keys{
         .meaning = "With encapsulation udp, also where IKE found a NAT: after so long without traffic to the "
                    "peer a byte is sent that keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends "
                    "none."},
+    Key{.name = "invalid-spi-recovery",
+        .kind = Kind::choice,
+        .preset = "full",
+        .choices = invalid_spi_recoveries,
+        .meaning = "With ike: what is done when the peer goes on sending with an SPI that no SA here has. "
+                   "existing-ike-only tells it by the IKE SA with it, if there is one (INVALID_SPI, and a "
+                   "DELETE), and makes the child SA anew; full also begins an IKE SA where none is, whatever "
+                   "start says; off does nothing."},
     Key{.name = "df",
         .kind = Kind::choice,
         .preset = "copy",
@@ -302,6 +311,14 @@ constexpr std::array top_keys{
         .most = 107,
         .preset = "/run/espgate/espgate.sock",
         .meaning = "Unix socket on which espgatectl reaches the daemon."},
+    Key{.name = "state-directory",
+        .kind = Kind::text,
+        .unit = "characters",
+        .most = 200,
+        .preset = "/var/lib/espgate",
+        .meaning = "Folder, made if need be, of what outlives the daemon: the SPIs that it gave out, without "
+                   "keys, by which a packet of an SA from before a restart is known, and its peer told. Each "
+                   "espgated has one of its own. \"\" keeps nothing."},
     Key{.name = "log-level",
         .kind = Kind::choice,
         .preset = "info",

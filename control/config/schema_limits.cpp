@@ -59,6 +59,10 @@ constexpr std::array limit_keys{
           "their way. It has a place among the tombstones."),
     limit("invalid-spi-flows", "flows", 16, 1'000'000, "4096",
           "Senders of unknown SPIs that are told apart in reports."),
+    limit(
+        "invalid-spi-repairs", "peers/s", 0, 100'000, "100",
+        "Peers a second with which something is done about the unknown SPIs that they send; the others wait. "
+        "For one peer it is done once a second at first, and ever less often while it does not help."),
     limit("ike-sas", "SAs", 1, 1'000'000, "20000",
           "IKE SAs, those that are being set up or replaced included. Beyond that no peer is let in."),
     limit("ike-sas-per-peer", "SAs", 2, 100'000, "16",

@@ -111,6 +111,9 @@ std::string explain(const sa::SpiFacts& facts, const sa::SpiReport& report) {
       return facts.reason == sa::Reason::rekeyed && facts.successor != 0
                  ? "replaced by a rekey; the peer should use " + cli::spi_text(facts.successor)
                  : fmt::format("{}; no longer in use", sa::name(facts.reason));
+    case Standing::before_restart:
+      return fmt::format("given out on {}, by an espgated before this one; no longer in use",
+                         cli::time_text(facts.since.wall));
     case Standing::unknown:
       break;
   }
@@ -127,6 +130,8 @@ std::string_view standing_text(sa::SpiFacts::Standing standing) {
       return "active";
     case sa::SpiFacts::Standing::retired:
       return "retired";
+    case sa::SpiFacts::Standing::before_restart:
+      return "before restart";
     case sa::SpiFacts::Standing::unknown:
       break;
   }
@@ -180,6 +185,7 @@ json flow_json(const recovery::FlowReport& report) {
           {"port", flow.port_name()},
           {"class", recovery::name(flow.kind)},
           {"explanation", recovery::remedy(flow.kind)},
+          {"repair", recovery::name(flow.repair)},
           {"packets", flow.packets},
           {"first", cli::time_text(flow.first.wall)},
           {"last", cli::time_text(flow.last.wall)},

@@ -4,89 +4,17 @@
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
+#include <filesystem>
 #include <functional>
 
-#include "control/cli/values.hpp"
-#include "control/daemon/event_loop.hpp"
-#include "control/daemon/farewell.hpp"
 #include "control/daemon/log.hpp"
-#include "control/daemon/policy_table.hpp"
-#include "control/daemon/port_watch.hpp"
-#include "control/daemon/punted_records.hpp"
-#include "control/daemon/reloader.hpp"
-#include "control/daemon/services.hpp"
-#include "control/daemon/signals.hpp"
-#include "control/daemon/size_service.hpp"
-#include "control/host/forwarding_routes.hpp"
-#include "control/sa/nat_keepalive.hpp"
+#include "control/daemon/random.hpp"
+#include "control/daemon/running_daemon.hpp"
+#include "control/recovery/token_secrets.hpp"
 #include "datapath/base/counted.hpp"
-#include "drivers/host/kernel_commands.hpp"
-#include "drivers/host/netlink_mirror.hpp"
 #include "drivers/port/eal.hpp"
 
 namespace espgate::daemon {
-namespace {
-
-using namespace std::chrono_literals;
-
-class Daemon {
- public:
-  explicit Daemon(config::Configuration configuration) : configuration_(std::move(configuration)) {}
-  ~Daemon();
-
-  // False: a signal said to stop before everything was there; what is there goes with this object.
-  Expected<bool> start();
-  void run() {
-    on_signals();  // those that came after the last look
-    loop_.run();
-  }
-
- private:
-  bool told_to_stop();
-  Expected<void> start_server();
-  Expected<void> start_datapath();
-  Expected<void> start_twins();
-  Expected<void> start_host_sync();
-  Expected<void> apply_host_configuration();
-  Expected<void> start_sas();
-  Expected<void> watch();
-  Expected<void> start_workers() { return gateway_->start_workers(); }
-  void report_ready() const;
-  void on_signals();
-  void on_frames_from_host(std::size_t port);
-  unsigned take_spi_misses();
-  unsigned take_neighbour_questions();
-  unsigned take_peer_moves();
-  unsigned take_lifetimes();
-
-  config::Configuration configuration_;
-  EventLoop loop_;
-  Services services_;
-  Signals signals_;
-  Farewell farewell_;
-  bool environment_started_ = false;
-  std::unique_ptr<cli::Server> server_;
-  std::unique_ptr<Gateway> gateway_;
-  std::vector<host::Tap> taps_;
-  std::unique_ptr<HostPath> host_path_;
-  std::unique_ptr<PortWatch> port_watch_;
-  std::unique_ptr<host::NetlinkMirror> mirror_;
-  std::optional<host::KernelCommands> kernel_;
-  std::unique_ptr<host::ForwardingRoutes> routes_;
-  std::unique_ptr<host::HostSync> host_sync_;
-  std::unique_ptr<Tunnels> tunnels_;
-  std::unique_ptr<PolicyTable> policies_;
-  std::unique_ptr<sa::SaManager> sas_;
-  std::unique_ptr<AssignedAddresses> assigned_;
-  std::unique_ptr<IkeService> ike_;
-  std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
-  std::unique_ptr<SizeService> size_service_;
-  std::unique_ptr<TraceService> trace_;
-  std::unique_ptr<CaptureService> capture_;
-  std::unique_ptr<Reloader> reloader_;
-  Journal journal_;
-  CounterWatch counters_{services_, configuration_.thresholds, journal_};
-};
 
 // The socket comes first: it is how a second espgated with the same socket is found out.
 Expected<bool> Daemon::start() {
@@ -241,7 +169,30 @@ Expected<void> Daemon::apply_host_configuration() {
   return {};
 }
 
+// Without it all goes on as before, but that what was before a restart is forgotten.
+void Daemon::open_spi_journal() {
+  const auto& folder = configuration_.state_directory;
+  if (folder.empty()) return;
+  std::error_code error;
+  if (std::filesystem::create_directories(folder, error))
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+  if (error) return spdlog::warn("state-directory {}: {}", folder, error.message());
+  const auto most = configuration_.limits.inbound_sas + configuration_.limits.tombstones;
+  auto journal = sa::SpiJournal::open(folder, most);
+  if (!journal) return spdlog::warn("{}", journal.error().text());
+  spi_journal_ = std::move(*journal);
+}
+
+// As from now, or from another month on.
+void Daemon::take_token_secrets() {
+  if (!spi_journal_) return;  // another has the folder, or there is none
+  auto secrets = recovery::token_secrets(configuration_.state_directory, now().wall, fill_random);
+  if (!secrets) return spdlog::warn("{}", secrets.error().text());
+  ike_->set_token_secrets(std::move(*secrets));
+}
+
 Expected<void> Daemon::start_sas() {
+  open_spi_journal();
   policies_ = std::make_unique<PolicyTable>(gateway_->policies());
   size_service_ = std::make_unique<SizeService>(*gateway_, *host_path_, taps_, mirror_->view(),
                                                 configuration_.path_mtu_discovery);
@@ -257,14 +208,16 @@ Expected<void> Daemon::start_sas() {
             ike_->lifetime_reached(news, now());
           },
           &gateway_->tunnels(), [this](std::uint32_t index) { size_service_->refresh_one(index); },
-          [this](auto packet, auto tunnel) { host_path_->send(packet, worker::dummy_from_control, tunnel); }},
+          [this](auto packet, auto tunnel) { host_path_->send(packet, worker::dummy_from_control, tunnel); },
+          spi_journal_.get()},
       options);
   sas_->set_tunnels(tunnels_->by_connection());
   assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
-                        journal_, assigned_.get(), gateway_->shared().ike_spis},
+                        journal_, assigned_.get(), gateway_->shared().ike_spis, spi_journal_.get()},
       configuration_.limits);
+  take_token_secrets();
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());
     return ike_->in_use();
@@ -273,9 +226,12 @@ Expected<void> Daemon::start_sas() {
   for (const auto& problem : result.problems) spdlog::error("{}", problem.text());
   ike_->configure(configuration_, now());
   tunnels_->follow(*sas_);
-  const recovery::InvalidSpiHandler::Options spi_options{.flows = configuration_.limits.invalid_spi_flows};
+  recovery::InvalidSpiHandler::Options spi_options;
+  spi_options.flows = configuration_.limits.invalid_spi_flows;
+  spi_options.repairs_per_s = configuration_.limits.invalid_spi_repairs_per_s;
+  spi_options.repaired_peers = configuration_.limits.ike_sas;
   invalid_spi_ =
-      std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, log_line, sa::openssl_random);
+      std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, *ike_, log_line, sa::openssl_random);
   services_.sas = sas_.get();
   services_.ike = ike_.get();
   services_.invalid_spi = invalid_spi_.get();
@@ -284,86 +240,6 @@ Expected<void> Daemon::start_sas() {
       journal_, [this] { mirror_->on_readable(); });
   services_.reloader = reloader_.get();
   return {};
-}
-
-Expected<void> Daemon::watch() {
-  loop_.watch("signals", signals_.fd(), [this] { on_signals(); });
-  loop_.watch("commands", server_->fd(), [this] { server_->serve(); });
-  loop_.watch("IKE keys", ike_->descriptor(), [this] { ike_->deliver(); });
-  loop_.watch("netlink", mirror_->fd(), [this] { mirror_->on_readable(); });
-  for (std::size_t i = 0; i < taps_.size(); ++i)
-    loop_.watch("frames from the kernel", taps_[i].fd(), [this, i] { on_frames_from_host(i); });
-  loop_.poll("packets to control", [this] { return host_path_->deliver() + size_service_->tell_senders(); });
-  loop_.poll("IKE timers", [this] { return ike_->run_timers(now()); });
-  loop_.poll("invalid SPIs", [this] { return take_spi_misses(); });
-  loop_.poll("neighbours", [this] { return take_neighbour_questions(); });
-  loop_.poll("peers that moved", [this] { return take_peer_moves(); });
-  loop_.poll("lifetimes", [this] { return take_lifetimes(); });
-  loop_.poll("trace and capture", [this] { return trace_->poll() + capture_->poll(); });
-  loop_.poll("routes", [this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
-  loop_.every("SAs", 10ms, [this] { sas_->tick(now()); });
-  loop_.every("IKE traffic", 10ms, [this] { ike_->tick(now()); });
-  loop_.every("path MTUs", 10ms, [this] { size_service_->refresh(); });
-  loop_.every("NAT keepalives", 10ms, [this] {
-    sas_->visit_silent(now(), [this](const sa::OutboundSa& sa) {
-      (void)host_path_->send(sa::NatKeepalive(sa).bytes());  // lost like any UDP; the next is due soon
-    });
-  });
-  loop_.every("kernel and tunnels", 100ms, [this] {
-    const auto time = host::HostSync::Clock::now();
-    mirror_->tick(time);
-    host_sync_->tick(time);
-    tunnels_->follow(*sas_);
-  });
-  loop_.every("flows and counters", 1s, [this] {
-    invalid_spi_->tick(now());
-    port_watch_->look(now());
-    counters_.sample(now());
-  });
-  counters_.sample(now());  // what comes in the first second counts too
-  return {};
-}
-
-void Daemon::on_signals() {
-  if (told_to_stop()) return farewell_.say(*ike_, loop_);
-  if (!signals_.take_reload()) return;
-  // What comes of it is logged.
-  if (auto started = reloader_->start([](const Expected<nlohmann::json>&) {}); !started)
-    spdlog::warn("SIGHUP: {}", started.error().text());
-}
-
-void Daemon::on_frames_from_host(std::size_t port) {
-  const auto taken = host_path_->take(port);
-  if (taken) return;
-  // Readable for ever, it would keep the loop from sleeping.
-  loop_.unwatch(taps_[port].fd());
-  spdlog::error(
-      "port {}: {}; until then its packets to the kernel are dropped as HOST_TAP_FULL, and it has no "
-      "addresses or routes; everything else goes on",
-      taps_[port].name(), taken.error().text());
-}
-
-unsigned Daemon::take_spi_misses() {
-  return take<sa::SpiMiss>(gateway_->shared().rings.spi, [this](const sa::SpiMiss& miss) {
-    invalid_spi_->handle(miss, gateway_->ports()[miss.port]->port().name, now());
-  });
-}
-
-unsigned Daemon::take_neighbour_questions() {
-  return take<worker::NeighbourWanted>(gateway_->shared().rings.neighbour, [this](const auto& wanted) {
-    host_sync_->neighbour_wanted(wanted.hop, wanted.destination, host::HostSync::Clock::now());
-  });
-}
-
-unsigned Daemon::take_peer_moves() {
-  return take<worker::PeerMoved>(gateway_->shared().rings.peer, [this](const worker::PeerMoved& move) {
-    sas_->peer_moved(move.spi, net::Address::from_bytes(move.family, move.address), move.port, now());
-  });
-}
-
-unsigned Daemon::take_lifetimes() {
-  return take<sa::LifetimeReached>(gateway_->shared().rings.lifetime,
-                                   [this](const auto& reached) { sas_->lifetime_reached(reached, now()); });
 }
 
 Daemon::~Daemon() {
@@ -383,8 +259,6 @@ Daemon::~Daemon() {
   gateway_.reset();
   if (environment_started_) port::stop_eal();
 }
-
-}  // namespace
 
 Expected<void> run(config::Configuration configuration) {
   start_log(configuration.log_level);

@@ -15,9 +15,11 @@ constexpr std::size_t lines_kept = 16;  // of each connection, for `explain`
 }  // namespace
 
 // Lost like any datagram when there is no buffer: it is sent again.
-void IkeService::act(const ike::SendDatagram& action, Moment) {
+void IkeService::act(const ike::SendDatagram& action, Moment now) {
   const auto packet = ike_packet(action);
-  if (packet.empty() || !parts_.path.send(packet))
+  if (!packet.empty() && parts_.path.send(packet))
+    late_.sent(action.to.address, packet, now.steady);
+  else
     ike_log().debug("IKE message of {} bytes to {} was not sent", action.bytes.size(),
                     ike::to_string(action.to));
 }

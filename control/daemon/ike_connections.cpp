@@ -83,6 +83,7 @@ bool negotiates_alike(const config::Connection& before, const config::Connection
   other.priority = now.priority;
   other.nat_keepalive_s = now.nat_keepalive_s;
   other.dummy_rate = now.dummy_rate;
+  other.invalid_spi_recovery = now.invalid_spi_recovery;
   return other == now;
 }
 

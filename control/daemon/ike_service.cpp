@@ -1,7 +1,6 @@
 #include "control/daemon/ike_service.hpp"
 
 #include <fmt/format.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 
@@ -9,6 +8,7 @@
 #include "control/daemon/give_way.hpp"
 #include "control/daemon/ike_connections.hpp"
 #include "control/daemon/ike_datagrams.hpp"
+#include "control/daemon/random.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -17,11 +17,6 @@ namespace {
 // better refused.
 constexpr unsigned key_threads = 1;
 constexpr std::size_t most_waiting_for_keys = 4'096;
-
-void fill_random(std::span<std::uint8_t> bytes) {
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
-    throw std::runtime_error("the random number generator is broken; restart espgate");
-}
 
 ike::Limits limits_of(const config::Limits& configured) {
   ike::Limits limits;
@@ -140,6 +135,7 @@ unsigned IkeService::run_timers(Moment now) {
 }
 
 void IkeService::tick(Moment now) {
+  late_.send_due(now.steady, [this](std::span<const std::uint8_t> packet) { parts_.path.send(packet); });
   if (must_wait()) return;
   look_at_traffic(now);
   look_at_demand(now);

@@ -24,15 +24,17 @@
 #include "control/daemon/assigned_addresses.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/journal.hpp"
+#include "control/daemon/late_datagrams.hpp"
 #include "control/ike/core.hpp"
 #include "control/ike/key_work.hpp"
+#include "control/recovery/repair.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/policy/classifier.hpp"
 #include "datapath/tunnel/tunnel_table.hpp"
 
 namespace espgate::daemon {
 
-class IkeService {
+class IkeService final : public recovery::Repairer {
  public:
   struct Parts {  // all outlive it
     HostPath& path;
@@ -43,6 +45,7 @@ class IkeService {
     Journal& journal;
     AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
     net::IkeSpis ike_spis{};                // the workers'
+    sa::SpiJournal* spi_journal = nullptr;  // null: none is kept
   };
   IkeService(Parts parts, const config::Limits& limits);
 
@@ -66,6 +69,10 @@ class IkeService {
   // Readable while public-key work is done; then `deliver`.
   int descriptor() const { return work_.descriptor(); }
   unsigned deliver() { return work_.deliver(); }
+  // A worker had no neighbour for a packet to that destination, which may have been one of ours.
+  void neighbour_missing(const net::Address& destination, Moment now) {
+    late_.was_unreachable(destination, now.steady);
+  }
   // What is due, a bounded part of it at a time; 0: nothing was. Every millisecond or so.
   unsigned run_timers(Moment now);
   // What traffic says; bounded work. Every few milliseconds.
@@ -79,6 +86,13 @@ class IkeService {
   // answered.
   void stop(Moment now);
   bool is_quiet() const { return core_.is_quiet(); }
+
+  // By an IKE SA that is there, or by one that is begun for it, as the connection says.
+  recovery::Repair repair(std::string_view connection, const sa::SpiMiss& miss, Moment now) override;
+  // The first is given out from here on, and the others count.
+  void set_token_secrets(std::vector<Secret> secrets) {
+    core_.set_tokens(ike::CrashTokens(std::move(secrets)));
+  }
 
   // Errors: no such connection, or not one that negotiates.
   // A peer of a connection that has them at any address goes by its own name, but for `initiate`.
@@ -153,12 +167,14 @@ class IkeService {
                const Error& error, Moment now);
   void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
+  recovery::Repair send_token(const sa::SpiMiss& miss, Moment now);
   void feed(ike::Event event, Moment now);
   void handle_events(Moment now, const std::function<void()>& pause = {});
   void carry_out(const ike::Actions& actions, Moment now, const std::function<void()>& pause = {});
   void act(const ike::SendDatagram& action, Moment now);
   void act(const ike::RunWork& action, Moment now);
   void act(const ike::InstallInbound& action, Moment now);
+  void act(const ike::OwnChild& action, Moment now);
   void act(const ike::InstallOutbound& action, Moment now);
   void act(const ike::RetireInbound& action, Moment now);
   void act(const ike::RetireOutbound& action, Moment now);
@@ -194,6 +210,7 @@ class IkeService {
   Parts parts_;
   ike::KeyWork work_;
   ike::IkeCore core_;
+  LateDatagrams late_;
   Moment now_;                     // of the event at hand
   std::deque<ike::Event> events_;  // that one, and those that it brings about
   bool is_carrying_out_ = false;

@@ -91,7 +91,7 @@ void IkeCore::on(const DatagramReceived& datagram, Time now) {
   if (is_greeting) return on_greeting(header, datagram, now);
   // The SPI that is ours: the initiator's, in what the responder sends.
   const auto found = by_spi_.find(header.from_initiator() ? header.responder_spi : header.initiator_spi);
-  if (found == by_spi_.end()) return;
+  if (found == by_spi_.end()) return on_stray(header, datagram, now);
   auto& sa = *find(found->second);
   // The peer's SPI is known unless this is the answer that brings it.
   const auto& spis = sa.spis();

@@ -35,6 +35,7 @@ class IkeCore final : private SaHost {
     // there is none.
     std::function<std::optional<std::uint32_t>(const std::string& child)> child_spi;
     net::IkeSpis ike_spis{};  // how those of IKE SAs are made
+    CrashTokens tokens{};
   };
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
@@ -46,6 +47,8 @@ class IkeCore final : private SaHost {
     ConnectionHandle connection;
     std::set<std::string> kept_children;
   };
+  // Those that follow; those that were given out are good while one of their secrets is among these.
+  void set_tokens(CrashTokens tokens) { parts_.tokens = std::move(tokens); }
   // What is configured from here on. Connections that are the same object as before keep their SAs; those
   // that are not there any more, or are another object and no successor, are closed. `pause` is called for
   // each of them, for a caller with many; nothing but reports may be asked of the core meanwhile.
@@ -73,6 +76,14 @@ class IkeCore final : private SaHost {
   std::string last_failure(const std::string& connection) const;
   // When that was; Time::min(): never.
   Time failed_at(const std::string& connection) const;
+  // How a connection's peer, or the one that is named, can be reached now.
+  enum class Reach : std::uint8_t {
+    established,  // an IKE SA is there
+    beginning,    // and will be soon, or not
+    possible,     // we may begin
+    impossible,   // only the peer can
+  };
+  Reach reach(const std::string& connection, const std::optional<Identity>& peer = {}) const;
   // How far its IKE SA had come then.
   IkeSa::State failed_in(const std::string& connection) const;
 
@@ -89,6 +100,7 @@ class IkeCore final : private SaHost {
     Time not_before = Time::min();  // traffic does not begin it
     unsigned failures = 0;          // since it last was up for long
     Time up_since = never;
+    std::set<std::uint32_t> invalid_spis;  // that the peer is to hear of once it is up
     Failure last_failure;
   };
 
@@ -103,8 +115,14 @@ class IkeCore final : private SaHost {
   void on(const TrafficArrived& event, Time now);
   void on(const SoftExpired& event, Time now);
   void on(const HardExpired& event, Time now);
+  void on(const InvalidSpi& event, Time now);
+  void on(const LostSpi& event, Time now);
   void on(const InstallFailed& event, Time now);
 
+  // What comes with the SPIs of no IKE SA.
+  void on_stray(const Header& header, const DatagramReceived& datagram, Time now);
+  void send_tokens(Header header, const Spis& spis, const std::vector<Notify>& reasons, const Endpoint& from,
+                   const Endpoint& to, std::size_t most_bytes, Time now);
   void hand_over(const std::vector<Successor>& successors, Time now);
   void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
   // Whether to make a line about a stranger at all, which counts as one: limits.stranger_lines_per_minute.
@@ -138,6 +156,10 @@ class IkeCore final : private SaHost {
   const Limits& limits() const override { return limits_; }
   void act(Action action) override;
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
+  std::optional<CrashTokens::Token> crash_token(const Spis& spis) const override {
+    return parts_.tokens.make(spis);
+  }
+  void lost_by_peer(const IkeSa& sa, Time now) override;
   std::uint64_t new_ike_spi() override;
   std::optional<std::uint32_t> new_child_spi(const ChildConfiguration& child) override;
   std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const override;
@@ -150,7 +172,8 @@ class IkeCore final : private SaHost {
   bool is_redundant(const IkeSa& sa) const override;
   void initial_contact(const IkeSa& sa, Time now) override;
   bool is_first_contact(const IkeSa& sa) const override;
-  void own_child(std::uint32_t inbound_spi, SaId sa) override;
+  void own_child(const Child& child, const IkeSa& sa) override;
+  void disown_child(std::uint32_t inbound_spi) override { children_.erase(inbound_spi); }
   std::uint32_t current_outbound(const std::string& key) const override;
   void set_current_outbound(const std::string& key, std::uint32_t spi) override;
   bool other_takes_over(const IkeSa& sa, const std::string& key, Time now) override;
@@ -162,6 +185,7 @@ class IkeCore final : private SaHost {
   Parts parts_;
   Limits limits_;
   Cookies cookies_;
+  UnprotectedBudget unprotected_{100, 4};  // answers a second
   Actions actions_;
   bool is_stopping_ = false;
   SaId next_id_ = 1;

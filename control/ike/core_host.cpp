@@ -59,6 +59,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
     if (record.up_since == never) record.up_since = now;
     record.last_failure = {};
     record.demanded.clear();
+    for (const auto spi : std::exchange(record.invalid_spis, {})) sa.report_invalid_spi(spi);
     retries_.erase({record.retry_at, record.connection->name});
     record.retry_at = never;
   }
@@ -151,11 +152,10 @@ bool IkeCore::is_first_contact(const IkeSa& sa) const {
   return beside == peers_.end() || std::ranges::none_of(beside->second, has_contact);
 }
 
-void IkeCore::own_child(std::uint32_t inbound_spi, SaId sa) {
-  if (sa == 0)
-    children_.erase(inbound_spi);
-  else
-    children_[inbound_spi] = sa;
+void IkeCore::own_child(const Child& child, const IkeSa& sa) {
+  children_[child.inbound_spi] = sa.id();
+  act(OwnChild{child.inbound_spi, child.configuration->name, sa.remote().address, sa.spis(),
+               sa.is_initiator()});
 }
 
 std::uint32_t IkeCore::current_outbound(const std::string& key) const {

@@ -11,6 +11,7 @@
 
 #include "control/ike/endpoint.hpp"
 #include "control/ike/identity.hpp"
+#include "control/ike/spis.hpp"
 #include "control/ike/urgency.hpp"
 #include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
@@ -73,13 +74,34 @@ struct SoftExpired {
 struct HardExpired {
   std::uint32_t inbound_spi;
 };
+// Packets come from there with an SPI that is no inbound SA's, though by all that is known of the peer they
+// should find one. It is told, and the child is made anew if there is none; an empty child: each that there
+// is none of.
+struct InvalidSpi {
+  std::string connection;
+  std::string child;
+  std::optional<Identity> peer{};  // of a connection that has several
+  std::uint32_t spi = 0;
+  bool may_begin = true;  // also where no IKE SA is there yet
+};
 // One of the child's SAs was not installed: it is deleted, and made again later.
 struct InstallFailed {
   std::uint32_t inbound_spi;
   std::string why;
 };
-using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, Initiate, Terminate,
-                           Rekey, TrafficArrived, SoftExpired, HardExpired, InstallFailed>;
+// The same of a peer whom only a token can tell (RFC 6290): the IKE SA was of a process before this one, and
+// the peer alone can begin another.
+struct LostSpi {
+  std::uint32_t spi = 0;
+  Spis ike_sa;  // that the SPI's was made by
+  bool we_began = false;
+  Endpoint from;
+  Endpoint to;
+  std::size_t most_bytes = 0;  // of the UDP payload: what comes back must not be more
+};
+using Event =
+    std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, Initiate, Terminate, Rekey,
+                 TrafficArrived, SoftExpired, HardExpired, InvalidSpi, LostSpi, InstallFailed>;
 
 // -- what is to be done --
 
@@ -113,6 +135,14 @@ struct ChildSaParameters {
 // From here on packets with this SPI are taken.
 struct InstallInbound {
   ChildSaParameters sa;
+};
+// The child belongs to this IKE SA from here on.
+struct OwnChild {
+  std::uint32_t inbound_spi = 0;
+  std::string child;
+  net::Address peer;
+  Spis ike_sa;
+  bool we_began = false;
 };
 // From here on the child's traffic goes out by this SA, and by the one before no more. An outbound SA is
 // installed once in its life.
@@ -155,7 +185,7 @@ struct LogLine {
   std::string text;
   std::string connection{};  // that it is about; empty: none
 };
-using Action = std::variant<SendDatagram, RunWork, InstallInbound, InstallOutbound, RetireInbound,
+using Action = std::variant<SendDatagram, RunWork, InstallInbound, OwnChild, InstallOutbound, RetireInbound,
                             RetireOutbound, MoveChild, TakeAddresses, DropAddresses, LogLine>;
 using Actions = std::vector<Action>;
 

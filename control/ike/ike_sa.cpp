@@ -87,7 +87,11 @@ void IkeSa::receive(const Header& header, const DatagramReceived& datagram, Time
     if (state_ == State::greeting && header.is_response()) on_greeting_answer(header, datagram.bytes, now);
     return;
   }
-  if (channel_ && header.from_initiator() != is_initiator_) receive_protected(header, datagram, now);
+  if (!channel_ || header.from_initiator() == is_initiator_) return;
+  if (header.first == PayloadType::encrypted || header.first == PayloadType::encrypted_fragment)
+    receive_protected(header, datagram, now);
+  else
+    on_unprotected(header, datagram, now);
 }
 
 void IkeSa::receive_protected(const Header& header, const DatagramReceived& datagram, Time now) {

@@ -101,6 +101,11 @@ class IkeSa {
   void traffic_arrived(std::uint32_t inbound_spi, Time now);
   void soft_expired(std::uint32_t inbound_spi, Time now);
   void hard_expired(std::uint32_t inbound_spi, Time now);
+  // The peer sends with this SPI, and no SA of ours has it: it is told (RFC 7296 1.5).
+  void report_invalid_spi(std::uint32_t spi);
+  // Somebody says that the peer has lost an SA: it is asked whether it is there, unless it was heard of just
+  // now.
+  void doubt(Time now);
   // The datapath has no place for it.
   void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
 
@@ -129,6 +134,9 @@ class IkeSa {
   const ConnectionHandle& connection() const { return connection_; }
   const std::optional<Identity>& peer_identity() const { return peer_identity_; }
   const std::vector<Child>& children() const { return children_; }
+  // A child has it that is not on its way out.
+  bool uses(std::uint32_t inbound_spi) const;
+  bool sends_on(std::uint32_t outbound_spi) const;
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
@@ -161,7 +169,7 @@ class IkeSa {
   Time next_task() const;
   Time liveness_at() const;
   void delete_ike_sa(Time now);
-  void delete_children(std::vector<std::uint32_t> spis, Time now);
+  void delete_children(std::vector<std::uint32_t> spis, const std::set<std::uint32_t>& invalid, Time now);
   void check_liveness(Time now);
   void exchange_over() { exchange_ = {}; }
   void no_answer(Time now);
@@ -284,7 +292,15 @@ class IkeSa {
   // -- INFORMATIONAL (ike_sa_informational.cpp) --
   void on_informational(const Inner& inner, Time now);
   std::vector<std::uint32_t> on_delete(const Delete& payload, Time now);
+  std::vector<ChildHandle> on_invalid_spis(const Payloads& payloads, Time now);
   void on_children_deleted(Time now);
+
+  // -- whether the peer has lost it (ike_sa_crash.cpp) --
+  void add_crash_token(PayloadWriter& payloads, const Spis& spis) const;
+  static const Notify* crash_token_of(const Payloads& payloads);  // null: none that can be one
+  void note_crash_token(const Payloads& payloads);
+  void send_crash_token(Time now);
+  void on_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
 
   // -- where the peer is (ike_sa_moves.cpp) --
   void peer_is_at(const DatagramReceived& datagram);
@@ -347,7 +363,8 @@ class IkeSa {
 
   std::vector<Child> children_;
   std::vector<WantedChild> wanted_;
-  std::vector<std::uint32_t> orphans_;  // inbound SPIs of children that only the peer has
+  std::vector<std::uint32_t> orphans_;    // inbound SPIs of children that only the peer has
+  std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
   bool close_wanted_ = false;
   Time rekey_at_ = never;
   Time expires_at_ = never;
@@ -355,6 +372,10 @@ class IkeSa {
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
   Time last_heard_;
+  Time not_doubted_before_ = Time::min();
+  bool is_doubted_ = false;
+  std::vector<std::uint8_t> peers_token_;  // RFC 6290; empty: it has none
+  Time token_due_ = never;                 // it has none of ours yet for these SPIs
   std::optional<PeerRekey> peer_rekey_;
   SaId predecessor_ = 0;  // that still has our children, until it is known who won
   SaId successor_ = 0;

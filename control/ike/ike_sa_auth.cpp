@@ -84,6 +84,7 @@ void IkeSa::send_proof(const Proof& proof, Time now) {
   if (mixed_)
     payloads.add(Notify{NotifyType::ppk_identity, write_ppk_identity(connection_->ppks.front().id)});
   if (!proof.without_ppk.empty()) payloads.add(Notify{NotifyType::no_ppk_auth, proof.without_ppk});
+  add_crash_token(payloads, spis_);
   if (connection_->request_addresses) request_addresses(payloads);
   if (!connection_->childless && !wanted_.empty()) {
     const auto spi = host_.new_child_spi(*wanted_.front().configuration);
@@ -162,6 +163,7 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   Payloads payloads;
   inner.decode(payloads);
   peer_identity_ = Identity::of(*payloads.id_responder);
+  note_crash_token(payloads);
   become_established(now);
   host_.established(*this, now);
   take_addresses(payloads);
@@ -307,6 +309,7 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   inner.decode(payloads);
   peer_identity_ = Identity::of(*payloads.id_initiator);
   if (payloads.notify(NotifyType::initial_contact)) host_.initial_contact(*this, now);
+  note_crash_token(payloads);
   become_established(now);
   host_.established(*this, now);
   PayloadWriter reply;
@@ -316,6 +319,7 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   mobike_ = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported) != nullptr;
   if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
   if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
+  add_crash_token(reply, spis_);
   if (payloads.security_association) add_first_child(payloads, reply, now);
   answer(ExchangeType::ike_auth, reply);
 }

@@ -49,6 +49,12 @@ ChildHandle IkeSa::child_named(const std::string& name) const {
   return found == connection_->children.end() ? nullptr : ChildHandle(connection_, &*found);
 }
 
+bool IkeSa::uses(std::uint32_t inbound_spi) const {
+  return std::ranges::any_of(children_, [&](const Child& child) {
+    return child.inbound_spi == inbound_spi && !child.delete_wanted && child.state == Child::State::installed;
+  });
+}
+
 bool IkeSa::has_child_of(const ChildConfiguration& configuration) const {
   return std::ranges::any_of(children_, [&](const Child& child) {
     return child.configuration->name == configuration.name && !child.delete_wanted;
@@ -218,7 +224,7 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
       !less.empty() && connection_->remote && !has_child_of(*terms.configuration))
     log(we_began ? Level::warning : Level::information, less);
   host_.act(InstallInbound{parameters(inbound_spi, !we_began)});
-  host_.own_child(inbound_spi, id_);
+  host_.own_child(child, *this);
   std::erase_if(wanted_,
                 [&](const WantedChild& wanted) { return wanted.configuration == terms.configuration; });
   return children_.emplace_back(std::move(child));
@@ -299,7 +305,7 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
   if (found == children_.end()) return;
   auto child = std::move(*found);
   children_.erase(found);
-  host_.own_child(inbound_spi, 0);
+  host_.disown_child(inbound_spi);
   if (exchange_.rekeyed_spi == inbound_spi) exchange_.rival = child.peer_rekey;
   // Packets that are under way on it are still good.
   child.replaced |=

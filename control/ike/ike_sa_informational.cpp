@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "control/ike/ike_sa.hpp"
+#include "datapath/net/bytes.hpp"
 
 namespace espgate::ike {
 
@@ -11,6 +12,8 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
   PayloadWriter reply;
   std::vector<std::uint32_t> deleted;
   bool ike_deleted = false;
+  note_crash_token(payloads);
+  const auto lost = on_invalid_spis(payloads, now);
   for (const auto& each : payloads.deletes) {
     if (each.protocol == ProtocolId::ike) ike_deleted = true;
     if (each.protocol != ProtocolId::esp) continue;
@@ -18,6 +21,7 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
     const auto ours = on_delete(each, now);
     deleted.insert(deleted.end(), ours.begin(), ours.end());
   }
+  for (const auto& configuration : lost) want_child(configuration, now);
   // Our AUTH did not convince it; it does not always say DELETE as well.
   if (payloads.notify(NotifyType::authentication_failed) != nullptr) ike_deleted = true;
   if (!deleted.empty()) reply.add(Delete{ProtocolId::esp, deleted});
@@ -26,6 +30,32 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
     reply.add(Notify{NotifyType::cookie2, echo->data});
   answer(ExchangeType::informational, reply);
   if (ike_deleted) end(End::by_peer, "the peer closed it", now);
+}
+
+void IkeSa::report_invalid_spi(std::uint32_t spi) {
+  constexpr std::size_t most = 16;  // while something else is under way
+  if (invalid_spis_.size() < most) invalid_spis_.insert(spi);
+}
+
+// The peer gets what we send on these, and has no SA for it: what is of no use there goes here, and is made
+// anew at once, or like anything that failed if it was made just now.
+std::vector<ChildHandle> IkeSa::on_invalid_spis(const Payloads& payloads, Time now) {
+  constexpr Time just_now = std::chrono::seconds(10);
+  std::vector<ChildHandle> lost;
+  for (const auto& notify : payloads.notifies) {
+    if (notify.type != NotifyType::invalid_spi || notify.data.size() != 4) continue;
+    auto* child = find_child_by_outbound(net::load_be32(notify.data, 0));
+    if (child == nullptr || child->delete_wanted || child->replaced) continue;
+    log(Level::warning,
+        fmt::format("the peer does not know SPI {:#010x} of child {} any more: it is replaced",
+                    child->outbound_spi, child->configuration->name));
+    if (child->made_at + just_now > now)
+      ++child->failures;
+    else
+      lost.push_back(child->configuration);
+    give_up(*child, "the peer does not know it any more", now);
+  }
+  return lost;
 }
 
 // The inbound SPIs of ours that go with it: those that we are not deleting ourselves (RFC

@@ -61,6 +61,8 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
       !begin_key_exchanges(payloads, choice->additional))
     return rekey_failed("the peer's answer does not fit our offer", now);
   exchange_.choice = choice;
+  if (const auto* token = crash_token_of(payloads))
+    exchange_.peers_token.assign(token->data.begin(), token->data.end());
   take_key(payloads.key_exchange->data, now);
 }
 
@@ -81,6 +83,9 @@ void IkeSa::finish_rekey(Time now) {
   const auto made = std::exchange(exchange_, {});
   auto& heir =
       make_successor(host_.new_sa_id(), *made.choice, {made.ike_spi, made.choice->spi}, true, made.keys, now);
+  constexpr Time soon = std::chrono::seconds(1);  // when more urgent things are done
+  if (!peers_token_.empty()) heir.token_due_ = now + soon;
+  heir.peers_token_ = made.peers_token;
   // The peer's successor is in use already, so the peer waits for us to delete ours.
   if (state_ != State::established) return heir.close(End::replaced);
   auto* other = peer_rekey_ ? host_.find(peer_rekey_->successor) : nullptr;
@@ -158,6 +163,7 @@ void IkeSa::finish_answer_rekey(PeerCreation& creation, Bytes value, Time now) {
   reply.add(ike::answer(*creation.choice, spi))
       .add_nonce(creation.keys.nonces.responder)
       .add(KeyExchange{creation.choice->key_exchange, value});
+  add_crash_token(reply, {creation.choice->spi, creation.ike_spi});
   if (creation.keys.are_complete())
     make_heir(creation, now);
   else
@@ -200,13 +206,14 @@ IkeSa& IkeSa::make_successor(SaId id, const IkeChoice& choice, const Spis& spis,
 // From here on the heir is the one to talk on.
 void IkeSa::hand_over(IkeSa& heir, Time now) {
   drop_creation(now);
-  for (const auto& child : children_) host_.own_child(child.inbound_spi, heir.id_);
+  for (const auto& child : children_) host_.own_child(child, heir);
   std::ranges::move(children_, std::back_inserter(heir.children_));
   std::ranges::move(wanted_, std::back_inserter(heir.wanted_));
   std::ranges::move(orphans_, std::back_inserter(heir.orphans_));
   children_.clear();
   wanted_.clear();
   orphans_.clear();
+  heir.invalid_spis_.merge(invalid_spis_);
   heir.predecessor_ = 0;
   heir.assigned_ = std::exchange(assigned_, {});
   heir.given_ = std::exchange(given_, {});

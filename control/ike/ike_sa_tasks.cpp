@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "control/ike/ike_sa.hpp"
+#include "datapath/net/bytes.hpp"
 
 namespace espgate::ike {
 
@@ -37,7 +39,9 @@ void IkeSa::start_next_exchange(Time now) {
       child.state = Child::State::closing;
       unwanted.push_back(child.inbound_spi);
     }
-  if (!unwanted.empty()) return delete_children(std::move(unwanted), now);
+  auto invalid = std::exchange(invalid_spis_, {});
+  std::erase_if(invalid, [this](std::uint32_t spi) { return uses(spi); });  // by now
+  if (!unwanted.empty() || !invalid.empty()) return delete_children(std::move(unwanted), invalid, now);
   if (move_unproven_) return check_routability(now);
   if (reauthenticate_at_ <= now) {
     reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
@@ -54,7 +58,8 @@ void IkeSa::start_next_exchange(Time now) {
       wanted_.erase(wanted);
       return create_child(chosen.configuration, 0, chosen.failures, now);
     }
-  if (liveness_at() <= now) check_liveness(now);
+  if (token_due_ <= now) return send_crash_token(now);
+  if (is_doubted_ || liveness_at() <= now) check_liveness(now);
 }
 
 Time IkeSa::liveness_at() const {
@@ -64,7 +69,8 @@ Time IkeSa::liveness_at() const {
 
 Time IkeSa::next_task() const {
   if (creation_ && creation_->choice) return std::min(reauthenticate_at_, creation_->until);
-  auto first = std::min({creation_ ? creation_->until : rekey_at_, reauthenticate_at_, liveness_at()});
+  auto first =
+      std::min({creation_ ? creation_->until : rekey_at_, reauthenticate_at_, liveness_at(), token_due_});
   for (const auto& child : children_) first = std::min(first, child.rekey_at);
   for (const auto& wanted : wanted_) first = std::min(first, wanted.not_before);
   return first;
@@ -140,14 +146,24 @@ void IkeSa::delete_ike_sa(Time now) {
   send_request(ExchangeType::informational, payloads.add(Delete{ProtocolId::ike, {}}), now);
 }
 
-void IkeSa::delete_children(std::vector<std::uint32_t> spis, Time now) {
+// Of an invalid SPI the peer hears what is wrong, and what to do in any case: a DELETE names the SPIs that
+// its sender receives on, or no longer does (RFC 7296 1.4.1).
+void IkeSa::delete_children(std::vector<std::uint32_t> spis, const std::set<std::uint32_t>& invalid,
+                            Time now) {
   exchange_.kind = Exchange::Kind::delete_children;
   exchange_.deleted = std::move(spis);
-  send_request(ExchangeType::informational, PayloadWriter().add(Delete{ProtocolId::esp, exchange_.deleted}),
-               now);
+  PayloadWriter payloads;
+  for (const auto spi : invalid) {
+    std::array<std::uint8_t, 4> bytes;
+    net::store_be32(bytes, 0, spi);
+    payloads.add(Notify{NotifyType::invalid_spi, bytes});
+    exchange_.deleted.push_back(spi);
+  }
+  send_request(ExchangeType::informational, payloads.add(Delete{ProtocolId::esp, exchange_.deleted}), now);
 }
 
 void IkeSa::check_liveness(Time now) {
+  is_doubted_ = false;
   exchange_.kind = Exchange::Kind::liveness;
   send_request(ExchangeType::informational, {}, now);
 }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "control/ike/prf.hpp"
+#include "control/ike/spis.hpp"
 #include "datapath/base/secret.hpp"
 #include "datapath/crypto/suite.hpp"
 
@@ -25,11 +26,6 @@ struct Nonces {
   std::span<const std::uint8_t> initiator;
   std::span<const std::uint8_t> responder;
 };
-struct Spis {
-  std::uint64_t initiator = 0;
-  std::uint64_t responder = 0;
-};
-
 // SKEYSEED of a new IKE SA, of one that replaces another (whose prf is `prf`, whose SK_d is `old_d`), and
 // after each additional key exchange (RFC 9370 2.2.2; `old_d` is the SK_d so far). Of a successor `shared`
 // has the secret of CREATE_CHILD_SA, and behind it those of IKE_FOLLOWUP_KE (2.2.4).

@@ -9,6 +9,7 @@
 #include "control/ike/child_sa.hpp"
 #include "control/ike/configuration.hpp"
 #include "control/ike/connection.hpp"
+#include "control/ike/crash_tokens.hpp"
 #include "control/ike/events.hpp"
 
 namespace espgate::ike {
@@ -54,6 +55,10 @@ class SaHost {
   virtual const Limits& limits() const = 0;
   virtual void act(Action action) = 0;
   virtual void fill_random(std::span<std::uint8_t> bytes) = 0;
+  // By which the peer can be told that we have lost this IKE SA; none: it cannot.
+  virtual std::optional<CrashTokens::Token> crash_token(const Spis& spis) const = 0;
+  // The peer has lost it, and all its children, which are to be made anew.
+  virtual void lost_by_peer(const IkeSa& sa, Time now) = 0;
   // One that no IKE SA has; it is the caller's.
   virtual std::uint64_t new_ike_spi() = 0;
   // Reserved for the child, so that packets with it are no stranger's. None: there is none to be had.
@@ -80,8 +85,9 @@ class SaHost {
   virtual void initial_contact(const IkeSa& sa, Time now) = 0;
   // Nothing else is there with its peer: it may say INITIAL_CONTACT.
   virtual bool is_first_contact(const IkeSa& sa) const = 0;
-  // From here on `sa` hears what happens to the inbound SPI; 0: nobody.
-  virtual void own_child(std::uint32_t inbound_spi, SaId sa) = 0;
+  // From here on `sa` hears what happens to the child.
+  virtual void own_child(const Child& child, const IkeSa& sa) = 0;
+  virtual void disown_child(std::uint32_t inbound_spi) = 0;
   // The outbound SPI that a child's traffic goes out by, whichever IKE SA it belongs to; 0: none.
   virtual std::uint32_t current_outbound(const std::string& key) const = 0;
   virtual void set_current_outbound(const std::string& key, std::uint32_t spi) = 0;

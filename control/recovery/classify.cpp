@@ -8,42 +8,24 @@ namespace {
 using enum Class;
 using Standing = sa::SpiFacts::Standing;
 
-// The standings, with retired told apart by reason.
-enum Column : std::size_t { unknown, is_larval, is_active, was_deleted, was_expired, was_rekeyed, columns };
-
-// [what the worker saw][known peer][what control knows]
-constexpr std::array<std::array<std::array<Class, columns>, 2>, 3> table{{
-    // not found
-    {{{stranger, larval, larval, deleted, expired, just_rekeyed},
-      {never_issued, larval, larval, deleted, expired, just_rekeyed}}},
-    // larval; unknown since: the reservation was withdrawn
-    {{{deleted, larval, larval, deleted, expired, just_rekeyed},
-      {deleted, larval, larval, deleted, expired, just_rekeyed}}},
-    // retired; unknown since: the tombstone is gone and its story too. Active since: the SPI is in use again.
-    {{{deleted, larval, larval, deleted, expired, just_rekeyed},
-      {deleted, larval, larval, deleted, expired, just_rekeyed}}},
-}};
-
-Column column(const Evidence& evidence) {
-  switch (evidence.standing) {
-    case Standing::unknown:
-      return unknown;
-    case Standing::larval:
-      return is_larval;
-    case Standing::active:
-      return is_active;
-    case Standing::retired:
-      break;
-  }
-  switch (evidence.reason) {
+Class of_retired(sa::Reason reason) {
+  switch (reason) {
     case sa::Reason::deleted:
-      return was_deleted;
+      return deleted;
     case sa::Reason::expired:
-      return was_expired;
+      return expired;
     case sa::Reason::rekeyed:
-      return was_rekeyed;
+      return just_rekeyed;
   }
-  return unknown;
+  return deleted;
+}
+
+// Of what nothing is known now. When the worker knew it a moment ago, it was withdrawn, or the last of it was
+// forgotten.
+Class of_unknown(const Evidence& evidence) {
+  if (evidence.miss != sa::Miss::not_found) return deleted;
+  if (evidence.flood) return flood;
+  return evidence.known_peer ? never_issued : stranger;
 }
 
 struct Words {
@@ -56,14 +38,28 @@ constexpr std::array<Words, class_count> words{{
     {"just rekeyed", "the peer did not follow the rekey; rekey or reload the connection there"},
     {"deleted", "the peer did not hear of the deletion; delete its SA or reload the connection there"},
     {"expired", "the peer keeps an SA past its lifetime; rekey or reload the connection there"},
+    {"before restart",
+     "the peer did not hear that espgate started anew; rekey or reload the connection there"},
     {"never issued", "compare the peer's outbound SPI with the inbound SPI of the connection here"},
     {"stranger", "no connection has this remote address; add one, or block the sender if it should not be"},
+    {"flood", "someone makes packets up: find where they come in, and filter them there"},
 }};
 
 }  // namespace
 
 Class classify(const Evidence& evidence) {
-  return table[static_cast<std::size_t>(evidence.miss)][evidence.known_peer][column(evidence)];
+  switch (evidence.standing) {
+    case Standing::unknown:
+      return of_unknown(evidence);
+    case Standing::larval:
+    case Standing::active:
+      return larval;
+    case Standing::retired:
+      return of_retired(evidence.reason);
+    case Standing::before_restart:
+      return before_restart;
+  }
+  return stranger;
 }
 
 std::string_view name(Class kind) {

@@ -7,9 +7,11 @@
 //                 Normal for moments; afterwards the peer has not followed the rekey.
 //   deleted       The SPI was ours; its SA was deleted here. The peer has not heard of it.
 //   expired       The SPI was ours; its SA reached the end of its lifetime.
+//   before_restart  An earlier process had an SA with it. The peer has not heard that it ended.
 //   never_issued  A configured peer sends an SPI that we never gave it, as far as memory reaches: the two
 //                 sides are configured differently, or the peer sends to an SA of another box.
 //   stranger      The same from an address that no connection names. Nothing is known to be wrong here.
+//   flood         One of the last two while more of them begin a second than peers in trouble would make.
 //
 // What is known of the SPI weighs more than who sent the packet: a retired SPI is explained alike whether
 // its peer is still configured or not. A worker's view is older than control's, so when the two differ
@@ -24,14 +26,24 @@
 
 namespace espgate::recovery {
 
-enum class Class : std::uint8_t { larval, just_rekeyed, deleted, expired, never_issued, stranger };
-inline constexpr std::size_t class_count = 6;
+enum class Class : std::uint8_t {
+  larval,
+  just_rekeyed,
+  deleted,
+  expired,
+  before_restart,
+  never_issued,
+  stranger,
+  flood,
+};
+inline constexpr std::size_t class_count = 8;
 
 struct Evidence {
   sa::Miss miss = sa::Miss::not_found;                                // what the worker saw
   sa::SpiFacts::Standing standing = sa::SpiFacts::Standing::unknown;  // what control knows now
   sa::Reason reason = sa::Reason::deleted;                            // with standing retired
   bool known_peer = false;                                            // a connection names the source
+  bool flood = false;                                                 // the flow began in one
 };
 
 Class classify(const Evidence& evidence);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/recovery/classify.hpp"
+#include "control/recovery/repair.hpp"
 #include "control/sa/moment.hpp"
 #include "datapath/net/address.hpp"
 #include "datapath/sa/spi_miss.hpp"
@@ -34,6 +35,8 @@ struct Flow {
   std::uint16_t source_port = 0;  // UDP encapsulation: of the last packet
   bool was_logged = false;
   Class kind = Class::stranger;  // of the last packet
+  bool of_flood = false;         // it began in one
+  Repair repair = Repair::none;  // the last one that was tried, or why none was
   std::array<char, 16> port{};   // the interface of the last packet, cut to fit
   std::string_view port_name() const { return port.data(); }
 };

@@ -25,30 +25,38 @@ std::string_view owner(const sa::SpiFacts& facts, const sa::SpiKnowledge& knowle
 
 }  // namespace
 
-InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge, sa::Log log,
-                                     const sa::RandomSource& random)
+InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge,
+                                     Repairer& repairer, sa::Log log, const sa::RandomSource& random)
     : options_(options),
       knowledge_(knowledge),
       log_(std::move(log)),
       table_(options.flows, make_secret(random)),
-      budget_(options.lines_per_s) {}
+      budget_(options.lines_per_s),
+      repair_budget_(options.repairs_per_s, options.repaired_peers),
+      flood_(options.flood_flows_per_s),
+      repairer_(repairer) {}
 
 void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, Moment now) {
   tick(now);
   const FlowKey key{net::Address::from_bytes(miss.family, miss.source),
                     net::Address::from_bytes(miss.family, miss.destination), miss.spi, miss.encapsulation};
-  const auto facts = knowledge_.about(miss.spi);
+  auto facts = knowledge_.about(miss.spi);
+  const auto connection = owner(facts, knowledge_, key.source);
   const bool known_peer = !knowledge_.connection_of_peer(key.source).empty();
 
   auto& flow = table_.touch(key);
-  if (flow.packets++ == 0) flow.first = now;
+  if (flow.packets++ == 0) begin(flow, facts, now);
   flow.last = now;
   flow.last_sequence = miss.sequence;
   flow.source_port = miss.source_port;
-  flow.kind = classify({miss.miss, facts.standing, facts.reason, known_peer});
+  flow.kind = classify({miss.miss, facts.standing, facts.reason, known_peer, flow.of_flood});
   flow.port = {};
   port.copy(flow.port.data(), flow.port.size() - 1);
   ++packets_[static_cast<std::size_t>(flow.kind)];
+  if (is_trouble(flow, facts, now)) {
+    repair(flow, miss, connection, now);
+    facts = knowledge_.about(miss.spi);  // what it names may have changed
+  }
 
   const bool due = !flow.was_logged || now.steady - flow.logged.steady >= options_.line_interval;
   if (!due || is_normal(flow, facts, now) || !budget_.take(now.steady)) {
@@ -58,7 +66,25 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   speak(flow, facts, now);
 }
 
+void InvalidSpiHandler::begin(Flow& flow, const sa::SpiFacts& facts, Moment now) {
+  flow.first = now;
+  if (facts.standing != sa::SpiFacts::Standing::unknown) return;
+  const bool was_on = flood_.is_on();
+  flow.of_flood = flood_.note_new(now.steady);
+  if (was_on || !flow.of_flood) return;
+  log_(
+      sa::Severity::warning,
+      fmt::format("invalid SPI: a flood: more than {} new flows a second, the last from {}; they are counted "
+                  "and dropped, without a line each, and nothing is done about them until it is over",
+                  options_.flood_flows_per_s, net::to_string(flow.key.source)));
+}
+
 void InvalidSpiHandler::tick(Moment now) {
+  if (const auto over = flood_.tick(now.steady))
+    log_(sa::Severity::warning,
+         fmt::format(
+             "invalid SPI: the flood is over after {:.1f} s and {} flows; `show drops` has its packets",
+             std::chrono::duration<double>(over->lasted).count(), over->flows));
   const auto withheld = budget_.settle(now.steady);
   if (withheld == 0) return;
   log_(sa::Severity::warning,
@@ -71,7 +97,33 @@ bool InvalidSpiHandler::is_normal(const Flow& flow, const sa::SpiFacts& facts, M
   const auto age = now.steady - facts.since.steady;
   if (flow.kind == Class::larval) return age < options_.larval_quiet;
   if (flow.kind == Class::just_rekeyed) return age < options_.rekeyed_quiet;
+  return flow.kind == Class::flood;
+}
+
+// What was sent before the peer heard of anything may still come for a moment.
+bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const {
+  switch (flow.kind) {
+    case Class::larval:
+    case Class::stranger:
+    case Class::flood:
+      return false;
+    case Class::just_rekeyed:
+    case Class::deleted:
+    case Class::expired:
+      return now.steady - facts.since.steady >= options_.in_flight;
+    case Class::before_restart:
+    case Class::never_issued:
+      return true;
+  }
   return false;
+}
+
+void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now) {
+  const auto done = repair_budget_.take(flow.key.source, now.steady) ? repairer_.repair(connection, miss, now)
+                                                                     : Repair::limited;
+  ++repairs_[static_cast<std::size_t>(done)];
+  // What was done a moment ago tells more than that it is too early for more.
+  if (done != Repair::limited || flow.repair == Repair::none) flow.repair = done;
 }
 
 void InvalidSpiHandler::speak(Flow& flow, const sa::SpiFacts& facts, Moment now) {

@@ -1,4 +1,4 @@
-// Explains ESP packets whose SPI leads to no active SA.
+// Explains ESP packets whose SPI leads to no active SA, and has what is wrong repaired.
 //
 // Purpose: an operator who sees %CRYPTO-4-RECVD_PKT_INV_SPI learns at once whether it is normal, whose
 // fault it is and what to do; `show invalid-spi` and `show spi` tell the rest. UDP-encapsulated packets
@@ -15,6 +15,11 @@
 //     same. If the condition lasts, the next packet is logged like any other.
 //   - At most `lines_per_s` lines a second over all flows; what is withheld beyond is told by one summary
 //     line when the second is over. A withheld flow speaks at its next packet.
+//   - Of a flood, that it begins and how long it was; its flows have no lines.
+//
+// What is repaired: what a peer of ours should not send any more, or never should have: an SPI retired more
+// than `in_flight` ago, of before a restart, or never issued to a configured peer. Never one that is larval,
+// and nothing of a flood. How often is the RepairBudget's to say, for one peer and for all.
 //
 // Bounds: memory is fixed by `flows`, work per record is constant, a flow that was evicted starts anew.
 // Control thread only; no clock, no I/O.
@@ -25,8 +30,10 @@
 #include <string>
 #include <vector>
 
+#include "control/recovery/flood_watch.hpp"
 #include "control/recovery/flow_table.hpp"
 #include "control/recovery/line_budget.hpp"
+#include "control/recovery/repair_budget.hpp"
 #include "control/sa/surroundings.hpp"
 
 namespace espgate::recovery {
@@ -44,15 +51,19 @@ class InvalidSpiHandler {
     std::chrono::nanoseconds line_interval = std::chrono::seconds(60);  // of one flow
     std::chrono::nanoseconds larval_quiet = std::chrono::seconds(30);
     std::chrono::nanoseconds rekeyed_quiet = std::chrono::seconds(30);
+    std::chrono::nanoseconds in_flight = std::chrono::seconds(1);  // of packets sent before the peer heard
+    std::uint32_t repairs_per_s = 100;
+    std::size_t repaired_peers = 20'000;    // with waits of their own
+    std::uint32_t flood_flows_per_s = 200;  // new ones that nothing is known of
   };
 
-  // `knowledge` outlives the handler. `random` is used here only, for the hash secret.
-  InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge, sa::Log log,
-                    const sa::RandomSource& random);
+  // `knowledge` and `repairer` outlive the handler. `random` is used here only, for the hash secret.
+  InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge, Repairer& repairer,
+                    sa::Log log, const sa::RandomSource& random);
 
   // One record from the punt ring; `port` is the name of the port it came in by.
   void handle(const sa::SpiMiss& miss, std::string_view port, Moment now);
-  // Writes a summary line that is due. To be called about once a second.
+  // Writes summary lines that are due. To be called about once a second.
   void tick(Moment now);
 
   enum class Order : std::uint8_t { last_seen, packets };
@@ -62,10 +73,15 @@ class InvalidSpiHandler {
   std::vector<FlowReport> flows_of(std::uint32_t spi) const;
   // Packets reported, by class.
   const std::array<std::uint64_t, class_count>& packets() const { return packets_; }
+  // How often something was repaired, or why not, by Repair.
+  const std::array<std::uint64_t, repair_count>& repairs() const { return repairs_; }
   const FlowTable& table() const { return table_; }
 
  private:
   bool is_normal(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
+  bool is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
+  void begin(Flow& flow, const sa::SpiFacts& facts, Moment now);
+  void repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now);
   void speak(Flow& flow, const sa::SpiFacts& facts, Moment now);
   std::string owner_of(const Flow& flow) const;
 
@@ -74,7 +90,11 @@ class InvalidSpiHandler {
   sa::Log log_;
   FlowTable table_;
   LineBudget budget_;
+  RepairBudget repair_budget_;
+  FloodWatch flood_;
+  Repairer& repairer_;
   std::array<std::uint64_t, class_count> packets_{};
+  std::array<std::uint64_t, repair_count> repairs_{};
 };
 
 }  // namespace espgate::recovery

@@ -31,8 +31,11 @@ std::string log_line(const Flow& flow, std::string_view owner, std::uint32_t suc
       flow.packets, flow.packets == 1 ? "" : "s", since(flow.first, flow.last));
   if (flow.suppressed > 0) line += fmt::format(" ({} suppressed)", flow.suppressed);
   if (successor != 0) line += fmt::format("; SPI 0x{:X} took over", successor);
-  line += "; ";
-  line += remedy(flow.kind);
+  // What was done about it, or else what there is to do.
+  const bool is_repaired = flow.repair == Repair::told || flow.repair == Repair::begun ||
+                           flow.repair == Repair::under_way || flow.repair == Repair::token;
+  if (flow.repair != Repair::none) line += fmt::format("; {}", name(flow.repair));
+  if (!is_repaired) line += fmt::format("; {}", remedy(flow.kind));
   return line;
 }
 

@@ -39,7 +39,7 @@ SaManager::SaManager(Parts parts, const Options& options)
 Expected<std::uint32_t> SaManager::allocate_spi() {
   for (int i = 0; i < allocation_attempts; ++i) {
     const auto spi = parts_.random();
-    if (spi >= first_spi && !inbound_.find(spi) && !stories_.find(spi)) return spi;
+    if (spi >= first_spi && about(spi).standing == SpiFacts::Standing::unknown) return spi;
   }
   return Error{"no unused SPI found", "the random number generator is broken; restart espgate"};
 }

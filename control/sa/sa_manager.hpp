@@ -38,6 +38,7 @@
 #include "control/sa/lifetimes.hpp"
 #include "control/sa/outbound_sas.hpp"
 #include "control/sa/policy_book.hpp"
+#include "control/sa/spi_journal.hpp"
 
 namespace espgate::sa {
 
@@ -121,6 +122,7 @@ class SaManager final : public SpiKnowledge {
     // Sends a dummy packet by policy, or by the tunnel of a connection that has one. One that is lost does
     // not matter.
     std::function<void(std::span<const std::uint8_t> ip_packet, tunnel::Index)> dummy = {};
+    const SpiJournal* journal = nullptr;  // nullptr: SPIs of before a restart are not known
   };
   struct Options {
     std::size_t tombstones = 10'000;

@@ -76,8 +76,14 @@ SpiFacts SaManager::about(std::uint32_t spi) const {
     return {standing(record->phase), record->reason, record->successor, record->since,
             record->connection->name};
   }
-  const auto* story = stories_.find(spi);
-  return story ? recall(*story) : SpiFacts{};
+  if (const auto* story = stories_.find(spi)) return recall(*story);
+  const auto before = parts_.journal == nullptr ? std::nullopt : parts_.journal->find(spi);
+  if (!before) return {};
+  SpiFacts facts;
+  facts.standing = SpiFacts::Standing::before_restart;
+  facts.since.wall = before->when;
+  facts.connection = before->connection;
+  return facts;
 }
 
 std::string_view SaManager::connection_of_peer(const net::Address& remote) const {

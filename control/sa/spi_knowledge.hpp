@@ -18,8 +18,9 @@ struct SpiFacts {
   enum class Standing : std::uint8_t {
     unknown,  // never ours, or so long ago that nothing is left of it
     larval,
-    active,   // also the old SA of a rekey while it still accepts packets
-    retired,  // a tombstone, or the memory of one
+    active,          // also the old SA of a rekey while it still accepts packets
+    retired,         // a tombstone, or the memory of one
+    before_restart,  // an inbound SA of an earlier process had it
   };
   Standing standing = Standing::unknown;
   Reason reason = Reason::deleted;  // retired only

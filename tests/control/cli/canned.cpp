@@ -85,6 +85,7 @@ json flow(const char* spi, bool udp) {
           {"port", "outside"},
           {"class", udp ? "just rekeyed" : "never issued"},
           {"explanation", udp ? "replaced by 0x00001002 2 s ago" : "no SA has had this SPI"},
+          {"repair", udp ? "nothing was done" : "the peer was told"},
           {"packets", 12},
           {"first", since},
           {"last", "2025-03-01T12:00:09Z"},

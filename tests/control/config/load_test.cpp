@@ -52,6 +52,7 @@ TEST_CASE("an empty limits group has the defaults too") {
   CHECK(limits.tombstone_s == blank.tombstone_s);
   CHECK(limits.linger_s == blank.linger_s);
   CHECK(limits.invalid_spi_flows == blank.invalid_spi_flows);
+  CHECK(limits.invalid_spi_repairs_per_s == blank.invalid_spi_repairs_per_s);
 }
 
 TEST_CASE("every key of a file arrives in the Configuration") {
@@ -60,7 +61,8 @@ control-cpu = 2; worker-cpus = [ 3, 0x4, 3 ]; idle = "spin"; idle-sleep-us = 77;
 hugepages = TRUE; memory-mb = 512; crypto-engine = "openssl"; socket = "/tmp/s"; log-level = "debug";
 limits : { inbound-sas = 21; outbound-sas = 22; routes = 23; policies = 24; neighbours = 25; buffers = 2600;
   punt-ring = 270; punt-host-pps = 28; punt-ike-pps = 29; punt-spi-pps = 30; tombstones = 31;
-  tombstone-seconds = 32; linger-seconds = 34; invalid-spi-flows = 33; };
+  tombstone-seconds = 32; linger-seconds = 34; invalid-spi-flows = 33;
+  invalid-spi-repairs = 35; }; state-directory = "/tmp/state";
 ports = ( { name = "out"; device = "net_af_packet0,iface=e0"; ipsec = true; mtu = 9000; vlan = 7;
             service-vlan = 4094; addresses = [ "192.0.2.1/24", "2001:db8::1/64" ]; } );
 routes = ( { to = "2001:db8:9::/48"; via = "2001:db8::9"; } );
@@ -86,8 +88,9 @@ connections = (
   const auto& l = file.limits;
   CHECK(std::vector{l.inbound_sas, l.outbound_sas, l.routes, l.policies, l.neighbours, l.buffers, l.punt_ring,
                     l.punt_host_pps, l.punt_ike_pps, l.punt_spi_pps, l.tombstones, l.tombstone_s,
-                    l.invalid_spi_flows, l.linger_s} ==
-        std::vector<std::uint32_t>{21, 22, 23, 24, 25, 2600, 270, 28, 29, 30, 31, 32, 33, 34});
+                    l.invalid_spi_flows, l.linger_s, l.invalid_spi_repairs_per_s} ==
+        std::vector<std::uint32_t>{21, 22, 23, 24, 25, 2600, 270, 28, 29, 30, 31, 32, 33, 34, 35});
+  CHECK(file.state_directory == "/tmp/state");
 
   REQUIRE(file.ports.size() == 1);
   const auto& port = file.ports[0];
@@ -110,7 +113,7 @@ connections = (
   REQUIRE(file.connections.size() == 1);
   const auto& branch = file.connections[0];
   CHECK(branch.name == "branch");
-  CHECK(branch.line == 12);
+  CHECK(branch.line == 13);
   CHECK(branch.local == *net::parse_address("2001:db8::1"));
   CHECK(branch.remote == *net::parse_address("2001:db8::2"));
   CHECK(branch.encapsulation == Encapsulation::udp);

@@ -127,6 +127,8 @@ Node::Node(Simulation& world, ConnectionHandle connection, Limits limits)
 
 void Node::restart() {
   ++life_;
+  retired_.clear();
+  larval_.clear();
   inbound_.clear();
   outbound_.clear();
   assigned.clear();
@@ -135,10 +137,14 @@ void Node::restart() {
   parts.random = [this](std::span<std::uint8_t> bytes) {
     for (auto& byte : bytes) byte = static_cast<std::uint8_t>(world_.random());
   };
+  parts.tokens =
+      CrashTokens({Secret(std::vector<std::uint8_t>(32, address().bytes[3]))});  // outlives a crash
   parts.child_spi = [this](const std::string&) -> std::optional<std::uint32_t> {
     for (;;) {
       const auto spi = static_cast<std::uint32_t>(world_.random());
-      if (spi >= 256 && spis_.insert(spi).second) return spi;
+      if (spi < 256 || !spis_.insert(spi).second) continue;
+      larval_.insert(spi);
+      return spi;
     }
   };
   core_ = std::make_unique<IkeCore>(std::move(parts), limits_);
@@ -182,6 +188,7 @@ void Node::on(const RunWork& action) {
 }
 
 void Node::on(const InstallInbound& action) {
+  larval_.erase(action.sa.spi);
   ++installed;
   if (!inbound_.emplace(action.sa.spi, action.sa).second) world_.fail("an inbound SPI is installed twice");
 }
@@ -198,6 +205,8 @@ void Node::on(const InstallOutbound& action) {
 }
 
 void Node::on(const RetireInbound& action) {
+  retired_[action.inbound_spi] = world_.now();
+  larval_.erase(action.inbound_spi);
   if (action.replaced) {
     const auto spi = action.inbound_spi;
     world_.after(30s, [this, spi, life = life_] {
@@ -245,6 +254,7 @@ void Node::packet_arrived(const ChildSaParameters& sent) {
   const auto sa = inbound_.find(sent.spi);
   if (sa == inbound_.end()) {
     ++missed;
+    if (world_.repairs) repair(sent);
     return;
   }
   if (!(sa->second.keymat == sent.keymat)) return world_.fail("the two sides have different keys");
@@ -252,6 +262,19 @@ void Node::packet_arrived(const ChildSaParameters& sent) {
     return world_.fail("the two sides have different algorithms");
   ++received;
   handle(TrafficArrived{sent.spi});
+}
+
+// As a gateway does it: what was retired a moment ago may be on its way still.
+void Node::repair(const ChildSaParameters& sent) {
+  const auto retired = retired_.find(sent.spi);
+  if (larval_.contains(sent.spi)) return;
+  const bool is_late = retired != retired_.end() && retired->second + 1s > world_.now();
+  if (is_late || world_.now() < not_repaired_before_) return;
+  not_repaired_before_ = world_.now() + 1s;
+  if (core_->reach(connection_->name) != IkeCore::Reach::impossible)
+    return handle(InvalidSpi{connection_->name, sent.child, {}, sent.spi});
+  const auto& owner = owners_.at(sent.spi);
+  handle(LostSpi{sent.spi, owner.ike_sa, owner.we_began, sent.remote, sent.local, 100});
 }
 
 std::vector<const IkeSa*> Node::established() const {

@@ -47,6 +47,7 @@ class Node {
   std::vector<const IkeSa*> established() const;
   std::size_t children() const;
   const std::map<std::uint32_t, ChildSaParameters>& inbound() const { return inbound_; }
+  const OwnChild& owner_of(std::uint32_t inbound_spi) const { return owners_.at(inbound_spi); }
   // By child; of a connection that has several peers by child and peer: "net/a.example".
   const std::map<std::string, ChildSaParameters>& outbound() const { return outbound_; }
 
@@ -63,6 +64,7 @@ class Node {
   void on(const SendDatagram& action);
   void on(const RunWork& action);
   void on(const InstallInbound& action);
+  void on(const OwnChild& action) { owners_[action.inbound_spi] = action; }
   void on(const InstallOutbound& action);
   void on(const RetireInbound& action);
   void on(const RetireOutbound& action);
@@ -80,6 +82,11 @@ class Node {
   std::map<std::uint32_t, Time> lingering_;
   std::map<std::string, ChildSaParameters> outbound_;
   std::set<std::uint32_t> spis_;  // ever given out
+  void repair(const ChildSaParameters& sent);
+  std::map<std::uint32_t, Time> retired_;
+  std::set<std::uint32_t> larval_;
+  Time not_repaired_before_{};
+  std::map<std::uint32_t, OwnChild> owners_;  // of each, as a file knows them that outlives a crash
 };
 
 class Simulation {
@@ -118,6 +125,7 @@ class Simulation {
   std::mt19937 random;
   std::string problem;
   std::size_t datagrams = 0;
+  bool repairs = false;  // packets with SPIs of nobody's are told to the core, once a second
   // Asked for each datagram; false: it is lost.
   std::function<bool(const SendDatagram&)> passes;
   // Asked for each piece of work; false: whoever asked does it, and says WorkFinished.

@@ -67,6 +67,7 @@ std::string story(unsigned seed) {
   Simulation world(seed, handle(of_a), handle(of_b));
   world.faults = {0.1, 0.1, 1ms, 400ms, 0.02, 30ms};
   world.send_traffic_every(2s);
+  world.repairs = seed % 2 == 0;
   for (int i = 0; i < 15 && world.problem.empty(); ++i) {
     world.run_for(world.between(100ms, 30s));
     disturb(world);

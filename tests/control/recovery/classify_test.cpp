@@ -13,11 +13,13 @@ namespace {
 // The rules in words, one after the other; the table must agree in all cases.
 Class expected(const Evidence& e) {
   if (e.standing == Standing::larval || e.standing == Standing::active) return Class::larval;
+  if (e.standing == Standing::before_restart) return Class::before_restart;
   if (e.standing == Standing::retired) {
     if (e.reason == Reason::deleted) return Class::deleted;
     return e.reason == Reason::expired ? Class::expired : Class::just_rekeyed;
   }
   if (e.miss != Miss::not_found) return Class::deleted;  // it was ours a moment ago
+  if (e.flood) return Class::flood;
   return e.known_peer ? Class::never_issued : Class::stranger;
 }
 
@@ -25,13 +27,15 @@ Class expected(const Evidence& e) {
 
 TEST_CASE("every combination of evidence has its class") {
   for (const auto miss : {Miss::not_found, Miss::larval, Miss::retired})
-    for (const auto standing : {Standing::unknown, Standing::larval, Standing::active, Standing::retired})
+    for (const auto standing :
+         {Standing::unknown, Standing::larval, Standing::active, Standing::retired, Standing::before_restart})
       for (const auto reason : {Reason::deleted, Reason::expired, Reason::rekeyed})
-        for (const bool known_peer : {false, true}) {
-          const Evidence evidence{miss, standing, reason, known_peer};
-          CAPTURE(int(miss), int(standing), int(reason), known_peer);
-          CHECK(classify(evidence) == expected(evidence));
-        }
+        for (const bool known_peer : {false, true})
+          for (const bool flood : {false, true}) {
+            const Evidence evidence{miss, standing, reason, known_peer, flood};
+            CAPTURE(int(miss), int(standing), int(reason), known_peer, flood);
+            CHECK(classify(evidence) == expected(evidence));
+          }
 }
 
 TEST_CASE("every class has a name and a remedy of its own") {

@@ -24,6 +24,23 @@ struct FakeKnowledge : sa::SpiKnowledge {
   std::map<net::Address, std::string> peers;
 };
 
+// Says that it did what `answer` says, and remembers for whom.
+struct FakeRepairer : Repairer {
+  Repair repair(std::string_view connection, const sa::SpiMiss& miss, Moment) override {
+    const auto peer = net::Address::from_bytes(miss.family, miss.source);
+    asked.push_back({std::string(connection), net::to_string(peer), miss.spi});
+    return answer;
+  }
+
+  struct Asked {
+    std::string connection;
+    std::string peer;
+    std::uint32_t spi;
+  };
+  std::vector<Asked> asked;
+  Repair answer = Repair::no_ike;
+};
+
 inline sa::SpiMiss miss(const char* source, const char* destination, std::uint32_t spi,
                         sa::Encapsulation encapsulation = sa::Encapsulation::none) {
   sa::SpiMiss result{};

@@ -125,7 +125,8 @@ inline config::Policy policy_to(const net::Prefix& to, config::PolicyAction acti
 }
 
 struct Surroundings {
-  explicit Surroundings(sa::Limits limits = {64, 32, 2}, SaManager::Options options = default_options())
+  explicit Surroundings(sa::Limits limits = {64, 32, 2}, SaManager::Options options = default_options(),
+                        const SpiJournal* journal = nullptr)
       : store(SaStore::create(limits, engine, *std::pmr::new_delete_resource()).value()),
         manager({*store, sink, grace, [this] { return static_cast<std::uint32_t>(random()); },
                  [this](Severity, std::string_view line) { lines.emplace_back(line); },
@@ -140,7 +141,8 @@ struct Surroundings {
                  },
                  [this](std::span<const std::uint8_t> packet, tunnel::Index) {
                    dummies.emplace_back(packet.begin(), packet.end());
-                 }},
+                 },
+                 journal},
                 options) {
     configuration.file = "espgate.conf";
   }

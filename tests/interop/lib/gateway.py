@@ -50,7 +50,7 @@ class Gateway:
         self._process = None
         self.started_in_s = None
         if not isinstance(settings, str):
-            settings = dict(settings, socket=str(self.socket))
+            settings = {"state_directory": str(self.workdir / "state"), **settings, "socket": str(self.socket)}
             settings.setdefault("hugepages", hugepages_free() >= 128)
             self.settings = settings
             settings = configuration.text(settings)
@@ -111,6 +111,11 @@ class Gateway:
             raise GatewayError(f"espgated did not stop:\n{self.log_text()}\n{stacks}") from error
         if code != 0:
             raise GatewayError(f"espgated ended with {code}:\n{self.log_text()}")
+
+    def kill(self):
+        """Ends it as a crash does."""
+        self._process.kill()
+        self._process.wait()
 
     def _kernel_stacks(self):
         """What the kernel is doing for each of its threads."""

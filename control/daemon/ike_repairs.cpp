@@ -1,0 +1,65 @@
+// What IKE does about SPIs of nobody's that peers send with.
+#include <utility>
+
+#include "control/daemon/ike_service.hpp"
+
+namespace espgate::daemon {
+
+void IkeService::act(const ike::OwnChild& action, Moment now) {
+  if (parts_.spi_journal == nullptr) return;
+  parts_.spi_journal->note(
+      action.inbound_spi,
+      {action.peer, action.child, action.ike_sa.initiator, action.ike_sa.responder, action.we_began}, now);
+}
+
+recovery::Repair IkeService::repair(std::string_view connection, const sa::SpiMiss& miss, Moment now) {
+  using Reach = ike::IkeCore::Reach;
+  using recovery::Repair;
+  std::string name(connection);
+  // One that had the SPI before a restart may be gone.
+  if (!known(name)) name = parts_.sas.connection_of_peer(net::Address::from_bytes(miss.family, miss.source));
+  if (!known(name)) return Repair::no_ike;
+  const auto* of_many = peer(name);
+  const auto& child = of_many == nullptr ? name : of_many->connection;
+  const auto allowed = connections_.at(child).settings.invalid_spi_recovery;
+  if (allowed == config::InvalidSpiRecovery::off) return Repair::turned_off;
+  const bool may_begin = allowed == config::InvalidSpiRecovery::full;
+  auto place = place_of(name);
+  const bool is_any = of_many == nullptr && connections_.at(child).settings.any_peer;
+  const auto reach = is_any ? Reach::impossible : core_.reach(place.connection, place.peer);
+  if (reach == Reach::impossible) return may_begin ? send_token(miss, now) : Repair::turned_off;
+  if (reach == Reach::possible && !may_begin) return Repair::turned_off;
+  feed(ike::InvalidSpi{std::move(place.connection), child, std::move(place.peer), miss.spi, may_begin}, now);
+  switch (reach) {
+    case Reach::established:
+      return Repair::told;
+    case Reach::beginning:
+      return Repair::under_way;
+    case Reach::possible:
+    case Reach::impossible:
+      break;
+  }
+  return Repair::begun;
+}
+
+// To where the packet came from: with UDP encapsulation that is where the peer's NAT has its IKE, too.
+recovery::Repair IkeService::send_token(const sa::SpiMiss& miss, Moment now) {
+  const auto before = parts_.spi_journal == nullptr ? std::nullopt : parts_.spi_journal->find(miss.spi);
+  if (!before) return recovery::Repair::only_peer;
+  const auto source = net::Address::from_bytes(miss.family, miss.source);
+  const auto destination = net::Address::from_bytes(miss.family, miss.destination);
+  const bool udp = miss.encapsulation == sa::Encapsulation::udp;
+  ike::LostSpi lost{miss.spi,
+                    {before->ike_initiator, before->ike_responder},
+                    before->we_began,
+                    {destination, udp ? miss.destination_port : ike::ike_port},
+                    {source, udp ? miss.source_port : ike::ike_port},
+                    0};
+  // IP, UDP, and the non-ESP marker of port 4500.
+  const std::size_t headers = (miss.family == net::Family::v4 ? 20u : 40u) + 8u + (udp ? 4u : 0u);
+  lost.most_bytes = miss.packet_bytes > headers ? miss.packet_bytes - headers : 0;
+  feed(std::move(lost), now);
+  return recovery::Repair::token;
+}
+
+}  // namespace espgate::daemon

@@ -1,0 +1,120 @@
+// Packets that come with an SPI of nobody's, of ESP or of IKE: what the core does about them (RFC 7296 1.5,
+// RFC 6290).
+#include <array>
+
+#include "control/ike/core.hpp"
+#include "datapath/net/bytes.hpp"
+
+namespace espgate::ike {
+
+IkeCore::Reach IkeCore::reach(const std::string& connection, const std::optional<Identity>& peer) const {
+  const auto found = records_.find(connection);
+  if (found == records_.end()) return Reach::impossible;
+  bool is_beginning = false;
+  if (const auto ids = by_connection_.find(connection); ids != by_connection_.end())
+    for (const auto id : ids->second) {
+      const auto& sa = *ike_sa(id);
+      if (peer && !(sa.peer_identity() && same_identity(*sa.peer_identity(), *peer))) continue;
+      if (sa.state() == IkeSa::State::established && !sa.is_closing()) return Reach::established;
+      is_beginning |= sa.state() == IkeSa::State::greeting || sa.state() == IkeSa::State::proving;
+    }
+  if (is_beginning) return Reach::beginning;
+  const auto& ours = *found->second.connection;
+  return ours.local && ours.remote ? Reach::possible : Reach::impossible;
+}
+
+void IkeCore::on(const InvalidSpi& event, Time now) {
+  constexpr std::size_t most = 16;  // while it is not up; the peer forgets all of them with INITIAL_CONTACT
+  // The peer makes it anew itself if it knows how to, and then there should not be two.
+  constexpr Time patience = std::chrono::milliseconds(20);
+  const auto found = records_.find(event.connection);
+  if (found == records_.end()) return;
+  const auto owner = children_.find(event.spi);
+  const bool is_being_deleted = owner != children_.end();  // so the peer is told of that already
+  if (is_being_deleted && sas_.at(owner->second).sa->uses(event.spi)) return;
+  auto& record = found->second;
+  const auto& connection = record.connection;
+  for (auto* sa : living(event.connection, event.peer)) {
+    if (sa->state() != IkeSa::State::established) continue;
+    if (!is_being_deleted) sa->report_invalid_spi(event.spi);
+    for (const auto& child : connection->children)
+      if (event.child.empty() || child.name == event.child)
+        sa->want_child(ChildHandle(connection, &child), now + patience);
+    return;
+  }
+  if (!event.may_begin || event.peer) return;
+  if (record.invalid_spis.size() < most) record.invalid_spis.insert(event.spi);
+  on(Initiate{event.connection, event.child}, now);
+}
+
+// Whoever sends it believes in an IKE SA that we had before we started anew, or makes it up.
+void IkeCore::on_stray(const Header& header, const DatagramReceived& datagram, Time now) {
+  const bool is_protected =
+      header.first == PayloadType::encrypted || header.first == PayloadType::encrypted_fragment;
+  if (is_protected && !header.is_response() && header.initiator_spi != 0 && header.responder_spi != 0) {
+    Header reply;
+    reply.exchange = ExchangeType::informational;
+    reply.flags = static_cast<std::uint8_t>(flag_response | (header.from_initiator() ? 0 : flag_initiator));
+    reply.message_id = header.message_id;
+    return send_tokens(reply, {header.initiator_spi, header.responder_spi},
+                       {{NotifyType::invalid_ike_spi, {}}}, datagram.to, datagram.from, datagram.bytes.size(),
+                       now);
+  }
+  if (is_protected || header.exchange != ExchangeType::informational) return;
+  Payloads payloads;
+  if (decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads)) return;
+  const auto* invalid = payloads.notify(NotifyType::invalid_spi);
+  const auto at = peers_.find(datagram.from.address);
+  if (invalid == nullptr || invalid->data.size() != 4 || at == peers_.end()) return;
+  const auto spi = net::load_be32(invalid->data, 0);
+  for (const auto& connection : at->second)
+    for (auto* sa : living(connection->name))
+      if (sa->remote().address == datagram.from.address && sa->sends_on(spi)) sa->doubt(now);
+}
+
+// Of what there is to say as much as fits, the token before all.
+void IkeCore::send_tokens(Header header, const Spis& spis, const std::vector<Notify>& reasons,
+                          const Endpoint& from, const Endpoint& to, std::size_t most_bytes, Time now) {
+  constexpr std::size_t notify_bytes = 8;  // without SPI and data
+  const auto tokens = parts_.tokens.make_all(spis);
+  auto left = most_bytes;
+  const auto takes = [&](std::size_t bytes) {
+    if (left < bytes) return false;
+    left -= bytes;
+    return true;
+  };
+  if (tokens.empty() || !takes(header_bytes + notify_bytes + CrashTokens::bytes)) return;
+  if (!unprotected_.take(to.address, now)) return;
+  PayloadWriter payloads;
+  for (const auto& reason : reasons)
+    if (takes(notify_bytes + reason.data.size())) payloads.add(reason);
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    if (i == 0 || takes(notify_bytes + CrashTokens::bytes))
+      payloads.add(Notify{NotifyType::quick_crash_detection, tokens[i], ProtocolId::ike});
+  header.initiator_spi = spis.initiator;
+  header.responder_spi = spis.responder;
+  act(SendDatagram{from, to, write_message(header, payloads)});
+}
+
+void IkeCore::on(const LostSpi& event, Time now) {
+  // Who sees the tokens of an IKE SA that there is could end it.
+  if (by_spi_.contains(event.we_began ? event.ike_sa.initiator : event.ike_sa.responder)) return;
+  std::array<std::uint8_t, 4> spi;
+  net::store_be32(spi, 0, event.spi);
+  Header header;
+  header.exchange = ExchangeType::informational;
+  header.flags = event.we_began ? flag_initiator : std::uint8_t{0};
+  send_tokens(header, event.ike_sa, {{NotifyType::invalid_ike_spi, {}}, {NotifyType::invalid_spi, spi}},
+              event.from, event.to, event.most_bytes, now);
+}
+
+void IkeCore::lost_by_peer(const IkeSa& sa, Time now) {
+  const auto found = records_.find(sa.connection()->name);
+  if (found == records_.end() || found->second.connection != sa.connection()) return;
+  auto& record = found->second;
+  if (!record.connection->local || !record.connection->remote) return;  // the peer begins
+  for (const auto& child : sa.children()) record.demanded.insert(child.configuration->name);
+  try_again(record, now);
+}
+
+}  // namespace espgate::ike

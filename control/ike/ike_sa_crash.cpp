@@ -1,0 +1,63 @@
+// Tokens by which either side learns that the other has lost the IKE SA (RFC 6290), and what anybody may say.
+#include <algorithm>
+
+#include "control/ike/ike_sa.hpp"
+
+namespace espgate::ike {
+
+void IkeSa::add_crash_token(PayloadWriter& payloads, const Spis& spis) const {
+  if (const auto token = host_.crash_token(spis))
+    payloads.add(Notify{NotifyType::quick_crash_detection, *token, ProtocolId::ike});
+}
+
+const Notify* IkeSa::crash_token_of(const Payloads& payloads) {
+  const auto* token = payloads.notify(NotifyType::quick_crash_detection);
+  return token != nullptr && token->data.size() >= 16 && token->data.size() <= 128 ? token : nullptr;
+}
+
+void IkeSa::note_crash_token(const Payloads& payloads) {
+  if (const auto* token = crash_token_of(payloads))
+    peers_token_.assign(token->data.begin(), token->data.end());
+}
+
+// With the keys of a rekey that we began come SPIs whose token the peer can have only now (RFC 6290 4.3).
+void IkeSa::send_crash_token(Time now) {
+  token_due_ = never;
+  exchange_.kind = Exchange::Kind::liveness;
+  PayloadWriter payloads;
+  add_crash_token(payloads, spis_);
+  send_request(ExchangeType::informational, payloads, now);
+}
+
+// Nobody has proved who sends it, but for the token, which the peer alone could make once it was gone: while
+// it lives it gives no one but us any.
+void IkeSa::on_unprotected(const Header& header, const DatagramReceived& datagram, Time now) {
+  if (state_ != State::established || header.exchange != ExchangeType::informational) return;
+  Payloads payloads;
+  if (decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads)) return;
+  const bool is_proved = std::ranges::any_of(payloads.notifies, [this](const Notify& notify) {
+    return notify.type == NotifyType::quick_crash_detection && !peers_token_.empty() &&
+           equal_secrets(notify.data, peers_token_);
+  });
+  if (is_proved) {
+    log(Level::warning, "the peer has started anew, as its token proves (RFC 6290)");
+    host_.lost_by_peer(*this, now);
+    return end(End::failed, "the peer started anew", now);
+  }
+  if (payloads.notify(NotifyType::invalid_ike_spi) != nullptr ||
+      payloads.notify(NotifyType::invalid_spi) != nullptr)
+    doubt(now);
+}
+
+void IkeSa::doubt(Time now) {
+  constexpr Time just_now = std::chrono::seconds(2), seldom = std::chrono::seconds(10);
+  if (now - last_heard_ < just_now || now < not_doubted_before_) return;
+  not_doubted_before_ = now + seldom;
+  is_doubted_ = true;
+}
+
+bool IkeSa::sends_on(std::uint32_t outbound_spi) const {
+  return std::ranges::find(children_, outbound_spi, &Child::outbound_spi) != children_.end();
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+namespace espgate::ike {
+
+// Of an IKE SA; 0: not known yet.
+struct Spis {
+  std::uint64_t initiator = 0;
+  std::uint64_t responder = 0;
+};
+
+}  // namespace espgate::ike

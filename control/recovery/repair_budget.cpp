@@ -1,0 +1,33 @@
+#include "control/recovery/repair_budget.hpp"
+
+#include <algorithm>
+
+namespace espgate::recovery {
+
+bool RepairBudget::take(const net::Address& peer, Time now) {
+  if (now - began_ >= std::chrono::seconds(1)) {
+    began_ = now;
+    taken_ = 0;
+    if (peers_.size() >= most_peers_) forget_old(now);
+  }
+  if (taken_ >= per_s_) return false;
+  auto known = peers_.find(peer);
+  if (known == peers_.end()) {
+    if (peers_.size() >= most_peers_) return false;
+    known = peers_.emplace(peer, Peer{now, first_wait}).first;
+  }
+  auto& each = known->second;
+  if (now < each.not_before) return false;
+  // It was quiet for long: what was tried last has helped.
+  if (now - each.not_before > longest_wait) each.wait = first_wait;
+  each.not_before = now + each.wait;
+  each.wait = std::min(2 * each.wait, longest_wait);
+  ++taken_;
+  return true;
+}
+
+void RepairBudget::forget_old(Time now) {
+  std::erase_if(peers_, [&](const auto& each) { return now - each.second.not_before > longest_wait; });
+}
+
+}  // namespace espgate::recovery

@@ -1,0 +1,145 @@
+#include "control/sa/spi_journal.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include "datapath/base/digest.hpp"
+
+namespace espgate::sa {
+
+// As it is in the file.
+struct SpiJournal::Slot {
+  std::uint32_t checksum;  // of what follows
+  std::uint32_t spi;
+  std::uint64_t number;  // from 1, in the order written
+  std::int64_t when_ms;  // since 1970
+  std::uint64_t ike_initiator;
+  std::uint64_t ike_responder;
+  std::uint8_t peer[16];
+  std::uint8_t family;
+  std::uint8_t we_began;
+  char connection[70];  // ends with a zero
+
+  std::uint32_t sum() const {
+    DigestInput input;
+    input.add_raw(
+        {reinterpret_cast<const std::uint8_t*>(this) + sizeof checksum, sizeof(Slot) - sizeof checksum});
+    std::uint32_t result;
+    std::memcpy(&result, input.digest().data(), sizeof result);
+    return result;
+  }
+  bool is_good() const {
+    const bool has_family = family == static_cast<std::uint8_t>(net::Family::v4) ||
+                            family == static_cast<std::uint8_t>(net::Family::v6);
+    return number != 0 && checksum == sum() && has_family && connection[sizeof connection - 1] == 0;
+  }
+};
+
+namespace {
+
+Error failed(std::string_view what, const std::string& path) {
+  return {fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)),
+          "after a restart, packets of SAs from before it will not be told from others"};
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() {
+    if (value_ >= 0) close(value_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+  int release() { return std::exchange(value_, -1); }
+
+ private:
+  int value_;
+};
+
+}  // namespace
+
+Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder, std::uint32_t most) {
+  static_assert(sizeof(Slot) == 128);
+  const auto path = folder + "/spi-journal", lock_path = folder + "/lock", fresh_path = path + ".new";
+  Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (lock.get() < 0) return failed("open", lock_path);
+  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return failed("have alone", lock_path);
+
+  // What is good of it, in its order; a file cut off or of other make has little of that.
+  std::vector<Slot> before;
+  std::ifstream old(path, std::ios::binary);
+  for (Slot slot; old.read(reinterpret_cast<char*>(&slot), sizeof slot);)
+    if (slot.is_good()) before.push_back(slot);
+  std::ranges::sort(before, {}, &Slot::number);
+  if (before.size() > most) before.erase(before.begin(), before.end() - most);
+
+  // A new file takes the place of the old one in one step.
+  Descriptor file(::open(fresh_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (file.get() < 0) return failed("make", fresh_path);
+  const auto bytes = most * sizeof(Slot);
+  // All of its room at once: there is no error to be had from a mapped write to a full disk.
+  errno = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
+  if (errno != 0) return failed("write", fresh_path);
+  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
+  if (mapped == MAP_FAILED) return failed("map", fresh_path);
+  auto* slots = static_cast<Slot*>(mapped);
+  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(lock.release(), slots, most));
+  for (auto& slot : before) {
+    slot.number = journal->next_ + 1;
+    slot.checksum = slot.sum();
+    slots[journal->next_] = slot;
+    journal->before_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
+  }
+  if (msync(slots, bytes, MS_ASYNC) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
+    return failed("write", path);
+  return journal;
+}
+
+SpiJournal::~SpiJournal() {
+  munmap(slots_, count_ * sizeof(Slot));
+  close(lock_);
+}
+
+void SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment now) {
+  const auto place = static_cast<std::uint32_t>(next_++ % count_);
+  auto& slot = slots_[place];
+  if (const auto known = before_.find(slot.spi); known != before_.end() && known->second == place)
+    before_.erase(known);
+  Slot fresh{};
+  fresh.spi = spi;
+  fresh.number = next_;
+  fresh.when_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.wall.time_since_epoch()).count();
+  fresh.ike_initiator = entry.ike_initiator;
+  fresh.ike_responder = entry.ike_responder;
+  std::ranges::copy(entry.peer.bytes, fresh.peer);
+  fresh.family = static_cast<std::uint8_t>(entry.peer.family);
+  fresh.we_began = entry.we_began;
+  entry.connection.copy(fresh.connection, sizeof fresh.connection - 1);
+  fresh.checksum = fresh.sum();
+  slot = fresh;
+}
+
+std::optional<SpiJournal::Entry> SpiJournal::find(std::uint32_t spi) const {
+  const auto found = before_.find(spi);
+  if (found == before_.end()) return std::nullopt;
+  const auto& slot = slots_[found->second];
+  return Entry{net::Address::from_bytes(static_cast<net::Family>(slot.family), slot.peer),
+               slot.connection,
+               slot.ike_initiator,
+               slot.ike_responder,
+               slot.we_began != 0,
+               std::chrono::system_clock::time_point(std::chrono::milliseconds(slot.when_ms))};
+}
+
+}  // namespace espgate::sa

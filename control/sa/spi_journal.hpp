@@ -1,0 +1,58 @@
+// The SPIs that were given out before this process began, so that a packet with one of them is explained, and
+// its peer is told, right after a crash. A file of fixed size without any key: SPI, peer and connection of
+// each inbound SA of IKE's, and the SPIs of its IKE SA; the newest in the place of the oldest.
+//
+// What was noted survives the process, whatever ends it; of a crash of the whole machine the last seconds may
+// be missing, and what was half written is left out when it is read. Control thread only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "control/sa/moment.hpp"
+#include "datapath/base/expected.hpp"
+#include "datapath/net/address.hpp"
+
+namespace espgate::sa {
+
+class SpiJournal {
+ public:
+  struct Entry {
+    net::Address peer;
+    std::string_view connection;  // of that time, cut to 69 characters; as found valid until the next `note`
+    std::uint64_t ike_initiator = 0;
+    std::uint64_t ike_responder = 0;
+    bool we_began = false;  // the IKE SA
+    std::chrono::system_clock::time_point when{};
+  };
+
+  // `folder` exists; nobody else may read the file there. `most` at least 1: entries. Errors: the file cannot
+  // be made, or another process has it.
+  static Expected<std::unique_ptr<SpiJournal>> open(const std::string& folder, std::uint32_t most);
+  ~SpiJournal();
+  SpiJournal(const SpiJournal&) = delete;
+  SpiJournal& operator=(const SpiJournal&) = delete;
+
+  // An SA of ours with that SPI belongs to that IKE SA from here on. `when` is not looked at.
+  void note(std::uint32_t spi, const Entry& entry, Moment now);
+  // Of a process before this one; none: not as far as is remembered.
+  std::optional<Entry> find(std::uint32_t spi) const;
+  std::size_t size() const { return before_.size(); }
+
+ private:
+  struct Slot;
+  SpiJournal(int lock, Slot* slots, std::uint32_t count) : lock_(lock), slots_(slots), count_(count) {}
+
+  int lock_;
+  Slot* slots_;  // mapped; written round and round
+  std::uint32_t count_;
+  std::uint64_t next_ = 0;                                   // its number; the slot is that modulo the count
+  std::unordered_map<std::uint32_t, std::uint32_t> before_;  // slots by SPI
+};
+
+}  // namespace espgate::sa

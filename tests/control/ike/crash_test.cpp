@@ -1,0 +1,198 @@
+// A gateway that starts anew has its peers know by their tokens (RFC 6290): at once, whoever began, and never
+// by what somebody else can make.
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "control/ike/write.hpp"
+#include "datapath/net/bytes.hpp"
+#include "tests/control/ike/simulation.hpp"
+
+using namespace espgate;
+using namespace espgate::ike;
+using namespace espgate::ike::test;
+
+namespace {
+
+constexpr Time round_trip = 10ms;  // of the simulation's network
+
+Connection silent(Connection connection, Time liveness = 0s) {
+  connection.liveness_after = std::chrono::duration_cast<std::chrono::seconds>(liveness);
+  return connection;
+}
+
+// As the daemon of the node would tell after a crash, of a packet on that SPI.
+LostSpi lost(const Node& node, std::uint32_t spi, const net::Address& peer, std::size_t most_bytes = 100) {
+  const auto& owner = node.owner_of(spi);
+  return {spi, owner.ike_sa, owner.we_began, {*node.connection().local, 500}, {peer, 500}, most_bytes};
+}
+
+std::uint32_t only_outbound(const Node& node) {
+  REQUIRE(node.outbound().size() == 1);
+  return node.outbound().begin()->second.spi;
+}
+
+// Unprotected, from b to a, in a's IKE SA.
+std::vector<std::uint8_t> forged(const IkeSa& sa, const std::vector<Notify>& notifies) {
+  Header header;
+  header.initiator_spi = sa.spis().initiator;
+  header.responder_spi = sa.spis().responder;
+  header.exchange = ExchangeType::informational;
+  header.flags = sa.is_initiator() ? 0 : flag_initiator;
+  PayloadWriter payloads;
+  for (const auto& notify : notifies) payloads.add(notify);
+  return write_message(header, payloads);
+}
+
+}  // namespace
+
+TEST_CASE("the peer's next question finds out that we started anew") {
+  auto of_a = silent(connection_of_a(), 5s);
+  Simulation world(1, handle(of_a), handle(silent(connection_of_b())));
+  REQUIRE(world.comes_up());
+  // With other SPIs by then, whoever changed them.
+  const bool rekeyed = GENERATE(false, true);
+  const bool by_b = GENERATE(false, true);
+  if (rekeyed) {
+    if (by_b)
+      world.b.handle(Rekey{"b", ""});
+    else
+      world.a.handle(Rekey{"a", ""});
+    world.run_for(3s);  // after a second a has b's new token, or b has a's
+  }
+  world.b.restart();
+  CHECK(world.run_until([&] { return world.is_well(); }, 8s));
+  CHECK(world.problem.empty());
+  CHECK(std::ranges::any_of(world.a.log, [](const auto& line) {
+    return line.find("as its token proves (RFC 6290)") != std::string::npos;
+  }));
+}
+
+TEST_CASE("a packet with an SPI of before the crash brings a peer back that only it can begin with") {
+  auto of_b = silent(connection_of_b());
+  of_b.remote = {};
+  of_b.start = StartAction::passive;
+  auto of_a = silent(connection_of_a());
+  of_a.start = GENERATE(StartAction::always, StartAction::passive);
+  Simulation world(1, handle(of_a), handle(of_b));
+  REQUIRE(world.comes_up());
+  const auto stale = only_outbound(world.a);
+  const auto told = lost(world.b, stale, world.a.address());
+  world.b.restart();
+  CHECK(world.b.core().reach("b") == IkeCore::Reach::impossible);
+  world.b.handle(told);
+  CHECK(world.run_until([&] { return world.a.outbound().size() == 1 && only_outbound(world.a) != stale; },
+                        3 * round_trip));
+  CHECK(world.problem.empty());
+}
+
+TEST_CASE("what is answered is never more than what came, and not without end") {
+  Simulation world(1, handle(silent(connection_of_a())), handle(silent(connection_of_b())));
+  REQUIRE(world.comes_up());
+  const auto stale = only_outbound(world.a);
+  world.b.restart();
+  std::size_t answers = 0, bytes = 0;
+  world.passes = [&](const SendDatagram& datagram) {
+    ++answers;
+    bytes = datagram.bytes.size();
+    return false;
+  };
+  for (std::size_t most = 0; most < 200; ++most) {
+    world.run_for(1s);
+    answers = 0;
+    world.b.handle(lost(world.b, stale, world.a.address(), most));
+    CAPTURE(most);
+    CHECK(answers == (most >= header_bytes + 24 ? 1 : 0));
+    if (answers == 1) CHECK(bytes <= most);
+  }
+  world.run_for(1s);
+  answers = 0;
+  for (std::uint32_t i = 0; i < 10'000; ++i)
+    world.b.handle(lost(world.b, stale, net::Address::v4(0x0a00'0000 + i)));
+  CHECK(answers == 100);
+  world.run_for(1s);
+  answers = 0;
+  for (int i = 0; i < 50; ++i) world.b.handle(lost(world.b, stale, world.a.address()));
+  CHECK(answers == 4);
+}
+
+TEST_CASE("of an IKE SA that lives there is no token to be had") {
+  Simulation world(1, handle(silent(connection_of_a())), handle(silent(connection_of_b())));
+  REQUIRE(world.comes_up());
+  std::size_t answers = 0;
+  world.passes = [&](const SendDatagram&) {
+    ++answers;
+    return true;
+  };
+  world.b.handle(lost(world.b, only_outbound(world.a), world.a.address()));
+  CHECK(answers == 0);
+}
+
+TEST_CASE("what anybody can say ends nothing, and has the peer asked at most now and then") {
+  Simulation world(1, handle(silent(connection_of_a())), handle(silent(connection_of_b())));
+  REQUIRE(world.comes_up());
+  const auto& sa = *world.a.established()[0];
+  const auto id = sa.id();
+  const std::vector<std::uint8_t> wrong(16, 7), none, odd(5, 1);
+  std::size_t asked = 0;
+  world.passes = [&](const SendDatagram& datagram) {
+    asked += datagram.from.address == world.a.address();
+    return true;
+  };
+  const auto say = [&](const std::vector<Notify>& notifies) {
+    world.a.handle(
+        DatagramReceived{{world.b.address(), 500}, {world.a.address(), 500}, forged(sa, notifies)});
+    world.run_for(100ms);
+  };
+  for (const auto* token : {&wrong, &none, &odd}) say({{NotifyType::quick_crash_detection, *token}});
+  say({{NotifyType::invalid_ike_spi, {}}});
+  CHECK(asked == 0);  // it was heard of just now
+  world.run_for(3s);
+  for (int i = 0; i < 20; ++i)
+    say({{NotifyType::invalid_ike_spi, {}}, {NotifyType::quick_crash_detection, wrong}});
+  CHECK(asked == 1);
+  world.run_for(10s);
+  for (int i = 0; i < 20; ++i) say({{NotifyType::invalid_spi, wrong}});
+  CHECK(asked == 2);
+  REQUIRE(world.a.established().size() == 1);
+  CHECK(world.a.established()[0]->id() == id);
+  CHECK(world.is_well());
+}
+
+TEST_CASE("who says INVALID_SPI without an IKE SA is asked only if we send on that SPI") {
+  Simulation world(1, handle(silent(connection_of_a())), handle(silent(connection_of_b())));
+  REQUIRE(world.comes_up());
+  world.run_for(5s);
+  std::size_t asked = 0;
+  world.passes = [&](const SendDatagram& datagram) {
+    asked += datagram.from.address == world.a.address();
+    return true;
+  };
+  const auto say = [&](std::uint32_t spi) {
+    Header header;
+    header.initiator_spi = 0x4711;  // of no meaning
+    header.exchange = ExchangeType::informational;
+    header.flags = flag_initiator;
+    std::array<std::uint8_t, 4> bytes;
+    net::store_be32(bytes, 0, spi);
+    const auto message = write_message(header, PayloadWriter().add(Notify{NotifyType::invalid_spi, bytes}));
+    world.a.handle(DatagramReceived{{world.b.address(), 500}, {world.a.address(), 500}, message});
+    world.run_for(100ms);
+  };
+  say(0x1234'5678);
+  CHECK(asked == 0);
+  say(only_outbound(world.a));
+  CHECK(asked == 1);
+}
+
+TEST_CASE("the secret before is good too, and of another nothing is") {
+  const Secret one(std::vector<std::uint8_t>(32, 1)), two(std::vector<std::uint8_t>(32, 2));
+  const Spis spis{0x1111, 0x2222};
+  const auto given = CrashTokens({one}).make(spis);
+  REQUIRE(given);
+  const auto later = CrashTokens({two, one}).make_all(spis);
+  REQUIRE(later.size() == 2);
+  CHECK(later[1] == *given);
+  CHECK(later[0] != *given);
+  CHECK(*CrashTokens({one}).make({0x1111, 0x2223}) != *given);
+  CHECK_FALSE(CrashTokens().make(spis));
+}

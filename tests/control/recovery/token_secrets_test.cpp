@@ -1,0 +1,65 @@
+#include "control/recovery/token_secrets.hpp"
+
+#include <sys/stat.h>
+
+#include <catch2/catch.hpp>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+using namespace espgate;
+using namespace espgate::recovery;
+
+namespace {
+
+struct Folder {
+  Folder() {
+    char name[] = "/tmp/espgate-secrets-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    path = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::vector<Secret> load(std::chrono::hours later = {}) {
+    auto secrets = token_secrets(path, WallTime(std::chrono::hours(400'000) + later),
+                                 [this](auto bytes) { std::ranges::fill(bytes, ++made); });
+    REQUIRE(secrets);
+    return *secrets;
+  }
+  std::string file() const { return path + "/crash-token-secrets"; }
+  std::string path;
+  std::uint8_t made = 0;
+};
+
+const Secret first(std::vector<std::uint8_t>(32, 1)), second(std::vector<std::uint8_t>(32, 2)),
+    third(std::vector<std::uint8_t>(32, 3));
+
+}  // namespace
+
+TEST_CASE("a secret outlives a restart, and nobody else may read it") {
+  Folder folder;
+  CHECK(folder.load() == std::vector{first});
+  CHECK(folder.load() == std::vector{first});
+  CHECK(folder.made == 1);
+  struct stat status {};
+  REQUIRE(stat(folder.file().c_str(), &status) == 0);
+  CHECK((status.st_mode & 0777) == 0600);
+}
+
+TEST_CASE("after a month another one is given out, and the one before is good still") {
+  Folder folder;
+  folder.load();
+  CHECK(folder.load(secret_life - std::chrono::hours(1)) == std::vector{first});
+  CHECK(folder.load(secret_life) == std::vector{second, first});
+  CHECK(folder.load(secret_life) == std::vector{second, first});
+  CHECK(folder.load(2 * secret_life) == std::vector{third, second});
+}
+
+TEST_CASE("a file that is not what it should be is replaced, a folder that is not there is an error") {
+  Folder folder;
+  folder.load();
+  std::ofstream(folder.file(), std::ios::trunc) << "short";
+  CHECK(folder.load() == std::vector{second});
+  CHECK(folder.load() == std::vector{second});
+  folder.path += "/no";
+  CHECK_FALSE(token_secrets(folder.path, WallTime(), [](auto) {}));
+}

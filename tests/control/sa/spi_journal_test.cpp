@@ -1,0 +1,156 @@
+#include "control/sa/spi_journal.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/control/sa/surroundings.hpp"
+
+using namespace espgate;
+using namespace espgate::sa;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct Folder {
+  Folder() {
+    char name[] = "/tmp/espgate-journal-XXXXXX";
+    REQUIRE(mkdtemp(name) != nullptr);
+    path = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string file() const { return path + "/spi-journal"; }
+  std::unique_ptr<SpiJournal> open(std::uint32_t most = 8) const {
+    auto opened = SpiJournal::open(path, most);
+    REQUIRE(opened);
+    return std::move(*opened);
+  }
+  std::string path;
+};
+
+const auto peer4 = net::parse_address("198.51.100.7").value();
+const auto peer6 = net::parse_address("2001:db8::7").value();
+const Moment noon{1s, std::chrono::system_clock::time_point(1'700'000'000'123ms)};
+
+}  // namespace
+
+TEST_CASE("what was noted is known after a restart, and not before") {
+  const Folder folder;
+  auto journal = folder.open();
+  journal->note(0x1001, {peer4, "site", 0x1111, 0x2222, true}, noon);
+  const std::string long_name(200, 'x');
+  journal->note(0x1002, {peer6, long_name}, noon);
+  CHECK_FALSE(journal->find(0x1001));
+  journal.reset();
+  journal = folder.open();
+  CHECK(journal->size() == 2);
+  const auto first = journal->find(0x1001), second = journal->find(0x1002);
+  REQUIRE((first && second));
+  CHECK(first->peer == peer4);
+  CHECK(first->connection == "site");
+  CHECK((first->ike_initiator == 0x1111 && first->ike_responder == 0x2222 && first->we_began));
+  CHECK(first->when == noon.wall);
+  CHECK(second->peer == peer6);
+  CHECK(second->connection == std::string(69, 'x'));
+  CHECK_FALSE(journal->find(0x1003));
+  CHECK((std::filesystem::status(folder.file()).permissions() & std::filesystem::perms::mask) ==
+        (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
+}
+
+TEST_CASE("the newest have the room, over any number of restarts, and the file never grows") {
+  const Folder folder;
+  std::uint32_t spi = 1000;
+  for (int life = 0; life < 5; ++life) {
+    auto journal = folder.open();
+    for (int i = 0; i < 3; ++i) journal->note(spi++, {peer4, "site"}, noon);
+  }
+  {
+    const auto journal = folder.open();
+    CHECK(journal->size() == 8);
+    for (std::uint32_t i = 1000; i < spi; ++i) CHECK(journal->find(i).has_value() == (i >= spi - 8));
+    CHECK(std::filesystem::file_size(folder.file()) == 8 * 128);
+    // A new one takes the place of the oldest.
+    journal->note(spi, {peer4, "site"}, noon);
+    CHECK_FALSE(journal->find(spi - 8));
+    CHECK(journal->find(spi - 7));
+  }
+  CHECK(folder.open(3)->size() == 3);
+  CHECK(folder.open(1'000)->size() == 3);
+}
+
+TEST_CASE("a damaged file tells what of it is good, and no more") {
+  const Folder folder;
+  for (std::uint32_t spi = 1000; spi < 1008; ++spi) folder.open()->note(spi, {peer4, "site"}, noon);
+  const auto before = [&] {
+    std::ifstream in(folder.file(), std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  }();
+  std::mt19937 random(1);
+  for (int i = 0; i < 500; ++i) {
+    auto text = before;
+    const auto place = random() % text.size();
+    switch (i % 3) {
+      case 0:
+        text[place] = static_cast<char>(text[place] ^ (1 << random() % 8));
+        break;
+      case 1:
+        text.resize(place);
+        break;
+      default:
+        text.insert(place, 1, 'x');
+    }
+    std::ofstream(folder.file(), std::ios::binary) << text;
+    const auto journal = folder.open();
+    CAPTURE(i, place);
+    if (i % 3 == 0) CHECK(journal->size() >= 7);  // the rest of the last slot is not looked at
+    for (std::uint32_t spi = 0; spi < 2000; ++spi)
+      if (const auto entry = journal->find(spi)) {
+        REQUIRE((spi >= 1000 && spi < 1008));
+        REQUIRE((entry->peer == peer4 && entry->connection == "site" && entry->when == noon.wall));
+      }
+  }
+}
+
+TEST_CASE("what was noted survives a process that is killed") {
+  const Folder folder;
+  const auto child = fork();
+  if (child == 0) {
+    const auto journal = SpiJournal::open(folder.path, 8);
+    if (journal) (*journal)->note(0x4711, {peer4, "site"}, noon);
+    kill(getpid(), SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+  CHECK(folder.open()->find(0x4711));
+}
+
+TEST_CASE("a folder that is in use, or not there, is an error that says so") {
+  const Folder folder;
+  const auto first = folder.open();
+  const auto second = SpiJournal::open(folder.path, 8);
+  REQUIRE_FALSE(second);
+  CHECK_THAT(second.error().text(), Catch::Contains(folder.path + "/lock"));
+  CHECK_FALSE(SpiJournal::open(folder.path + "/not-there", 8));
+}
+
+TEST_CASE("SPIs of before a restart are known by the manager, and not given out") {
+  const Folder folder;
+  auto journal = folder.open();
+  journal->note(0x2001, {peer4, "gone"}, noon);
+  journal.reset();
+  journal = folder.open();
+  using sa::test::Surroundings;
+  Surroundings surroundings({64, 32, 2}, Surroundings::default_options(), journal.get());
+  surroundings.configuration.connections = {sa::test::connection(1)};
+  surroundings.configure();
+  const auto facts = surroundings.manager.about(0x2001);
+  CHECK(facts.standing == SpiFacts::Standing::before_restart);
+  CHECK(facts.connection == "gone");
+  CHECK(facts.since.wall == noon.wall);
+  CHECK(surroundings.manager.about(0x1001).standing == SpiFacts::Standing::active);
+}
