@@ -43,12 +43,19 @@ void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram
   Payloads payloads;
   const auto error = decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads);
   if (error) {
+    log_stranger(fmt::format("peer {}: its IKE_SA_INIT cannot be read: payload {}: {}",
+                             to_string(datagram.from), error->payload, error->what),
+                 "", now);
     const std::uint8_t type[] = {error->payload};
     const bool critical = error->notify == NotifyType::unsupported_critical_payload;
     return refuse(header, datagram, error->notify, critical ? Bytes(type) : Bytes());
   }
-  if (!payloads.security_association || !payloads.key_exchange || !payloads.nonce)
+  if (!payloads.security_association || !payloads.key_exchange || !payloads.nonce) {
+    log_stranger(fmt::format("peer {}: its IKE_SA_INIT has no proposals, no key exchange or no nonce",
+                             to_string(datagram.from)),
+                 "", now);
     return refuse(header, datagram, NotifyType::invalid_syntax, {});
+  }
   // Up to here it cost a hash at most, and no memory.
   if (sas_.size() >= limits_.ike_sas) return;
   const bool showed_cookie = has_cookie(header, datagram, payloads, now);

@@ -119,6 +119,11 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
                     describe(offer(connection_->algorithms, {})));
     return log(Level::warning, refused_);
   }
+  // Anybody may have sent it, so what cannot be is not the end.
+  if (payloads.key_exchange->data.size() != exchange_.half->method().answer_bytes) {
+    refused_ = "its key exchange value is not as long as its method's are";
+    return log(Level::warning, refused_);
+  }
   if (!choice->additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported)) {
     refused_ = "it chose additional key exchanges, and does not do IKE_INTERMEDIATE";
     return log(Level::warning, refused_);
