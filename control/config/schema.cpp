@@ -245,7 +245,8 @@ constexpr std::array top_keys{
         .least = 0,
         .most = 1'023,
         .preset = "0",
-        .meaning = "CPU of the control core."},
+        .meaning = "CPU of the control core. Work with public keys is done on CPUs that the process may use "
+                   "and neither this nor worker-cpus names, or, if there are none, here when there is time."},
     Key{.name = "worker-cpus",
         .kind = Kind::integers,
         .least = 0,

@@ -60,6 +60,7 @@ class Daemon {
   unsigned take_lifetimes();
 
   config::Configuration configuration_;
+  Cpus spare_cpus_;
   EventLoop loop_;
   Services services_;
   Signals signals_;
@@ -154,6 +155,7 @@ Expected<void> Daemon::start_datapath() {
     else
       options.vdevs.push_back(port::vdev_for(port.device, static_cast<unsigned>(options.worker_cpus.size())));
   }
+  spare_cpus_ = spare_cpus(options.control_cpu, options.worker_cpus);
   if (auto started = port::start_eal(options); !started) return started;
   environment_started_ = true;
   auto gateway = Gateway::create(configuration_);
@@ -263,7 +265,7 @@ Expected<void> Daemon::start_sas() {
   assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
-                        journal_, assigned_.get(), gateway_->shared().ike_spis},
+                        journal_, assigned_.get(), gateway_->shared().ike_spis, spare_cpus_},
       configuration_.limits);
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());
@@ -281,7 +283,7 @@ Expected<void> Daemon::start_sas() {
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(
       loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get(), ike_.get()},
-      journal_, [this] { mirror_->on_readable(); });
+      journal_, [this] { mirror_->on_readable(); }, spare_cpus_);
   services_.reloader = reloader_.get();
   return {};
 }

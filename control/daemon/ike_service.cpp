@@ -6,17 +6,20 @@
 #include <algorithm>
 
 #include "control/config/ike_settings.hpp"
-#include "control/daemon/give_way.hpp"
 #include "control/daemon/ike_connections.hpp"
 #include "control/daemon/ike_datagrams.hpp"
 
 namespace espgate::daemon {
 namespace {
 
-// One thread leaves a core to the control loop and the workers; what waits longer than a peer's patience is
-// better refused.
-constexpr unsigned key_threads = 1;
+// What waits longer than a peer's patience is better refused.
 constexpr std::size_t most_waiting_for_keys = 4'096;
+
+// One for each CPU that has nothing else to do, as far as one control loop can use them.
+unsigned key_threads(const Cpus& spare) {
+  constexpr std::size_t most = 8;
+  return static_cast<unsigned>(std::clamp<std::size_t>(spare.size(), 1, most));
+}
 
 void fill_random(std::span<std::uint8_t> bytes) {
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
@@ -54,7 +57,8 @@ std::vector<Family> families_of(const config::Configuration& configuration) {
 
 IkeService::IkeService(Parts parts, const config::Limits& limits)
     : parts_(parts),
-      work_(key_threads, most_waiting_for_keys, give_way),
+      work_(key_threads(parts.spare_cpus), most_waiting_for_keys,
+            [spare = parts.spare_cpus] { give_way("IKE keys", spare); }),
       core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); },
              parts.ike_spis},
             limits_of(limits)) {}

@@ -22,6 +22,7 @@
 
 #include "control/config/configuration.hpp"
 #include "control/daemon/assigned_addresses.hpp"
+#include "control/daemon/give_way.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/ike/core.hpp"
@@ -43,6 +44,7 @@ class IkeService {
     Journal& journal;
     AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
     net::IkeSpis ike_spis{};                // the workers'
+    Cpus spare_cpus{};                      // for public-key work; none: the control loop's
   };
   IkeService(Parts parts, const config::Limits& limits);
 
