@@ -32,7 +32,7 @@ constexpr Parameter rekey_options[] = {
 constexpr Command rows[] = {
     // One item an IKE SA, and one a connection without any. state: "up", "connecting", "closing", "down".
     // role: "initiator" or "responder". reason: why it is not up, where that is known. children: those that
-    // exist; their SAs are in `show sa`.
+    // exist; their SAs are in `show sa`. refused: IKE SAs that peers began, by the limit which refused them.
     {.id = CommandId::show_ike,
      .path = "show ike",
      .where = Where::stream,
@@ -46,7 +46,9 @@ constexpr Command rows[] = {
                                 "responder_spi": "0xfedcba9876543210",
                                 "children": [{"name": "branch", "inbound_spi": "0x00001001",
                                               "outbound_spi": "0x00002001"}]}],
-                   "half_open": 0})",
+                   "half_open": 0,
+                   "refused": {"ike_sas": 0, "ike_half_open": 0, "ike_half_open_per_source": 0,
+                               "ike_sas_per_peer": 2}})",
      .items = "ike_sas"},
 
     // kind: "suite", "prf", "key-exchange". ike, traffic: 1 is offered first, null is not offered.

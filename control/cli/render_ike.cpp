@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "control/cli/render_parts.hpp"
 #include "control/cli/text_table.hpp"
 
@@ -61,6 +63,25 @@ std::string render_explanation(const json& result, bool color) {
   return lines.empty() ? text : text + "\nLately (UTC)\n" + lines;
 }
 
+namespace {
+
+// "Refused by limits: 2 by ike-sas-per-peer"; empty: none were.
+std::string refused_text(const json& result) {
+  std::string text;
+  const auto refused = result.find("refused");
+  if (refused == result.end() || !refused->is_object()) return text;
+  for (const auto& [key, value] : refused->items()) {
+    const auto count = count_at(*refused, key);
+    if (count == 0) continue;
+    std::string limit = key;
+    std::ranges::replace(limit, '_', '-');
+    text += fmt::format("{}{} by {}", text.empty() ? "\nRefused by limits: " : ", ", count, limit);
+  }
+  return text.empty() ? text : text + "\n";
+}
+
+}  // namespace
+
 std::string render_ike(const json& result, bool color) {
   TextTable table(
       {{"Connection"}, {"State"}, {"Role"}, {"Local"}, {"Remote"}, {"Peer"}, {"SPI in"}, {"SPI out"}});
@@ -78,7 +99,8 @@ std::string render_ike(const json& result, bool color) {
     if (const auto reason = text_at(sa, "reason"); reason != "-" && state != "up")
       rest += fmt::format("\n{} is {}: {}\n", text_at(sa, "connection"), state, reason);
   }
-  return table.empty() ? "no connection negotiates its keys\n" : table.text(color) + rest;
+  return (table.empty() ? "no connection negotiates its keys\n" : table.text(color) + rest) +
+         refused_text(result);
 }
 
 }  // namespace espgate::cli

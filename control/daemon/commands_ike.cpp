@@ -64,6 +64,17 @@ json down_json(const Standing& standing, const config::Connection& connection) {
           {"children", json::array()}};
 }
 
+// By each limit, under its name in the configuration.
+json refused_json(const Services& services) {
+  auto refused = json::object();
+  for (const auto limit : ike::all_limits) {
+    std::string key(ike::name(limit));
+    std::ranges::replace(key, '-', '_');
+    refused[key] = services.ike->core().refused(limit);
+  }
+  return refused;
+}
+
 // IKE SAs by age, then the connections that have none, in the order of the file; each as it is when the
 // client has room for it.
 void show_ike(const Services& services, const cli::StreamPtr& stream) {
@@ -83,7 +94,7 @@ void show_ike(const Services& services, const cli::StreamPtr& stream) {
         return down_json(standing_of(services, connection), connection);
       },
       [&services] {
-        return json{{"half_open", services.ike->core().half_open()}};
+        return json{{"half_open", services.ike->core().half_open()}, {"refused", refused_json(services)}};
       });
 }
 

@@ -258,10 +258,10 @@ class IkeSa {
   void on_rekey_answer(const Inner& inner, Time now);
   void rekey_failed(const std::string& why, Time now);
   void finish_rekey(Time now);
-  void answer_rekey(const Payloads& payloads);
+  void answer_rekey(const Payloads& payloads, Time now);
   void finish_answer_rekey(PeerCreation& creation, Bytes value, Time now);
   void make_heir(const PeerCreation& creation, Time now);
-  std::optional<NotifyType> refusal_of_rekey(SaId own) const;
+  std::optional<NotifyType> refusal_of_rekey(SaId own, Time now) const;
   IkeSa& make_successor(SaId id, const IkeChoice& choice, const Spis& spis, bool is_initiator,
                         const KeyExchanges& keys, Time now);
   void hand_over(IkeSa& heir, Time now);

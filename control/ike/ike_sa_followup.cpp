@@ -159,7 +159,7 @@ void IkeSa::answer_followup(const KeyExchange& key, Time now) {
     await_followup(creation, reply, now);
     return answer(ExchangeType::ike_followup_ke, reply);
   }
-  const auto refusal = creation.terms ? make_child(creation, now) : refusal_of_rekey(creation.heir);
+  const auto refusal = creation.terms ? make_child(creation, now) : refusal_of_rekey(creation.heir, now);
   if (refusal) {
     forget_creation(creation, now);
     return answer(ExchangeType::ike_followup_ke, *refusal);
