@@ -121,9 +121,10 @@ constexpr std::array connection_keys{
         .least = 0,
         .most = 3'600,
         .preset = "20",
-        .meaning = "With encapsulation udp, also where IKE found a NAT: after so long without traffic to the "
-                   "peer a byte is sent that keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends "
-                   "none."},
+        .meaning =
+            "With encapsulation udp, also where IKE found a NAT: after so long without traffic to the "
+            "peer a byte is sent that keeps the mapping of a NAT on our side (RFC 3948 2.3), and where "
+            "IKE has no SAs for traffic every so often; 0 sends none."},
     Key{.name = "df",
         .kind = Kind::choice,
         .preset = "copy",

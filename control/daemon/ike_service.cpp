@@ -76,7 +76,8 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
     if (pause) pause();
     const auto inherited = inherited_by(family);
     const bool same = inherited.handle && inherited.children.size() == family.size() &&
-                      inherited.handle->children.size() == family.size();
+                      inherited.handle->children.size() == family.size() &&
+                      inherited.handle->nat_keepalive.count() == family.front()->nat_keepalive_s;
     auto handle = same ? inherited.handle : ike_connection(family);
     if (inherited.handle && !same) successors.push_back({inherited.handle, handle, inherited.children});
     handles.push_back(handle);

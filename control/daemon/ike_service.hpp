@@ -165,6 +165,7 @@ class IkeService {
   void act(const ike::RetireInbound& action, Moment now);
   void act(const ike::RetireOutbound& action, Moment now);
   void act(const ike::MoveChild& action, Moment now);
+  void act(const ike::KeepNatMapping& action, Moment now);
   void act(const ike::TakeAddresses& action, Moment now);
   void act(const ike::DropAddresses& action, Moment now);
   void act(const ike::LogLine& action, Moment now);

@@ -76,6 +76,9 @@ struct Connection {
   std::size_t fragment_bytes = 1'200;
   Retransmission retransmission;
   std::chrono::seconds liveness_after{30};  // of silence; 0: never asked (RFC 7296 2.4)
+  // The mapping of a NAT on our side is kept that often while there is no child, whose packets or keepalives
+  // do it; 0: never.
+  std::chrono::seconds nat_keepalive{20};
   std::chrono::seconds rekey_after{14'000};
   std::chrono::seconds expires_after{16'000};
   // After that all begins anew beside what there is, which goes once the new one is complete (RFC 7296 2.8.3,

@@ -40,8 +40,8 @@ class IkeCore final : private SaHost {
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
 
-  // A connection that differs from the one before it in its children at most: it keeps its IKE SAs, with the
-  // children of these names, which are the same in both.
+  // A connection that differs from the one before it in its children and keepalives at most: it keeps its IKE
+  // SAs, with the children of these names, which are the same in both.
   struct Successor {
     ConnectionHandle before;
     ConnectionHandle connection;

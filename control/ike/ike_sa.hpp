@@ -87,7 +87,8 @@ class IkeSa {
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { rekey_at_ = now; }
   void close(End why);
-  // Its connection is this one from here on, which differs from the one before in children at most.
+  // Its connection is this one from here on, which differs from the one before in children and keepalives at
+  // most.
   void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
   // It is made in place of another IKE SA that goes once this one is complete; 0: none.
   void replace(SaId other) { replaces_ = other; }
@@ -160,6 +161,7 @@ class IkeSa {
   void start_next_exchange(Time now);
   Time next_task() const;
   Time liveness_at() const;
+  Time keepalive_at() const;
   void delete_ike_sa(Time now);
   void delete_children(std::vector<std::uint32_t> spis, Time now);
   void check_liveness(Time now);
@@ -351,6 +353,7 @@ class IkeSa {
   bool close_wanted_ = false;
   Time rekey_at_ = never;
   Time expires_at_ = never;
+  Time kept_at_{};  // the mapping of a NAT on our side, by us
   Time reauthenticate_at_ = never;
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;

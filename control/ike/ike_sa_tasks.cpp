@@ -62,6 +62,11 @@ Time IkeSa::liveness_at() const {
   return after.count() == 0 ? never : last_heard_ + after;
 }
 
+Time IkeSa::keepalive_at() const {
+  const auto every = connection_->nat_keepalive;
+  return every.count() == 0 || !nat_.we_are_behind || !children_.empty() ? never : kept_at_ + every;
+}
+
 Time IkeSa::next_task() const {
   if (creation_ && creation_->choice) return std::min(reauthenticate_at_, creation_->until);
   auto first = std::min({creation_ ? creation_->until : rekey_at_, reauthenticate_at_, liveness_at()});
@@ -74,7 +79,7 @@ Time IkeSa::deadline() const {
   auto first = std::min(request_.deadline(), until_);
   if (state_ != State::established) return first;
   for (const auto& child : children_) first = std::min(first, child.expires_at);
-  first = std::min(first, expires_at_);
+  first = std::min({first, expires_at_, keepalive_at()});
   if (creation_) first = std::min(first, creation_->until);
   return is_idle() ? std::min(first, next_task()) : first;
 }
@@ -96,6 +101,10 @@ void IkeSa::timer(Time now) {
       child.expires_at = never;
       give_up(child, "its lifetime is over", now);
     }
+  if (state_ == State::established && keepalive_at() <= now) {
+    host_.act(KeepNatMapping{local_, remote_});
+    kept_at_ = now;
+  }
   if (expires_at_ <= now) {
     expires_at_ = never;
     if (state_ == State::established) {

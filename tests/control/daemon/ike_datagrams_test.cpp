@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "datapath/net/headers.hpp"
+#include "datapath/parse/frame.hpp"
+
 using namespace espgate;
 using namespace espgate::daemon;
 
@@ -26,14 +29,17 @@ ike::SendDatagram to_us(const char* from, const char* to, std::uint16_t port, st
   return result;
 }
 
-std::vector<std::uint8_t> frame_of(const ike::SendDatagram& sent) {
-  const auto packet = ike_packet(sent);
+std::vector<std::uint8_t> frame_of(const std::vector<std::uint8_t>& packet) {
   std::vector<std::uint8_t> frame(14 + packet.size());
-  const bool v4 = sent.from.address.family == net::Family::v4;
+  const bool v4 = packet[0] >> 4 == 4;
   frame[12] = v4 ? 0x08 : 0x86;
   frame[13] = v4 ? 0x00 : 0xdd;
   std::copy(packet.begin(), packet.end(), frame.begin() + 14);
   return frame;
+}
+
+std::vector<std::uint8_t> frame_of(const ike::SendDatagram& sent) {
+  return frame_of(ike_packet(sent));
 }
 
 constexpr const char* ends[][2] = {{"192.0.2.1", "198.51.100.2"}, {"2001:db8::1", "2001:db8::2"}};
@@ -101,6 +107,23 @@ TEST_CASE("behind the frame's packet there may be padding") {
   const auto received = read_ike_frame(frame);
   REQUIRE(received);
   CHECK(received->bytes.size() == 28);
+}
+
+TEST_CASE("a NAT keepalive is one byte behind no marker, by either family") {
+  for (const auto& end : ends) {
+    const auto packet = nat_keepalive_packet({address(end[0]), 4500}, {address(end[1]), 4500});
+    CHECK(packet.back() == 0xff);
+    const auto frame = frame_of(packet);
+    const auto info = parse::parse_frame(frame, frame.size(), true, 0);
+    CHECK(info.kind == parse::FrameKind::nat_keepalive);
+    CHECK(info.source_port == 4500);
+    CHECK_FALSE(read_ike_frame(frame));
+    const auto udp = std::span(frame).subspan(info.l4_offset);
+    const auto both = std::span(frame).subspan(
+        info.l3_offset + (packet[0] >> 4 == 4 ? net::ipv4::source : net::ipv6::source),
+        packet[0] >> 4 == 4 ? 8 : 32);
+    CHECK(net::upper_checksum(both, net::protocol_udp, udp) == 0xffff);
+  }
 }
 
 TEST_CASE("a message that fits no IP packet is not sent") {

@@ -68,8 +68,7 @@ std::vector<std::uint32_t> HandMadePeer::answer_rekey(const std::vector<std::uin
                                                       std::uint32_t number) {
   const auto request = open_request(datagram);
   const auto spi = spi_bytes_of(number);
-  const auto choice =
-      choose(*request.payloads.security_association, connection.children[0].algorithms, 0);
+  const auto choice = choose(*request.payloads.security_association, connection.children[0].algorithms, 0);
   must(choice.has_value());
   PayloadWriter reply;
   reply.add(ike::answer(*choice, spi))
@@ -81,15 +80,6 @@ std::vector<std::uint32_t> HandMadePeer::answer_rekey(const std::vector<std::uin
   const auto then = open_request(sent[0].bytes);
   must(then.payloads.deletes.size() == 1);
   return then.payloads.deletes[0].spis;
-}
-
-PayloadWriter HandMadePeer::child_payloads(PayloadWriter first, std::uint32_t number) const {
-  const auto spi = spi_bytes_of(number);
-  first.add(offer(connection.children[0].algorithms, spi))
-      .add_nonce(nonce)
-      .add_ts_initiator({connection.children[0].remote})
-      .add_ts_responder({connection.children[0].local});
-  return first;
 }
 
 }  // namespace espgate::ike::test

@@ -26,13 +26,9 @@ class HandMadePeer : public HandMadeSide {
 
   // Answers the core's CREATE_CHILD_SA request, and gives the SPIs of the DELETE that the core then sends.
   std::vector<std::uint32_t> answer_rekey(const std::vector<std::uint8_t>& request, std::uint32_t spi);
-  // A CREATE_CHILD_SA's payloads behind what is in `first`.
-  PayloadWriter child_payloads(PayloadWriter first, std::uint32_t spi) const;
   static Notify rekey_of(const std::array<std::uint8_t, 4>& spi, ProtocolId protocol = ProtocolId::esp) {
     return {NotifyType::rekey_sa, {}, protocol, spi};
   }
-
-  bool natted = false;  // IKE_SA_INIT says that a NAT changed our port
 };
 
 }  // namespace espgate::ike::test

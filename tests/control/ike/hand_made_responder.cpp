@@ -19,8 +19,10 @@ PayloadWriter HandMadeResponder::greeting_payloads(
   payloads.add(chosen ? *chosen : ike::answer(*choice, {}))
       .add(KeyExchange{31, value ? *value : half.value()})
       .add_nonce(nonce);
+  auto as_seen = there;
+  if (natted) ++as_seen.port;
   payloads.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(spis, here)});
-  payloads.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(spis, there)});
+  payloads.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(spis, as_seen)});
   return payloads;
 }
 
@@ -33,6 +35,8 @@ bool HandMadeResponder::answer_greeting(const std::vector<std::uint8_t>& datagra
   handle(DatagramReceived{here, there, first_message_});
   if (sent.empty()) return false;
   must(sent.size() == 1);
+  here = sent.front().to;  // with a NAT there are other ports from here on
+  there = sent.front().from;
   take_keys(*choose(*greeting.payloads.security_association, connection.algorithms, 31),
             greeting.payloads.key_exchange->data, *greeting.payloads.nonce);
   request = open_request(sent.front().bytes);

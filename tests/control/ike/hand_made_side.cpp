@@ -207,6 +207,15 @@ std::optional<HandMadeSide::Answer> HandMadeSide::deliver(const std::vector<std:
   return {};
 }
 
+PayloadWriter HandMadeSide::child_payloads(PayloadWriter first, std::uint32_t number) const {
+  const auto spi = spi_bytes_of(number);
+  first.add(offer(connection.children[0].algorithms, spi))
+      .add_nonce(nonce)
+      .add_ts_initiator({connection.children[0].remote})
+      .add_ts_responder({connection.children[0].local});
+  return first;
+}
+
 HandMadeSide::Answer HandMadeSide::open_request(const std::vector<std::uint8_t>& datagram) {
   Answer request;
   must(!decode_header(datagram, request.header));

@@ -1,5 +1,5 @@
-// One side of an IKE SA whose every message the test makes itself, against one real core at the other. Work is
-// done at once; nothing is lost. What the initiator (hand_made_peer.hpp) and the responder
+// One side of an IKE SA whose every message the test makes itself, against one real core at the other. Work
+// is done at once; nothing is lost. What the initiator (hand_made_peer.hpp) and the responder
 // (hand_made_responder.hpp) have in common.
 #pragma once
 
@@ -34,6 +34,8 @@ class HandMadeSide {
   // The next request, and its answer.
   std::optional<Answer> ask(ExchangeType exchange, const PayloadWriter& payloads);
   std::optional<Answer> deliver(const std::vector<std::uint8_t>& datagram);
+  // A CREATE_CHILD_SA's payloads behind what is in `first`.
+  PayloadWriter child_payloads(PayloadWriter first, std::uint32_t spi) const;
 
   // A request of the core's, opened; and our answer to it, with what the core then does.
   Answer open_request(const std::vector<std::uint8_t>& datagram);
@@ -57,6 +59,7 @@ class HandMadeSide {
   KeyExchangeHalf half;
   Endpoint here;
   Endpoint there;
+  bool natted = false;  // IKE_SA_INIT says that there is a NAT on the initiator's side
 
  protected:
   HandMadeSide(bool is_initiator, const Connection& of_core, const Limits& limits);
