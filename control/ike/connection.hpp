@@ -82,7 +82,8 @@ struct Connection {
   std::chrono::seconds rekey_after{14'000};
   std::chrono::seconds expires_after{16'000};
   // After that all begins anew beside what there is, which goes once the new one is complete (RFC 7296 2.8.3,
-  // "make before break"); 0: never. Only who began it does so.
+  // "make before break"); 0: never. Only who began it does so; who answers says
+  // then when it is to (RFC 4478).
   std::chrono::seconds reauthenticate_after{0};
 };
 using ConnectionHandle = std::shared_ptr<const Connection>;

@@ -162,6 +162,7 @@ class IkeSa {
   Time next_task() const;
   Time liveness_at() const;
   Time keepalive_at() const;
+  void note_lifetime_of_proof(const Payloads& payloads, Time now);
   void delete_ike_sa(Time now);
   void delete_children(std::vector<std::uint32_t> spis, Time now);
   void check_liveness(Time now);

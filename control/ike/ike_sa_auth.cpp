@@ -163,6 +163,7 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   inner.decode(payloads);
   peer_identity_ = Identity::of(*payloads.id_responder);
   become_established(now);
+  note_lifetime_of_proof(payloads, now);
   host_.established(*this, now);
   take_addresses(payloads);
   accept_first_child(payloads, now);
@@ -317,6 +318,9 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   mobike_ = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported) != nullptr;
   if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
   if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
+  std::array<std::uint8_t, 4> lifetime;
+  net::store_be32(lifetime, 0, static_cast<std::uint32_t>(connection_->reauthenticate_after.count()));
+  if (connection_->reauthenticate_after.count() != 0) reply.add(Notify{NotifyType::auth_lifetime, lifetime});
   if (payloads.security_association) add_first_child(payloads, reply, now);
   answer(ExchangeType::ike_auth, reply);
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/ike/ike_sa.hpp"
+#include "datapath/net/bytes.hpp"
 
 namespace espgate::ike {
 
@@ -55,6 +56,18 @@ void IkeSa::start_next_exchange(Time now) {
       return create_child(chosen.configuration, 0, chosen.failures, now);
     }
   if (liveness_at() <= now) check_liveness(now);
+}
+
+// RFC 4478: who answered says how long it believes who we are. That can be less from one time to the next.
+void IkeSa::note_lifetime_of_proof(const Payloads& payloads, Time now) {
+  constexpr std::chrono::seconds least(10);  // or it would have us do nothing else
+  const auto* notify = payloads.notify(NotifyType::auth_lifetime);
+  if (!lineage_.we_began || notify == nullptr || notify->data.size() != 4) return;
+  const std::chrono::seconds told(net::load_be32(notify->data, 0));
+  // A tenth earlier at least, so that all is there in time, and not when all others come.
+  const auto wait =
+      std::chrono::duration_cast<Time>(std::max(told, least) * (0.9 - 0.1 * random_unit(host_)));
+  reauthenticate_at_ = std::min(reauthenticate_at_, now + wait);
 }
 
 Time IkeSa::liveness_at() const {

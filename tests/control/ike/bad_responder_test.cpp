@@ -174,15 +174,39 @@ TEST_CASE("an answer whose cipher has no key, or one of no length, is not taken"
     payloads.add(esp_proposal(weak.transforms, spi))
         .add_ts_initiator(*peer.request.payloads.ts_initiator)
         .add_ts_responder(*peer.request.payloads.ts_responder);
-    peer.handle(DatagramReceived{
-        peer.here, peer.there,
-        peer.seal_raw(ExchangeType::ike_auth, 1, payloads.first(), zero_key_lengths(payloads.bytes()), true)});
+    peer.handle(DatagramReceived{peer.here, peer.there,
+                                 peer.seal_raw(ExchangeType::ike_auth, 1, payloads.first(),
+                                               zero_key_lengths(payloads.bytes()), true)});
     CHECK(peer.installed_sas() == 0);
     // The IKE SA is good; what the peer believes to have is deleted.
     CHECK(peer.only_sa()->state() == IkeSa::State::established);
     REQUIRE(peer.sent.size() == 1);
     CHECK(peer.open_request(peer.sent[0].bytes).payloads.deletes.size() == 1);
   }
+}
+
+TEST_CASE("a responder may want proof again at any time, and not all the time") {
+  const auto seconds = GENERATE(std::uint32_t{0}, std::uint32_t{300});
+  auto of_core = connection_of_a();
+  of_core.liveness_after = 0s;
+  HandMadeResponder peer(of_core);
+  peer.connect();
+  const auto told = spi_bytes_of(seconds);
+  const auto begins_anew_by = [&](Time when) {
+    peer.now = when;
+    peer.handle(TimerExpired{});
+    return std::ranges::any_of(peer.sent, [](const SendDatagram& datagram) {
+      return ExchangeType{datagram.bytes[18]} == ExchangeType::ike_sa_init;
+    });
+  };
+  // What is no lifetime says nothing.
+  CHECK(
+      peer.ask(informational, PayloadWriter().add(Notify{NotifyType::auth_lifetime, Bytes(told).first(3)})));
+  CHECK(peer.core.deadline() > peer.now + 2'000s);
+  CHECK(peer.ask(informational, PayloadWriter().add(Notify{NotifyType::auth_lifetime, told})));
+  const auto began = peer.now;
+  CHECK_FALSE(begins_anew_by(began + (seconds == 0 ? 7s : 239s)));
+  CHECK(begins_anew_by(began + (seconds == 0 ? 9s : 271s)));
 }
 
 TEST_CASE("two of what an answer to IKE_AUTH has one of: nothing of it is used") {
