@@ -54,7 +54,8 @@ constexpr Command rows[] = {
     // kind: "suite", "prf", "key-exchange". ike, traffic: 1 is offered first, null is not offered.
     // ike_allowed, traffic_allowed: whether the configuration may name it. refused: why it may not, or not
     // for
-    // IKE.
+    // IKE. additional: the key exchanges behind the first one, of each of which one method is used; for:
+    // "ike", "traffic".
     {.id = CommandId::show_proposals,
      .path = "show proposals",
      .where = Where::answer,
@@ -66,7 +67,8 @@ constexpr Command rows[] = {
      .result = R"({"connection": "branch",
                    "algorithms": [{"kind": "suite", "name": "aes256-gcm16", "ike": 1, "traffic": 1,
                                    "ike_allowed": true, "traffic_allowed": true,
-                                   "refused": "SHA-1 is broken"}]})",
+                                   "refused": "SHA-1 is broken"}],
+                   "additional": [{"for": "ike", "exchange": 2, "methods": ["mlkem768", "ecp384"]}]})",
      .arguments = proposals_argument},
 
     // settings: the file's and those that it leaves out. steps: what must be for traffic to flow, in its

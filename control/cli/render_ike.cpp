@@ -39,7 +39,11 @@ std::string render_proposals(const json& result, bool color) {
   }
   const auto connection = text_at(result, "connection");
   const auto whose = connection == "-" ? "the defaults" : "connection " + connection;
-  return table.empty() ? "no algorithms\n" : table.text(color) + fmt::format("\nOrder of {}\n", whose);
+  std::string rest = fmt::format("\nOrder of {}\n", whose);
+  for (const auto& more : array_at(result, "additional"))
+    rest += fmt::format("Key exchange {} for {}: {}\n", text_at(more, "exchange"),
+                        text_at(more, "for") == "ike" ? "IKE" : "traffic", text_at(more, "methods"));
+  return table.empty() ? "no algorithms\n" : table.text(color) + rest;
 }
 
 std::string render_explanation(const json& result, bool color) {

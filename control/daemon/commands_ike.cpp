@@ -163,18 +163,33 @@ json proposals_json(const ike::IkeAlgorithms& ike, const ike::ChildAlgorithms& c
   return all;
 }
 
+void add_additional(json& all, std::string_view whose, const std::vector<std::vector<std::uint16_t>>& lists) {
+  for (std::size_t i = 0; i < lists.size(); ++i)
+    all.push_back({{"for", whose}, {"exchange", i + 2}, {"methods", names_of(lists[i])}});
+}
+
+// Those behind the first one, of each of which one is used.
+json additional_json(const ike::IkeAlgorithms& ike, const ike::ChildAlgorithms& children) {
+  auto all = json::array();
+  add_additional(all, "ike", ike.additional);
+  add_additional(all, "traffic", children.additional);
+  return all;
+}
+
 Expected<json> show_proposals(const Services& services, const std::optional<std::string>& name) {
   const auto preset = config::preset_algorithms();
   if (!name)
     return json{{"connection", nullptr},
-                {"algorithms", proposals_json(preset, {preset.suites, preset.key_exchanges})}};
+                {"algorithms", proposals_json(preset, {preset.suites, preset.key_exchanges})},
+                {"additional", json::array()}};
   const auto& connections = services.configuration->connections;
   const auto found = std::ranges::find(connections, *name, &config::Connection::name);
   if (found == connections.end() || !found->ike)
     return Error{fmt::format("no connection that negotiates keys is called {}", *name),
                  "`show ike` names them"};
   return json{{"connection", *name},
-              {"algorithms", proposals_json(found->ike->algorithms, found->ike->child_algorithms)}};
+              {"algorithms", proposals_json(found->ike->algorithms, found->ike->child_algorithms)},
+              {"additional", additional_json(found->ike->algorithms, found->ike->child_algorithms)}};
 }
 
 Expected<json> done(const Expected<void>& result, const std::string& connection, std::string_view command) {

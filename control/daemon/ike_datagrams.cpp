@@ -12,7 +12,7 @@ constexpr std::size_t marker_bytes = 4;
 constexpr std::uint8_t hop_limit = 64;
 
 bool has_marker(std::uint16_t our_port) {
-  return our_port == ike::nat_traversal_port;
+  return our_port == net::natt_port;
 }
 
 std::size_t header_bytes(net::Family family) {

@@ -50,7 +50,7 @@ struct Connection {
   std::optional<net::Address> local;  // none: whichever the datagram came to; then it cannot initiate
   // None: peers at any address begin, each with an IKE SA and selectors of its own. It cannot initiate.
   std::optional<net::Address> remote;
-  std::uint16_t remote_port = ike_port;
+  std::uint16_t remote_port = net::ike_port;
   Identity identity;                   // ours
   std::optional<Identity> asked_peer;  // as initiator we ask for it in IDr; none: any of several would do
   std::string peer = "%any";           // who the authenticator accepts, for the operator to read

@@ -88,6 +88,7 @@ class IkeCore final : private SaHost {
   struct Record {
     ConnectionHandle connection;
     std::set<std::string> demanded;  // children, by an operator or by traffic, for the next attempt
+    std::set<std::string> unwanted;  // children that an operator terminated, until one wants them again
     Time retry_at = never;
     Time not_before = Time::min();  // traffic does not begin it
     unsigned failures = 0;          // since it last was up for long

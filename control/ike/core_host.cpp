@@ -54,6 +54,9 @@ void IkeCore::established(IkeSa& sa, Time now) {
   by_connection_[sa.connection()->name].insert(sa.id());
   by_peer_.add(sa);
   const auto found = records_.find(sa.connection()->name);
+  const auto is_unwanted = [&](const ChildConfiguration& child) {
+    return found != records_.end() && found->second.unwanted.contains(child.name);
+  };
   if (found != records_.end()) {
     auto& record = found->second;
     if (record.up_since == never) record.up_since = now;
@@ -66,7 +69,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   constexpr Time patience = std::chrono::seconds(10);
   if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
     for (const auto& child : sa.connection()->children)
-      sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
+      if (!is_unwanted(child)) sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
   for (const auto id : by_peer_.beside(sa)) {
     auto* other = find(id);
     for (auto* each : {&sa, other})

@@ -189,6 +189,8 @@ class IkeSa {
   void cover_intermediate(bool initiators, PayloadType first, Bytes inner);
   std::vector<std::uint8_t> intermediate_proof() const;
   void mix_in(const Secret& shared);
+  void answer_additional(const KeyExchange& theirs,
+                         std::function<void(Time, std::optional<KeyExchangeAnswer>)> then);
 
   // -- IKE_AUTH (ike_sa_auth.cpp) --
   Secret octets_of(bool initiators, const Identity& identity, const SaKeys& keys) const;

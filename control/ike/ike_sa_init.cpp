@@ -94,8 +94,8 @@ void IkeSa::note_capabilities(const Payloads& payloads, const Endpoint& from, co
 void IkeSa::float_ports() {
   encapsulated_ = nat_.any() || (nat_.peer_knows && connection_->force_encapsulation);
   if (!encapsulated_ || !is_initiator_) return;
-  local_.port = nat_traversal_port;
-  if (remote_.port == ike_port) remote_.port = nat_traversal_port;
+  local_.port = net::natt_port;
+  if (remote_.port == net::ike_port) remote_.port = net::natt_port;
 }
 
 void IkeSa::derive_first_keys(const Secret& shared) {
