@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/ike/child_match.hpp"
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
@@ -185,8 +186,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   const auto why = error == nullptr
                        ? fmt::format("the peer's answer {} does not fit our offer {}",
                                      describe_request(payloads), describe_request(*configuration))
-                       : fmt::format("the peer refused it with {}; we offered {}", describe(error->type),
-                                     describe_request(*configuration));
+                       : why_refused(error->type, *configuration);
   log(Level::warning, fmt::format("child {} is not made: {}", configuration->name, why));
   // One that the peer believes to have is deleted.
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);

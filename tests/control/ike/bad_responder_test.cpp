@@ -209,6 +209,34 @@ TEST_CASE("a responder may want proof again at any time, and not all the time") 
   CHECK(begins_anew_by(began + (seconds == 0 ? 9s : 271s)));
 }
 
+TEST_CASE("what a responder leaves out of our networks is said, with what would help") {
+  HandMadeResponder peer;
+  REQUIRE(peer.answer_greeting());
+  HandMadeResponder::Parts parts;
+  parts.child = false;
+  auto payloads = peer.proof_payloads(parts);
+  const auto spi = spi_bytes_of(HandMadeResponder::first_spi);
+  const auto is_told = [&](std::string_view what) {
+    return std::ranges::any_of(peer.lines, [&](const std::string& line) {
+      return line.find(what) != std::string::npos && line.find("child-of") != std::string::npos;
+    });
+  };
+  SECTION("it takes less, and would take the rest") {
+    payloads.add(Notify{NotifyType::additional_ts_possible, {}})
+        .add(esp_proposal({{TransformType::encryption, 20, 128}}, spi))
+        .add_ts_initiator(*peer.request.payloads.ts_initiator)
+        .add_ts_responder({{side("10.2.3.0/24")}});
+    peer.answer(payloads);
+    CHECK(peer.installed_sas() == 2);
+    CHECK(is_told("child net is between 10.1.0.0/16 and 10.2.3.0/24 only"));
+  }
+  SECTION("it takes one pair of networks") {
+    peer.answer(payloads.add(Notify{NotifyType::single_pair_required, {}}));
+    CHECK(peer.installed_sas() == 0);
+    CHECK(is_told("SINGLE_PAIR_REQUIRED (34)"));
+  }
+}
+
 TEST_CASE("two of what an answer to IKE_AUTH has one of: nothing of it is used") {
   const std::vector<std::uint8_t> proof(32, 1);
   for (const int which : {0, 1, 2}) {
