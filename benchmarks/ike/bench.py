@@ -82,8 +82,8 @@ class Load:
 
 
 class Cpu:
-    """Processor time of a process's threads since the last look, in seconds: of the first one, and of the others that
-    have its name (those of DPDK have others)."""
+    """Processor time of a process's threads since the last look, in seconds: of the first one, and of those for public
+    keys, which have a name of their own in espgated and the first one's elsewhere (those of DPDK have others)."""
 
     def __init__(self, pid):
         self._pid = pid
@@ -97,7 +97,7 @@ class Cpu:
             used_s = int((task / "schedstat").read_text().split()[0]) / 1e9
             if task.name == str(self._pid):
                 control = used_s
-            elif (task / "comm").read_text() == own:
+            elif (task / "comm").read_text() in (own, "IKE keys\n"):
                 keys += used_s
         now, before = (control, keys), self._before
         self._before = now

@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::size_t marker_bytes = 4;  // that tells IKE from ESP on port 4500 (RFC 3948 2.2)
 constexpr unsigned datagrams_a_call = 32;
-constexpr std::array<std::uint16_t, 2> ports{ike::ike_port, ike::nat_traversal_port};
+constexpr std::array<std::uint16_t, 2> ports{net::ike_port, net::natt_port};
 
 sockaddr_in socket_address(const net::Address& address, std::uint16_t port) {
   sockaddr_in result{};
@@ -66,7 +66,7 @@ UdpPorts::~UdpPorts() {
 }
 
 void UdpPorts::send(const ike::SendDatagram& datagram) const {
-  const bool marked = datagram.from.port == ike::nat_traversal_port;
+  const bool marked = datagram.from.port == net::natt_port;
   const std::size_t offset = marked ? marker_bytes : 0;
   static Message message(0);  // one thread, and too large for a stack frame each time
   if (offset + datagram.bytes.size() > message.bytes.size()) return;

@@ -32,7 +32,7 @@ constexpr Parameter rekey_options[] = {
 constexpr Command rows[] = {
     // One item an IKE SA, and one a connection without any. state: "up", "connecting", "closing", "down".
     // role: "initiator" or "responder". reason: why it is not up, where that is known. children: those that
-    // exist; their SAs are in `show sa`.
+    // exist; their SAs are in `show sa`. refused: IKE SAs that peers began, by the limit which refused them.
     {.id = CommandId::show_ike,
      .path = "show ike",
      .where = Where::stream,
@@ -46,13 +46,16 @@ constexpr Command rows[] = {
                                 "responder_spi": "0xfedcba9876543210",
                                 "children": [{"name": "branch", "inbound_spi": "0x00001001",
                                               "outbound_spi": "0x00002001"}]}],
-                   "half_open": 0})",
+                   "half_open": 0,
+                   "refused": {"ike_sas": 0, "ike_half_open": 0, "ike_half_open_per_source": 0,
+                               "ike_sas_per_peer": 2}})",
      .items = "ike_sas"},
 
     // kind: "suite", "prf", "key-exchange". ike, traffic: 1 is offered first, null is not offered.
     // ike_allowed, traffic_allowed: whether the configuration may name it. refused: why it may not, or not
     // for
-    // IKE.
+    // IKE. additional: the key exchanges behind the first one, of each of which one method is used; for:
+    // "ike", "traffic".
     {.id = CommandId::show_proposals,
      .path = "show proposals",
      .where = Where::answer,
@@ -64,7 +67,8 @@ constexpr Command rows[] = {
      .result = R"({"connection": "branch",
                    "algorithms": [{"kind": "suite", "name": "aes256-gcm16", "ike": 1, "traffic": 1,
                                    "ike_allowed": true, "traffic_allowed": true,
-                                   "refused": "SHA-1 is broken"}]})",
+                                   "refused": "SHA-1 is broken"}],
+                   "additional": [{"for": "ike", "exchange": 2, "methods": ["mlkem768", "ecp384"]}]})",
      .arguments = proposals_argument},
 
     // settings: the file's and those that it leaves out. steps: what must be for traffic to flow, in its

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "control/cli/render_parts.hpp"
 #include "control/cli/text_table.hpp"
 
@@ -37,7 +39,11 @@ std::string render_proposals(const json& result, bool color) {
   }
   const auto connection = text_at(result, "connection");
   const auto whose = connection == "-" ? "the defaults" : "connection " + connection;
-  return table.empty() ? "no algorithms\n" : table.text(color) + fmt::format("\nOrder of {}\n", whose);
+  std::string rest = fmt::format("\nOrder of {}\n", whose);
+  for (const auto& more : array_at(result, "additional"))
+    rest += fmt::format("Key exchange {} for {}: {}\n", text_at(more, "exchange"),
+                        text_at(more, "for") == "ike" ? "IKE" : "traffic", text_at(more, "methods"));
+  return table.empty() ? "no algorithms\n" : table.text(color) + rest;
 }
 
 std::string render_explanation(const json& result, bool color) {
@@ -61,6 +67,25 @@ std::string render_explanation(const json& result, bool color) {
   return lines.empty() ? text : text + "\nLately (UTC)\n" + lines;
 }
 
+namespace {
+
+// "Refused by limits: 2 by ike-sas-per-peer"; empty: none were.
+std::string refused_text(const json& result) {
+  std::string text;
+  const auto refused = result.find("refused");
+  if (refused == result.end() || !refused->is_object()) return text;
+  for (const auto& [key, value] : refused->items()) {
+    const auto count = count_at(*refused, key);
+    if (count == 0) continue;
+    std::string limit = key;
+    std::ranges::replace(limit, '_', '-');
+    text += fmt::format("{}{} by {}", text.empty() ? "\nRefused by limits: " : ", ", count, limit);
+  }
+  return text.empty() ? text : text + "\n";
+}
+
+}  // namespace
+
 std::string render_ike(const json& result, bool color) {
   TextTable table(
       {{"Connection"}, {"State"}, {"Role"}, {"Local"}, {"Remote"}, {"Peer"}, {"SPI in"}, {"SPI out"}});
@@ -78,7 +103,8 @@ std::string render_ike(const json& result, bool color) {
     if (const auto reason = text_at(sa, "reason"); reason != "-" && state != "up")
       rest += fmt::format("\n{} is {}: {}\n", text_at(sa, "connection"), state, reason);
   }
-  return table.empty() ? "no connection negotiates its keys\n" : table.text(color) + rest;
+  return (table.empty() ? "no connection negotiates its keys\n" : table.text(color) + rest) +
+         refused_text(result);
 }
 
 }  // namespace espgate::cli

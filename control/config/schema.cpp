@@ -122,9 +122,10 @@ constexpr std::array connection_keys{
         .least = 0,
         .most = 3'600,
         .preset = "20",
-        .meaning = "With encapsulation udp, also where IKE found a NAT: after so long without traffic to the "
-                   "peer a byte is sent that keeps the mapping of a NAT on our side (RFC 3948 2.3); 0 sends "
-                   "none."},
+        .meaning =
+            "With encapsulation udp, also where IKE found a NAT: after so long without traffic to the "
+            "peer a byte is sent that keeps the mapping of a NAT on our side (RFC 3948 2.3), and where "
+            "IKE has no SAs for traffic every so often; 0 sends none."},
     Key{.name = "invalid-spi-recovery",
         .kind = Kind::choice,
         .preset = "full",
@@ -132,7 +133,8 @@ constexpr std::array connection_keys{
         .meaning = "With ike: what is done when the peer goes on sending with an SPI that no SA here has. "
                    "existing-ike-only tells it by the IKE SA with it, if there is one (INVALID_SPI, and a "
                    "DELETE), and makes the child SA anew; full also begins an IKE SA where none is, whatever "
-                   "start says; off does nothing."},
+                   "start says, or sends a peer that only can begin itself a token (RFC 6290); off does "
+                   "nothing."},
     Key{.name = "df",
         .kind = Kind::choice,
         .preset = "copy",
@@ -254,7 +256,8 @@ constexpr std::array top_keys{
         .least = 0,
         .most = 1'023,
         .preset = "0",
-        .meaning = "CPU of the control core."},
+        .meaning = "CPU of the control core. Work with public keys is done on CPUs that the process may use "
+                   "and neither this nor worker-cpus names, or, if there are none, here when there is time."},
     Key{.name = "worker-cpus",
         .kind = Kind::integers,
         .least = 0,

@@ -6,11 +6,10 @@
 #include <exception>
 #include <system_error>
 
-#include "control/daemon/give_way.hpp"
-
 namespace espgate::daemon {
 
-BackgroundLoad::BackgroundLoad(EventLoop& loop) : loop_(loop), finished_(eventfd(0, EFD_CLOEXEC)) {
+BackgroundLoad::BackgroundLoad(EventLoop& loop, Cpus spare)
+    : loop_(loop), spare_(std::move(spare)), finished_(eventfd(0, EFD_CLOEXEC)) {
   if (finished_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
   loop_.watch("reload", finished_, [this] { finish(); });
 }
@@ -31,7 +30,7 @@ void BackgroundLoad::start(const std::string& file, Done done) {
 }
 
 void BackgroundLoad::read(const std::stop_token& stop, const std::string& file) noexcept {
-  give_way();
+  give_way("reload", spare_);
   try {
     result_ = config::load(file, stop);
   } catch (const std::exception& failure) {  // out of memory

@@ -8,6 +8,7 @@
 
 #include "control/config/load.hpp"
 #include "control/daemon/event_loop.hpp"
+#include "control/daemon/give_way.hpp"
 
 namespace espgate::daemon {
 
@@ -16,7 +17,7 @@ class BackgroundLoad {
  public:
   using Done = std::function<void(config::LoadResult)>;
 
-  explicit BackgroundLoad(EventLoop& loop);
+  explicit BackgroundLoad(EventLoop& loop, Cpus spare = {});
   // Tells a reading under way to give up, and waits until it has.
   ~BackgroundLoad();
   BackgroundLoad(const BackgroundLoad&) = delete;
@@ -31,6 +32,7 @@ class BackgroundLoad {
   void finish();
 
   EventLoop& loop_;
+  Cpus spare_;
   int finished_;               // eventfd, written by the thread
   config::LoadResult result_;  // the thread's while it runs
   Done done_;

@@ -64,6 +64,17 @@ json down_json(const Standing& standing, const config::Connection& connection) {
           {"children", json::array()}};
 }
 
+// By each limit, under its name in the configuration.
+json refused_json(const Services& services) {
+  auto refused = json::object();
+  for (const auto limit : ike::all_limits) {
+    std::string key(ike::name(limit));
+    std::ranges::replace(key, '-', '_');
+    refused[key] = services.ike->core().refused(limit);
+  }
+  return refused;
+}
+
 // IKE SAs by age, then the connections that have none, in the order of the file; each as it is when the
 // client has room for it.
 void show_ike(const Services& services, const cli::StreamPtr& stream) {
@@ -83,7 +94,7 @@ void show_ike(const Services& services, const cli::StreamPtr& stream) {
         return down_json(standing_of(services, connection), connection);
       },
       [&services] {
-        return json{{"half_open", services.ike->core().half_open()}};
+        return json{{"half_open", services.ike->core().half_open()}, {"refused", refused_json(services)}};
       });
 }
 
@@ -152,18 +163,33 @@ json proposals_json(const ike::IkeAlgorithms& ike, const ike::ChildAlgorithms& c
   return all;
 }
 
+void add_additional(json& all, std::string_view whose, const std::vector<std::vector<std::uint16_t>>& lists) {
+  for (std::size_t i = 0; i < lists.size(); ++i)
+    all.push_back({{"for", whose}, {"exchange", i + 2}, {"methods", names_of(lists[i])}});
+}
+
+// Those behind the first one, of each of which one is used.
+json additional_json(const ike::IkeAlgorithms& ike, const ike::ChildAlgorithms& children) {
+  auto all = json::array();
+  add_additional(all, "ike", ike.additional);
+  add_additional(all, "traffic", children.additional);
+  return all;
+}
+
 Expected<json> show_proposals(const Services& services, const std::optional<std::string>& name) {
   const auto preset = config::preset_algorithms();
   if (!name)
     return json{{"connection", nullptr},
-                {"algorithms", proposals_json(preset, {preset.suites, preset.key_exchanges})}};
+                {"algorithms", proposals_json(preset, {preset.suites, preset.key_exchanges})},
+                {"additional", json::array()}};
   const auto& connections = services.configuration->connections;
   const auto found = std::ranges::find(connections, *name, &config::Connection::name);
   if (found == connections.end() || !found->ike)
     return Error{fmt::format("no connection that negotiates keys is called {}", *name),
                  "`show ike` names them"};
   return json{{"connection", *name},
-              {"algorithms", proposals_json(found->ike->algorithms, found->ike->child_algorithms)}};
+              {"algorithms", proposals_json(found->ike->algorithms, found->ike->child_algorithms)},
+              {"additional", additional_json(found->ike->algorithms, found->ike->child_algorithms)}};
 }
 
 Expected<json> done(const Expected<void>& result, const std::string& connection, std::string_view command) {

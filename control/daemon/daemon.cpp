@@ -82,6 +82,7 @@ Expected<void> Daemon::start_datapath() {
     else
       options.vdevs.push_back(port::vdev_for(port.device, static_cast<unsigned>(options.worker_cpus.size())));
   }
+  spare_cpus_ = spare_cpus(options.control_cpu, options.worker_cpus);
   if (auto started = port::start_eal(options); !started) return started;
   environment_started_ = true;
   auto gateway = Gateway::create(configuration_);
@@ -215,7 +216,8 @@ Expected<void> Daemon::start_sas() {
   assigned_ = std::make_unique<AssignedAddresses>(*kernel_, mirror_->view());
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
-                        journal_, assigned_.get(), gateway_->shared().ike_spis, spi_journal_.get()},
+                        journal_, assigned_.get(), gateway_->shared().ike_spis, spare_cpus_,
+                        spi_journal_.get()},
       configuration_.limits);
   take_token_secrets();
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
@@ -237,7 +239,7 @@ Expected<void> Daemon::start_sas() {
   services_.invalid_spi = invalid_spi_.get();
   reloader_ = std::make_unique<Reloader>(
       loop_, Reloadable{configuration_, *sas_, *kernel_, mirror_->view(), tunnels_.get(), ike_.get()},
-      journal_, [this] { mirror_->on_readable(); });
+      journal_, [this] { mirror_->on_readable(); }, spare_cpus_);
   services_.reloader = reloader_.get();
   return {};
 }

@@ -119,8 +119,9 @@ void add_times(const config::IkeSettings& ike, Rows& rows) {
   rows.add("rekey-after", seconds_text(ike.ike_sa.rekey_after), "the same for IKE's keys");
   rows.add("expires-after", seconds_text(ike.ike_sa.expires_after), "the same for IKE's keys");
   rows.add("reauthenticate-after", seconds_text(ike.reauthenticate_after),
-           ike.reauthenticate_after.count() == 0 ? "who the peer is, is proved once"
-                                                 : "if we began: both sides prove again who they are");
+           ike.reauthenticate_after.count() == 0 ? "who the peer is, is proved once, unless it wants more"
+                                                 : "both sides prove again who they are; if the peer began "
+                                                   "it is told to see to that");
   rows.add("liveness", seconds_text(ike.liveness_after),
            ike.liveness_after.count() == 0 ? "a peer that has died is found out at the next rekey"
                                            : "a peer that has been silent so long is asked");

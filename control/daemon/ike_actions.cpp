@@ -157,6 +157,10 @@ void IkeService::act(const ike::MoveChild& action, Moment now) {
   parts_.sas.peer_moved(action.inbound_spi, action.remote.address, action.remote.port, now);
 }
 
+void IkeService::act(const ike::KeepNatMapping& action, Moment) {
+  (void)parts_.path.send(nat_keepalive_packet(action.from, action.to));  // the next is due soon
+}
+
 void IkeService::act(const ike::TakeAddresses& action, Moment) {
   const auto known = connections_.find(action.connection);
   if (known != connections_.end() && parts_.assigned != nullptr)

@@ -67,6 +67,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   result->peer_dns = settings.peer_dns;
   result->retransmission.tries = settings.tries;
   result->liveness_after = settings.liveness_after;
+  result->nat_keepalive = std::chrono::seconds(connection.nat_keepalive_s);
   result->rekey_after = settings.ike_sa.rekey_after;
   result->expires_after = settings.ike_sa.expires_after;
   result->reauthenticate_after = settings.reauthenticate_after;

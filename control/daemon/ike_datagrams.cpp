@@ -12,7 +12,7 @@ constexpr std::size_t marker_bytes = 4;
 constexpr std::uint8_t hop_limit = 64;
 
 bool has_marker(std::uint16_t our_port) {
-  return our_port == ike::nat_traversal_port;
+  return our_port == net::natt_port;
 }
 
 std::size_t header_bytes(net::Family family) {
@@ -48,18 +48,21 @@ std::optional<ike::DatagramReceived> read_ike_frame(std::span<const std::uint8_t
       {payload.begin(), payload.end()}};
 }
 
-std::vector<std::uint8_t> ike_packet(const ike::SendDatagram& datagram) {
-  const auto family = datagram.from.address.family;
+namespace {
+
+// `marker`: of so many zero bytes in front of the payload.
+std::vector<std::uint8_t> udp_packet(const ike::Endpoint& from, const ike::Endpoint& to, std::size_t marker,
+                                     std::span<const std::uint8_t> payload) {
+  const auto family = from.address.family;
   const std::size_t ip_bytes = header_bytes(family);
-  const std::size_t marker = has_marker(datagram.from.port) ? marker_bytes : 0;
-  const std::size_t udp_bytes = net::udp_header_bytes + marker + datagram.bytes.size();
+  const std::size_t udp_bytes = net::udp_header_bytes + marker + payload.size();
   if (ip_bytes + udp_bytes > net::ip_packet_max) return {};
   std::vector<std::uint8_t> packet(ip_bytes + udp_bytes);
   const std::span ip(packet);
   const std::size_t address_bytes = family == net::Family::v4 ? 4 : 16;
   const std::size_t source = family == net::Family::v4 ? net::ipv4::source : net::ipv6::source;
-  std::copy_n(datagram.from.address.bytes.begin(), address_bytes, &packet[source]);
-  std::copy_n(datagram.to.address.bytes.begin(), address_bytes, &packet[source + address_bytes]);
+  std::copy_n(from.address.bytes.begin(), address_bytes, &packet[source]);
+  std::copy_n(to.address.bytes.begin(), address_bytes, &packet[source + address_bytes]);
   if (family == net::Family::v4) {
     ip[0] = 0x45;
     net::store_be16(ip, net::ipv4::total_length, static_cast<std::uint16_t>(packet.size()));
@@ -73,12 +76,24 @@ std::vector<std::uint8_t> ike_packet(const ike::SendDatagram& datagram) {
     ip[net::ipv6::hop_limit] = hop_limit;
   }
   const auto udp = ip.subspan(ip_bytes);
-  net::store_be16(udp, 0, datagram.from.port);
-  net::store_be16(udp, 2, datagram.to.port);
+  net::store_be16(udp, 0, from.port);
+  net::store_be16(udp, 2, to.port);
   net::store_be16(udp, 4, static_cast<std::uint16_t>(udp_bytes));
-  std::ranges::copy(datagram.bytes, &udp[net::udp_header_bytes + marker]);
+  std::ranges::copy(payload, &udp[net::udp_header_bytes + marker]);
   net::store_be16(udp, 6, net::upper_checksum(addresses_in(ip, family), net::protocol_udp, udp));
   return packet;
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> ike_packet(const ike::SendDatagram& datagram) {
+  return udp_packet(datagram.from, datagram.to, has_marker(datagram.from.port) ? marker_bytes : 0,
+                    datagram.bytes);
+}
+
+std::vector<std::uint8_t> nat_keepalive_packet(const ike::Endpoint& from, const ike::Endpoint& to) {
+  constexpr std::uint8_t byte[] = {0xff};
+  return udp_packet(from, to, 0, byte);
 }
 
 }  // namespace espgate::daemon

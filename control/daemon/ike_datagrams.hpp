@@ -16,5 +16,7 @@ std::optional<ike::DatagramReceived> read_ike_frame(std::span<const std::uint8_t
 
 // The IP packet, of 65,535 bytes at most; empty if the message is longer.
 std::vector<std::uint8_t> ike_packet(const ike::SendDatagram& datagram);
+// The one that keeps the mapping of a NAT (RFC 3948 2.3).
+std::vector<std::uint8_t> nat_keepalive_packet(const ike::Endpoint& from, const ike::Endpoint& to);
 
 }  // namespace espgate::daemon

@@ -52,8 +52,8 @@ recovery::Repair IkeService::send_token(const sa::SpiMiss& miss, Moment now) {
   ike::LostSpi lost{miss.spi,
                     {before->ike_initiator, before->ike_responder},
                     before->we_began,
-                    {destination, udp ? miss.destination_port : ike::ike_port},
-                    {source, udp ? miss.source_port : ike::ike_port},
+                    {destination, udp ? miss.destination_port : net::ike_port},
+                    {source, udp ? miss.source_port : net::ike_port},
                     0};
   // IP, UDP, and the non-ESP marker of port 4500.
   const std::size_t headers = (miss.family == net::Family::v4 ? 20u : 40u) + 8u + (udp ? 4u : 0u);

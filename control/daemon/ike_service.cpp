@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "control/config/ike_settings.hpp"
-#include "control/daemon/give_way.hpp"
 #include "control/daemon/ike_connections.hpp"
 #include "control/daemon/ike_datagrams.hpp"
 #include "control/daemon/random.hpp"
@@ -13,10 +12,14 @@
 namespace espgate::daemon {
 namespace {
 
-// One thread leaves a core to the control loop and the workers; what waits longer than a peer's patience is
-// better refused.
-constexpr unsigned key_threads = 1;
+// What waits longer than a peer's patience is better refused.
 constexpr std::size_t most_waiting_for_keys = 4'096;
+
+// One for each CPU that has nothing else to do, as far as one control loop can use them.
+unsigned key_threads(const Cpus& spare) {
+  constexpr std::size_t most = 8;
+  return static_cast<unsigned>(std::clamp<std::size_t>(spare.size(), 1, most));
+}
 
 ike::Limits limits_of(const config::Limits& configured) {
   ike::Limits limits;
@@ -49,7 +52,8 @@ std::vector<Family> families_of(const config::Configuration& configuration) {
 
 IkeService::IkeService(Parts parts, const config::Limits& limits)
     : parts_(parts),
-      work_(key_threads, most_waiting_for_keys, give_way),
+      work_(key_threads(parts.spare_cpus), most_waiting_for_keys,
+            [spare = parts.spare_cpus] { give_way("IKE keys", spare); }),
       core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); },
              parts.ike_spis},
             limits_of(limits)) {}
@@ -67,7 +71,8 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
     if (pause) pause();
     const auto inherited = inherited_by(family);
     const bool same = inherited.handle && inherited.children.size() == family.size() &&
-                      inherited.handle->children.size() == family.size();
+                      inherited.handle->children.size() == family.size() &&
+                      inherited.handle->nat_keepalive.count() == family.front()->nat_keepalive_s;
     auto handle = same ? inherited.handle : ike_connection(family);
     if (inherited.handle && !same) successors.push_back({inherited.handle, handle, inherited.children});
     handles.push_back(handle);

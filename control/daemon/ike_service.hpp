@@ -22,6 +22,7 @@
 
 #include "control/config/configuration.hpp"
 #include "control/daemon/assigned_addresses.hpp"
+#include "control/daemon/give_way.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/daemon/late_datagrams.hpp"
@@ -45,6 +46,7 @@ class IkeService final : public recovery::Repairer {
     Journal& journal;
     AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
     net::IkeSpis ike_spis{};                // the workers'
+    Cpus spare_cpus{};                      // for public-key work; none: the control loop's
     sa::SpiJournal* spi_journal = nullptr;  // null: none is kept
   };
   IkeService(Parts parts, const config::Limits& limits);
@@ -179,6 +181,7 @@ class IkeService final : public recovery::Repairer {
   void act(const ike::RetireInbound& action, Moment now);
   void act(const ike::RetireOutbound& action, Moment now);
   void act(const ike::MoveChild& action, Moment now);
+  void act(const ike::KeepNatMapping& action, Moment now);
   void act(const ike::TakeAddresses& action, Moment now);
   void act(const ike::DropAddresses& action, Moment now);
   void act(const ike::LogLine& action, Moment now);

@@ -14,8 +14,13 @@ constexpr std::chrono::microseconds slice{300};
 
 }  // namespace
 
-Reloader::Reloader(EventLoop& loop, Reloadable parts, Journal& journal, std::function<void()> catch_up)
-    : parts_(parts), journal_(journal), catch_up_(std::move(catch_up)), load_(loop), work_(loop, slice) {}
+Reloader::Reloader(EventLoop& loop, Reloadable parts, Journal& journal, std::function<void()> catch_up,
+                   Cpus spare)
+    : parts_(parts),
+      journal_(journal),
+      catch_up_(std::move(catch_up)),
+      load_(loop, std::move(spare)),
+      work_(loop, slice) {}
 
 Expected<void> Reloader::start(Done done) {
   if (load_.running() || work_.running())

@@ -16,8 +16,10 @@ class Reloader {
  public:
   using Done = std::function<void(Expected<nlohmann::json>)>;
 
-  // `catch_up` brings parts.view up to date. Everything outlives the reloader.
-  Reloader(EventLoop& loop, Reloadable parts, Journal& journal, std::function<void()> catch_up);
+  // `catch_up` brings parts.view up to date; the file is read on the spare CPUs. Everything outlives the
+  // reloader.
+  Reloader(EventLoop& loop, Reloadable parts, Journal& journal, std::function<void()> catch_up,
+           Cpus spare = {});
 
   // Reads parts.current.file and logs what came of it; then calls `done`. With an error in the file nothing
   // changes. Error: a reload is under way.

@@ -9,6 +9,7 @@
 
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/farewell.hpp"
+#include "control/daemon/give_way.hpp"
 #include "control/daemon/policy_table.hpp"
 #include "control/daemon/port_watch.hpp"
 #include "control/daemon/reloader.hpp"
@@ -54,6 +55,7 @@ class Daemon {
   unsigned take_lifetimes();
 
   config::Configuration configuration_;
+  Cpus spare_cpus_;
   EventLoop loop_;
   Services services_;
   Signals signals_;

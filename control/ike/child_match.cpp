@@ -44,12 +44,22 @@ ChildMatch match_of(const ChildConfiguration& child, const NarrowedOffer& offer,
   return {is_whole && leaves_nothing, is_free, is_whole, closeness};
 }
 
-std::string what_is_left_out(const Child& child) {
+std::string what_is_left_out(const Child& child, bool more_possible) {
   const auto& wanted = *child.configuration;
   if (is_within({wanted.local}, child.local) && is_within({wanted.remote}, child.remote)) return {};
-  return fmt::format("child {} is between {} and {} only: what else there is between {} and {} is dropped",
+  return fmt::format("child {} is between {} and {} only: what else there is between {} and {} is dropped{}",
                      wanted.name, describe(child.local), describe(child.remote), describe(wanted.local),
-                     describe(wanted.remote));
+                     describe(wanted.remote),
+                     more_possible ? "; the peer would make SAs of their own for that: give it connections "
+                                     "of its own (child-of)"
+                                   : "");
+}
+
+std::string why_refused(NotifyType error, const ChildConfiguration& ours) {
+  return fmt::format("the peer refused it with {}; we offered {}{}", describe(error), describe_request(ours),
+                     error == NotifyType::single_pair_required
+                         ? "; it takes one network on each side: give each pair a connection (child-of)"
+                         : "");
 }
 
 std::string why_no_second(std::span<const Child> there, const ChildConfiguration& child,

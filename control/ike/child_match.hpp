@@ -6,6 +6,7 @@
 #include <string>
 
 #include "control/ike/child_sa.hpp"
+#include "control/ike/protocol.hpp"
 
 namespace espgate::ike {
 
@@ -32,7 +33,10 @@ ChildMatch match_of(const ChildConfiguration& child, const NarrowedOffer& offer,
 std::string why_no_second(std::span<const Child> there, const ChildConfiguration& child,
                           const TrafficSelectors& local, const TrafficSelectors& remote);
 
-// What of its networks a child's SA leaves out; empty: nothing.
-std::string what_is_left_out(const Child& child);
+// What of its networks a child's SA leaves out; empty: nothing. `more_possible`: the peer has said that it
+// would make others for that.
+std::string what_is_left_out(const Child& child, bool more_possible);
+// The peer refused a child of ours: with what, what we offered, and what may help.
+std::string why_refused(NotifyType error, const ChildConfiguration& ours);
 
 }  // namespace espgate::ike

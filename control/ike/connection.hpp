@@ -50,7 +50,7 @@ struct Connection {
   std::optional<net::Address> local;  // none: whichever the datagram came to; then it cannot initiate
   // None: peers at any address begin, each with an IKE SA and selectors of its own. It cannot initiate.
   std::optional<net::Address> remote;
-  std::uint16_t remote_port = ike_port;
+  std::uint16_t remote_port = net::ike_port;
   Identity identity;                   // ours
   std::optional<Identity> asked_peer;  // as initiator we ask for it in IDr; none: any of several would do
   std::string peer = "%any";           // who the authenticator accepts, for the operator to read
@@ -76,10 +76,14 @@ struct Connection {
   std::size_t fragment_bytes = 1'200;
   Retransmission retransmission;
   std::chrono::seconds liveness_after{30};  // of silence; 0: never asked (RFC 7296 2.4)
+  // The mapping of a NAT on our side is kept that often while there is no child, whose packets or keepalives
+  // do it; 0: never.
+  std::chrono::seconds nat_keepalive{20};
   std::chrono::seconds rekey_after{14'000};
   std::chrono::seconds expires_after{16'000};
   // After that all begins anew beside what there is, which goes once the new one is complete (RFC 7296 2.8.3,
-  // "make before break"); 0: never. Only who began it does so.
+  // "make before break"); 0: never. Only who began it does so; who answers says
+  // then when it is to (RFC 4478).
   std::chrono::seconds reauthenticate_after{0};
 };
 using ConnectionHandle = std::shared_ptr<const Connection>;

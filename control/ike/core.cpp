@@ -16,8 +16,11 @@ void IkeCore::hand_over(const std::vector<Successor>& successors, Time now) {
   for (const auto& successor : successors) {
     by_before.emplace(successor.before.get(), &successor);
     if (const auto record = records_.find(successor.connection->name);
-        record != records_.end() && record->second.connection == successor.before)
+        record != records_.end() && record->second.connection == successor.before) {
       record->second.connection = successor.connection;
+      std::erase_if(record->second.unwanted,
+                    [&](const std::string& child) { return !successor.kept_children.contains(child); });
+    }
   }
   if (by_before.empty()) return;
   for (auto& [id, entry] : sas_)
@@ -140,16 +143,23 @@ void IkeCore::on(const Initiate& event, Time now) {
   if (found == records_.end()) return;
   auto& record = found->second;
   for (const auto& child : record.connection->children)
-    if (event.child.empty() || child.name == event.child) record.demanded.insert(child.name);
+    if (event.child.empty() || child.name == event.child) {
+      record.demanded.insert(child.name);
+      record.unwanted.erase(child.name);
+    }
   begin(record, now);
 }
 
 void IkeCore::on(const Terminate& event, Time) {
-  if (const auto found = records_.find(event.connection); found != records_.end()) {
+  const auto found = records_.find(event.connection);
+  if (found != records_.end() && event.child.empty()) {
     retries_.erase({found->second.retry_at, event.connection});
     found->second.retry_at = never;
     found->second.demanded.clear();
     found->second.last_failure = {};
+  } else if (found != records_.end() && !event.peer) {
+    found->second.demanded.erase(event.child);
+    found->second.unwanted.insert(event.child);
   }
   for (auto* sa : living(event.connection, event.peer)) {
     if (event.child.empty())
@@ -181,12 +191,14 @@ void IkeCore::on(const InstallFailed& event, Time now) {
   if (auto* sa = owner_of(event.inbound_spi)) sa->install_failed(event.inbound_spi, event.why, now);
 }
 
-// By an IKE SA that is there, or by a new one. The children are those demanded, or with `always` all.
+// By an IKE SA that is there, or by a new one. The children are those demanded, or with `always` all that no
+// operator terminated.
 void IkeCore::begin(Record& record, Time now) {
   const auto& connection = record.connection;
   std::vector<ChildHandle> children;
   for (const auto& child : connection->children)
-    if (connection->start == StartAction::always || record.demanded.contains(child.name))
+    if (record.demanded.contains(child.name) ||
+        (connection->start == StartAction::always && !record.unwanted.contains(child.name)))
       children.emplace_back(connection, &child);
   const auto there = living(connection->name);
   if (!there.empty()) {
@@ -214,7 +226,7 @@ IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, std::vector<Child
   auto& sa = create({new_sa_id(),
                      true,
                      {new_ike_spi(), 0},
-                     {*connection->local, ike_port},
+                     {*connection->local, net::ike_port},
                      {*connection->remote, connection->remote_port},
                      connection},
                     now);

@@ -23,6 +23,7 @@
 #include "control/ike/ike_sa.hpp"
 #include "control/ike/leases.hpp"
 #include "control/ike/peer_sas.hpp"
+#include "control/ike/refusals.hpp"
 #include "datapath/net/ike_spis.hpp"
 
 namespace espgate::ike {
@@ -40,8 +41,8 @@ class IkeCore final : private SaHost {
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
 
-  // A connection that differs from the one before it in its children at most: it keeps its IKE SAs, with the
-  // children of these names, which are the same in both.
+  // A connection that differs from the one before it in its children and keepalives at most: it keeps its IKE
+  // SAs, with the children of these names, which are the same in both.
   struct Successor {
     ConnectionHandle before;
     ConnectionHandle connection;
@@ -69,6 +70,8 @@ class IkeCore final : private SaHost {
   const IkeSa* next_after(SaId id) const;
   const IkeSa* ike_sa(SaId id) const;  // null: gone
   std::size_t half_open() const { return half_open_.size(); }
+  // How many that peers began were refused because of the limit.
+  std::uint64_t refused(Limit limit) const { return refusals_.count(limit); }
   bool is_empty() const { return sas_.empty(); }
   // No peer is still to be told, or to answer, that its IKE SA is gone.
   bool is_quiet() const;
@@ -96,6 +99,7 @@ class IkeCore final : private SaHost {
   struct Record {
     ConnectionHandle connection;
     std::set<std::string> demanded;  // children, by an operator or by traffic, for the next attempt
+    std::set<std::string> unwanted;  // children that an operator terminated, until one wants them again
     Time retry_at = never;
     Time not_before = Time::min();  // traffic does not begin it
     unsigned failures = 0;          // since it last was up for long
@@ -129,6 +133,8 @@ class IkeCore final : private SaHost {
   bool may_tell_of_stranger(Time now);
   // About a connection, or about none.
   void log_stranger(const std::string& text, const std::string& connection, Time now);
+  // Says so to the operator, and nothing to the peer.
+  void refuse_by(Limit limit, std::size_t most, const Endpoint& peer, Time now);
   void refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data);
   bool has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
@@ -166,7 +172,7 @@ class IkeCore final : private SaHost {
   IkeSa* find(SaId sa) override;
   IkeSa& adopt(std::unique_ptr<IkeSa> sa) override;
   SaId new_sa_id() override { return next_id_++; }
-  bool has_room_beside(const IkeSa& sa) override;
+  bool has_room_beside(const IkeSa& sa, Time now) override;
   void established(IkeSa& sa, Time now) override;
   void reauthenticate(const IkeSa& sa, Time now) override;
   bool is_redundant(const IkeSa& sa) const override;
@@ -202,6 +208,7 @@ class IkeCore final : private SaHost {
   PeerSas by_peer_;                                      // those that have proved it
   std::map<std::string, Leases> leases_;                 // by connection
   HalfOpen half_open_;
+  Refusals refusals_;
   std::unordered_map<std::uint32_t, SaId> children_;  // who has an inbound SPI
   std::unordered_map<std::string, std::uint32_t> outbound_;
   std::unordered_set<SaId> beginning_;  // ours whose work waits

@@ -21,6 +21,15 @@ void IkeCore::log_stranger(const std::string& text, const std::string& connectio
   if (may_tell_of_stranger(now)) act(LogLine{Level::warning, text, connection});
 }
 
+void IkeCore::refuse_by(Limit limit, std::size_t most, const Endpoint& peer, Time now) {
+  if (refusals_.add(limit, now))
+    act(LogLine{
+        Level::warning,
+        fmt::format("peer {}: a new IKE SA is refused, since there are {} as limits.{} allows; so far "
+                    "{} were",
+                    to_string(peer), most, name(limit), refusals_.count(limit))});
+}
+
 void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data) {
   Header reply;
   reply.initiator_spi = header.initiator_spi;
@@ -43,14 +52,21 @@ void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram
   Payloads payloads;
   const auto error = decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads);
   if (error) {
+    log_stranger(fmt::format("peer {}: its IKE_SA_INIT cannot be read: payload {}: {}",
+                             to_string(datagram.from), error->payload, error->what),
+                 "", now);
     const std::uint8_t type[] = {error->payload};
     const bool critical = error->notify == NotifyType::unsupported_critical_payload;
     return refuse(header, datagram, error->notify, critical ? Bytes(type) : Bytes());
   }
-  if (!payloads.security_association || !payloads.key_exchange || !payloads.nonce)
+  if (!payloads.security_association || !payloads.key_exchange || !payloads.nonce) {
+    log_stranger(fmt::format("peer {}: its IKE_SA_INIT has no proposals, no key exchange or no nonce",
+                             to_string(datagram.from)),
+                 "", now);
     return refuse(header, datagram, NotifyType::invalid_syntax, {});
+  }
   // Up to here it cost a hash at most, and no memory.
-  if (sas_.size() >= limits_.ike_sas) return;
+  if (sas_.size() >= limits_.ike_sas) return refuse_by(Limit::ike_sas, limits_.ike_sas, datagram.from, now);
   const bool showed_cookie = has_cookie(header, datagram, payloads, now);
   switch (half_open_.decide(datagram.from.address, showed_cookie)) {
     case HalfOpen::Decision::let_in:
@@ -58,8 +74,10 @@ void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram
     case HalfOpen::Decision::ask_for_cookie:
       return refuse(header, datagram, NotifyType::cookie,
                     cookies_.make(header.initiator_spi, *payloads.nonce, datagram.from, now));
-    case HalfOpen::Decision::refuse:
-      return;
+    case HalfOpen::Decision::all_full:
+      return refuse_by(Limit::ike_half_open, limits_.half_open, datagram.from, now);
+    case HalfOpen::Decision::source_full:
+      return refuse_by(Limit::ike_half_open_per_source, limits_.half_open_per_source, datagram.from, now);
   }
 }
 

@@ -54,6 +54,9 @@ void IkeCore::established(IkeSa& sa, Time now) {
   by_connection_[sa.connection()->name].insert(sa.id());
   by_peer_.add(sa);
   const auto found = records_.find(sa.connection()->name);
+  const auto is_unwanted = [&](const ChildConfiguration& child) {
+    return found != records_.end() && found->second.unwanted.contains(child.name);
+  };
   if (found != records_.end()) {
     auto& record = found->second;
     if (record.up_since == never) record.up_since = now;
@@ -67,7 +70,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   constexpr Time patience = std::chrono::seconds(10);
   if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
     for (const auto& child : sa.connection()->children)
-      sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
+      if (!is_unwanted(child)) sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
   for (const auto id : by_peer_.beside(sa)) {
     auto* other = find(id);
     for (auto* each : {&sa, other})
@@ -76,13 +79,19 @@ void IkeCore::established(IkeSa& sa, Time now) {
   drop_surplus(sa, now);
 }
 
-bool IkeCore::has_room_beside(const IkeSa& sa) {
+bool IkeCore::has_room_beside(const IkeSa& sa, Time now) {
   for (const auto id : by_peer_.beside(sa)) {
     if (by_peer_.count(sa) < limits_.ike_sas_per_peer) break;
     if (sas_.at(id).end_seen) forget(id);
   }
+  if (by_peer_.count(sa) >= limits_.ike_sas_per_peer) {
+    refuse_by(Limit::ike_sas_per_peer, limits_.ike_sas_per_peer, sa.remote(), now);
+    return false;
+  }
   // In a table that is full all the same each can be replaced.
-  return by_peer_.count(sa) < limits_.ike_sas_per_peer && sas_.size() < 2 * limits_.ike_sas;
+  if (sas_.size() < 2 * limits_.ike_sas) return true;
+  refuse_by(Limit::ike_sas, limits_.ike_sas, sa.remote(), now);
+  return false;
 }
 
 void IkeCore::drop_surplus(const IkeSa& sa, Time now) {
@@ -94,10 +103,13 @@ void IkeCore::drop_surplus(const IkeSa& sa, Time now) {
       // The peer hears of it once, as far as nothing else is under way.
       other.close(IkeSa::End::replaced);
       other.proceed(now);
-      if (!only_gone)
-        log_stranger(fmt::format("connection {}, peer {}: it has more than {} IKE SAs, so the oldest goes",
-                                 sa.connection()->name, to_string(sa.remote()), limits_.ike_sas_per_peer),
-                     sa.connection()->name, now);
+      if (!only_gone && refusals_.add(Limit::ike_sas_per_peer, now))
+        act(LogLine{
+            Level::warning,
+            fmt::format("connection {}, peer {}: it has more than {} IKE SAs (limits.ike-sas-per-peer), "
+                        "so the oldest goes",
+                        sa.connection()->name, to_string(sa.remote()), limits_.ike_sas_per_peer),
+            sa.connection()->name});
       other.end(IkeSa::End::replaced, "its peer has begun too many others", now);
       settle(id, now);
       if (sas_.contains(id)) forget(id);

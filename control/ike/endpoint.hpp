@@ -8,15 +8,13 @@
 #include <string>
 
 #include "datapath/net/address.hpp"
+#include "datapath/net/headers.hpp"
 
 namespace espgate::ike {
 
-inline constexpr std::uint16_t ike_port = 500;
-inline constexpr std::uint16_t nat_traversal_port = 4500;  // RFC 7296 2.23
-
 struct Endpoint {
   net::Address address;
-  std::uint16_t port = ike_port;
+  std::uint16_t port = net::ike_port;
   auto operator<=>(const Endpoint&) const = default;
 };
 

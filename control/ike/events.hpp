@@ -170,6 +170,11 @@ struct MoveChild {
   std::uint32_t outbound_spi = 0;
   Endpoint remote;
 };
+// A byte of 0xff in UDP for the NAT on our side, which else forgets where answers go (RFC 3948 2.3).
+struct KeepNatMapping {
+  Endpoint from;
+  Endpoint to;
+};
 // The peer gave us these addresses for as long as the IKE SA, or one that replaces it, is there.
 struct TakeAddresses {
   std::string connection;
@@ -186,7 +191,7 @@ struct LogLine {
   std::string connection{};  // that it is about; empty: none
 };
 using Action = std::variant<SendDatagram, RunWork, InstallInbound, OwnChild, InstallOutbound, RetireInbound,
-                            RetireOutbound, MoveChild, TakeAddresses, DropAddresses, LogLine>;
+                            RetireOutbound, MoveChild, KeepNatMapping, TakeAddresses, DropAddresses, LogLine>;
 using Actions = std::vector<Action>;
 
 }  // namespace espgate::ike

@@ -28,7 +28,8 @@ struct ChildTerms {
   TrafficSelectors ts_responder;
   std::vector<net::TrafficSelector> selectors;  // local is ours
   bool transport = false;
-  bool tfc_padding = true;  // the peer takes it (RFC 7296 3.10.1)
+  bool tfc_padding = true;     // the peer takes it (RFC 7296 3.10.1)
+  bool more_possible = false;  // the peer would make others for what it left out (RFC 7296 2.9)
 };
 
 // The key exchanges of one CREATE_CHILD_SA: the first, if it has one, comes with it, the others each with an

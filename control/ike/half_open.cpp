@@ -17,11 +17,11 @@ net::Address source_of(net::Address address) {
 }  // namespace
 
 HalfOpen::Decision HalfOpen::decide(const net::Address& peer, bool showed_cookie) const {
-  if (size() >= limits_.half_open) return Decision::refuse;
+  if (size() >= limits_.half_open) return Decision::all_full;
   const auto known = sources_.find(source_of(peer));
   const auto source = known == sources_.end() ? Source() : known->second;
   if (showed_cookie)
-    return source.with_cookie < limits_.half_open_per_source ? Decision::let_in : Decision::refuse;
+    return source.with_cookie < limits_.half_open_per_source ? Decision::let_in : Decision::source_full;
   const auto without = std::max<std::size_t>(1, limits_.half_open_per_source / cookieless_part);
   return size() < limits_.half_open_cookies && source.without < without ? Decision::let_in
                                                                         : Decision::ask_for_cookie;

@@ -20,7 +20,8 @@ class HalfOpen {
     Endpoint peer;
     auto operator<=>(const Key&) const = default;
   };
-  enum class Decision : std::uint8_t { let_in, ask_for_cookie, refuse };
+  // Refused is who comes when all together have as many as they may, or its source has.
+  enum class Decision : std::uint8_t { let_in, ask_for_cookie, all_full, source_full };
 
   explicit HalfOpen(const Limits& limits) : limits_(limits) {}
 

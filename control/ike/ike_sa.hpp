@@ -87,7 +87,8 @@ class IkeSa {
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { rekey_at_ = now; }
   void close(End why);
-  // Its connection is this one from here on, which differs from the one before in children at most.
+  // Its connection is this one from here on, which differs from the one before in children and keepalives at
+  // most.
   void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
   // It is made in place of another IKE SA that goes once this one is complete; 0: none.
   void replace(SaId other) { replaces_ = other; }
@@ -168,6 +169,8 @@ class IkeSa {
   void start_next_exchange(Time now);
   Time next_task() const;
   Time liveness_at() const;
+  Time keepalive_at() const;
+  void note_lifetime_of_proof(const Payloads& payloads, Time now);
   void delete_ike_sa(Time now);
   void delete_children(std::vector<std::uint32_t> spis, const std::set<std::uint32_t>& invalid, Time now);
   void check_liveness(Time now);
@@ -194,6 +197,8 @@ class IkeSa {
   void cover_intermediate(bool initiators, PayloadType first, Bytes inner);
   std::vector<std::uint8_t> intermediate_proof() const;
   void mix_in(const Secret& shared);
+  void answer_additional(const KeyExchange& theirs,
+                         std::function<void(Time, std::optional<KeyExchangeAnswer>)> then);
 
   // -- IKE_AUTH (ike_sa_auth.cpp) --
   Secret octets_of(bool initiators, const Identity& identity, const SaKeys& keys) const;
@@ -266,10 +271,10 @@ class IkeSa {
   void on_rekey_answer(const Inner& inner, Time now);
   void rekey_failed(const std::string& why, Time now);
   void finish_rekey(Time now);
-  void answer_rekey(const Payloads& payloads);
+  void answer_rekey(const Payloads& payloads, Time now);
   void finish_answer_rekey(PeerCreation& creation, Bytes value, Time now);
   void make_heir(const PeerCreation& creation, Time now);
-  std::optional<NotifyType> refusal_of_rekey(SaId own) const;
+  std::optional<NotifyType> refusal_of_rekey(SaId own, Time now) const;
   IkeSa& make_successor(SaId id, const IkeChoice& choice, const Spis& spis, bool is_initiator,
                         const KeyExchanges& keys, Time now);
   void hand_over(IkeSa& heir, Time now);
@@ -368,6 +373,7 @@ class IkeSa {
   bool close_wanted_ = false;
   Time rekey_at_ = never;
   Time expires_at_ = never;
+  Time kept_at_{};  // the mapping of a NAT on our side, by us
   Time reauthenticate_at_ = never;
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;

@@ -30,7 +30,7 @@ void IkeSa::on_create_request(const Inner& inner, Time now) {
   if (!payloads.security_association || !payloads.nonce)
     return answer(ExchangeType::create_child_sa, NotifyType::invalid_syntax);
   const auto& proposals = payloads.security_association->proposals;
-  if (proposals.front().protocol == ProtocolId::ike) return answer_rekey(payloads);
+  if (proposals.front().protocol == ProtocolId::ike) return answer_rekey(payloads, now);
   answer_create(payloads, payloads.notify(NotifyType::rekey_sa), now);
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/ike/child_match.hpp"
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
@@ -165,6 +166,7 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   peer_identity_ = Identity::of(*payloads.id_responder);
   note_crash_token(payloads);
   become_established(now);
+  note_lifetime_of_proof(payloads, now);
   host_.established(*this, now);
   take_addresses(payloads);
   accept_first_child(payloads, now);
@@ -186,8 +188,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   const auto why = error == nullptr
                        ? fmt::format("the peer's answer {} does not fit our offer {}",
                                      describe_request(payloads), describe_request(*configuration))
-                       : fmt::format("the peer refused it with {}; we offered {}", describe(error->type),
-                                     describe_request(*configuration));
+                       : why_refused(error->type, *configuration);
   log(Level::warning, fmt::format("child {} is not made: {}", configuration->name, why));
   // One that the peer believes to have is deleted.
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
@@ -201,6 +202,7 @@ void IkeSa::become_established(Time now) {
   our_first_message_ = {};
   peers_first_message_ = {};
   last_heard_ = now;
+  kept_at_ = now;
   const auto jittered = [&](std::chrono::seconds after) {
     if (after.count() == 0) return never;
     return now + std::chrono::duration_cast<Time>(after * (1 - 0.1 * random_unit(host_)));
@@ -320,6 +322,9 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
   if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
   add_crash_token(reply, spis_);
+  std::array<std::uint8_t, 4> lifetime;
+  net::store_be32(lifetime, 0, static_cast<std::uint32_t>(connection_->reauthenticate_after.count()));
+  if (connection_->reauthenticate_after.count() != 0) reply.add(Notify{NotifyType::auth_lifetime, lifetime});
   if (payloads.security_association) add_first_child(payloads, reply, now);
   answer(ExchangeType::ike_auth, reply);
 }

@@ -173,6 +173,7 @@ std::optional<ChildTerms> IkeSa::accept_terms(const Payloads& payloads, bool wit
   terms.selectors = std::move(*selectors);
   terms.transport = transport;
   terms.tfc_padding = takes_tfc_padding(payloads);
+  terms.more_possible = payloads.notify(NotifyType::additional_ts_possible) != nullptr;
   return terms;
 }
 
@@ -220,7 +221,7 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
         now + std::chrono::duration_cast<Time>(limits.rekey_after * (1 - 0.1 * random_unit(host_)));
   if (limits.expires_after.count() != 0) child.expires_at = now + limits.expires_after;
   // Said once, and not again with each rekey. Of peers at any address each has a part.
-  if (const auto less = what_is_left_out(child);
+  if (const auto less = what_is_left_out(child, terms.more_possible);
       !less.empty() && connection_->remote && !has_child_of(*terms.configuration))
     log(we_began ? Level::warning : Level::information, less);
   host_.act(InstallInbound{parameters(inbound_spi, !we_began)});

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "control/ike/child_match.hpp"
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
@@ -113,8 +114,7 @@ void IkeSa::on_create_refused(NotifyType error, const Payloads& payloads, Time n
   }
   create_failed(error == NotifyType::temporary_failure
                     ? std::string("the peer is busy with something that excludes it")
-                    : fmt::format("the peer refused it with {}; we offered {}", describe(error),
-                                  describe_request(*exchange_.child)),
+                    : why_refused(error, *exchange_.child),
                 now);
 }
 

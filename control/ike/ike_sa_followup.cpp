@@ -128,26 +128,16 @@ void IkeSa::on_followup(const Inner& inner, Time now) {
     drop_creation(now);
     return refuse(NotifyType::invalid_syntax);
   }
-  peer_requests_.is_being_answered = true;
-  work<std::optional<KeyExchangeAnswer>>(
-      [method = find_key_exchange(method),
-       value = Nonce(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end())] {
-        return answer_key_exchange(*method, value);
-      },
-      [this, refuse, method](Time then, std::optional<std::optional<KeyExchangeAnswer>> agreed) {
-        // Nothing was changed: the peer asks again.
-        if (!agreed) {
-          peer_requests_.is_being_answered = false;
-          return;
-        }
-        if (!creation_) return refuse(NotifyType::state_not_found);
-        if (!*agreed) {
-          drop_creation(then);
-          return refuse(NotifyType::invalid_syntax);
-        }
-        creation_->keys.shared.push_back(std::move((*agreed)->shared));
-        answer_followup(KeyExchange{method, (*agreed)->value}, then);
-      });
+  answer_additional(*payloads.key_exchange,
+                    [this, refuse, method](Time then, std::optional<KeyExchangeAnswer> agreed) {
+                      if (!creation_) return refuse(NotifyType::state_not_found);
+                      if (!agreed) {
+                        drop_creation(then);
+                        return refuse(NotifyType::invalid_syntax);
+                      }
+                      creation_->keys.shared.push_back(std::move(agreed->shared));
+                      answer_followup(KeyExchange{method, agreed->value}, then);
+                    });
 }
 
 void IkeSa::answer_followup(const KeyExchange& key, Time now) {
@@ -159,7 +149,7 @@ void IkeSa::answer_followup(const KeyExchange& key, Time now) {
     await_followup(creation, reply, now);
     return answer(ExchangeType::ike_followup_ke, reply);
   }
-  const auto refusal = creation.terms ? make_child(creation, now) : refusal_of_rekey(creation.heir);
+  const auto refusal = creation.terms ? make_child(creation, now) : refusal_of_rekey(creation.heir, now);
   if (refusal) {
     forget_creation(creation, now);
     return answer(ExchangeType::ike_followup_ke, *refusal);

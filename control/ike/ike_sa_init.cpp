@@ -94,8 +94,8 @@ void IkeSa::note_capabilities(const Payloads& payloads, const Endpoint& from, co
 void IkeSa::float_ports() {
   encapsulated_ = nat_.any() || (nat_.peer_knows && connection_->force_encapsulation);
   if (!encapsulated_ || !is_initiator_) return;
-  local_.port = nat_traversal_port;
-  if (remote_.port == ike_port) remote_.port = nat_traversal_port;
+  local_.port = net::natt_port;
+  if (remote_.port == net::ike_port) remote_.port = net::natt_port;
 }
 
 void IkeSa::derive_first_keys(const Secret& shared) {
@@ -117,6 +117,11 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
     refused_ =
         fmt::format("it chose {}, which is not of our offer {}", describe(*payloads.security_association),
                     describe(offer(connection_->algorithms, {})));
+    return log(Level::warning, refused_);
+  }
+  // Anybody may have sent it, so what cannot be is not the end.
+  if (payloads.key_exchange->data.size() != exchange_.half->method().answer_bytes) {
+    refused_ = "its key exchange value is not as long as its method's are";
     return log(Level::warning, refused_);
   }
   if (!choice->additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported)) {

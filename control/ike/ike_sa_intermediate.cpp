@@ -101,28 +101,32 @@ void IkeSa::on_intermediate(const Inner& inner, Time now) {
     answer(ExchangeType::ike_intermediate, NotifyType::invalid_syntax);
     return end(End::failed, "the peer's additional key exchange is not the one agreed on", now);
   }
+  answer_additional(*payloads.key_exchange,
+                    [this, inner, method](Time then, std::optional<KeyExchangeAnswer> agreed) {
+                      if (!agreed) {
+                        answer(ExchangeType::ike_intermediate, NotifyType::invalid_syntax);
+                        return end(End::failed, "the peer's key exchange value is no key", then);
+                      }
+                      PayloadWriter reply;
+                      reply.add(KeyExchange{method, agreed->value});
+                      cover_intermediate(true, inner.first, *inner.bytes);
+                      cover_intermediate(false, reply.first(), reply.bytes());
+                      answer(ExchangeType::ike_intermediate, reply);
+                      mix_in(agreed->shared);
+                    });
+}
+
+// As responder, also of IKE_FOLLOWUP_KE. When the work is refused nothing was changed: the peer asks again.
+void IkeSa::answer_additional(const KeyExchange& theirs,
+                              std::function<void(Time, std::optional<KeyExchangeAnswer>)> then) {
   peer_requests_.is_being_answered = true;
   work<std::optional<KeyExchangeAnswer>>(
-      [method = find_key_exchange(method),
-       value = Nonce(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end())] {
+      [method = find_key_exchange(theirs.method), value = Nonce(theirs.data.begin(), theirs.data.end())] {
         return answer_key_exchange(*method, value);
       },
-      [this, inner, method](Time then, std::optional<std::optional<KeyExchangeAnswer>> agreed) {
-        // Nothing was changed: the peer asks again.
-        if (!agreed) {
-          peer_requests_.is_being_answered = false;
-          return;
-        }
-        if (!*agreed) {
-          answer(ExchangeType::ike_intermediate, NotifyType::invalid_syntax);
-          return end(End::failed, "the peer's key exchange value is no key", then);
-        }
-        PayloadWriter reply;
-        reply.add(KeyExchange{method, (*agreed)->value});
-        cover_intermediate(true, inner.first, *inner.bytes);
-        cover_intermediate(false, reply.first(), reply.bytes());
-        answer(ExchangeType::ike_intermediate, reply);
-        mix_in((*agreed)->shared);
+      [this, then = std::move(then)](Time now, std::optional<std::optional<KeyExchangeAnswer>> agreed) {
+        if (agreed) return then(now, std::move(*agreed));
+        peer_requests_.is_being_answered = false;
       });
 }
 

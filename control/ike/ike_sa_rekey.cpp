@@ -104,9 +104,9 @@ void IkeSa::finish_rekey(Time now) {
 }
 
 // `own`: the id that the peer's successor is to have, if it has one by then.
-std::optional<NotifyType> IkeSa::refusal_of_rekey(SaId own) const {
+std::optional<NotifyType> IkeSa::refusal_of_rekey(SaId own, Time now) const {
   const bool is_rekeyed = peer_rekey_ && peer_rekey_->successor != own;
-  if (state_ != State::established || close_wanted_ || is_rekeyed || !host_.has_room_beside(*this))
+  if (state_ != State::established || close_wanted_ || is_rekeyed || !host_.has_room_beside(*this, now))
     return NotifyType::temporary_failure;
   switch (exchange_.kind) {
     case Exchange::Kind::none:
@@ -126,9 +126,9 @@ std::optional<NotifyType> IkeSa::refusal_of_rekey(SaId own) const {
   return {};
 }
 
-void IkeSa::answer_rekey(const Payloads& payloads) {
+void IkeSa::answer_rekey(const Payloads& payloads, Time now) {
   const auto refuse = [this](NotifyType error) { answer(ExchangeType::create_child_sa, error); };
-  if (const auto refusal = refusal_of_rekey(0)) return refuse(*refusal);
+  if (const auto refusal = refusal_of_rekey(0, now)) return refuse(*refusal);
   if (!payloads.key_exchange) return refuse(NotifyType::invalid_syntax);
   const auto choice =
       choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
@@ -148,7 +148,7 @@ void IkeSa::answer_rekey(const Payloads& payloads) {
                [this, creation, refuse](Time then, std::optional<KeyAgreement> agreement) mutable {
                  if (!agreement) return refuse(NotifyType::temporary_failure);
                  if (!agreement->secret) return refuse(NotifyType::invalid_syntax);
-                 if (const auto refusal = refusal_of_rekey(0)) return refuse(*refusal);
+                 if (const auto refusal = refusal_of_rekey(0, then)) return refuse(*refusal);
                  creation.keys.shared.push_back(*std::move(agreement->secret));
                  finish_answer_rekey(creation, agreement->value, then);
                });

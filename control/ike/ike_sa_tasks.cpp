@@ -62,9 +62,26 @@ void IkeSa::start_next_exchange(Time now) {
   if (is_doubted_ || liveness_at() <= now) check_liveness(now);
 }
 
+// RFC 4478: who answered says how long it believes who we are. That can be less from one time to the next.
+void IkeSa::note_lifetime_of_proof(const Payloads& payloads, Time now) {
+  constexpr std::chrono::seconds least(10);  // or it would have us do nothing else
+  const auto* notify = payloads.notify(NotifyType::auth_lifetime);
+  if (!lineage_.we_began || notify == nullptr || notify->data.size() != 4) return;
+  const std::chrono::seconds told(net::load_be32(notify->data, 0));
+  // A tenth earlier at least, so that all is there in time, and not when all others come.
+  const auto wait =
+      std::chrono::duration_cast<Time>(std::max(told, least) * (0.9 - 0.1 * random_unit(host_)));
+  reauthenticate_at_ = std::min(reauthenticate_at_, now + wait);
+}
+
 Time IkeSa::liveness_at() const {
   const auto after = connection_->liveness_after;
   return after.count() == 0 ? never : last_heard_ + after;
+}
+
+Time IkeSa::keepalive_at() const {
+  const auto every = connection_->nat_keepalive;
+  return every.count() == 0 || !nat_.we_are_behind || !children_.empty() ? never : kept_at_ + every;
 }
 
 Time IkeSa::next_task() const {
@@ -80,7 +97,7 @@ Time IkeSa::deadline() const {
   auto first = std::min(request_.deadline(), until_);
   if (state_ != State::established) return first;
   for (const auto& child : children_) first = std::min(first, child.expires_at);
-  first = std::min(first, expires_at_);
+  first = std::min({first, expires_at_, keepalive_at()});
   if (creation_) first = std::min(first, creation_->until);
   return is_idle() ? std::min(first, next_task()) : first;
 }
@@ -102,6 +119,10 @@ void IkeSa::timer(Time now) {
       child.expires_at = never;
       give_up(child, "its lifetime is over", now);
     }
+  if (state_ == State::established && keepalive_at() <= now) {
+    host_.act(KeepNatMapping{local_, remote_});
+    kept_at_ = now;
+  }
   if (expires_at_ <= now) {
     expires_at_ = never;
     if (state_ == State::established) {

@@ -73,7 +73,7 @@ class SaHost {
   virtual SaId new_sa_id() = 0;
   // Whether the peer of `sa` may have another beside it; of those that are gone the oldest are dropped for
   // it.
-  virtual bool has_room_beside(const IkeSa& sa) = 0;
+  virtual bool has_room_beside(const IkeSa& sa, Time now) = 0;
 
   // The peer is who it says.
   virtual void established(IkeSa& sa, Time now) = 0;

@@ -91,6 +91,11 @@ class MoreKeyExchanges(IkeCase):
                            self.up(name)["children"][0]["inbound_spi"] != before["children"][0]["inbound_spi"])
                 self.assertEqual(self.pair.ping("a", count=5), 5, self.logs())
 
+    def test_3_proposals_list_them(self):
+        self.assertEqual(self.gateway("a").ask("show", "proposals", "site")["additional"],
+                         [{"for": whose, "exchange": 2, "methods": ["ecp384"]} for whose in ("ike", "traffic")])
+        self.assertEqual(self.gateway("a").ask("show", "proposals")["additional"], [])
+
 
 if __name__ == "__main__":
     unittest.main()

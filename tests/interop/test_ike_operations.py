@@ -85,6 +85,37 @@ class Reload(IkeCase):
         self.assert_passes("a", 6)
 
 
+def _threads_called(pid, name):
+    """{CPUs that the kernel lets it run on} of each thread of that name."""
+    found = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().strip() == name:
+            allowed = re.search(r"^Cpus_allowed_list:\s*(\S+)$", (task / "status").read_text(), re.MULTILINE)[1]
+            ranges = [part.split("-") for part in allowed.split(",")]
+            found.append({cpu for part in ranges for cpu in range(int(part[0]), int(part[-1]) + 1)})
+    return found
+
+
+class KeyThreads(IkeCase):
+    """The worker of gateway a shares the control core's CPU; that of b has one of its own, if there are two."""
+
+    @classmethod
+    def settings(cls, name):
+        settings = super().settings(name)
+        return dict(settings, worker_cpus=[settings["control_cpu"]]) if name == "a" else settings
+
+    def test_public_key_work_runs_where_nothing_else_does(self):
+        for name in pair.NAMES:
+            self.up(name)
+            settings = self.settings(name)
+            spare = os.sched_getaffinity(0) - {settings["control_cpu"], *settings["worker_cpus"]}
+            threads = _threads_called(self.gateway(name).pid, "IKE keys")
+            with self.subTest(name):
+                self.assertEqual(len(threads), max(1, min(8, len(spare))))
+                for cpus in threads:
+                    self.assertEqual(cpus, spare or {settings["control_cpu"]})
+
+
 class Looks(IkeCase):
     """Everything is up."""
 

@@ -133,14 +133,14 @@ class Algorithms(SwanCase):
 
 PPK = "5b" * 32
 VIRTUAL = "10.9.0.9"  # of the peer
-POOL = "10.8.0.0/24"  # for us
+POOL, ANOTHER_POOL = "10.8.0.0/24", "10.8.1.0/24"  # for us
 
 
 class Wishes(SwanCase):
     """Connections that need more than the plain course of messages."""
 
     ROUTES = {network(2, 12): ROUTER_LEFT}
-    POOLS = {"pool": {"addrs": POOL, "dns": "10.2.12.53"}}
+    POOLS = {"pool": {"addrs": POOL, "dns": "10.2.12.53"}, "another": {"addrs": ANOTHER_POOL}}
 
     @classmethod
     def connections(cls):
@@ -177,6 +177,12 @@ class Wishes(SwanCase):
             # The gateway has two connections to a peer that has one with two children.
             "twin-1": (10, ours("twin-1", 10), twins),
             "twin-2": (11, ours("twin-2", 11) | {"remote": outer(10)}, {}),
+            # Who answers wants proof again, and says when. strongSwan says it to whom it has given an address.
+            "proof-to-us": (16, ours("proof-to-us", 16, {"reauthenticate_after": 60}), theirs("proof-to-us", 16)),
+            "proof-to-them": (17, ours("proof-to-them", 17, {"request_addresses": True}) |
+                              {"local_networks": [ANOTHER_POOL]},
+                              theirs("proof-to-them", 17, reauth_time="20s", pools="another",
+                                     child={"remote_ts": "dynamic"})),
         }
 
     @classmethod
@@ -208,6 +214,18 @@ class Wishes(SwanCase):
         since = self.charon.said()[said:]
         self.assertRegex(since, r"peer didn't accept .*CURVE_25519, it requested ECP_256")
         self.assertRegex(since, r"ECP_384 unacceptable, requesting (ECP_256|CURVE_25519)")
+
+    def test_proof_again_when_who_answered_wants_it(self):
+        self.peer_begins("proof-to-us")
+        self.assertIn("received AUTH_LIFETIME of 60s", self.charon.said())
+        self.gateway_begins("proof-to-them")
+        before = self.ike_sa("proof-to-them")["initiator_spi"]
+        self.until(lambda: (sa := self.ike_sa("proof-to-them")) and sa["initiator_spi"] != before, 25, "proof again")
+        self.assertEqual(self.ike_sa("proof-to-them")["role"], "initiator", self.logs())
+        self.assertNotIn("reauthenticating IKE_SA proof-to-them", self.charon.said())
+        for name in ("proof-to-us", "proof-to-them"):
+            self.gateway.ask("terminate", name)
+            self.wait_down(name)
 
     def test_narrower_selectors(self):
         self.check("narrow")

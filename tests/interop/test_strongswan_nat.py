@@ -77,7 +77,18 @@ class Nat(SwanCase):
         answered = self.net.peer.exec("ping", "-c", 1, "-W", 1, "-I", "10.2.2.10", "10.1.2.10", check=False)[0] == 0
         self.assertTrue(answered, self.logs())
 
-    def test_5_the_peer_moves_to_another_address(self):
+    def test_5_they_hold_it_without_a_child_as_well(self):
+        def initiator_spi():
+            return next((sa["initiator_spi"] for sa in self.ike_sas("before") if sa["state"] == "up"), None)
+        self.charon.terminate_child("before")
+        self.until(lambda: self.ike_sa("before") is None, what="an IKE SA without a child")
+        before = initiator_spi()
+        self.assertIsNotNone(before, self.logs())
+        time.sleep(2.5 * FORGETS_AFTER_S)
+        self.charon.rekey("before")
+        self.until(lambda: initiator_spi() not in (None, before), 8, "the peer's rekey")
+
+    def test_6_the_peer_moves_to_another_address(self):
         self.peer_begins("moved")
         self.assert_passes("moved")
         spi = self.ike_sa("moved")["initiator_spi"]

@@ -88,7 +88,7 @@ TEST_CASE("the core's connection says what the file says") {
   const auto made = made_of(loaded(
       {.connection =
            R"(local-networks = [ "10.1.0.0/16", "10.3.0.0/16" ]; remote-networks = [ "10.2.0.0/16" ];
-         encapsulation = "udp"; esn = false;)",
+         encapsulation = "udp"; esn = false; nat-keepalive = 9;)",
        .ike = R"(psk = "correct horse battery"; start = "on-demand"; liveness = 7; fragment-bytes = 600;
          child-rekey-after = 100; child-expires-after = 200; rekey-after = 300; expires-after = 400; reauthenticate-after = 500;
          remote-id = "*.example.org"; pfs = [ ];)"}));
@@ -100,6 +100,7 @@ TEST_CASE("the core's connection says what the file says") {
   CHECK(made->force_encapsulation);
   CHECK(made->fragment_bytes == 600);
   CHECK(made->liveness_after == std::chrono::seconds(7));
+  CHECK(made->nat_keepalive == std::chrono::seconds(9));
   CHECK(made->rekey_after == std::chrono::seconds(300));
   CHECK(made->expires_after == std::chrono::seconds(400));
   CHECK(made->reauthenticate_after == std::chrono::seconds(500));

@@ -61,6 +61,22 @@ TEST_CASE("A reload keeps the SAs of what is as before, and negotiates anew what
   CHECK_THAT(two.b.said(), Contains("connection site is down"));
 }
 
+TEST_CASE("Another nat-keepalive is in force at once, for the SAs that are there") {
+  Two two;
+  two.start();
+  const auto before = two.a.spis();
+  const auto keepalive = [&] {
+    return two.a.ike->core().ike_sas_of("site").at(0)->connection()->nat_keepalive;
+  };
+  REQUIRE(keepalive() == 20s);
+  two.a.settings = "nat-keepalive = 3;";
+  const auto change = two.a.configure(std::string(psk));
+  CHECK((change.kept == 1 && change.changed + change.added + change.removed == 0));
+  CHECK(keepalive() == 3s);
+  two.settle();
+  CHECK(two.a.spis() == before);
+}
+
 TEST_CASE("A reload of some of the connections that share an IKE SA leaves the others alone") {
   Two two;
   two.a.children = two.b.children = {{"voice", 1}, {"video", 2}};

@@ -66,9 +66,9 @@ class Side {
         "espgate.conf",
         with_it ? fmt::format("{}connections = ( {{ name = \"site\"; local = \"192.0.2.{}\"; remote = "
                               "\"192.0.2.{}\"; local-networks = [ \"10.{}.0.0/16\" ]; remote-networks = [ "
-                              "\"10.{}.0.0/16\" ]; ike = {{ {} }}; }}{} );",
+                              "\"10.{}.0.0/16\" ]; {} ike = {{ {} }}; }}{} );",
                               config::test::minimal, first ? 1 : 2, first ? 2 : 1, first ? 1 : 2,
-                              first ? 2 : 1, group, more)
+                              first ? 2 : 1, settings, group, more)
                 : std::string(config::test::minimal)));
     for (const auto& error : loaded.errors) FAIL_CHECK(error.text());
     REQUIRE(loaded.configuration);
@@ -117,6 +117,7 @@ class Side {
 
  public:
   std::map<std::string, int> children;
+  std::string settings;  // of site, beside `ike`
   std::vector<host::Tap> taps;
   worker::PuntRings rings;
   rte_mempool* buffers = nullptr;

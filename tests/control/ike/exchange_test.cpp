@@ -332,33 +332,6 @@ TEST_CASE("behind a NAT both go to port 4500 and encapsulate") {
   }
 }
 
-TEST_CASE("reauthentication makes the new IKE SA before the old one goes, and loses no packet") {
-  auto of_a = connection_of_a(), of_b = connection_of_b();
-  of_a.reauthenticate_after = 100s;
-  of_a.rekey_after = 40s;
-  auto second = of_a.children[0];
-  second.name = "other";
-  second.local = {side("10.3.0.0/16")};
-  of_a.children.push_back(second);
-  std::swap(second.local, second.remote);
-  of_b.children.push_back(second);
-  of_b.children[1].local = of_b.children[0].local;
-  Simulation world(1, handle(of_a), handle(of_b));
-  world.a.handle(Initiate{"a", ""});
-  REQUIRE(up(world));
-  const auto lineage = world.a.established()[0]->lineage().initiator_spi;
-  world.send_traffic_every(20ms);
-  world.run_for(85s);
-  CHECK(world.a.established()[0]->lineage().initiator_spi == lineage);
-  world.run_for(20s);
-  INFO(world.problem << '\n' << world.state());
-  CHECK(world.is_well());
-  CHECK(world.a.established()[0]->lineage().initiator_spi != lineage);
-  world.run_for(400s);
-  CHECK(world.is_well());
-  CHECK(world.a.missed + world.b.missed + world.a.unsent + world.b.unsent == 0);
-}
-
 TEST_CASE("a NAT that gives the peer another port is followed, by what is authentic only") {
   auto of_a = connection_of_a();
   of_a.force_encapsulation = true;

@@ -1,4 +1,5 @@
 // Many who only begin.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "control/ike/write.hpp"
@@ -93,7 +94,7 @@ TEST_CASE("of one source so many are let in, all of which showed a COOKIE") {
     CHECK(half_open.decide(neighbour, true) == Decision::let_in);
     add(true);
   }
-  CHECK(half_open.decide(neighbour, true) == Decision::refuse);
+  CHECK(half_open.decide(neighbour, true) == Decision::source_full);
   CHECK(half_open.size() == 22);
   CHECK(half_open.find({3, {source, 500}}) == 3);
   for (SaId id = 1; id < next; ++id) half_open.remove(id);
@@ -130,6 +131,7 @@ TEST_CASE("a peer that rekeys its IKE SA in a loop, and deletes none, has a shar
     world.run_for(50ms);
   }
   CHECK(world.b.core().ike_sas().size() == Limits().ike_sas_per_peer);
+  CHECK(world.b.core().refused(Limit::ike_sas_per_peer) > 0);
   CHECK(world.is_well_for("net"));
   // It goes on once the old ones are gone.
   world.passes = nullptr;
@@ -140,6 +142,73 @@ TEST_CASE("a peer that rekeys its IKE SA in a loop, and deletes none, has a shar
   world.run_for(1s);
   CHECK(world.is_well());
   CHECK(world.b.established().front()->id() != before);
+}
+
+TEST_CASE("what a limit refuses is counted, and told of once a minute") {
+  Limits limits;
+  std::uint64_t next = 1;
+  const auto begin = [&](HandMadePeer& peer) {
+    peer.spis = {next++, 0};
+    return peer.greet(peer.greeting(peer.greeting_payloads())).has_value();
+  };
+  const auto check = [&](HandMadePeer& peer, Limit limit) {
+    CAPTURE(name(limit));
+    peer.lines.clear();
+    for (int i = 0; i < 3; ++i) CHECK_FALSE(begin(peer));
+    CHECK(peer.core.refused(limit) == 3);
+    REQUIRE(peer.lines.size() == 1);
+    CHECK(peer.lines[0].find(name(limit)) != std::string::npos);
+    peer.now += 61s;  // without a timer: what is there stays
+    CHECK_FALSE(begin(peer));
+    CHECK(peer.lines.size() == 2);
+    for (const auto other : all_limits) CHECK(peer.core.refused(other) == (other == limit ? 4u : 0u));
+  };
+  SECTION("of all IKE SAs") {
+    limits.ike_sas = 1;
+    HandMadePeer peer(connection_of_b(), limits);
+    peer.connect();
+    check(peer, Limit::ike_sas);
+  }
+  SECTION("of all half-open ones") {
+    limits.half_open = 1;
+    HandMadePeer peer(connection_of_b(), limits);
+    CHECK(begin(peer));
+    check(peer, Limit::ike_half_open);
+  }
+  SECTION("of those of one peer") {
+    limits.ike_sas_per_peer = 2;
+    HandMadePeer peer(connection_of_b(), limits);
+    for (std::uint64_t i = 0; i < 4; ++i) {
+      peer.spis = {next++, 0};
+      peer.connect();
+    }
+    CHECK(peer.core.refused(Limit::ike_sas_per_peer) == 2);
+    CHECK(std::ranges::count_if(peer.lines, [](const std::string& line) {
+            return line.find("ike-sas-per-peer") != std::string::npos;
+          }) == 1);
+  }
+}
+
+TEST_CASE("of one source's half-open ones what is beyond the limit is counted") {
+  Limits limits;
+  limits.half_open_per_source = 2;
+  HandMadePeer peer(connection_of_b(), limits);
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    peer.spis = {i, 0};
+    auto answer = peer.greet(peer.greeting(peer.greeting_payloads()));
+    REQUIRE(answer);
+    const auto* cookie = answer->payloads.notify(NotifyType::cookie);
+    if (cookie == nullptr) continue;
+    PayloadWriter payloads;
+    payloads.add(Notify{NotifyType::cookie, cookie->data});
+    payloads.add(offer(peer.connection.algorithms, {})).add(KeyExchange{31, peer.half.value()});
+    peer.greet(peer.greeting(payloads.add_nonce(peer.nonce)));
+  }
+  // One without a cookie, two with one.
+  CHECK(peer.core.half_open() == 3);
+  CHECK(peer.core.refused(Limit::ike_half_open_per_source) == 3);
+  REQUIRE(peer.lines.size() == 1);
+  CHECK(peer.lines[0].find("limits.ike-half-open-per-source") != std::string::npos);
 }
 
 TEST_CASE("offers of strangers are described in a few lines, and few of them") {

@@ -33,6 +33,40 @@ void reload(Simulation& world, Node& node, ConnectionHandle& current, const Conn
 
 }  // namespace
 
+TEST_CASE("a child that is terminated stays down, and its connection is tried again without it") {
+  auto of_a = connection_of_a();
+  of_a.start = StartAction::always;
+  of_a.retransmission.tries = 2;
+  of_a.children.push_back(child("voice", "10.3.0.0/16", "10.4.0.0/16"));
+  Simulation world(1, handle(of_a), handle(turned(of_a)));
+  const auto has = [&](const std::string& name) { return world.a.outbound().contains(name); };
+  world.passes = [](const SendDatagram&) { return false; };
+  world.run_for(4s);
+  REQUIRE(world.a.core().last_failure("a").find("no answer") != std::string::npos);
+  world.a.handle(Terminate{"a", "voice"});
+  world.passes = nullptr;
+  CHECK(world.run_until([&] { return has("net"); }, 30s));
+  world.run_for(30s);
+  CHECK_FALSE(has("voice"));
+
+  world.a.handle(Initiate{"a", "voice"});
+  CHECK(world.run_until([&] { return has("voice"); }, 5s));
+  world.a.handle(Terminate{"a", "voice"});
+  CHECK(world.run_until([&] { return !has("voice"); }, 5s));
+  // Another IKE SA does not bring it back, a reload that changes it does.
+  world.b.handle(Terminate{"b", ""});
+  CHECK(world.run_until([&] { return !has("net"); }, 5s));
+  CHECK(world.run_until([&] { return has("net"); }, 30s));
+  world.run_for(30s);
+  CHECK_FALSE(has("voice"));
+  auto next = of_a;
+  next.children[1].rekey_after = 1'000s;
+  auto current = world.a.established().at(0)->connection();
+  reload(world, world.a, current, next, {"net"});
+  CHECK(world.run_until([&] { return has("voice"); }, 5s));
+  CHECK(has("net"));
+}
+
 TEST_CASE("children come and go with the configuration, and those that stay keep their SAs") {
   auto of_a = connection_of_a();
   of_a.start = StartAction::always;

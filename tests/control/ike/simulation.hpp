@@ -69,6 +69,7 @@ class Node {
   void on(const RetireInbound& action);
   void on(const RetireOutbound& action);
   void on(const MoveChild&) { ++moves; }
+  void on(const KeepNatMapping&) {}
   void on(const TakeAddresses& action);
   void on(const DropAddresses& action);
   void on(const LogLine& action);

@@ -1,7 +1,9 @@
-// What strangers send, and copies of what a peer sent, beside one core as responder.
+// What strangers send, copies of what a peer sent, and what keeps a NAT from making strangers of peers.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "tests/control/ike/hand_made_peer.hpp"
+#include "tests/control/ike/hand_made_responder.hpp"
 
 using namespace espgate;
 using namespace espgate::ike;
@@ -33,6 +35,46 @@ TEST_CASE("a copy of IKE_AUTH from elsewhere does not make that the peer's place
   REQUIRE(peer.only_sa());
   CHECK(peer.only_sa()->remote() == peer.here);
   CHECK(peer.installed.size() == 2);
+}
+
+TEST_CASE("the mapping of a NAT on our side is kept while there is no child to do it") {
+  const bool natted = GENERATE(true, false);
+  const auto every = GENERATE(20s, 0s);
+  auto of_core = connection_of_a();
+  of_core.liveness_after = 0s;
+  of_core.nat_keepalive = every;
+  HandMadeResponder peer(of_core);
+  peer.natted = natted;
+  REQUIRE(peer.answer_greeting());
+  HandMadeResponder::Parts parts;
+  parts.child = false;
+  auto payloads = peer.proof_payloads(parts);
+  peer.answer(payloads.add(Notify{NotifyType::no_additional_sas, {}}));
+  REQUIRE(peer.only_sa());
+  REQUIRE(peer.only_sa()->state() == IkeSa::State::established);
+
+  std::size_t kept = 0;
+  const auto wait = [&](Time time) {
+    for (const auto until = peer.now + time; peer.now < until;) {
+      peer.now = std::max(peer.now, std::min(until, peer.core.deadline()));
+      for (const auto& action : peer.handle(TimerExpired{}))
+        if (const auto* keep = std::get_if<KeepNatMapping>(&action)) {
+          CHECK(keep->from == Endpoint{peer.there.address, 4500});
+          CHECK(keep->to == Endpoint{peer.here.address, 4500});
+          ++kept;
+        }
+    }
+    return std::exchange(kept, 0);
+  };
+  const bool keeps = natted && every != 0s;
+  CHECK(wait(19s) == 0);
+  CHECK(wait(2s) == (keeps ? 1 : 0));
+  CHECK(wait(60s) == (keeps ? 3 : 0));
+  REQUIRE(peer.ask(ExchangeType::create_child_sa, peer.child_payloads({}, 0x1002)));
+  REQUIRE(peer.installed_sas() == 2);
+  CHECK(wait(60s) == 0);
+  CHECK(peer.ask(informational, PayloadWriter().add(Delete{ProtocolId::esp, {0x1002}})));
+  CHECK(wait(59s) == (keeps ? 3 : 0));  // at once, then every so often
 }
 
 TEST_CASE("a request that comes again is no sign of life") {
