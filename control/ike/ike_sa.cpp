@@ -88,10 +88,9 @@ void IkeSa::receive(const Header& header, const DatagramReceived& datagram, Time
     return;
   }
   if (!channel_ || header.from_initiator() == is_initiator_) return;
-  if (header.first == PayloadType::encrypted || header.first == PayloadType::encrypted_fragment)
-    receive_protected(header, datagram, now);
-  else
-    on_unprotected(header, datagram, now);
+  const bool is_sealed =
+      header.first == PayloadType::encrypted || header.first == PayloadType::encrypted_fragment;
+  if (is_sealed || !take_unprotected(header, datagram, now)) receive_protected(header, datagram, now);
 }
 
 void IkeSa::receive_protected(const Header& header, const DatagramReceived& datagram, Time now) {

@@ -104,8 +104,7 @@ class IkeSa {
   void hard_expired(std::uint32_t inbound_spi, Time now);
   // The peer sends with this SPI, and no SA of ours has it: it is told (RFC 7296 1.5).
   void report_invalid_spi(std::uint32_t spi);
-  // Somebody says that the peer has lost an SA: it is asked whether it is there, unless it was heard of just
-  // now.
+  // Somebody says that the peer has lost an SA: unless it was heard of just now, it is asked.
   void doubt(Time now);
   // The datapath has no place for it.
   void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
@@ -305,7 +304,7 @@ class IkeSa {
   static const Notify* crash_token_of(const Payloads& payloads);  // null: none that can be one
   void note_crash_token(const Payloads& payloads);
   void send_crash_token(Time now);
-  void on_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
+  bool take_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
 
   // -- where the peer is (ike_sa_moves.cpp) --
   void peer_is_at(const DatagramReceived& datagram);

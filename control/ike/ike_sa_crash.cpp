@@ -31,10 +31,11 @@ void IkeSa::send_crash_token(Time now) {
 
 // Nobody has proved who sends it, but for the token, which the peer alone could make once it was gone: while
 // it lives it gives no one but us any.
-void IkeSa::on_unprotected(const Header& header, const DatagramReceived& datagram, Time now) {
-  if (state_ != State::established || header.exchange != ExchangeType::informational) return;
+bool IkeSa::take_unprotected(const Header& header, const DatagramReceived& datagram, Time now) {
+  if (state_ != State::established || header.exchange != ExchangeType::informational) return false;
   Payloads payloads;
-  if (decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads)) return;
+  if (decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads)) return false;
+  if (payloads.encrypted || payloads.encrypted_fragment) return false;  // something stands in clear before it
   const bool is_proved = std::ranges::any_of(payloads.notifies, [this](const Notify& notify) {
     return notify.type == NotifyType::quick_crash_detection && !peers_token_.empty() &&
            equal_secrets(notify.data, peers_token_);
@@ -42,11 +43,12 @@ void IkeSa::on_unprotected(const Header& header, const DatagramReceived& datagra
   if (is_proved) {
     log(Level::warning, "the peer has started anew, as its token proves (RFC 6290)");
     host_.lost_by_peer(*this, now);
-    return end(End::failed, "the peer started anew", now);
-  }
-  if (payloads.notify(NotifyType::invalid_ike_spi) != nullptr ||
-      payloads.notify(NotifyType::invalid_spi) != nullptr)
+    end(End::failed, "the peer started anew", now);
+  } else if (payloads.notify(NotifyType::invalid_ike_spi) != nullptr ||
+             payloads.notify(NotifyType::invalid_spi) != nullptr) {
     doubt(now);
+  }
+  return true;
 }
 
 void IkeSa::doubt(Time now) {
