@@ -60,9 +60,9 @@ constexpr std::array limit_keys{
     limit("invalid-spi-flows", "flows", 16, 1'000'000, "4096",
           "Senders of unknown SPIs that are told apart in reports."),
     limit(
-        "invalid-spi-repairs", "peers/s", 0, 100'000, "100",
-        "Peers a second with which something is done about the unknown SPIs that they send; the others wait. "
-        "For one peer it is done once a second at first, and ever less often while it does not help."),
+        "invalid-spi-repairs", "repairs/s", 0, 100'000, "100",
+        "How often a second something is done about unknown SPIs that peers send; the others wait. About one "
+        "SPI it is done once a second at first, and ever less often while it does not help."),
     limit("ike-sas", "SAs", 1, 1'000'000, "20000",
           "IKE SAs, those that are being set up or replaced included. Beyond that no peer is let in."),
     limit("ike-sas-per-peer", "SAs", 2, 100'000, "16",

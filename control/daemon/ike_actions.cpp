@@ -192,6 +192,7 @@ void IkeService::went_up(const ike::InstallOutbound& action, const std::string& 
   const auto& outbound = action.sa;
   auto& known = connections_.at(outbound.child);
   known.down_because.clear();
+  known.is_terminated = false;
   auto text = fmt::format("up with {}{}: {}, SPIs {} in, {} out",
                           outbound.peer ? fmt::format("{} at ", ike::to_string(*outbound.peer)) : "",
                           net::to_string(outbound.remote.address), crypto::suite(outbound.suite).name,

@@ -16,18 +16,21 @@ recovery::Repair IkeService::repair(std::string_view connection, const sa::SpiMi
   using Reach = ike::IkeCore::Reach;
   using recovery::Repair;
   std::string name(connection);
-  // One that had the SPI before a restart may be gone.
+  // A peer at any address may be gone, and so may be what had the SPI before a restart.
+  if (!known(name)) name = name.substr(0, name.find('#'));
   if (!known(name)) name = parts_.sas.connection_of_peer(net::Address::from_bytes(miss.family, miss.source));
   if (!known(name)) return Repair::no_ike;
   const auto* of_many = peer(name);
   const auto& child = of_many == nullptr ? name : of_many->connection;
-  const auto allowed = connections_.at(child).settings.invalid_spi_recovery;
+  const auto& settings = connections_.at(child).settings;
+  const auto allowed = settings.invalid_spi_recovery;
   if (allowed == config::InvalidSpiRecovery::off) return Repair::turned_off;
   const bool may_begin = allowed == config::InvalidSpiRecovery::full;
   auto place = place_of(name);
-  const bool is_any = of_many == nullptr && connections_.at(child).settings.any_peer;
+  const bool is_any = of_many == nullptr && settings.any_peer;
   const auto reach = is_any ? Reach::impossible : core_.reach(place.connection, place.peer);
   if (reach == Reach::impossible) return may_begin ? send_token(miss, now) : Repair::turned_off;
+  if (reach == Reach::possible && connections_.at(child).is_terminated) return Repair::terminated;
   if (reach == Reach::possible && !may_begin) return Repair::turned_off;
   feed(ike::InvalidSpi{std::move(place.connection), child, std::move(place.peer), miss.spi, may_begin}, now);
   switch (reach) {
@@ -58,8 +61,9 @@ recovery::Repair IkeService::send_token(const sa::SpiMiss& miss, Moment now) {
   // IP, UDP, and the non-ESP marker of port 4500.
   const std::size_t headers = (miss.family == net::Family::v4 ? 20u : 40u) + 8u + (udp ? 4u : 0u);
   lost.most_bytes = miss.packet_bytes > headers ? miss.packet_bytes - headers : 0;
+  const auto sent = core_.tokens_sent();
   feed(std::move(lost), now);
-  return recovery::Repair::token;
+  return core_.tokens_sent() != sent || must_wait() ? recovery::Repair::token : recovery::Repair::limited;
 }
 
 }  // namespace espgate::daemon

@@ -170,7 +170,9 @@ bool IkeService::delete_child(const std::string& connection, sa::Direction direc
 }
 
 Expected<void> IkeService::known(const std::string& connection) const {
-  if (connections_.contains(connection) || peers_.contains(connection)) return {};
+  // Of one that left the configuration peers may be there for a while.
+  const auto* of_many = peer(connection);
+  if (connections_.contains(of_many == nullptr ? connection : of_many->connection)) return {};
   return Error{fmt::format("no connection that negotiates keys is called {}", connection),
                "`show ike` names them"};
 }
@@ -189,6 +191,7 @@ Expected<void> IkeService::initiate(const std::string& connection, Moment now) {
     return Error{fmt::format("only the peers of {} can begin: they may be at any address", connection),
                  "begin there"};
   connections_.at(connection).down_because.clear();
+  connections_.at(connection).is_terminated = false;
   auto place = place_of(connection);
   feed(ike::Initiate{std::move(place.connection), std::move(place.child)}, now);
   return {};
@@ -203,6 +206,7 @@ Expected<void> IkeService::terminate(const std::string& connection, Moment now) 
                                   ? "it was terminated; its peers may come again"
                                   : "it was terminated; `initiate` brings it up again";
     terminated.down_since = now.steady;
+    terminated.is_terminated = true;
   }
   feed(ike::Terminate{std::move(place.connection), std::move(place.child), std::move(place.peer)}, now);
   return {};

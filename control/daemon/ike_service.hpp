@@ -143,6 +143,7 @@ class IkeService final : public recovery::Repairer {
     std::uint64_t demand = 0;  // packets that found no SA, when last looked at
     std::deque<Line> lines;
     std::string down_because;
+    bool is_terminated = false;               // by an operator, and did not come up since
     unsigned peers_so_far = 0;                // at any address
     ike::Time down_since = ike::Time::min();  // of that
   };

@@ -86,6 +86,7 @@ class IkeCore final : private SaHost {
     possible,     // we may begin
     impossible,   // only the peer can
   };
+  std::uint64_t tokens_sent() const { return tokens_sent_; }  // RFC 6290
   Reach reach(const std::string& connection, const std::optional<Identity>& peer = {}) const;
   // How far its IKE SA had come then.
   IkeSa::State failed_in(const std::string& connection) const;
@@ -192,6 +193,7 @@ class IkeCore final : private SaHost {
   Limits limits_;
   Cookies cookies_;
   UnprotectedBudget unprotected_{100, 4};  // answers a second
+  std::uint64_t tokens_sent_ = 0;
   Actions actions_;
   bool is_stopping_ = false;
   SaId next_id_ = 1;

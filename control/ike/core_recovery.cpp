@@ -25,26 +25,29 @@ IkeCore::Reach IkeCore::reach(const std::string& connection, const std::optional
 
 void IkeCore::on(const InvalidSpi& event, Time now) {
   constexpr std::size_t most = 16;  // while it is not up; the peer forgets all of them with INITIAL_CONTACT
-  // The peer makes it anew itself if it knows how to, and then there should not be two.
-  constexpr Time patience = std::chrono::milliseconds(20);
   const auto found = records_.find(event.connection);
   if (found == records_.end()) return;
   const auto owner = children_.find(event.spi);
-  const bool is_being_deleted = owner != children_.end();  // so the peer is told of that already
-  if (is_being_deleted && sas_.at(owner->second).sa->uses(event.spi)) return;
+  if (owner != children_.end() && sas_.at(owner->second).sa->uses(event.spi)) return;
   auto& record = found->second;
   const auto& connection = record.connection;
   for (auto* sa : living(event.connection, event.peer)) {
     if (sa->state() != IkeSa::State::established) continue;
-    if (!is_being_deleted) sa->report_invalid_spi(event.spi);
+    // What has an owner is being deleted, so the peer is told of that already.
+    if (owner == children_.end()) sa->report_invalid_spi(event.spi);
+    // One at any address makes what it wants itself.
     for (const auto& child : connection->children)
-      if (event.child.empty() || child.name == event.child)
-        sa->want_child(ChildHandle(connection, &child), now + patience);
+      if (connection->remote && (event.child.empty() || child.name == event.child) &&
+          !record.unwanted.contains(child.name))
+        sa->want_child_after_report(ChildHandle(connection, &child), now);
     return;
   }
   if (!event.may_begin || event.peer) return;
   if (record.invalid_spis.size() < most) record.invalid_spis.insert(event.spi);
-  on(Initiate{event.connection, event.child}, now);
+  // With the IKE SA the peer lets go of all of its children.
+  for (const auto& child : connection->children)
+    if (!record.unwanted.contains(child.name)) record.demanded.insert(child.name);
+  if (!record.demanded.empty()) begin(record, now);
 }
 
 // Whoever sends it believes in an IKE SA that we had before we started anew, or makes it up.
@@ -53,7 +56,7 @@ void IkeCore::on_stray(const Header& header, const DatagramReceived& datagram, T
       header.first == PayloadType::encrypted || header.first == PayloadType::encrypted_fragment;
   if (is_protected && !header.is_response() && header.initiator_spi != 0 && header.responder_spi != 0) {
     Header reply;
-    reply.exchange = ExchangeType::informational;
+    reply.exchange = header.exchange;
     reply.flags = static_cast<std::uint8_t>(flag_response | (header.from_initiator() ? 0 : flag_initiator));
     reply.message_id = header.message_id;
     return send_tokens(reply, {header.initiator_spi, header.responder_spi},
@@ -67,24 +70,30 @@ void IkeCore::on_stray(const Header& header, const DatagramReceived& datagram, T
   const auto at = peers_.find(datagram.from.address);
   if (invalid == nullptr || invalid->data.size() != 4 || at == peers_.end()) return;
   const auto spi = net::load_be32(invalid->data, 0);
-  for (const auto& connection : at->second)
-    for (auto* sa : living(connection->name))
-      if (sa->remote().address == datagram.from.address && sa->sends_on(spi)) sa->doubt(now);
+  for (const auto& connection : at->second) {
+    const auto ids = by_connection_.find(connection->name);
+    if (ids == by_connection_.end()) continue;
+    for (const auto id : ids->second)
+      if (ike_sa(id)->remote().address == datagram.from.address && ike_sa(id)->sends_on(spi))
+        find(id)->doubt(now);
+  }
 }
 
 // Of what there is to say as much as fits, the token before all.
 void IkeCore::send_tokens(Header header, const Spis& spis, const std::vector<Notify>& reasons,
                           const Endpoint& from, const Endpoint& to, std::size_t most_bytes, Time now) {
   constexpr std::size_t notify_bytes = 8;  // without SPI and data
-  const auto tokens = parts_.tokens.make_all(spis);
+  // Who has the token of an IKE SA that there is can end it, so whichever of the two is ours.
+  if (by_spi_.contains(spis.initiator) || by_spi_.contains(spis.responder)) return;
   auto left = most_bytes;
   const auto takes = [&](std::size_t bytes) {
     if (left < bytes) return false;
     left -= bytes;
     return true;
   };
-  if (tokens.empty() || !takes(header_bytes + notify_bytes + CrashTokens::bytes)) return;
+  if (!parts_.tokens.has_any() || !takes(header_bytes + notify_bytes + CrashTokens::bytes)) return;
   if (!unprotected_.take(to.address, now)) return;
+  const auto tokens = parts_.tokens.make_all(spis);
   PayloadWriter payloads;
   for (const auto& reason : reasons)
     if (takes(notify_bytes + reason.data.size())) payloads.add(reason);
@@ -94,11 +103,10 @@ void IkeCore::send_tokens(Header header, const Spis& spis, const std::vector<Not
   header.initiator_spi = spis.initiator;
   header.responder_spi = spis.responder;
   act(SendDatagram{from, to, write_message(header, payloads)});
+  ++tokens_sent_;
 }
 
 void IkeCore::on(const LostSpi& event, Time now) {
-  // Who sees the tokens of an IKE SA that there is could end it.
-  if (by_spi_.contains(event.we_began ? event.ike_sa.initiator : event.ike_sa.responder)) return;
   std::array<std::uint8_t, 4> spi;
   net::store_be32(spi, 0, event.spi);
   Header header;
@@ -113,7 +121,8 @@ void IkeCore::lost_by_peer(const IkeSa& sa, Time now) {
   if (found == records_.end() || found->second.connection != sa.connection()) return;
   auto& record = found->second;
   if (!record.connection->local || !record.connection->remote) return;  // the peer begins
-  for (const auto& child : sa.children()) record.demanded.insert(child.configuration->name);
+  for (const auto& child : sa.children())
+    if (!child.delete_wanted || child.make_again) record.demanded.insert(child.configuration->name);
   try_again(record, now);
 }
 

@@ -20,6 +20,11 @@ CrashTokens::Token token_of(const Secret& secret, const Spis& spis) {
 
 }  // namespace
 
+const Notify* crash_token_of(const Payloads& payloads) {
+  const auto* token = payloads.notify(NotifyType::quick_crash_detection);
+  return token != nullptr && token->data.size() >= 16 && token->data.size() <= 128 ? token : nullptr;
+}
+
 std::optional<CrashTokens::Token> CrashTokens::make(const Spis& spis) const {
   if (secrets_.empty()) return std::nullopt;
   return token_of(secrets_.front(), spis);

@@ -9,10 +9,13 @@
 #include <vector>
 
 #include "control/ike/endpoint.hpp"
+#include "control/ike/message.hpp"
 #include "control/ike/spis.hpp"
 #include "datapath/base/secret.hpp"
 
 namespace espgate::ike {
+
+const Notify* crash_token_of(const Payloads& payloads);  // null: none that can be one
 
 class CrashTokens {
  public:

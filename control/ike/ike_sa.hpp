@@ -102,8 +102,9 @@ class IkeSa {
   void traffic_arrived(std::uint32_t inbound_spi, Time now);
   void soft_expired(std::uint32_t inbound_spi, Time now);
   void hard_expired(std::uint32_t inbound_spi, Time now);
-  // The peer sends with this SPI, and no SA of ours has it: it is told (RFC 7296 1.5).
+  // The peer sends with this SPI of nobody's: it is told (RFC 7296 1.5), and makes a child, or we do.
   void report_invalid_spi(std::uint32_t spi);
+  void want_child_after_report(const ChildHandle& configuration, Time now);
   // Somebody says that the peer has lost an SA: unless it was heard of just now, it is asked.
   void doubt(Time now);
   // The datapath has no place for it.
@@ -134,8 +135,7 @@ class IkeSa {
   const ConnectionHandle& connection() const { return connection_; }
   const std::optional<Identity>& peer_identity() const { return peer_identity_; }
   const std::vector<Child>& children() const { return children_; }
-  // A child has it that is not on its way out.
-  bool uses(std::uint32_t inbound_spi) const;
+  bool uses(std::uint32_t inbound_spi) const;  // by a child that is not on its way out
   bool sends_on(std::uint32_t outbound_spi) const;
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
@@ -301,7 +301,6 @@ class IkeSa {
 
   // -- whether the peer has lost it (ike_sa_crash.cpp) --
   void add_crash_token(PayloadWriter& payloads, const Spis& spis) const;
-  static const Notify* crash_token_of(const Payloads& payloads);  // null: none that can be one
   void note_crash_token(const Payloads& payloads);
   void send_crash_token(Time now);
   bool take_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
@@ -369,6 +368,7 @@ class IkeSa {
   std::vector<WantedChild> wanted_;
   std::vector<std::uint32_t> orphans_;    // inbound SPIs of children that only the peer has
   std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
+  std::vector<ChildHandle> after_report_;
   bool close_wanted_ = false;
   Time rekey_at_ = never;
   Time expires_at_ = never;

@@ -10,11 +10,6 @@ void IkeSa::add_crash_token(PayloadWriter& payloads, const Spis& spis) const {
     payloads.add(Notify{NotifyType::quick_crash_detection, *token, ProtocolId::ike});
 }
 
-const Notify* IkeSa::crash_token_of(const Payloads& payloads) {
-  const auto* token = payloads.notify(NotifyType::quick_crash_detection);
-  return token != nullptr && token->data.size() >= 16 && token->data.size() <= 128 ? token : nullptr;
-}
-
 void IkeSa::note_crash_token(const Payloads& payloads) {
   if (const auto* token = crash_token_of(payloads))
     peers_token_.assign(token->data.begin(), token->data.end());
@@ -32,7 +27,7 @@ void IkeSa::send_crash_token(Time now) {
 // Nobody has proved who sends it, but for the token, which the peer alone could make once it was gone: while
 // it lives it gives no one but us any.
 bool IkeSa::take_unprotected(const Header& header, const DatagramReceived& datagram, Time now) {
-  if (state_ != State::established || header.exchange != ExchangeType::informational) return false;
+  if (state_ != State::established || header.exchange == ExchangeType::ike_auth) return false;
   Payloads payloads;
   if (decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads)) return false;
   if (payloads.encrypted || payloads.encrypted_fragment) return false;  // something stands in clear before it

@@ -1,6 +1,9 @@
 // INFORMATIONAL: deletes, signs of life, notifies (RFC 7296 1.4, 2.25).
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
 
@@ -21,7 +24,9 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
     const auto ours = on_delete(each, now);
     deleted.insert(deleted.end(), ours.begin(), ours.end());
   }
-  for (const auto& configuration : lost) want_child(configuration, now);
+  // One at any address makes what it wants itself.
+  if (connection_->remote)
+    for (const auto& configuration : lost) want_child(configuration, now);
   // Our AUTH did not convince it; it does not always say DELETE as well.
   if (payloads.notify(NotifyType::authentication_failed) != nullptr) ike_deleted = true;
   if (!deleted.empty()) reply.add(Delete{ProtocolId::esp, deleted});
@@ -36,6 +41,14 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
 void IkeSa::report_invalid_spi(std::uint32_t spi) {
   constexpr std::size_t most = 16;  // while something else is under way
   if (invalid_spis_.size() < most) invalid_spis_.insert(spi);
+}
+
+void IkeSa::want_child_after_report(const ChildHandle& configuration, Time now) {
+  if (has_child_of(*configuration)) return;
+  const bool is_to_be_told = !invalid_spis_.empty() || exchange_.kind == Exchange::Kind::delete_children;
+  if (!is_to_be_told) return want_child(configuration, now);
+  if (std::ranges::find(after_report_, configuration) == after_report_.end())
+    after_report_.push_back(configuration);
 }
 
 // The peer gets what we send on these, and has no SA for it: what is of no use there goes here, and is made
@@ -78,10 +91,14 @@ std::vector<std::uint32_t> IkeSa::on_delete(const Delete& payload, Time now) {
 }
 
 void IkeSa::on_children_deleted(Time now) {
+  // The peer makes them anew itself if it knows how to, and then there should not be two.
+  constexpr Time patience = std::chrono::milliseconds(20);
   const auto deleted = std::move(exchange_.deleted);
   exchange_over();
   for (const auto spi : deleted)
     if (const auto* child = find_child(spi)) remove_child(spi, "it was deleted", child->make_again, now);
+  for (const auto& configuration : std::exchange(after_report_, {}))
+    want_child(configuration, now + patience);
 }
 
 }  // namespace espgate::ike

@@ -214,6 +214,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   wanted_.clear();
   orphans_.clear();
   heir.invalid_spis_.merge(invalid_spis_);
+  heir.after_report_ = std::exchange(after_report_, {});
   heir.predecessor_ = 0;
   heir.assigned_ = std::exchange(assigned_, {});
   heir.given_ = std::exchange(given_, {});

@@ -49,7 +49,8 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   flow.last = now;
   flow.last_sequence = miss.sequence;
   flow.source_port = miss.source_port;
-  flow.kind = classify({miss.miss, facts.standing, facts.reason, known_peer, flow.of_flood});
+  flow.kind =
+      classify({miss.miss, facts.standing, facts.reason, known_peer, flow.of_flood && flood_.is_on()});
   flow.port = {};
   port.copy(flow.port.data(), flow.port.size() - 1);
   ++packets_[static_cast<std::size_t>(flow.kind)];
@@ -119,8 +120,10 @@ bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, 
 }
 
 void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now) {
-  const auto done = repair_budget_.take(flow.key.source, now.steady) ? repairer_.repair(connection, miss, now)
-                                                                     : Repair::limited;
+  const auto what = flow.kind == Class::never_issued ? net::to_string(flow.key.source)
+                                                     : fmt::format("SPI {:x}", flow.key.spi);
+  const auto done =
+      repair_budget_.take(what, now.steady) ? repairer_.repair(connection, miss, now) : Repair::limited;
   ++repairs_[static_cast<std::size_t>(done)];
   // What was done a moment ago tells more than that it is too early for more.
   if (done != Repair::limited || flow.repair == Repair::none) flow.repair = done;

@@ -13,6 +13,7 @@ std::string_view name(Repair repair) {
       "an IKE SA with the peer is being begun",
       "only the peer can begin an IKE SA",
       "the keys are manual, so only an operator can repair it",
+      "the connection was terminated by an operator",
       "invalid-spi-recovery forbids to repair it",
       "repairs are limited, this one comes later",
   };

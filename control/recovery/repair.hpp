@@ -18,10 +18,11 @@ enum class Repair : std::uint8_t {
   under_way,  // one was being begun already
   only_peer,  // only the peer can begin
   no_ike,     // no connection with the peer negotiates
+  terminated,  // by an operator
   turned_off,  // the connection says so
   limited,     // too much of it lately
 };
-inline constexpr std::size_t repair_count = 9;
+inline constexpr std::size_t repair_count = 10;
 std::string_view name(Repair repair);  // for log lines: "the peer was told"
 
 struct Repairer {

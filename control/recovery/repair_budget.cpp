@@ -4,17 +4,17 @@
 
 namespace espgate::recovery {
 
-bool RepairBudget::take(const net::Address& peer, Time now) {
+bool RepairBudget::take(const std::string& what, Time now) {
   if (now - began_ >= std::chrono::seconds(1)) {
     began_ = now;
     taken_ = 0;
-    if (peers_.size() >= most_peers_) forget_old(now);
+    if (all_.size() >= most_) forget_old(now);
   }
   if (taken_ >= per_s_) return false;
-  auto known = peers_.find(peer);
-  if (known == peers_.end()) {
-    if (peers_.size() >= most_peers_) return false;
-    known = peers_.emplace(peer, Peer{now, first_wait}).first;
+  auto known = all_.find(what);
+  if (known == all_.end()) {
+    if (all_.size() >= most_) return false;
+    known = all_.emplace(what, Each{now, first_wait}).first;
   }
   auto& each = known->second;
   if (now < each.not_before) return false;
@@ -27,7 +27,7 @@ bool RepairBudget::take(const net::Address& peer, Time now) {
 }
 
 void RepairBudget::forget_old(Time now) {
-  std::erase_if(peers_, [&](const auto& each) { return now - each.second.not_before > longest_wait; });
+  std::erase_if(all_, [&](const auto& each) { return now - each.second.not_before > longest_wait; });
 }
 
 }  // namespace espgate::recovery

@@ -1,12 +1,11 @@
-// How often something is repaired, so that forged packets make nobody busy: so many a second in all, and for
-// one peer ever less often while it does not help.
+// How often something is repaired, so that forged packets make nobody busy: so many a second in all, and one
+// thing ever less often while it does not help.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <unordered_map>
-
-#include "datapath/net/address.hpp"
 
 namespace espgate::recovery {
 
@@ -16,25 +15,26 @@ class RepairBudget {
   static constexpr Time first_wait = std::chrono::seconds(1);
   static constexpr Time longest_wait = std::chrono::seconds(64);
 
-  // `peers`: of so many the waits are remembered; while there is no room for another, none is repaired.
-  RepairBudget(std::uint32_t per_s, std::size_t peers) : per_s_(per_s), most_peers_(peers) {}
+  // `most`: of so many the waits are remembered; while there is no room for another, none is repaired.
+  RepairBudget(std::uint32_t per_s, std::size_t most) : per_s_(per_s), most_(most) {}
 
-  // Whether it may be tried now, which then counts.
-  bool take(const net::Address& peer, Time now);
-  std::size_t peers() const { return peers_.size(); }
+  // Whether it may be tried now, which then counts. `what`: an SPI that we know, which is hard to guess, or
+  // else the address of a peer that is configured.
+  bool take(const std::string& what, Time now);
+  std::size_t size() const { return all_.size(); }
 
  private:
-  struct Peer {
+  struct Each {
     Time not_before;
     Time wait;
   };
   void forget_old(Time now);
 
   std::uint32_t per_s_;
-  std::size_t most_peers_;
+  std::size_t most_;
   std::uint32_t taken_ = 0;
   Time began_ = Time::min() / 2;  // of the current second
-  std::unordered_map<net::Address, Peer> peers_;
+  std::unordered_map<std::string, Each> all_;
 };
 
 }  // namespace espgate::recovery

@@ -78,7 +78,7 @@ SpiFacts SaManager::about(std::uint32_t spi) const {
   }
   if (const auto* story = stories_.find(spi)) return recall(*story);
   const auto before = parts_.journal == nullptr ? std::nullopt : parts_.journal->find(spi);
-  if (!before) return {};
+  if (!before || !before->is_before_restart) return {};
   SpiFacts facts;
   facts.standing = SpiFacts::Standing::before_restart;
   facts.since.wall = before->when;

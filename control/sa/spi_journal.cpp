@@ -99,9 +99,10 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
     slot.number = journal->next_ + 1;
     slot.checksum = slot.sum();
     slots[journal->next_] = slot;
-    journal->before_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
+    journal->places_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
   }
-  if (msync(slots, bytes, MS_ASYNC) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
+  journal->ours_from_ = journal->next_;
+  if (msync(slots, bytes, MS_SYNC) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
     return failed("write", path);
   return journal;
 }
@@ -114,8 +115,8 @@ SpiJournal::~SpiJournal() {
 void SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment now) {
   const auto place = static_cast<std::uint32_t>(next_++ % count_);
   auto& slot = slots_[place];
-  if (const auto known = before_.find(slot.spi); known != before_.end() && known->second == place)
-    before_.erase(known);
+  if (const auto known = places_.find(slot.spi); known != places_.end() && known->second == place)
+    places_.erase(known);
   Slot fresh{};
   fresh.spi = spi;
   fresh.number = next_;
@@ -128,17 +129,19 @@ void SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment now) {
   entry.connection.copy(fresh.connection, sizeof fresh.connection - 1);
   fresh.checksum = fresh.sum();
   slot = fresh;
+  places_[spi] = place;
 }
 
 std::optional<SpiJournal::Entry> SpiJournal::find(std::uint32_t spi) const {
-  const auto found = before_.find(spi);
-  if (found == before_.end()) return std::nullopt;
+  const auto found = places_.find(spi);
+  if (found == places_.end()) return std::nullopt;
   const auto& slot = slots_[found->second];
   return Entry{net::Address::from_bytes(static_cast<net::Family>(slot.family), slot.peer),
                slot.connection,
                slot.ike_initiator,
                slot.ike_responder,
                slot.we_began != 0,
+               slot.number <= ours_from_,
                std::chrono::system_clock::time_point(std::chrono::milliseconds(slot.when_ms))};
 }
 

@@ -27,7 +27,8 @@ class SpiJournal {
     std::string_view connection;  // of that time, cut to 69 characters; as found valid until the next `note`
     std::uint64_t ike_initiator = 0;
     std::uint64_t ike_responder = 0;
-    bool we_began = false;  // the IKE SA
+    bool we_began = false;           // the IKE SA
+    bool is_before_restart = false;  // noted by a process before this one
     std::chrono::system_clock::time_point when{};
   };
 
@@ -40,9 +41,9 @@ class SpiJournal {
 
   // An SA of ours with that SPI belongs to that IKE SA from here on. `when` is not looked at.
   void note(std::uint32_t spi, const Entry& entry, Moment now);
-  // Of a process before this one; none: not as far as is remembered.
+  // The last that was noted of it; none: nothing, as far as is remembered.
   std::optional<Entry> find(std::uint32_t spi) const;
-  std::size_t size() const { return before_.size(); }
+  std::size_t size() const { return places_.size(); }
 
  private:
   struct Slot;
@@ -52,7 +53,8 @@ class SpiJournal {
   Slot* slots_;  // mapped; written round and round
   std::uint32_t count_;
   std::uint64_t next_ = 0;                                   // its number; the slot is that modulo the count
-  std::unordered_map<std::uint32_t, std::uint32_t> before_;  // slots by SPI
+  std::uint64_t ours_from_ = 0;                              // numbers up to it are of before
+  std::unordered_map<std::uint32_t, std::uint32_t> places_;  // slots by SPI
 };
 
 }  // namespace espgate::sa

@@ -128,6 +128,33 @@ TEST_CASE("What is terminated stays down, and says why, until it is initiated") 
   CHECK(two.a.ike->down_because("site").empty());
 }
 
+TEST_CASE("What is terminated stays down though its peer goes on sending") {
+  Two two;
+  two.start();
+  sa::SpiMiss miss{};
+  miss.family = net::Family::v4;
+  miss.spi = two.a.spis().in;
+  const auto peer = net::parse_address("192.0.2.2").value();
+  std::copy_n(peer.bytes.begin(), 4, miss.source);
+  CHECK(two.a.ike->repair("site", miss, daemon::now()) == recovery::Repair::told);
+  two.settle();
+  CHECK(two.a.is_up());  // it is in use
+
+  REQUIRE(two.a.ike->terminate("site", daemon::now()));
+  two.until([&] { return !two.a.is_up(); });
+  two.settle();
+  CHECK(two.a.ike->repair("site", miss, daemon::now()) == recovery::Repair::terminated);
+  two.settle();
+  CHECK_FALSE(two.a.is_up());
+  REQUIRE(two.a.ike->initiate("site", daemon::now()));
+  CHECK(two.a.ike->repair("site", miss, daemon::now()) == recovery::Repair::under_way);
+  two.until([&] { return two.a.is_up() && two.b.is_up(); });
+  CHECK(two.a.ike->repair("site#1", miss, daemon::now()) == recovery::Repair::told);
+  CHECK(two.a.ike->repair("another", miss, daemon::now()) == recovery::Repair::told);  // by its address
+  miss.source[3] = 77;
+  CHECK(two.a.ike->repair("another", miss, daemon::now()) == recovery::Repair::no_ike);
+}
+
 TEST_CASE("Why it is down is what happened last") {
   Two two;
   two.a.configure(std::string(psk) + "suites = [ \"aes128-gcm16\" ]; tries = 1;");

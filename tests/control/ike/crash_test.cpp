@@ -125,6 +125,28 @@ TEST_CASE("of an IKE SA that lives there is no token to be had") {
   };
   world.b.handle(lost(world.b, only_outbound(world.a), world.a.address()));
   CHECK(answers == 0);
+  // As if it were another's: the flag says whose SPI is which.
+  for (auto* node : {&world.a, &world.b}) {
+    const auto& sa = *node->established()[0];
+    for (const std::uint8_t flags : {std::uint8_t{0}, flag_initiator}) {
+      Header header;
+      header.initiator_spi = sa.spis().initiator;
+      header.responder_spi = sa.spis().responder;
+      header.exchange = ExchangeType::informational;
+      header.flags = flags;
+      header.message_id = 7;
+      auto message = write_message(header, PayloadWriter());
+      message.resize(200);
+      message[16] = static_cast<std::uint8_t>(PayloadType::encrypted);
+      message[27] = 200;
+      message[30] = 0;
+      message[31] = 200 - 28;
+      node->handle(DatagramReceived{{net::Address::v4(0x0a00'0001), 500}, {node->address(), 500}, message});
+    }
+  }
+  world.run_for(100ms);
+  CHECK(answers == 0);
+  CHECK(world.is_well());
 }
 
 TEST_CASE("what anybody can say ends nothing, and has the peer asked at most now and then") {

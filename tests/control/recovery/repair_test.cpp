@@ -1,4 +1,6 @@
 // What is repaired, how often, and what a flood can make us do.
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 #include <random>
 
@@ -107,15 +109,15 @@ TEST_CASE(
     "all peers together are repaired so many times a second, and their number takes no room without end") {
   RepairBudget budget(5, 8);
   unsigned taken = 0;
-  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(net::Address::v4(0xc0000200 + i), 10s);
+  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(fmt::format("a{}", i), 10s);
   CHECK(taken == 5);
-  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(net::Address::v4(0xc0000300 + i), 11s);
+  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(fmt::format("b{}", i), 11s);
   CHECK(taken == 8);
-  CHECK(budget.peers() == 8);
+  CHECK(budget.size() == 8);
   // Those that were quiet for long make room.
-  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(net::Address::v4(0xc0000400 + i), 200s);
+  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(fmt::format("c{}", i), 200s);
   CHECK(taken == 13);
-  CHECK(budget.peers() == 5);
+  CHECK(budget.size() == 5);
 }
 
 TEST_CASE("a flood has two lines, starts nothing, and hides no packet of before a restart") {
@@ -142,4 +144,10 @@ TEST_CASE("a flood has two lines, starts nothing, and hides no packet of before 
         }) == 1);
   world.packet(5'000'000);
   CHECK(world.flow(5'000'000).kind == Class::never_issued);
+  // One that began in the flood, and goes on, is a peer in trouble.
+  world.now.steady += 100s;
+  const auto before = world.repairer.asked.size();
+  world.packet(spi - 1);
+  CHECK(world.flow(spi - 1).kind == Class::never_issued);
+  CHECK(world.repairer.asked.size() == before + 1);
 }

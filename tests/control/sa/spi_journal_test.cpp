@@ -44,10 +44,11 @@ TEST_CASE("what was noted is known after a restart, and not before") {
   journal->note(0x1001, {peer4, "site", 0x1111, 0x2222, true}, noon);
   const std::string long_name(200, 'x');
   journal->note(0x1002, {peer6, long_name}, noon);
-  CHECK_FALSE(journal->find(0x1001));
+  CHECK_FALSE(journal->find(0x1001)->is_before_restart);
   journal.reset();
   journal = folder.open();
   CHECK(journal->size() == 2);
+  CHECK(journal->find(0x1001)->is_before_restart);
   const auto first = journal->find(0x1001), second = journal->find(0x1002);
   REQUIRE((first && second));
   CHECK(first->peer == peer4);
