@@ -22,15 +22,15 @@ recovery::Repair IkeService::repair(std::string_view connection, const sa::SpiMi
   if (!known(name)) return Repair::no_ike;
   const auto* of_many = peer(name);
   const auto& child = of_many == nullptr ? name : of_many->connection;
-  const auto& settings = connections_.at(child).settings;
-  const auto allowed = settings.invalid_spi_recovery;
+  const auto& configured = connections_.at(child);
+  const auto allowed = configured.settings.invalid_spi_recovery;
   if (allowed == config::InvalidSpiRecovery::off) return Repair::turned_off;
   const bool may_begin = allowed == config::InvalidSpiRecovery::full;
   auto place = place_of(name);
-  const bool is_any = of_many == nullptr && settings.any_peer;
+  const bool is_any = of_many == nullptr && configured.settings.any_peer;
   const auto reach = is_any ? Reach::impossible : core_.reach(place.connection, place.peer);
   if (reach == Reach::impossible) return may_begin ? send_token(miss, now) : Repair::turned_off;
-  if (reach == Reach::possible && connections_.at(child).is_terminated) return Repair::terminated;
+  if (reach == Reach::possible && configured.is_terminated) return Repair::terminated;
   if (reach == Reach::possible && !may_begin) return Repair::turned_off;
   feed(ike::InvalidSpi{std::move(place.connection), child, std::move(place.peer), miss.spi, may_begin}, now);
   switch (reach) {

@@ -31,14 +31,8 @@ void IkeCore::refuse_by(Limit limit, std::size_t most, const Endpoint& peer, Tim
 }
 
 void IkeCore::refuse(const Header& header, const DatagramReceived& datagram, NotifyType error, Bytes data) {
-  Header reply;
-  reply.initiator_spi = header.initiator_spi;
-  reply.responder_spi = header.responder_spi;
-  reply.exchange = header.exchange;
-  reply.flags = static_cast<std::uint8_t>(flag_response | (header.from_initiator() ? 0 : flag_initiator));
-  reply.message_id = header.message_id;
   act(SendDatagram{datagram.to, datagram.from,
-                   write_message(reply, PayloadWriter().add(Notify{error, data}))});
+                   write_message(answer_header(header), PayloadWriter().add(Notify{error, data}))});
 }
 
 void IkeCore::on_greeting(const Header& header, const DatagramReceived& datagram, Time now) {

@@ -52,18 +52,13 @@ void IkeCore::on(const InvalidSpi& event, Time now) {
 
 // Whoever sends it believes in an IKE SA that we had before we started anew, or makes it up.
 void IkeCore::on_stray(const Header& header, const DatagramReceived& datagram, Time now) {
-  const bool is_protected =
-      header.first == PayloadType::encrypted || header.first == PayloadType::encrypted_fragment;
-  if (is_protected && !header.is_response() && header.initiator_spi != 0 && header.responder_spi != 0) {
-    Header reply;
-    reply.exchange = header.exchange;
-    reply.flags = static_cast<std::uint8_t>(flag_response | (header.from_initiator() ? 0 : flag_initiator));
-    reply.message_id = header.message_id;
-    return send_tokens(reply, {header.initiator_spi, header.responder_spi},
+  if (is_sealed(header.first) && !header.is_response() && header.initiator_spi != 0 &&
+      header.responder_spi != 0) {
+    return send_tokens(answer_header(header), {header.initiator_spi, header.responder_spi},
                        {{NotifyType::invalid_ike_spi, {}}}, datagram.to, datagram.from, datagram.bytes.size(),
                        now);
   }
-  if (is_protected || header.exchange != ExchangeType::informational) return;
+  if (is_sealed(header.first) || header.exchange != ExchangeType::informational) return;
   Payloads payloads;
   if (decode_payloads(header.first, Bytes(datagram.bytes).subspan(header_bytes), payloads)) return;
   const auto* invalid = payloads.notify(NotifyType::invalid_spi);

@@ -94,6 +94,20 @@ const Notify* Payloads::error() const {
   return nullptr;
 }
 
+bool is_sealed(PayloadType type) {
+  return type == PayloadType::encrypted || type == PayloadType::encrypted_fragment;
+}
+
+Header answer_header(const Header& request) {
+  Header answer;
+  answer.initiator_spi = request.initiator_spi;
+  answer.responder_spi = request.responder_spi;
+  answer.exchange = request.exchange;
+  answer.flags = static_cast<std::uint8_t>(flag_response | (request.from_initiator() ? 0 : flag_initiator));
+  answer.message_id = request.message_id;
+  return answer;
+}
+
 std::optional<DecodeError> decode_header(Bytes datagram, Header& out) {
   Reader reader(datagram);
   out.initiator_spi = reader.take_u64();
@@ -128,7 +142,7 @@ std::optional<DecodeError> decode_payloads(PayloadType first, Bytes bytes, Paylo
 
     // Their next payload is the first one inside, so nothing can come behind them.
     std::optional<std::string_view> problem;
-    if (type == PayloadType::encrypted || type == PayloadType::encrypted_fragment) {
+    if (is_sealed(type)) {
       if (type == PayloadType::encrypted)
         out.encrypted = Encrypted{next, body};
       else

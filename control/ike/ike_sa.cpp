@@ -88,9 +88,8 @@ void IkeSa::receive(const Header& header, const DatagramReceived& datagram, Time
     return;
   }
   if (!channel_ || header.from_initiator() == is_initiator_) return;
-  const bool is_sealed =
-      header.first == PayloadType::encrypted || header.first == PayloadType::encrypted_fragment;
-  if (is_sealed || !take_unprotected(header, datagram, now)) receive_protected(header, datagram, now);
+  if (is_sealed(header.first) || !take_unprotected(header, datagram, now))
+    receive_protected(header, datagram, now);
 }
 
 void IkeSa::receive_protected(const Header& header, const DatagramReceived& datagram, Time now) {

@@ -147,6 +147,11 @@ struct DecodeError {
   bool operator==(const DecodeError&) const = default;
 };
 
+// Payloads of this type hold others, protected. As a header's first one: nothing stands in clear in front.
+bool is_sealed(PayloadType type);
+// Of an answer to a request, whether an IKE SA is there or not.
+Header answer_header(const Header& request);
+
 // Both give nothing when all is well, and leave `out` in any state when not.
 std::optional<DecodeError> decode_header(Bytes datagram, Header& out);
 // `first` is the type of the first payload in `bytes`.

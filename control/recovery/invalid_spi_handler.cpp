@@ -41,8 +41,8 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   const FlowKey key{net::Address::from_bytes(miss.family, miss.source),
                     net::Address::from_bytes(miss.family, miss.destination), miss.spi, miss.encapsulation};
   auto facts = knowledge_.about(miss.spi);
-  const auto connection = owner(facts, knowledge_, key.source);
-  const bool known_peer = !knowledge_.connection_of_peer(key.source).empty();
+  const auto of_peer = knowledge_.connection_of_peer(key.source);
+  const auto connection = facts.connection.empty() ? of_peer : facts.connection;
 
   auto& flow = table_.touch(key);
   if (flow.packets++ == 0) begin(flow, facts, now);
@@ -50,7 +50,7 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   flow.last_sequence = miss.sequence;
   flow.source_port = miss.source_port;
   flow.kind =
-      classify({miss.miss, facts.standing, facts.reason, known_peer, flow.of_flood && flood_.is_on()});
+      classify({miss.miss, facts.standing, facts.reason, !of_peer.empty(), flow.of_flood && flood_.is_on()});
   flow.port = {};
   port.copy(flow.port.data(), flow.port.size() - 1);
   ++packets_[static_cast<std::size_t>(flow.kind)];
