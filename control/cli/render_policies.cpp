@@ -2,6 +2,7 @@
 
 #include "control/cli/render_parts.hpp"
 #include "control/cli/text_table.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::cli {
 namespace {
@@ -46,7 +47,7 @@ std::string policy_table(const json& policies, bool color) {
 std::string render_policies(const json& result, bool color) {
   const auto table = policy_table(array_at(result, "policies"), color);
   if (table.empty()) return "no policies\n";
-  return fmt::format("{}\n{} policies\n", table, text_at(result, "total"));
+  return fmt::format("{}\n{}\n", table, counted(result.value("total", 0), "policy"));
 }
 
 std::string render_policy_changes(const Command& command, const json& result, bool color) {

@@ -126,7 +126,7 @@ std::string render_sas(const json& arguments, const json& result, bool color) {
                {std::to_string(faults), faults > 0 ? Mark::alarm : Mark::plain}});
   }
   if (table.empty()) return "no SAs\n";
-  return table.text(color) + fmt::format("\n{} SAs\n", text_at(result, "total"));
+  return table.text(color) + fmt::format("\n{}\n", counted(result.value("total", 0), "SA"));
 }
 
 std::string render_connections(const json& result, bool color) {
