@@ -129,7 +129,10 @@ void KeyWork::run(const std::stop_token& stop) {
     job.work = nullptr;  // before `done` is called: what they share is then the control thread's alone
     lock.lock();
     results_.push_back({job.ticket, good});
+    // Not with the lock: on a shared CPU the control thread takes over at once, and would find it taken.
+    lock.unlock();
     eventfd_write(finished_, 1);
+    lock.lock();
   }
 }
 
