@@ -80,10 +80,8 @@ const Group policy_group{
 
 const Group selector_group{"connections[].selectors[]",
                            "A part of the traffic between two networks that the connection protects. Where "
-                           "ports are named, fragments "
-                           "are made whole before they are protected; the peer's SA should bring none, since "
-                           "those that do not begin "
-                           "a packet have no ports, and are dropped.",
+                           "ports are named, fragments are made whole before they are protected, and when the "
+                           "peer's SA has brought all of a packet.",
                            selector_keys};
 
 }  // namespace espgate::config

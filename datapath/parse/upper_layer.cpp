@@ -1,6 +1,7 @@
 #include "datapath/parse/upper_layer.hpp"
 
 #include "datapath/net/headers.hpp"
+#include "datapath/net/transport_headers.hpp"
 
 namespace espgate::parse {
 namespace {
@@ -20,6 +21,16 @@ bool is_skipped(std::uint8_t protocol, int index) {
     default:
       return false;  // AH, too: what it covers is the receiver's to check
   }
+}
+
+bool find_upper_layer(std::span<const std::uint8_t> packet, Family family, UpperLayer& upper) {
+  if (family == Family::v6) return find_upper_layer_v6(packet, upper);
+  const std::uint16_t fragment = load_be16(packet, ipv4::fragment);
+  upper.fragment = (fragment & 0x3fff) != 0;
+  upper.first_fragment = upper.fragment && (fragment & 0x1fff) == 0;
+  upper.protocol = packet[ipv4::protocol];
+  upper.offset = static_cast<std::uint16_t>(packet[0] % 16U * 4U);
+  return true;
 }
 
 }  // namespace
@@ -68,15 +79,17 @@ void read_flow(std::span<const std::uint8_t> packet, Family family, const UpperL
 
 void read_flow(std::span<const std::uint8_t> packet, Family family, Flow& flow) {
   UpperLayer upper;
-  bool found = true;
-  if (family == Family::v4) {
-    const std::uint16_t fragment = load_be16(packet, ipv4::fragment);
-    upper.fragment = (fragment & 0x3fff) != 0;
-    upper.first_fragment = upper.fragment && (fragment & 0x1fff) == 0;
-    upper.protocol = packet[ipv4::protocol];
-    upper.offset = static_cast<std::uint16_t>(packet[0] % 16U * 4U);
-  } else {
-    found = find_upper_layer_v6(packet, upper);
+  const bool found = find_upper_layer(packet, family, upper);
+  read_flow(packet, family, upper, flow);
+  if (!found) flow.protocol_known = flow.ports_known = false;
+}
+
+void read_flow_of_part(std::span<const std::uint8_t> packet, Family family, Flow& flow) {
+  UpperLayer upper;
+  const bool found = find_upper_layer(packet, family, upper);
+  if (upper.first_fragment) {
+    upper.first_fragment = false;
+    if (family == Family::v6) upper.protocol = packet[fragment_header(packet)->bytes];
   }
   read_flow(packet, family, upper, flow);
   if (!found) flow.protocol_known = flow.ports_known = false;

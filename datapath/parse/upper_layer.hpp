@@ -27,5 +27,8 @@ void read_flow(std::span<const std::uint8_t> packet, net::Family family, const U
                net::Flow& flow);
 // The same for a packet of which no more is known than that its IP header is sound: one just decrypted.
 void read_flow(std::span<const std::uint8_t> packet, net::Family family, net::Flow& flow);
+// The same where all fragments of a packet are to be judged alike: the first does not show what the others do
+// not have (RFC 4301 7).
+void read_flow_of_part(std::span<const std::uint8_t> packet, net::Family family, net::Flow& flow);
 
 }  // namespace espgate::parse

@@ -75,7 +75,7 @@ Lanes Worker::match_leaving(const Lanes& admitted) {
       routed_.add(row);
       continue;
     }
-    parse::read_flow({burst_.l3[row], burst_.mbuf[row]->data_len}, burst_.family[row], flow_[row]);
+    parse::read_flow_of_part(present_packet(row), burst_.family[row], flow_[row]);
     leaving.add(row);
   }
   if (leaving.count != 0) look_up_policies(leaving);
@@ -93,7 +93,10 @@ void Worker::decide_decrypted() {
       admitted.add(row);
   }
   for (const auto row : match_leaving(admitted)) {
-    if (leads_back(row, match_[row].decision))
+    const auto decision = match_[row].decision;
+    if (decision == policy::Decision::ports_unknown() && is_inner_part(row))
+      finish(row, rejoin(row));
+    else if (leads_back(row, decision))
       routed_.add(row);
     else
       leave(row);

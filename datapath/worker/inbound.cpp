@@ -54,7 +54,7 @@ sa::Fit judge_error(const sa::InboundSa& sa, net::Family family, std::span<const
   if (quoted.empty()) return sa::Fit::outside;
   const auto* remote = destination_of(quoted.data(), family);
   if (sa::matches(sa.selector, family, remote, source_of(quoted.data(), family))) return sa::Fit::inside;
-  return sa.more == nullptr ? sa::Fit::outside : judge(*sa.more, Way::out, family, quoted);
+  return sa.more == nullptr ? sa::Fit::outside : judge(*sa.more, Way::quoted, family, quoted);
 }
 
 bool padding_is_sound(const std::uint8_t* padding, unsigned length) {
@@ -218,14 +218,17 @@ void Worker::accept() {
       std::memcpy(source, source_of(outer, sa.outer_family), sa.outer_family == net::Family::v4 ? 4 : 16);
     Verdict verdict = commit_sequence(row, sa);
     if (verdict == Verdict::undecided) verdict = accept_packet(row, sa, outer);
-    // A dummy uses the key like any packet, and the peer counts it, too.
-    bool used = verdict == Verdict::undecided || verdict == Verdict::ESP_DUMMY;
+    // A dummy uses the key like any packet, and the peer counts it, too; so does a fragment.
+    bool used = verdict == Verdict::undecided || verdict == Verdict::ESP_DUMMY ||
+                verdict == Verdict::REASSEMBLY_PART;
     if (used && sa.limited && !within_lifetime(row, mbuf->pkt_len)) {
       verdict = Verdict::IN_CD_SW_IPSEC_HARD_EXPIRY;
       used = false;
     }
     if (used) [[likely]]
       count_use(shared_.sas->inbound_usage(id_, burst_.sa[row]), mbuf->pkt_len, burst_.tsc);
+    if (verdict == Verdict::REASSEMBLY_PART) [[unlikely]]
+      verdict = rejoin(row);
     if (verdict != Verdict::undecided) {
       finish(row, verdict);
       continue;
@@ -262,7 +265,7 @@ Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
   return Verdict::undecided;
 }
 
-// Steps 6 to 8. Undecided: the inner packet may go on. `outer` is the IP header in front of ESP.
+// Steps 6 to 8. Undecided: the inner packet may go on; REASSEMBLY_PART: it may once it is whole. `outer` is the IP header in front of ESP.
 Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer) {
   auto* mbuf = burst_.mbuf[row];
   const auto* text = burst_.l3[row];
@@ -282,9 +285,19 @@ Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_
     const auto& info = burst_.info[row];
     rejoin_header(row, sa, outer, info.l4_offset - info.l3_offset, next_header);
   }
+  const auto verdict = selector_fault(row, sa);
+  // Only the whole packet has what the selectors go by (RFC 4301 7).
+  const bool part = verdict == Verdict::SELECTOR_FIELDS_OPAQUE && sa.mode == sa::Mode::tunnel &&
+                    is_fragment({burst_.l3[row], mbuf->pkt_len}, burst_.family[row]);
+  return part ? Verdict::REASSEMBLY_PART : verdict;
+}
+
+// Undecided: the inner packet is within its SA's selectors.
+Verdict Worker::selector_fault(unsigned row, const sa::InboundSa& sa) const {
   const auto family = burst_.family[row];
-  auto fit = judge(sa, family, {burst_.l3[row], mbuf->pkt_len});
-  if (fit == sa::Fit::outside) fit = judge_error(sa, family, {burst_.l3[row], mbuf->pkt_len});
+  const std::span packet(burst_.l3[row], burst_.mbuf[row]->pkt_len);
+  auto fit = judge(sa, family, packet);
+  if (fit == sa::Fit::outside) fit = judge_error(sa, family, packet);
   if (fit == sa::Fit::inside) return Verdict::undecided;
   if (fit == sa::Fit::unknown) return Verdict::SELECTOR_FIELDS_OPAQUE;
   return by_family(family, Verdict::IN_V4_POST_INPUT_POLICY_FAIL, Verdict::IN_V6_POST_INPUT_POLICY_FAIL);

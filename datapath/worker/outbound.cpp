@@ -172,6 +172,10 @@ bool Worker::fits_selectors(unsigned row, const sa::OutboundSa& sa) {
   const auto fit = judge(*sa.selectors, Way::out, burst_.family[row],
                          {burst_.l3[row], std::min<std::size_t>(mbuf->pkt_len, mbuf->data_len)});
   if (fit == sa::Fit::inside) return true;
+  if (fit == sa::Fit::unknown && is_inner_part(row)) {
+    finish(row, rejoin(row));
+    return false;
+  }
   if (burst_.tunnel[row] != tunnel::no_tunnel)
     shared_.tunnels->at(burst_.tunnel[row]).drops.fetch_add(1, std::memory_order_relaxed);
   finish(row, fit == sa::Fit::unknown ? Verdict::SELECTOR_FIELDS_OPAQUE : Verdict::OUT_SELECTOR_MISMATCH);

@@ -6,9 +6,11 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <span>
 
 #include "datapath/forward/forwarding.hpp"
 #include "datapath/net/headers.hpp"
+#include "datapath/net/transport_headers.hpp"
 #include "datapath/sa/esp_sizes.hpp"
 #include "datapath/worker/burst.hpp"
 
@@ -41,6 +43,12 @@ inline void count_use(sa::Usage& usage, std::uint64_t bytes, std::uint64_t tsc) 
 inline bool is_multicast(const std::uint8_t* destination, net::Family family) {
   return family == net::Family::v4 ? (destination[0] & 0xf0) == 0xe0 || load_v4(destination) == 0xffff'ffff
                                    : destination[0] == 0xff;
+}
+// Whether a packet with a sound header is part of a datagram; an IPv6 atomic fragment (RFC 6946) is not.
+inline bool is_fragment(std::span<const std::uint8_t> packet, net::Family family) {
+  if (family == net::Family::v4) return (net::load_be16(packet, net::ipv4::fragment) & 0x3fff) != 0;
+  const auto header = net::fragment_header(packet);
+  return header && (net::load_be16(packet, header->bytes + 2) & 0xfff9) != 0;
 }
 // Multicast that routers forward, as opposed to a link's own (RFC 5771 4, RFC 4291 2.7) and broadcast.
 inline bool is_routable_multicast(const std::uint8_t* destination, net::Family family) {

@@ -98,12 +98,14 @@ Verdict Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Pa
 }
 
 Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo& info,
-                                   std::uint64_t now_tsc) {
+                                   std::uint64_t now_tsc, Within within) {
   expire(now_tsc);
   const auto refused = by_family(info.family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR);
   Part part;
   if (flows_.empty()) return {refused};
   if (const auto fault = read(frame, info, part); fault != Verdict::undecided) return {fault};
+  part.key.spi = within.spi;
+  part.key.outbound = within.outbound;
   const auto place_of_flow = find(part.key);
   Flow* flow = place_of_flow == nobody ? begin(part.key, now_tsc) : &flows_[place_of_flow];
   if (flow == nullptr) return {Verdict::PKT_BUFFER_UNAVAILABLE};

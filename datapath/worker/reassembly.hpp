@@ -1,5 +1,5 @@
 // Fragments made whole before anything else looks at them (RFC 791 3.2, RFC 8200 4.5): outer ones to us, and
-// those that policies judge by ports. Each datagram has one large buffer from its first fragment on, into
+// those that policies, or an SA's selectors, judge by ports. Each datagram has one large buffer from its first fragment on, into
 // which fragments are copied as they come: in any order, of any number, and received buffers go back at once.
 //
 // What arrived twice with the same bytes is ignored; anything else that overlaps gives up the datagram, and
@@ -28,6 +28,12 @@ namespace espgate::worker {
 // What a pool of large buffers is made with: the most an mbuf can hold.
 inline constexpr std::uint16_t large_buffer_bytes = 65'472;
 
+// The SA that a fragment came out of, or is to go into: those of others are of another datagram.
+struct Within {
+  std::uint32_t spi = 0;  // 0: of none
+  bool outbound = false;
+};
+
 // One thread.
 class Reassembly {
  public:
@@ -44,8 +50,8 @@ class Reassembly {
     // IP header on.
     rte_mbuf* whole = nullptr;
   };
-  // Takes a frame that was parsed as a fragment.
-  Result add(const rte_mbuf& frame, const parse::FrameInfo& info, std::uint64_t now_tsc);
+  // Takes a frame that was parsed as a fragment, or a packet.
+  Result add(const rte_mbuf& frame, const parse::FrameInfo& info, std::uint64_t now_tsc, Within within = {});
 
   // Gives up what is too old. Cheap while nothing is.
   void expire(std::uint64_t now_tsc) {
@@ -66,9 +72,11 @@ class Reassembly {
   struct Key {
     std::array<std::uint8_t, 32> addresses{};  // as in the IP header; IPv4 uses eight bytes
     std::uint32_t identification = 0;
+    std::uint32_t spi = 0;
+    std::uint8_t outbound = 0;
     std::uint8_t protocol = 0;  // IPv4
     net::Family family = net::Family::v4;
-    std::uint8_t unused[2]{};
+    std::uint8_t unused = 0;
     bool operator==(const Key&) const = default;
   };
   static constexpr std::uint32_t nobody = ~std::uint32_t{0};

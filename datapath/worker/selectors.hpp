@@ -8,10 +8,14 @@
 
 namespace espgate::worker {
 
-enum class Way : std::uint8_t { in, out };
+enum class Way : std::uint8_t {
+  in,
+  out,
+  quoted,  // by an ICMP error: the beginning of what went out
+};
 
 // `packet` begins with a sound IP header of `family`. Reads what is behind it only for selectors that go by
-// it.
+// it, of fragments what all of them have.
 inline sa::Fit judge(const sa::MoreSelectors& selectors, Way way, net::Family family,
                      std::span<const std::uint8_t> packet) {
   const auto* source = source_of(packet.data(), family);
@@ -22,7 +26,10 @@ inline sa::Fit judge(const sa::MoreSelectors& selectors, Way way, net::Family fa
     if (sa::matches(selector, family, remote, local)) return sa::Fit::inside;
   if (selectors.detailed.empty()) return sa::Fit::outside;
   net::Flow flow;
-  parse::read_flow(packet, family, flow);
+  if (way == Way::quoted)
+    parse::read_flow(packet, family, flow);
+  else
+    parse::read_flow_of_part(packet, family, flow);
   return sa::fit(selectors.detailed, way == Way::in ? flow.turned() : flow);
 }
 

@@ -4,6 +4,8 @@
 //   our kernel's, for transport mode ──► the same: it encrypts whole packets, and what comes of them is cut
 //   (RFC 4303 3.3.4)
 //   those that policies judge by ports ──► the same: what policies let pass is cut again (RFC 4301 7)
+//   those in an SA, or to go into one, whose selectors name ports ──► rejoin ──► (all there) one packet ──► a
+//   burst of its own, from the selectors on
 //
 //   cleartext, larger than the SA's path takes ─┬─ IPv4, DF clear ─► pieces, each encrypted (RFC 4301 8.1)
 //                                               ├─ outer DF clear, or IPv6 of 1280 bytes at most
@@ -110,6 +112,63 @@ void Worker::process_whole() {
   in_whole_ = true;
   burst_.from_host ? run_host_stages() : run_stages();
   in_whole_ = false;
+}
+
+// A packet that stands alone in its buffer.
+bool Worker::is_inner_part(unsigned row) const {
+  return is_fragment(present_packet(row), burst_.family[row]);
+}
+
+// Takes a fragment that came out of an SA, or is to go into one, until the packet is whole; that takes the
+// same way. Returns the fragment's verdict.
+Verdict Worker::rejoin(unsigned row) {
+  const auto& mbuf = *burst_.mbuf[row];
+  parse::FrameInfo info;
+  info.family = burst_.family[row];
+  info.l3_bytes = static_cast<std::uint16_t>(mbuf.pkt_len);
+  const auto index = burst_.sa[row];
+  const bool outbound = burst_.protect[row];
+  const auto spi = outbound ? shared_.sas->outbound(index).spi : shared_.sas->inbound(index).spi;
+  const auto result = reassembly_.add(mbuf, info, burst_.tsc, {spi, outbound});
+  count_given_up();
+  if (result.whole != nullptr)
+    rejoined_[rejoined_count_++] = {result.whole,
+                                    0,
+                                    outbound ? Onward::sa : Onward::inside,
+                                    info.family,
+                                    burst_.origin[row],
+                                    index,
+                                    outbound,
+                                    burst_.tunnel[row],
+                                    hop_[row]};
+  return result.verdict;
+}
+
+void Worker::process_rejoined() {
+  clear_lanes();
+  burst_.count = 0;
+  counters_.made.add(rejoined_count_);
+  for (unsigned i = 0; i < rejoined_count_; ++i) {
+    const auto row = add_piece(rejoined_[i].packet, rejoined_[i]);
+    burst_.fragment_outer[row] = true;
+    burst_.largest_part[row] = static_cast<std::uint16_t>(burst_.mbuf[row]->hash.usr);
+  }
+  rejoined_count_ = 0;
+  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::packet);
+  tracer_.pass_over();
+  Lanes arrived = decrypted_;
+  decrypted_.clear();
+  for (const auto row : arrived) {
+    const auto fault = selector_fault(row, shared_.sas->inbound(burst_.sa[row]));
+    if (fault == Verdict::undecided)
+      decrypted_.add(row);
+    else
+      finish(row, fault);
+  }
+  if (has_tunnels()) leave_tunnels();
+  if (decrypted_.count != 0) decide_decrypted();
+  if (has_tunnels()) enter_tunnels();
+  send();
 }
 
 // Whether a packet may go on to be encrypted as it is. False: it has its verdict, or will come in pieces.
@@ -289,7 +348,7 @@ bool Worker::next_piece() {
   return false;
 }
 
-void Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
+unsigned Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
   const unsigned row = burst_.count++;
   burst_.mbuf[row] = piece;
   burst_.info[row] = {};
@@ -302,13 +361,19 @@ void Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
   hop_[row] = aside.hop;
   switch (aside.onward) {
     case Onward::hop:
-      return routed_.add(row);
+      routed_.add(row);
+      break;
     case Onward::sa:
-      return protect_.add(row);
+      protect_.add(row);
+      break;
+    case Onward::inside:
+      decrypted_.add(row);
+      break;
     case Onward::tunnel:
     case Onward::peers:
-      return clear_.add(row);
+      clear_.add(row);
   }
+  return row;
 }
 
 }  // namespace espgate::worker

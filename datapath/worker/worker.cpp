@@ -122,8 +122,21 @@ void Worker::process() {
   clock_.end_stage(Stage::receive, burst_.count);
 
   run_stages();
-  if (whole_count_ != 0) process_whole();
-  if (aside_count_ != 0) process_pieces();
+  process_later();
+}
+
+// Each in bursts of its own, of as many as came of one: pieces at once, then what is whole.
+void Worker::process_later() {
+  for (;;) {
+    if (aside_count_ != 0)
+      process_pieces();
+    else if (rejoined_count_ != 0)
+      process_rejoined();
+    else if (whole_count_ != 0)
+      process_whole();
+    else
+      return;
+  }
 }
 
 void Worker::run_stages() {
@@ -181,7 +194,7 @@ void Worker::process_from_host() {
     clock_.end_stage(Stage::receive, burst_.count);
     if (control) {
       process_from_control(source);
-      if (aside_count_ != 0) process_pieces();
+      process_later();
       continue;
     }
     if (capture_.wants_drops())
@@ -192,8 +205,7 @@ void Worker::process_from_host() {
     } else {
       run_host_stages();
     }
-    if (whole_count_ != 0) process_whole();
-    if (aside_count_ != 0) process_pieces();
+    process_later();
   }
 }
 

@@ -102,7 +102,8 @@ class Worker {
 
  private:
   // The stages; each reads and writes columns of burst_ and the lanes below.
-  void process();  // from a port
+  void process();        // from a port
+  void process_later();  // what comes of a burst: whole packets, and pieces
   void run_stages();
   void run_host_stages();
   void send();  // protect_, unrouted_, routed_, raw_ -> tx_
@@ -122,6 +123,7 @@ class Worker {
   void commit_burst();
   Verdict commit_sequence(unsigned row, sa::InboundSa& sa);
   Verdict accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer);
+  Verdict selector_fault(unsigned row, const sa::InboundSa& sa) const;
   Verdict unwrap_packet(unsigned row, std::uint8_t next_header, const std::uint8_t* outer);
   void note_peer(unsigned row, const sa::InboundSa& sa, const std::uint8_t* source);
 
@@ -196,6 +198,9 @@ class Worker {
   bool lacks_ports(unsigned row, policy::Decision decision) const;
   bool must_be_whole(unsigned row, policy::Decision decision) const;
   void process_whole();
+  Verdict rejoin(unsigned row);
+  bool is_inner_part(unsigned row) const;
+  void process_rejoined();
   void count_given_up();
   bool is_part(unsigned row) const;
   bool must_stay_whole(unsigned row) const;
@@ -210,6 +215,7 @@ class Worker {
   enum class Onward : std::uint8_t {  // where the pieces of a packet go
     hop,
     sa,
+    inside,  // out of the SA
     tunnel,
     peers,  // whole copies into the tunnel and those behind it in its chain
   };
@@ -289,10 +295,12 @@ class Worker {
     tunnel::Index tunnel;  // to peers: of the next copy
     forward::HopIndex hop;
   };
-  void add_piece(rte_mbuf* piece, const Aside& aside);
+  unsigned add_piece(rte_mbuf* piece, const Aside& aside);
   unsigned aside_count_ = 0;
   unsigned aside_next_ = 0;
-  std::array<Aside, 2 * burst_max> aside_;
+  std::array<Aside, burst_max> aside_;
+  unsigned rejoined_count_ = 0;
+  std::array<Aside, burst_max> rejoined_;  // made whole of what came out of an SA, or was to go into one
   std::optional<Cutter> cutter_;  // of aside_[aside_next_]
   bool in_whole_ = false;         // this burst is of reassembled frames, and none is part of another
   bool cutting_ = false;          // this burst is of pieces, and none is cut again

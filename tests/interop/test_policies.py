@@ -165,8 +165,27 @@ class Policies(drop_case.EspDropCase):
                     self.arriving(good, SITE))
         self.expect("IN_V6_POST_INPUT_POLICY_FAIL", "outside", self.arriving(
             packets.udp_packet("2001:db8:2:1::9", INSIDE.host[6], 61, 5, b""), next_header=packets.IPV6))
-        self.expect("SELECTOR_FIELDS_OPAQUE", "outside", self.arriving(
-            packets.ip("10.2.1.9", INSIDE.host[4], packets.TCP, bytes(16), fragment=3)))
+        self.expect("SELECTOR_FIELDS_OPAQUE", "outside",
+                    self.arriving(packets.ip("10.2.1.9", INSIDE.host[4], packets.TCP, bytes(3))))
+
+    def test_fragments_out_of_an_sa_for_ports_are_judged_as_their_packet(self):
+        """In any order; they go on in parts no larger than they came."""
+        payload = bytes(range(200))
+        whole = packets.ip("10.2.1.9", INSIDE.host[4], packets.TCP, tcp("10.2.1.9", INSIDE.host[4], 443, 40000)[20:] + payload)
+        for identification, order in ((1, (0, 1, 2)), (2, (2, 0, 1))):
+            parts = packets.fragments(whole, 80, identification)
+            self.testbed.send("outside", *(self.arriving(parts[i]) for i in order))
+            found = []
+            for _ in parts:
+                frame = self.testbed.inside.expect(
+                    lambda frame: (ip := packets.ip_of(frame)) is not None and ip.protocol == packets.TCP)
+                self.assertIsNotNone(frame, f"{len(found)} of {len(parts)} fragments came")
+                found.append(packets.ip_of(frame).whole)
+            self.assertEqual(packets.parse_ip(packets.joined(found)).payload, packets.parse_ip(whole).payload)
+        other = packets.ip("10.2.1.9", INSIDE.host[4], packets.TCP, tcp("10.2.1.9", INSIDE.host[4], 444, 40000)[20:] + payload)
+        before = self.settled()
+        self.testbed.send("outside", *(self.arriving(part) for part in packets.fragments(other, 80, 3)))
+        self.testbed.until(lambda: self.settled().since(before).drops == {"IN_V4_POST_INPUT_POLICY_FAIL": 1})
 
     def test_what_arrives_in_clear_meets_the_policy_of_its_answers(self):
         self.expect("IN_TRANS_CL_V4_PKT_FAILED_POLICY", "outside", tcp("10.2.1.9", INSIDE.host[4], 443, 40000),

@@ -1,6 +1,7 @@
 // Routes that lead into a tunnel: what goes in, what comes out, and what policy has to say before.
 #include <catch2/catch.hpp>
 
+#include "tests/datapath/worker/fragments.hpp"
 #include "tests/datapath/worker/tunnel_rig.hpp"
 
 using namespace espgate;
@@ -198,11 +199,33 @@ TEST_CASE("selectors for ports judge what goes into a tunnel, and let the pieces
   rig.sas->outbound(rig.outbound).path_mtu = 1000;
   CHECK(rig.from_inside(packet).outside.size() == 2);
   CHECK(rig.verdicts() == "FORWARDED=3 FRAGMENTED=1");
-  net::store_be16(packet, net::ipv4::fragment, 100);  // a later fragment, which names no port
-  mend_checksum(packet);
-  CHECK(rig.from_inside(packet).outside.empty());
+  CHECK(rig.drops() == 0);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("fragments go into a tunnel for ports as the packet that they are of") {
+  const auto port = GENERATE(std::uint16_t{9}, std::uint16_t{10});
+  TunnelRig rig(for_udp_port(port));
+  const auto parts = fragments_of(rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 600, false)),
+                                  std::vector<std::size_t>{304}, 7);
+  CHECK(rig.run(Rig::inside, parts[1]).outside.empty());
+  const auto out = rig.run(Rig::inside, parts[0]).outside;
+  if (port == 9) {
+    REQUIRE(out.size() == 1);
+    CHECK(rig.open(out[0]) == forwarded(joined(parts)));
+    CHECK(rig.verdicts() == "FORWARDED=1 REASSEMBLY_PART=2");
+  } else {
+    CHECK(out.empty());
+    CHECK(rig.verdicts() == "REASSEMBLY_PART=2 OUT_SELECTOR_MISMATCH=1");
+    CHECK(rig.drops() == 1);
+  }
+  // What ports cannot be read of at all is refused.
+  auto runt = rig.inner(net::Family::v4, 0, false);
+  runt.resize(23);
+  net::store_be16(runt, net::ipv4::total_length, 23);
+  mend_checksum(runt);
+  CHECK(rig.from_inside(runt).outside.empty());
   CHECK(rig.verdicts() == "SELECTOR_FIELDS_OPAQUE=1");
-  CHECK(rig.drops() == 1);
   CHECK(rig.conserved());
 }
 
