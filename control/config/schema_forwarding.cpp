@@ -78,10 +78,11 @@ const Group policy_group{
     "where a connection's networks take in the gateway's own address.",
     policy_keys};
 
-const Group selector_group{"connections[].selectors[]",
-                           "A part of the traffic between two networks that the connection protects. Where "
-                           "ports are named, fragments are made whole before they are protected, and when the "
-                           "peer's SA has brought all of a packet.",
-                           selector_keys};
+const Group selector_group{
+    "connections[].selectors[]",
+    "A part of the traffic between two networks that the connection protects. Where "
+    "ports are named, fragments are made whole before they are protected, and when the "
+    "peer's SA has brought all of a packet.",
+    selector_keys};
 
 }  // namespace espgate::config
