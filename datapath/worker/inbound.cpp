@@ -219,8 +219,8 @@ void Worker::accept() {
     Verdict verdict = commit_sequence(row, sa);
     if (verdict == Verdict::undecided) verdict = accept_packet(row, sa, outer);
     // A dummy uses the key like any packet, and the peer counts it, too; so does a fragment.
-    bool used = verdict == Verdict::undecided || verdict == Verdict::ESP_DUMMY ||
-                verdict == Verdict::REASSEMBLY_PART;
+    bool used =
+        verdict == Verdict::undecided || verdict == Verdict::ESP_DUMMY || verdict == Verdict::REASSEMBLY_PART;
     if (used && sa.limited && !within_lifetime(row, mbuf->pkt_len)) {
       verdict = Verdict::IN_CD_SW_IPSEC_HARD_EXPIRY;
       used = false;
@@ -265,7 +265,8 @@ Verdict Worker::commit_sequence(unsigned row, sa::InboundSa& sa) {
   return Verdict::undecided;
 }
 
-// Steps 6 to 8. Undecided: the inner packet may go on; REASSEMBLY_PART: it may once it is whole. `outer` is the IP header in front of ESP.
+// Steps 6 to 8. Undecided: the inner packet may go on; REASSEMBLY_PART: it may once it is whole. `outer` is
+// the IP header in front of ESP.
 Verdict Worker::accept_packet(unsigned row, sa::InboundSa& sa, const std::uint8_t* outer) {
   auto* mbuf = burst_.mbuf[row];
   const auto* text = burst_.l3[row];

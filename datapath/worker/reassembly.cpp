@@ -97,8 +97,8 @@ Verdict Reassembly::read(const rte_mbuf& frame, const parse::FrameInfo& info, Pa
   return Verdict::undecided;
 }
 
-Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo& info,
-                                   std::uint64_t now_tsc, Within within) {
+Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo& info, std::uint64_t now_tsc,
+                                   Within within) {
   expire(now_tsc);
   const auto refused = by_family(info.family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR);
   Part part;

@@ -1,6 +1,7 @@
 // Fragments made whole before anything else looks at them (RFC 791 3.2, RFC 8200 4.5): outer ones to us, and
-// those that policies, or an SA's selectors, judge by ports. Each datagram has one large buffer from its first fragment on, into
-// which fragments are copied as they come: in any order, of any number, and received buffers go back at once.
+// those that policies, or an SA's selectors, judge by ports. Each datagram has one large buffer from its
+// first fragment on, into which fragments are copied as they come: in any order, of any number, and received
+// buffers go back at once.
 //
 // What arrived twice with the same bytes is ignored; anything else that overlaps gives up the datagram, and
 // what still comes of it is dropped until its time is over (RFC 5722 4). When all places are taken the oldest

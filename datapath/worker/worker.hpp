@@ -301,9 +301,9 @@ class Worker {
   std::array<Aside, burst_max> aside_;
   unsigned rejoined_count_ = 0;
   std::array<Aside, burst_max> rejoined_;  // made whole of what came out of an SA, or was to go into one
-  std::optional<Cutter> cutter_;  // of aside_[aside_next_]
-  bool in_whole_ = false;         // this burst is of reassembled frames, and none is part of another
-  bool cutting_ = false;          // this burst is of pieces, and none is cut again
+  std::optional<Cutter> cutter_;           // of aside_[aside_next_]
+  bool in_whole_ = false;                  // this burst is of reassembled frames, and none is part of another
+  bool cutting_ = false;                   // this burst is of pieces, and none is cut again
   Identifications identifications_;
 
   struct TxBuffer {
