@@ -51,6 +51,7 @@ class HookProcess {
   HookProcess(pid_t pid, cli::UniqueFd output);
 
   pid_t pid_;  // of the process group as well; -1: reaped
+  std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   cli::UniqueFd ended_;
   cli::UniqueFd output_;
 };
