@@ -270,6 +270,7 @@ Daemon::~Daemon() {
   // Clients that still wait are told, while what their commands refer to is there.
   capture_.reset();
   trace_.reset();
+  journal_.close();
   server_.reset();
   evidence_.reset();
   tunnels_.reset();

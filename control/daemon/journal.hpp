@@ -31,6 +31,8 @@ class Journal {
     std::vector<EventKind> kinds = {};  // empty: all
   };
   void show(const Wanted& wanted, cli::StreamPtr stream);
+  // Followers are told that there is nothing more to come.
+  void close() { followers_.clear(); }
   std::uint64_t forgotten() const { return added_ - events_.size(); }
 
  private:

@@ -80,6 +80,8 @@ TEST_CASE("A follower that goes is forgotten, and the others go on") {
   goes.go();
   journal.add(EventKind::reload, "one", "", {});
   CHECK(stays.subjects() == "one ");
+  journal.close();
+  CHECK(stays.subjects() == "one end");
 }
 
 TEST_CASE("The names of the kinds lead back to them") {
