@@ -11,7 +11,6 @@ namespace espgate::config {
 namespace {
 
 constexpr long long most_uint16 = 65'535;
-constexpr long long most_uint32 = 4'294'967'295;
 
 // Choices that become enumerators stand in their order.
 constexpr std::array<std::string_view, 2> idles{"spin", "sleep"};
