@@ -1,7 +1,6 @@
 """What is left of an invalid SPI for the operator: events as they happen, packets, history, and a program that is told."""
 
 import json
-import os
 import pathlib
 import stat
 import subprocess
@@ -40,21 +39,24 @@ class Evidence(Restart):
     def setUp(self):
         super().setUp()
         self.monitors = {kinds: self.monitor(*kinds) for kinds in ((), ("invalid-spi",), ("port-up",))}
+        self.until(lambda: self.clients() == len(self.monitors))
+        self.gateway("b").ask("show", "status")  # behind their requests
         self.spi = int(self.stale, 16)
         self.until(lambda: self.pair.ping("a", count=1) == 1)
 
     def monitor(self, *kinds):
-        """A running `espgatectl monitor`; it has begun once the daemon says that it has a client more."""
-        before = self.clients()
+        """A running `espgatectl monitor`."""
         process = subprocess.Popen([program("espgatectl"), "--socket", self.gateway("b").socket, "monitor", *kinds],
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.addCleanup(process.kill)
-        self.until(lambda: self.clients() > before)
         return process
 
     def clients(self):
-        listing = pathlib.Path(f"/proc/{self.gateway('b').pid}/fd")
-        return sum(os.readlink(entry).startswith("socket:") for entry in list(listing.iterdir()) if entry.exists())
+        """Connections of this namespace that the daemon has accepted, or is about to, and not closed."""
+        connected = "03"
+        sockets = pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]
+        return sum(fields[-1] == str(self.gateway("b").socket) and fields[5] == connected
+                   for fields in map(str.split, sockets))
 
     def evidence(self):
         return self.gateway("b").ask("show", "spi", self.stale)["evidence"]
