@@ -125,6 +125,20 @@ Expected<json> check_value(const Command& command, const Parameter& parameter, c
   return usage_error(command, "unknown kind of value");
 }
 
+// Of a parameter that may be given many times: each, at most as many as there is any use for.
+Expected<json> check_values(const Command& command, const Parameter& parameter, const json& values) {
+  constexpr std::size_t most = 64;
+  if (!values.is_array() || values.size() > most)
+    return usage_error(command, fmt::format("{} takes up to {} values", called(command, parameter), most));
+  json checked = json::array();
+  for (const auto& value : values) {
+    auto canonical = check_value(command, parameter, value);
+    if (!canonical) return canonical.error();
+    checked.push_back(std::move(*canonical));
+  }
+  return checked;
+}
+
 // Which may, may not and must be given together.
 Expected<void> check_presence(const Command& command, const json& arguments) {
   for (const auto& argument : command.arguments) {
@@ -158,7 +172,8 @@ Expected<json> check_arguments(const Command& command, const json& raw) {
     if (parameter == nullptr) {
       return usage_error(command, fmt::format("`{}` knows no argument \"{}\"", command.path, name));
     }
-    auto canonical = check_value(command, *parameter, value);
+    auto canonical =
+        parameter->many ? check_values(command, *parameter, value) : check_value(command, *parameter, value);
     if (!canonical) return canonical.error();
     const bool absent = parameter->kind == ValueKind::flag && *canonical == false;
     if (!absent) checked[name] = std::move(*canonical);

@@ -16,6 +16,7 @@ enum class CommandId : std::uint8_t {
   show_drops_history,
   show_thresholds,
   show_events,
+  monitor,
   show_sa,
   show_connections,
   show_spi,
@@ -37,6 +38,7 @@ enum class CommandId : std::uint8_t {
   trace_clear,
   capture,
   export_wireshark,
+  export_evidence,
   sa_reserve,
   sa_delete,
   initiate,
@@ -50,7 +52,7 @@ enum class CommandId : std::uint8_t {
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 38;
+inline constexpr std::size_t command_count = 40;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {
@@ -74,6 +76,7 @@ struct Parameter {
   std::string_view value_name{};  // what stands for the value in usage lines: "SPI"
   std::string_view help{};
   bool required = false;    // positional arguments only
+  bool many = false;        // as well, the last one: any number, an array
   bool exclusive = false;   // at most one of a command's exclusive options may be given
   bool local = false;       // concerns the client alone; never sent to the daemon
   std::uint64_t least = 0;  // numbers only

@@ -56,6 +56,21 @@ constexpr Parameter export_options[] = {
      .local = true},
 };
 
+constexpr Parameter evidence_arguments[] = {
+    {.name = "spi",
+     .kind = ValueKind::spi,
+     .value_name = "SPI",
+     .help = "that the packets came with",
+     .required = true},
+};
+constexpr Parameter evidence_options[] = {
+    {.name = "write",
+     .kind = ValueKind::file,
+     .value_name = "FILE",
+     .help = "write a pcap file; `-` is standard output, for a pipe into tshark or Wireshark",
+     .local = true},
+};
+
 constexpr Parameter sa_reserve_arguments[] = {
     {.name = "spi", .kind = ValueKind::spi, .value_name = "SPI", .help = "this SPI; without it any free one"},
 };
@@ -190,6 +205,24 @@ constexpr Command rows[] = {
      .items = "sas",
      .options = export_options,
      .changes = true},
+
+    // As capture's items: one a packet, oldest first.
+    {.id = CommandId::export_evidence,
+     .path = "export evidence",
+     .where = Where::stream,
+     .summary = "The first packets of flows with an invalid SPI, as pcap",
+     .help =
+         "Of each flow that had a line in the log, the packet that it was for and the next three that were\n"
+         "reported, each cut after 256 bytes. They are encrypted, so no setting has to allow it. Kept are\n"
+         "the newest 48 flows of peers and 16 of strangers. `show spi` tells the rest. Without --write one\n"
+         "line a packet is printed.",
+     .example = "export evidence 0xdeadbeef --write strays.pcap",
+     .result = R"({"frames": [{"time_ns": 1740830400123456789, "port": "outside", "direction": "rx",
+                               "verdict": null, "length_bytes": 146, "data": "AgAAAAABAgAAAAACCABF"}],
+                   "total": 1})",
+     .items = "frames",
+     .arguments = evidence_arguments,
+     .options = evidence_options},
 
     {.id = CommandId::sa_reserve,
      .path = "sa reserve",

@@ -2,6 +2,7 @@
 // (spi_text()); a time is RFC 3339 in UTC (time_text()); counts are integers; what is unknown or does not
 // apply is null, never left out.
 #include "control/cli/command_rows.hpp"
+#include "control/cli/event_kind.hpp"
 
 namespace espgate::cli {
 namespace {
@@ -23,6 +24,29 @@ constexpr Parameter drops_history_options[] = {
 constexpr Parameter events_options[] = {
     {.name = "follow", .help = "go on with events as they happen, until Ctrl-C"},
 };
+
+constexpr Parameter monitor_arguments[] = {
+    {.name = "kinds",
+     .kind = ValueKind::choice,
+     .value_name = "KIND...",
+     .help = "only events of these kinds, such as invalid-spi or connection-down; without any, all",
+     .many = true,
+     .choices = event_kind_names},
+};
+constexpr Parameter monitor_options[] = {
+    {.name = "since-start", .help = "first the events at hand, as `show events` has them"},
+};
+
+// One item an event. event: one of EventKind. flow: of an invalid-spi event, else null; evidence: the number
+// of what is kept of it. forgotten: events that had to make room.
+constexpr std::string_view events_result =
+    R"({"events": [{"number": 1, "time": "2025-03-01T12:00:00.123Z", "event": "threshold-crossed",
+                    "subject": "IN_CD_SW_IPSEC_MAC_EXCEPTION",
+                    "text": "140 packets in the last minute, the threshold is 100",
+                    "flow": {"source": "192.0.2.2", "destination": "192.0.2.1", "spi": "0xdeadbeef",
+                             "class": "before restart", "repair": "an IKE SA with the peer was begun",
+                             "connection": "branch", "evidence": 17}}],
+        "forgotten": 0})";
 
 constexpr Parameter sa_options[] = {
     {.name = "spi",
@@ -106,20 +130,32 @@ constexpr Command rows[] = {
                                    "line": 20}]})",
     },
 
-    // One item an event, oldest first; without "follow" the stream ends after those at hand. event: one of
-    // EventKind. forgotten: events that had to make room.
+    // Oldest first; without "follow" the stream ends after those at hand.
     {.id = CommandId::show_events,
      .path = "show events",
      .where = Where::stream,
-     .summary = "What happened: lifetimes, thresholds, ports, reloads",
+     .summary = "What happened: invalid SPIs, connections, lifetimes, thresholds, ports, reloads",
      .help = "The last 1024 events are kept, until the daemon ends; the log has them too.",
      .example = "show events --follow",
-     .result = R"({"events": [{"number": 1, "time": "2025-03-01T12:00:00.123Z", "event": "threshold-crossed",
-                               "subject": "IN_CD_SW_IPSEC_MAC_EXCEPTION",
-                               "text": "140 packets in the last minute, the threshold is 100"}],
-                   "forgotten": 0})",
+     .result = events_result,
      .items = "events",
      .options = events_options},
+
+    // Never ends by itself.
+    {.id = CommandId::monitor,
+     .path = "monitor",
+     .where = Where::stream,
+     .summary = "Events as they happen, one JSON document a line",
+     .help =
+         "For programs that wait for something: it begins now, unless told otherwise, and goes on until\n"
+         "Ctrl-C or until the daemon ends, which is an error. A gap in the numbers, where\n"
+         "no KIND is named, tells what a slow reader missed. An invalid-spi event is the first line of a\n"
+         "flow; `export evidence` has its packets.",
+     .example = "monitor invalid-spi connection-down",
+     .result = events_result,
+     .items = "events",
+     .arguments = monitor_arguments,
+     .options = monitor_options},
 
     // One item an SA, inbound and outbound apart; state: larval, active, lingering, expired, retired. Larval
     // SAs and tombstones are listed too. Ports are null unless encapsulation is "udp"; window_packets is null
@@ -185,14 +221,17 @@ constexpr Command rows[] = {
     // error.
     // explanation: the state in a sentence. packets to faults: of the SAs with this SPI that are still there,
     // null
-    // without one. events: oldest first. replaced_by: the SPI a rekey put in place.
+    // without one. events: oldest first. replaced_by: the SPI a rekey put in place. evidence: of the
+    // newest flows with it that had a line, oldest first; packets: how many `export evidence` has. ike: what
+    // IKE did with that peer, oldest first. file: where it is on disk, without .pcap or .json.
     {.id = CommandId::show_spi,
      .path = "show spi",
      .where = Where::answer,
      .summary = "The life story of one SPI",
      .help =
          "What the SPI is now, whose it is or was, and what happened to it: allocated, installed, replaced\n"
-         "by a rekey, deleted, packets that came too early or too late.",
+         "by a rekey, deleted, packets that came too early or too late; of the newest flows of those, what\n"
+         "IKE did with the peer around that time. `export evidence` has the packets.",
      .example = "show spi 0x1001",
      .result = R"({"spi": "0x00001001", "state": "retired", "direction": "in", "connection": "branch",
                    "local": "192.0.2.1", "remote": "192.0.2.2", "replaced_by": "0x00001002",
@@ -200,7 +239,14 @@ constexpr Command rows[] = {
                    "packets": 800, "bytes": 67200, "last": "2025-03-01T12:00:00Z",
                    "faults": [{"number": 62, "name": "IN_CD_SW_IPSEC_MAC_EXCEPTION", "packets": 1}],
                    "events": [{"time": "2025-03-01T12:00:00Z", "event": "installed",
-                               "detail": "from the configuration"}]})",
+                               "detail": "from the configuration"}],
+                   "evidence": [{"number": 17, "time": "2025-03-01T12:00:00.123Z", "source": "192.0.2.2",
+                                 "destination": "192.0.2.1", "spi": "0x00001001", "class": "just rekeyed",
+                                 "repair": "the peer was told", "connection": "branch", "port": "outside",
+                                 "packets": 4, "file": "/var/lib/espgate/invalid-spi/17",
+                                 "ike": [{"time": "2025-03-01T11:59:00.123Z", "last": "2025-03-01T11:59:00.456Z",
+                                          "event": "SA made",
+                                          "detail": "SPIs 0x00001002 in, 0x00002002 out"}]}]})",
      .arguments = spi_arguments},
 
     // One row a flow. protocol: 50 (ESP) or 17 (UDP-encapsulated; else the ports are null). class: one of

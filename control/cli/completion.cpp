@@ -106,8 +106,10 @@ class Line {
   }
 
   const Parameter* next_argument() const {
-    if (command_ == nullptr || arguments_ >= command_->arguments.size()) return nullptr;
-    return &command_->arguments[arguments_];
+    if (command_ == nullptr || command_->arguments.empty()) return nullptr;
+    const auto& arguments = command_->arguments;
+    if (arguments.back().many) return &arguments[std::min(arguments_, arguments.size() - 1)];
+    return arguments_ < arguments.size() ? &arguments[arguments_] : nullptr;
   }
 
   std::vector<const Parameter*> options() const {

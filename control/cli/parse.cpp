@@ -164,6 +164,10 @@ class Parser {
     if (command_ == nullptr) return command_word(word);
     path_open_ = false;
     for (const auto& argument : command_->arguments) {
+      if (argument.many) {
+        result_.arguments[std::string(argument.name)].push_back(word);
+        return {};
+      }
       if (!result_.arguments.contains(argument.name)) return set(argument, word);
     }
     return unexpected(word);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "control/cli/protocol.hpp"
 #include "control/cli/render_parts.hpp"
 
 namespace espgate::cli {
@@ -11,7 +12,8 @@ using nlohmann::json;
 
 std::string render_no_items(const Command& command, const json& result) {
   if (command.id == CommandId::capture) return "no frames captured\n";
-  if (command.id == CommandId::show_events) return "no events\n";
+  if (command.id == CommandId::export_evidence) return "no packets kept\n";
+  if (command.id == CommandId::show_events || command.id == CommandId::monitor) return "no events\n";
   if (count_at(result, "armed") == 0)
     return "no traced packets; `espgatectl trace add N` traces the next N\n";
   return fmt::format("no traced packets yet; waiting for {}\n", text_at(result, "armed"));
@@ -95,8 +97,10 @@ std::string render(const Command& command, const json& arguments, const json& re
       return fmt::format("tracing the next {} packets of {}; `espgatectl trace show` displays them\n",
                          text_at(result, "armed"), traced_port(result));
     case CommandId::show_events:
+    case CommandId::monitor:
     case CommandId::trace_show:
     case CommandId::capture:
+    case CommandId::export_evidence:
       return render_items(command, result, color);
     case CommandId::export_wireshark:
       return "";  // the keys go into a file, never onto a terminal
@@ -128,13 +132,30 @@ std::string render(const Command& command, const json& arguments, const json& re
 }
 
 bool shows_items(const Command& command) {
-  return command.id == CommandId::trace_show || command.id == CommandId::capture ||
-         command.id == CommandId::show_events;
+  switch (command.id) {
+    case CommandId::trace_show:
+    case CommandId::capture:
+    case CommandId::export_evidence:
+    case CommandId::show_events:
+    case CommandId::monitor:
+      return true;
+    default:
+      return false;
+  }
 }
 
 std::string render_item(const Command& command, const json& item, bool color) {
-  if (command.id == CommandId::show_events) return render_event(item, color);
-  return command.id == CommandId::capture ? render_frame(item, color) : render_traced_packet(item, color);
+  switch (command.id) {
+    case CommandId::show_events:
+      return render_event(item, color);
+    case CommandId::monitor:
+      return json_text(item) + "\n";
+    case CommandId::capture:
+    case CommandId::export_evidence:
+      return render_frame(item, color);
+    default:
+      return render_traced_packet(item, color);
+  }
 }
 
 }  // namespace espgate::cli

@@ -176,6 +176,26 @@ std::string render_connections(const json& result, bool color) {
          fmt::format("\n{} of {} up\n", up, counted(result.value("total", 0), "connection"));
 }
 
+namespace {
+
+// What is kept of one flow with the SPI, and what IKE did with its sender.
+std::string evidence(const json& one) {
+  auto text =
+      fmt::format("Evidence {}: {} UTC, {} from {} to {}\n", text_at(one, "number"), time_at(one, "time"),
+                  text_at(one, "class"), text_at(one, "source"), text_at(one, "destination"));
+  text += detail_line("connection", text_at(one, "connection"));
+  text += detail_line("repair", text_at(one, "repair"));
+  text += detail_line("packets kept", text_at(one, "packets"));
+  text += detail_line("files", text_at(one, "file"));
+  TextTable table({{"First (UTC)"}, {"Last (UTC)"}, {"IKE"}, {"Detail"}});
+  for (const auto& line : array_at(one, "ike"))
+    table.add(
+        {time_at(line, "time"), time_at(line, "last"), text_at(line, "event"), text_at(line, "detail")});
+  return table.empty() ? text : text + table.text();
+}
+
+}  // namespace
+
 std::string render_spi(const json& result, bool color) {
   std::string text = fmt::format("SPI {} is {}: {}\n", text_at(result, "spi"), text_at(result, "state"),
                                  text_at(result, "explanation"));
@@ -193,7 +213,9 @@ std::string render_spi(const json& result, bool color) {
   for (const auto& event : array_at(result, "events")) {
     table.add({time_at(event, "time"), text_at(event, "event"), text_at(event, "detail")});
   }
-  return table.empty() ? text : text + "\n" + table.text();
+  if (!table.empty()) text.append("\n").append(table.text());
+  for (const auto& one : array_at(result, "evidence")) text.append("\n").append(evidence(one));
+  return text;
 }
 
 std::string render_invalid_spi(const json& result, bool color) {

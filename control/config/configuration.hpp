@@ -172,6 +172,13 @@ struct Limits {
   bool operator==(const Limits&) const = default;
 };
 
+// A program that is run when something happens, as a user that can do nothing.
+struct Hook {
+  std::string program;  // absolute path; empty: none
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+
 struct Configuration {
   std::string file;                // where it was read from
   std::vector<std::string> files;  // that one, then all that it includes, in reading order
@@ -180,6 +187,7 @@ struct Configuration {
   std::string crypto_engine = "ipsec-mb";            // or "openssl", the slow reference
   std::string log_level = "info";
   bool debug_keys_export = false;  // `export wireshark` may hand out the keys
+  Hook on_invalid_spi;
   unsigned control_cpu = 0;
   std::vector<unsigned> worker_cpus{1};  // one worker each; a CPU may be named twice, or be the control's
   bool hugepages = true;

@@ -11,6 +11,7 @@
 namespace espgate::config {
 
 void read_settings(const GroupReader& top, Configuration& configuration, Checks& checks);
+void read_hook(const GroupReader& top, Hook& hook);
 void read_ports(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_routes(const GroupReader& top, Configuration& configuration, Checks& checks);
 void read_policies(const GroupReader& top, Configuration& configuration, Checks& checks);

@@ -85,6 +85,7 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
   top.text("state-directory", configuration.state_directory);
   top.text("log-level", configuration.log_level);
   top.boolean("debug-keys-export", configuration.debug_keys_export);
+  read_hook(top, configuration.on_invalid_spi);
   top.visit("limits", [&](const GroupReader& group) { read_limits(group, configuration.limits, checks); });
   const auto place_of = [&](std::string_view key) {
     return top.given(key) ? top.report().places().of(top.row_of(key)) : Place{};

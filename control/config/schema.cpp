@@ -11,7 +11,6 @@ namespace espgate::config {
 namespace {
 
 constexpr long long most_uint16 = 65'535;
-constexpr long long most_uint32 = 4'294'967'295;
 
 // Choices that become enumerators stand in their order.
 constexpr std::array<std::string_view, 2> idles{"spin", "sleep"};
@@ -31,31 +30,6 @@ std::string_view suite_name(std::string_view name_or_alias) {
   const auto* suite = crypto::find_suite(name_or_alias);
   return suite == nullptr ? name_or_alias : suite->name;
 }
-
-constexpr std::array sa_keys{
-    Key{.name = "spi",
-        .kind = Kind::integer,
-        .least = 256,
-        .most = most_uint32,
-        .hexadecimal = true,
-        .required = true,
-        .reason = "SPIs 0 to 255 are reserved (RFC 4303 2.1)",
-        .meaning = "SPI of the SA. Inbound ones are unique on this box; 0 to 255 are reserved."},
-    Key{.name = "key",
-        .kind = Kind::secret,
-        .most = any_length,
-        .meaning =
-            "Cipher key, salt, then integrity key, as far as the suite has them, in hexadecimal. Either this "
-            "or key-file."},
-    Key{.name = "key-file",
-        .kind = Kind::text,
-        .least = 1,
-        .most = any_length,
-        .meaning = "File that holds the same digits; a relative name starts at the directory of the file "
-                   "that says so. Others must not be able to read it."},
-};
-constexpr Group inbound_group{"connections[].inbound", "The SA that decrypts what the peer sends.", sa_keys};
-constexpr Group outbound_group{"connections[].outbound", "The SA that encrypts what we send.", sa_keys};
 
 constexpr std::array connection_keys{
     Key{.name = "name",
@@ -319,14 +293,35 @@ constexpr std::array top_keys{
         .unit = "characters",
         .most = 200,
         .preset = "/var/lib/espgate",
-        .meaning = "Folder, made if need be, of what outlives the daemon: the SPIs that it gave out, without "
-                   "keys, by which a packet of an SA from before a restart is known, and its peer told. Each "
-                   "espgated has one of its own. \"\" keeps nothing."},
+        .meaning =
+            "Folder, made if need be, of what outlives the daemon: the SPIs that it gave out, without "
+            "keys, by which a packet of an SA from before a restart is known, and its peer told; and "
+            "invalid-spi/, evidence of packets with invalid SPIs. Each espgated has one of its own. \"\" "
+            "keeps nothing."},
     Key{.name = "log-level",
         .kind = Kind::choice,
         .preset = "info",
         .choices = log_levels,
         .meaning = "Least severe messages that are logged."},
+    Key{.name = "on-invalid-spi",
+        .kind = Kind::text,
+        .most = any_length,
+        .meaning =
+            "Program, by its absolute path, that is run on the first log line of each flow with an invalid "
+            "SPI, some seconds later, for at most 10 s: one at a time, ten times a minute, for strangers "
+            "five. It learns what happened from ESPGATE_CLASS, ESPGATE_SPI, ESPGATE_SOURCE, "
+            "ESPGATE_DESTINATION, ESPGATE_CONNECTION, ESPGATE_REPAIR and ESPGATE_EVIDENCE in its "
+            "environment, "
+            "and from a JSON document on its standard input. What it writes goes into the log, up to 2 KiB."},
+    Key{.name = "hook-user",
+        .kind = Kind::text,
+        .unit = "characters",
+        .least = 1,
+        .most = 32,
+        .preset = "nobody",
+        .meaning =
+            "User that on-invalid-spi runs as: not root, without further groups and without a way to more "
+            "rights."},
     Key{.name = "debug-keys-export",
         .kind = Kind::boolean,
         .preset = "false",

@@ -6,6 +6,8 @@
 namespace espgate::config {
 
 extern const Group ike_group;
+extern const Group inbound_group;
+extern const Group outbound_group;
 extern const Group lifetime_group;
 extern const Group limits_group;
 extern const Group port_group;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "control/cli/pcap.hpp"
 #include "control/cli/values.hpp"
 #include "datapath/base/counted.hpp"
 
@@ -39,7 +40,7 @@ int CaptureOutput::item(const json& frame) {
   if (!data) return fail(bad_frame());
   if (auto begun = file_.begin(); !begun) return fail(begun.error());
   const auto length = static_cast<std::uint32_t>(number(frame, "length_bytes"));
-  const auto written = file_.write(pcap_record(number(frame, "time_ns"), length, *data));
+  const auto written = file_.write(cli::pcap_record(number(frame, "time_ns"), length, *data));
   if (!written) return fail(written.error());
   ++written_;
   show_progress();

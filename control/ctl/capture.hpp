@@ -1,4 +1,5 @@
-// `capture --write`: the daemon's frames into a pcap file, progress on standard error.
+// `capture --write` and `export evidence --write`: the daemon's frames into a pcap file, progress on standard
+// error.
 #pragma once
 
 #include <chrono>
@@ -6,7 +7,7 @@
 #include <string>
 
 #include "control/ctl/output.hpp"
-#include "control/ctl/pcap.hpp"
+#include "control/ctl/pcap_file.hpp"
 
 namespace espgate::ctl {
 

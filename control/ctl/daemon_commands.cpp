@@ -16,7 +16,9 @@ constexpr auto for_ever = std::chrono::milliseconds(-1);
 
 // Ends when the user says so, not by itself.
 bool open_ended(const cli::Invocation& invocation) {
-  return invocation.command->id == cli::CommandId::capture || invocation.arguments.value("follow", false);
+  const auto id = invocation.command->id;
+  return id == cli::CommandId::capture || id == cli::CommandId::monitor ||
+         invocation.arguments.value("follow", false);
 }
 
 // The closing result of a stream that the user ended: what only the daemon would know is null.
@@ -27,7 +29,7 @@ json unknown_result(const cli::Command& command) {
   return result;
 }
 
-// Output: ItemOutput, CaptureOutput or WiresharkOutput.
+// Output: ItemOutput, LineOutput, CaptureOutput or WiresharkOutput.
 template <typename Items>
 int run_stream(cli::Client& client, const cli::Invocation& invocation, Items& output) {
   const bool open = open_ended(invocation);
@@ -65,6 +67,10 @@ int run_on_daemon(const std::string& socket, const cli::Invocation& invocation, 
         {"`export wireshark` needs --write", "write --write FILE; keys are not for a terminal"}, wrong_usage);
   auto client = cli::Client::connect(socket);
   if (!client) return output.error(client.error());
+  if (command.id == cli::CommandId::monitor) {
+    LineOutput lines(output);
+    return run_stream(*client, invocation, lines);
+  }
   if (!invocation.arguments.contains("write")) {
     ItemOutput items(output, command, invocation.arguments);
     return run_stream(*client, invocation, items);

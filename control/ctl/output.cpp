@@ -108,4 +108,14 @@ int ItemOutput::fail(const Error& error) {
   return failed;
 }
 
+int LineOutput::item(const nlohmann::json& item) {
+  return output_.text(json_text(item) + "\n");
+}
+
+int LineOutput::fail(const Error& error) {
+  if (!output_.json()) return output_.error(error);
+  output_.text(json_text({{"error", cli::error_json(error)}}) + "\n");
+  return failed;
+}
+
 }  // namespace espgate::ctl

@@ -59,4 +59,18 @@ class ItemOutput {
   nlohmann::json collected_ = nlohmann::json::array();
 };
 
+// The items of a stream as JSON, one document a line, whether or not --json is given.
+class LineOutput {
+ public:
+  explicit LineOutput(Output& output) : output_(output) {}
+
+  // As ItemOutput's.
+  int item(const nlohmann::json& item);
+  int finish(const nlohmann::json&) { return done; }
+  int fail(const Error& error);
+
+ private:
+  Output& output_;
+};
+
 }  // namespace espgate::ctl

@@ -92,6 +92,14 @@ json thresholds_json(const Services& services) {
   return result;
 }
 
+Journal::Wanted monitored(const cli::Request& request) {
+  Journal::Wanted wanted{.at_hand = request.flag("since-start"), .follow = true};
+  if (request.arguments.contains("kinds"))
+    for (const auto& kind : request.arguments["kinds"])
+      wanted.kinds.push_back(*cli::find_event_kind(kind.get_ref<const std::string&>()));
+  return wanted;
+}
+
 }  // namespace
 
 void add_drop_commands(Services& services, cli::Handlers& handlers) {
@@ -112,7 +120,12 @@ void add_drop_commands(Services& services, cli::Handlers& handlers) {
                   [&services](const cli::Request&) { return thresholds_json(services); });
   handlers.stream(cli::CommandId::show_events,
                   [&services](const cli::Request& request, cli::StreamPtr stream) -> Expected<void> {
-                    services.journal->show(request.flag("follow"), std::move(stream));
+                    services.journal->show({.follow = request.flag("follow")}, std::move(stream));
+                    return {};
+                  });
+  handlers.stream(cli::CommandId::monitor,
+                  [&services](const cli::Request& request, cli::StreamPtr stream) -> Expected<void> {
+                    services.journal->show(monitored(request), std::move(stream));
                     return {};
                   });
   handlers.answer(cli::CommandId::clear_drops,

@@ -1,4 +1,4 @@
-// trace add, trace show, trace clear, capture.
+// trace add, trace show, trace clear, capture, export evidence.
 #include "control/daemon/services.hpp"
 
 namespace espgate::daemon {
@@ -55,6 +55,10 @@ void add_packet_commands(Services& services, cli::Handlers& handlers) {
   handlers.stream(cli::CommandId::capture, [&services](const cli::Request& request, cli::StreamPtr stream) {
     return capture(services, request, stream);
   });
+  handlers.stream(cli::CommandId::export_evidence,
+                  [&services](const cli::Request& request, const cli::StreamPtr& stream) {
+                    return services.evidence->send_packets(*request.spi(), stream);
+                  });
 }
 
 }  // namespace espgate::daemon

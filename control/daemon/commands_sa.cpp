@@ -170,6 +170,7 @@ Expected<json> show_spi(Services& services, std::uint32_t spi) {
   std::uint64_t invalid = 0;
   for (const auto& flow : services.invalid_spi->flows_of(spi)) invalid += flow.flow.packets;
   result["invalid_packets"] = invalid;
+  result["evidence"] = services.evidence->describe(spi);
   return result;
 }
 

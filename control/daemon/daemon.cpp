@@ -10,6 +10,7 @@
 #include "control/daemon/log.hpp"
 #include "control/daemon/random.hpp"
 #include "control/daemon/running_daemon.hpp"
+#include "control/daemon/tsc_clock.hpp"
 #include "control/recovery/token_secrets.hpp"
 #include "datapath/base/counted.hpp"
 #include "drivers/port/eal.hpp"
@@ -192,6 +193,24 @@ void Daemon::take_token_secrets() {
   ike_->set_token_secrets(std::move(*secrets));
 }
 
+// Without files all goes on as before, but that evidence is in memory alone.
+void Daemon::start_evidence() {
+  std::optional<EvidenceFiles> files;
+  if (spi_journal_) {  // else another has the folder, or there is none
+    auto opened = EvidenceFiles::open(configuration_.state_directory);
+    if (opened)
+      files = std::move(*opened);
+    else
+      spdlog::warn("{}", opened.error().text());
+  }
+  evidence_ = std::make_unique<EvidenceService>(EvidenceService::Parts{
+      loop_, journal_, log_line,
+      [this](std::uint64_t tsc) { return wall_time(tsc, gateway_->shared().tsc_hz); },
+      [this](const recovery::Case& one) { return ike_->history_of(one.key.source, one.connection); },
+      configuration_.on_invalid_spi, std::move(files), spare_cpus_});
+  services_.evidence = evidence_.get();
+}
+
 Expected<void> Daemon::start_sas() {
   open_spi_journal();
   policies_ = std::make_unique<PolicyTable>(gateway_->policies());
@@ -232,8 +251,9 @@ Expected<void> Daemon::start_sas() {
   spi_options.flows = configuration_.limits.invalid_spi_flows;
   spi_options.repairs_per_s = configuration_.limits.invalid_spi_repairs_per_s;
   spi_options.repaired_peers = configuration_.limits.ike_sas;
-  invalid_spi_ =
-      std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, *ike_, log_line, sa::openssl_random);
+  start_evidence();
+  invalid_spi_ = std::make_unique<recovery::InvalidSpiHandler>(spi_options, *sas_, *ike_, log_line,
+                                                               sa::openssl_random, evidence_.get());
   services_.sas = sas_.get();
   services_.ike = ike_.get();
   services_.invalid_spi = invalid_spi_.get();
@@ -250,7 +270,9 @@ Daemon::~Daemon() {
   // Clients that still wait are told, while what their commands refer to is there.
   capture_.reset();
   trace_.reset();
+  journal_.close();
   server_.reset();
+  evidence_.reset();
   tunnels_.reset();
   ike_.reset();
   sas_.reset();

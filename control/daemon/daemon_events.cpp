@@ -39,6 +39,7 @@ Expected<void> Daemon::watch() {
     host_sync_->tick(time);
     tunnels_->follow(*sas_);
   });
+  loop_.every("evidence", 100ms, [this] { evidence_->tick(now()); });
   loop_.every("token secrets", 1h, [this] { take_token_secrets(); });
   loop_.every("flows and counters", 1s, [this] {
     invalid_spi_->tick(now());

@@ -1,4 +1,5 @@
 // What IKE does about SPIs of nobody's that peers send with.
+#include <algorithm>
 #include <utility>
 
 #include "control/daemon/ike_service.hpp"
@@ -10,6 +11,17 @@ void IkeService::act(const ike::OwnChild& action, Moment now) {
   parts_.spi_journal->note(
       action.inbound_spi,
       {action.peer, action.child, action.ike_sa.initiator, action.ike_sa.responder, action.we_began}, now);
+}
+
+std::vector<recovery::HistoryLine> IkeService::history_of(const net::Address& peer,
+                                                          const std::string& connection) const {
+  auto history = history_.of(peer);
+  const auto known = connections_.find(connection);
+  if (known != connections_.end() && !known->second.settings.any_peer)
+    for (const auto& line : known->second.lines)
+      history.push_back({line.when.wall, line.when.wall, "log", line.text});
+  std::ranges::stable_sort(history, {}, &recovery::HistoryLine::first);
+  return history;
 }
 
 recovery::Repair IkeService::repair(std::string_view connection, const sa::SpiMiss& miss, Moment now) {

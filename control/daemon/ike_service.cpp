@@ -56,7 +56,9 @@ IkeService::IkeService(Parts parts, const config::Limits& limits)
             [spare = parts.spare_cpus] { give_way("IKE keys", spare); }),
       core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); },
              parts.ike_spis},
-            limits_of(limits)) {}
+            limits_of(limits)),
+      history_(
+          [this](const net::Address& address) { return !parts_.sas.connection_of_peer(address).empty(); }) {}
 
 IkeService::Change IkeService::configure(const config::Configuration& configuration, Moment now,
                                          const std::function<void()>& pause) {
@@ -258,6 +260,7 @@ void IkeService::feed(ike::Event event, Moment now) {
 void IkeService::handle_events(Moment now, const std::function<void()>& pause) {
   now_ = now;
   for (; !events_.empty(); events_.pop_front()) {
+    history_.note(events_.front(), now);
     carry_out(core_.handle(events_.front(), now.steady), now, pause);
     if (pause) pause();
   }
@@ -266,6 +269,7 @@ void IkeService::handle_events(Moment now, const std::function<void()>& pause) {
 void IkeService::carry_out(const ike::Actions& actions, Moment now, const std::function<void()>& pause) {
   is_carrying_out_ = true;
   for (const auto& action : actions) {
+    history_.note(action, now);
     std::visit([&](const auto& one) { act(one, now); }, action);
     if (pause) pause();
   }

@@ -24,6 +24,7 @@
 #include "control/daemon/assigned_addresses.hpp"
 #include "control/daemon/give_way.hpp"
 #include "control/daemon/host_path.hpp"
+#include "control/daemon/ike_history.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/daemon/late_datagrams.hpp"
 #include "control/ike/core.hpp"
@@ -125,6 +126,10 @@ class IkeService final : public recovery::Repairer {
   const std::string& name_with(const std::string& connection, const ike::IkeSa& sa) const;
 
   const ike::IkeCore& core() const { return core_; }
+  // What was done with that peer lately, and said of the connection with it if it has that peer alone; oldest
+  // first.
+  std::vector<recovery::HistoryLine> history_of(const net::Address& peer,
+                                                const std::string& connection) const;
   // What was said of a connection lately, oldest first; null: it does not negotiate.
   struct Line {
     Moment when;
@@ -215,6 +220,7 @@ class IkeService final : public recovery::Repairer {
   ike::KeyWork work_;
   ike::IkeCore core_;
   LateDatagrams late_;
+  IkeHistory history_;
   Moment now_;                     // of the event at hand
   std::deque<ike::Event> events_;  // that one, and those that it brings about
   bool is_carrying_out_ = false;

@@ -2,45 +2,32 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "control/cli/values.hpp"
 
 namespace espgate::daemon {
 
-std::string_view name(EventKind kind) {
-  switch (kind) {
-    case EventKind::soft_expiry:
-      return "soft-expiry";
-    case EventKind::hard_expiry:
-      return "hard-expiry";
-    case EventKind::threshold_crossed:
-      return "threshold-crossed";
-    case EventKind::threshold_cleared:
-      return "threshold-cleared";
-    case EventKind::port_up:
-      return "port-up";
-    case EventKind::port_down:
-      return "port-down";
-    case EventKind::port_gone:
-      return "port-gone";
-    case EventKind::reload:
-      return "reload";
-    case EventKind::reload_failed:
-      return "reload-failed";
-    case EventKind::connection_up:
-      return "connection-up";
-    case EventKind::connection_down:
-      return "connection-down";
-  }
-  return {};
+namespace {
+
+bool is_wanted(const std::vector<EventKind>& kinds, EventKind kind) {
+  return kinds.empty() || std::ranges::find(kinds, kind) != kinds.end();
 }
 
-void Journal::add(EventKind kind, std::string subject, std::string text, Moment now) {
+}  // namespace
+
+void Journal::add(EventKind kind, std::string subject, std::string text, Moment now, nlohmann::json flow) {
   if (events_.size() == kept) events_.pop_front();
-  events_.push_back({++added_, now, kind, std::move(subject), std::move(text)});
-  std::erase_if(followers_, [](const auto& follower) { return !follower->open(); });
+  events_.push_back({++added_, now, kind, std::move(subject), std::move(text), std::move(flow)});
+  forget_closed();
   if (followers_.empty()) return;
   const auto item = describe(events_.back());
-  for (const auto& follower : followers_) follower->push(item);
+  for (const auto& follower : followers_)
+    if (is_wanted(follower.kinds, kind)) follower.stream->push(item);
+}
+
+void Journal::forget_closed() {
+  std::erase_if(followers_, [](const auto& follower) { return !follower.stream->open(); });
 }
 
 void Journal::add(const sa::LifetimeNews& news, Moment now) {
@@ -52,18 +39,21 @@ void Journal::add(const sa::LifetimeNews& news, Moment now) {
       now);
 }
 
-void Journal::show(bool follow, cli::StreamPtr stream) {
-  if (follow) {
-    for (const auto& event : events_) stream->push(describe(event));
-    std::erase_if(followers_, [](const auto& follower) { return !follower->open(); });
-    followers_.push_back(std::move(stream));
+void Journal::show(const Wanted& wanted, cli::StreamPtr stream) {
+  if (wanted.follow) {
+    for (const auto& event : events_)
+      if (wanted.at_hand && is_wanted(wanted.kinds, event.kind)) stream->push(describe(event));
+    forget_closed();
+    followers_.push_back({std::move(stream), wanted.kinds});
     return;
   }
   // As fast as the client reads, and what comes meanwhile is not in it.
   stream->pull(
-      [copy = events_, next = std::size_t{0}]() mutable -> std::optional<nlohmann::json> {
+      [copy = events_, next = std::size_t{0},
+       kinds = wanted.kinds]() mutable -> std::optional<nlohmann::json> {
         if (next == copy.size()) return std::nullopt;
-        return describe(copy[next++]);
+        const auto& event = copy[next++];
+        return is_wanted(kinds, event.kind) ? describe(event) : nlohmann::json();
       },
       [gone = forgotten()] {
         return nlohmann::json{{"forgotten", gone}};
@@ -71,11 +61,9 @@ void Journal::show(bool follow, cli::StreamPtr stream) {
 }
 
 nlohmann::json Journal::describe(const Event& event) {
-  return {{"number", event.number},
-          {"time", cli::time_text(event.when.wall, 3)},
-          {"event", name(event.kind)},
-          {"subject", event.subject},
-          {"text", event.text}};
+  return {{"number", event.number},    {"time", cli::time_text(event.when.wall, 3)},
+          {"event", name(event.kind)}, {"subject", event.subject},
+          {"text", event.text},        {"flow", event.flow}};
 }
 
 }  // namespace espgate::daemon

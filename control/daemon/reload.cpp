@@ -149,6 +149,7 @@ Reloaded put_in_force(config::Configuration& wanted, Reloadable parts, Moment no
   current.tunnels = std::move(wanted.tunnels);
   current.thresholds = std::move(wanted.thresholds);
   current.debug_keys_export = wanted.debug_keys_export;
+  current.on_invalid_spi = wanted.on_invalid_spi;
   return result;
 }
 

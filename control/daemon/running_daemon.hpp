@@ -43,6 +43,7 @@ class Daemon {
   Expected<void> apply_host_configuration();
   void open_spi_journal();
   void take_token_secrets();
+  void start_evidence();
   Expected<void> start_sas();
   Expected<void> watch();
   Expected<void> start_workers() { return gateway_->start_workers(); }
@@ -76,6 +77,7 @@ class Daemon {
   std::unique_ptr<sa::SaManager> sas_;
   std::unique_ptr<AssignedAddresses> assigned_;
   std::unique_ptr<IkeService> ike_;
+  std::unique_ptr<EvidenceService> evidence_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
   std::unique_ptr<SizeService> size_service_;
   std::unique_ptr<TraceService> trace_;

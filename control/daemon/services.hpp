@@ -11,6 +11,7 @@
 #include "control/daemon/capture_service.hpp"
 #include "control/daemon/counter_watch.hpp"
 #include "control/daemon/event_loop.hpp"
+#include "control/daemon/evidence_service.hpp"
 #include "control/daemon/gateway.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/ike_service.hpp"
@@ -35,6 +36,7 @@ struct Services {
   sa::SaManager* sas = nullptr;
   IkeService* ike = nullptr;
   recovery::InvalidSpiHandler* invalid_spi = nullptr;
+  const EvidenceService* evidence = nullptr;
   Tunnels* tunnels = nullptr;
   const host::KernelView* kernel = nullptr;
   TraceService* trace = nullptr;

@@ -37,6 +37,7 @@ struct Flow {
   Class kind = Class::stranger;  // of the last packet
   bool of_flood = false;         // it began in one
   Repair repair = Repair::none;  // the last one that was tried, or why none was
+  std::uint64_t evidence = 0;    // what a Witness keeps of it has this number; 0: nothing
   std::array<char, 16> port{};   // the interface of the last packet, cut to fit
   std::string_view port_name() const { return port.data(); }
 };

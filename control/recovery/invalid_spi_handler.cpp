@@ -26,7 +26,8 @@ std::string_view owner(const sa::SpiFacts& facts, const sa::SpiKnowledge& knowle
 }  // namespace
 
 InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge,
-                                     Repairer& repairer, sa::Log log, const sa::RandomSource& random)
+                                     Repairer& repairer, sa::Log log, const sa::RandomSource& random,
+                                     Witness* witness)
     : options_(options),
       knowledge_(knowledge),
       log_(std::move(log)),
@@ -34,7 +35,8 @@ InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowle
       budget_(options.lines_per_s),
       repair_budget_(options.repairs_per_s, options.repaired_peers),
       flood_(options.flood_flows_per_s),
-      repairer_(repairer) {}
+      repairer_(repairer),
+      witness_(witness) {}
 
 void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, Moment now) {
   tick(now);
@@ -59,12 +61,13 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
     facts = knowledge_.about(miss.spi);  // what it names may have changed
   }
 
+  if (flow.evidence != 0) witness_->flow_went_on(flow, miss, now);
   const bool due = !flow.was_logged || now.steady - flow.logged.steady >= options_.line_interval;
   if (!due || is_normal(flow, facts, now) || !budget_.take(now.steady)) {
     ++flow.suppressed;
     return;
   }
-  speak(flow, facts, now);
+  speak(flow, facts, miss, now);
 }
 
 void InvalidSpiHandler::begin(Flow& flow, const sa::SpiFacts& facts, Moment now) {
@@ -78,14 +81,17 @@ void InvalidSpiHandler::begin(Flow& flow, const sa::SpiFacts& facts, Moment now)
       fmt::format("invalid SPI: a flood: more than {} new flows a second, the last from {}; they are counted "
                   "and dropped, without a line each, and nothing is done about them until it is over",
                   options_.flood_flows_per_s, net::to_string(flow.key.source)));
+  if (witness_ != nullptr) witness_->flood_began(flow.key.source, options_.flood_flows_per_s, now);
 }
 
 void InvalidSpiHandler::tick(Moment now) {
-  if (const auto over = flood_.tick(now.steady))
+  if (const auto over = flood_.tick(now.steady)) {
     log_(sa::Severity::warning,
          fmt::format(
              "invalid SPI: the flood is over after {:.1f} s and {} flows; `show drops` has its packets",
              std::chrono::duration<double>(over->lasted).count(), over->flows));
+    if (witness_ != nullptr) witness_->flood_ended(*over, now);
+  }
   const auto withheld = budget_.settle(now.steady);
   if (withheld == 0) return;
   log_(sa::Severity::warning,
@@ -129,9 +135,12 @@ void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_
   if (done != Repair::limited || flow.repair == Repair::none) flow.repair = done;
 }
 
-void InvalidSpiHandler::speak(Flow& flow, const sa::SpiFacts& facts, Moment now) {
+void InvalidSpiHandler::speak(Flow& flow, const sa::SpiFacts& facts, const sa::SpiMiss& miss, Moment now) {
   const auto successor = flow.kind == Class::just_rekeyed ? facts.successor : 0;
-  log_(sa::Severity::warning, log_line(flow, owner(facts, knowledge_, flow.key.source), successor));
+  const auto connection = owner(facts, knowledge_, flow.key.source);
+  log_(sa::Severity::warning, log_line(flow, connection, successor));
+  if (!flow.was_logged && witness_ != nullptr)
+    flow.evidence = witness_->flow_began(flow, connection, miss, now);
   flow.logged = now;
   flow.was_logged = true;
   flow.suppressed = 0;

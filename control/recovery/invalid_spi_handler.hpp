@@ -34,6 +34,7 @@
 #include "control/recovery/flow_table.hpp"
 #include "control/recovery/line_budget.hpp"
 #include "control/recovery/repair_budget.hpp"
+#include "control/recovery/witness.hpp"
 #include "control/sa/surroundings.hpp"
 
 namespace espgate::recovery {
@@ -57,9 +58,10 @@ class InvalidSpiHandler {
     std::uint32_t flood_flows_per_s = 200;  // new ones that nothing is known of
   };
 
-  // `knowledge` and `repairer` outlive the handler. `random` is used here only, for the hash secret.
+  // `knowledge`, `repairer` and `witness`, which may be null, outlive the handler. `random` is used here
+  // only, for the hash secret.
   InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge, Repairer& repairer,
-                    sa::Log log, const sa::RandomSource& random);
+                    sa::Log log, const sa::RandomSource& random, Witness* witness = nullptr);
 
   // One record from the punt ring; `port` is the name of the port it came in by.
   void handle(const sa::SpiMiss& miss, std::string_view port, Moment now);
@@ -82,7 +84,7 @@ class InvalidSpiHandler {
   bool is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
   void begin(Flow& flow, const sa::SpiFacts& facts, Moment now);
   void repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now);
-  void speak(Flow& flow, const sa::SpiFacts& facts, Moment now);
+  void speak(Flow& flow, const sa::SpiFacts& facts, const sa::SpiMiss& miss, Moment now);
   std::string owner_of(const Flow& flow) const;
 
   Options options_;
@@ -93,6 +95,7 @@ class InvalidSpiHandler {
   RepairBudget repair_budget_;
   FloodWatch flood_;
   Repairer& repairer_;
+  Witness* witness_;
   std::array<std::uint64_t, class_count> packets_{};
   std::array<std::uint64_t, repair_count> repairs_{};
 };

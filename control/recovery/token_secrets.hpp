@@ -8,12 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "control/sa/moment.hpp"
 #include "datapath/base/expected.hpp"
 #include "datapath/base/secret.hpp"
 
 namespace espgate::recovery {
-
-using WallTime = std::chrono::system_clock::time_point;
 
 // How long one is given out. It is good for as long again, which is longer than IKE SAs live.
 inline constexpr std::chrono::hours secret_life{24 * 30};

@@ -5,9 +5,11 @@
 
 namespace espgate {
 
+using WallTime = std::chrono::system_clock::time_point;
+
 struct Moment {
-  std::chrono::nanoseconds steady{};             // for intervals: never jumps
-  std::chrono::system_clock::time_point wall{};  // for people
+  std::chrono::nanoseconds steady{};  // for intervals: never jumps
+  WallTime wall{};                    // for people
 };
 
 }  // namespace espgate

@@ -1,5 +1,6 @@
 // What a worker tells the control core of an ESP packet whose SPI led to no active SA. A sample: the
-// packet itself was dropped and counted; records beyond the ring or the rate limit are not sent.
+// packet itself was dropped and counted; records beyond the ring or the rate limit are not sent. The packet's
+// first bytes go with each record, as evidence: which record is the first of its flow, only control knows.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +25,13 @@ struct SpiMiss {
   Miss miss;
   net::Family family;
   Encapsulation encapsulation;
-  std::uint8_t unused[6];
+  std::uint8_t unused;
+  std::uint8_t link_bytes;    // of `head` in front of the IP header; 0: what came in had none
+  std::uint16_t head_bytes;   // of `head` that are filled in
+  std::uint16_t frame_bytes;  // of the whole frame
+  static constexpr std::size_t most_head_bytes = 256;
+  std::uint8_t head[most_head_bytes];  // the frame as it came in, cut
 };
-static_assert(sizeof(SpiMiss) == 64);
+static_assert(sizeof(SpiMiss) == 64 + SpiMiss::most_head_bytes);
 
 }  // namespace espgate::sa

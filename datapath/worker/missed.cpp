@@ -2,6 +2,7 @@
 // goes to the control core, which explains it; through us, it is cleartext like any other.
 #include <rte_mbuf.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "datapath/worker/packet.hpp"
@@ -85,6 +86,11 @@ void Worker::sample_miss(unsigned row, sa::Miss miss) {
   record.family = family;
   record.encapsulation =
       info.kind == parse::FrameKind::esp_in_udp ? sa::Encapsulation::udp : sa::Encapsulation::none;
+  const auto& frame = *burst_.mbuf[row];
+  record.link_bytes = static_cast<std::uint8_t>(info.l3_offset);
+  record.frame_bytes = static_cast<std::uint16_t>(frame.pkt_len);
+  record.head_bytes = std::min<std::uint16_t>(frame.data_len, sizeof record.head);
+  std::memcpy(record.head, rte_pktmbuf_mtod(&frame, const std::uint8_t*), record.head_bytes);
   if (rte_ring_mp_enqueue_elem(shared_.rings.spi, &record, sizeof record) != 0) load_.spi_samples_lost.add(1);
 }
 

@@ -12,7 +12,8 @@ from lib.gateway import program
 
 LOOKS = [("show", "drops"), ("show", "drops", "ipsec"), ("show", "drops", "ipsec", "--nonzero"), ("show", "sa"),
          ("show", "sa", "--connection", "c1"), ("show", "spi", "0x1001"), ("show", "spi", "0x2001"),
-         ("show", "spi", "0xdeadbeef"), ("show", "invalid-spi"), ("show", "ports"), ("show", "workers"),
+         ("show", "spi", "0xdeadbeef"), ("show", "invalid-spi"), ("show", "events"), ("export", "evidence", "0xdeadbeef"),
+         ("show", "ports"), ("show", "workers"),
          ("show", "routes"), ("show", "status"), ("show", "version"), ("trace", "show")]
 # Those that change something, in an order that works.
 DEEDS = [("trace", "add", "2", "--port", "inside"), ("trace", "clear"), ("sa", "reserve", "0x3005"), ("sa", "reserve"),

@@ -350,7 +350,8 @@ cli::Handlers canned_handlers() {
   }
   handlers.stream(CommandId::show_sa, answer_sas);
   handlers.stream(CommandId::show_policies, answer_policies);
-  for (const auto id : {CommandId::show_connections, CommandId::show_events, CommandId::show_ike})
+  for (const auto id : {CommandId::show_connections, CommandId::show_events, CommandId::monitor,
+                        CommandId::show_ike, CommandId::export_evidence})
     handlers.stream(id, [id](const cli::Request&, const cli::StreamPtr& stream) -> Expected<void> {
       pull_all(stream, canned(id), std::string(cli::command(id).items));
       return {};

@@ -45,6 +45,8 @@ TEST_CASE("words, options and values are completed where they may stand") {
   CHECK(completed({"sa", "delete", ""}) == Words{"0x00001001"});
   CHECK(completed({"completion", ""}) == Words{"bash", "zsh"});
   CHECK(completed({"trace", ""}) == Words{"add", "clear", "show"});
+  CHECK(completed({"monitor", "reload", "invalid-spi-"}) ==
+        Words{"invalid-spi-flood", "invalid-spi-flood-over"});
 }
 
 TEST_CASE("all of a command's options are offered once, with the global ones") {

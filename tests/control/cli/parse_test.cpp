@@ -151,3 +151,12 @@ TEST_CASE("suggestions stay near what was typed") {
   CHECK(suggest("", words) == "");
   CHECK(suggest(std::string(10'000, 'a'), words) == "");
 }
+
+TEST_CASE("an argument that may be given many times is a list, and each of its values is checked") {
+  CHECK(arguments_of({"monitor"}) == json::object());
+  CHECK(arguments_of({"monitor", "invalid-spi", "--since-start", "reload"}) ==
+        json({{"kinds", {"invalid-spi", "reload"}}, {"since-start", true}}));
+  CHECK_THAT(error_of({"monitor", "invalid-spi", "nonsense"}).what,
+             Catch::Contains("\"nonsense\" is not soft-expiry or"));
+  CHECK(usage(command(CommandId::monitor)) == "monitor [KIND...] [--since-start]");
+}

@@ -55,7 +55,8 @@ TEST_CASE("every command is answered, with what its handler returns") {
     if (row.where == Where::client) continue;
     CAPTURE(row.path);
     json arguments = json::object();
-    if (row.id == CommandId::show_spi || row.id == CommandId::sa_delete) arguments["spi"] = 4097;
+    for (const auto& argument : row.arguments)
+      if (argument.kind == ValueKind::spi && argument.required) arguments["spi"] = 4097;
     if (row.id == CommandId::trace_add) arguments["count"] = 10;
     if (row.id == CommandId::capture) arguments = {{"port", "outside"}, {"count", 2}};
     if (row.id == CommandId::show_policy_match) arguments = {{"from", "10.1.0.7"}, {"to", "10.2.0.9"}};

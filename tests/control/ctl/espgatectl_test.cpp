@@ -46,6 +46,7 @@ Words call_of(const cli::Command& command) {
   for (std::string word; path >> word;) words.push_back(word);
   switch (command.id) {
     case CommandId::show_spi:
+    case CommandId::export_evidence:
     case CommandId::sa_delete:
       words.push_back("0x1001");
       break;
@@ -105,6 +106,11 @@ TEST_CASE("every command prints its answer, as text and as one JSON document") {
     const auto document = ask(daemon, words);
     CHECK(document.status == 0);
     CHECK(document.err.empty());
+    if (row.id == CommandId::monitor) {  // a document a line, either way
+      CHECK(document.out == text.out);
+      CHECK(json::parse(text.out, nullptr, false) == canned(row.id)["events"][0]);
+      continue;
+    }
     const auto parsed = json::parse(document.out, nullptr, false);
     REQUIRE(parsed.is_object());
     if (row.where != cli::Where::client) CHECK(parsed == canned(row.id));
@@ -255,6 +261,37 @@ TEST_CASE("Ctrl-C ends a trace or capture in good order") {
   capture.signal(SIGTERM);
   CHECK(capture.finish().status == 0);
   CHECK(daemon.reaches_clients(0));
+}
+
+TEST_CASE("monitor prints a line as soon as something happens, until Ctrl-C or until the daemon goes") {
+  auto handlers = canned_handlers();
+  std::vector<cli::StreamPtr> streams;
+  handlers.stream(CommandId::monitor,
+                  [&](const cli::Request& request, const cli::StreamPtr& stream) -> Expected<void> {
+                    stream->push({{"event", request.arguments["kinds"][0]}});
+                    streams.push_back(stream);
+                    return {};
+                  });
+  RunningServer daemon(std::move(handlers));
+  const Words environment{"ESPGATE_SOCKET=" + daemon.path()};
+  Process first(command_line({"monitor", "reload"}), environment);
+  REQUIRE(first.prints("\"reload\"}\n"));
+  first.signal(SIGINT);
+  const auto ended = first.finish();
+  CHECK(ended.status == 0);
+  CHECK(ended.out == "{\"event\":\"reload\"}\n");
+  CHECK(daemon.reaches_clients(0));
+}
+
+TEST_CASE("packets of evidence become a pcap file") {
+  RunningServer daemon(canned_handlers());
+  const std::string file = "/dev/shm/evidence-" + std::to_string(getpid());
+  const auto text = ask(daemon, {"export", "evidence", "0x1001", "--write", file});
+  CHECK(text.status == 0);
+  CHECK(text.err == "1 frame written to " + file + "\n");
+  CHECK(content(file).size() == 24 + 16 + 15);
+  CHECK(content(file).starts_with("\x4d\x3c\xb2\xa1"));
+  std::remove(file.c_str());
 }
 
 TEST_CASE("a stream that breaks off half-way is still one JSON document") {

@@ -202,6 +202,12 @@ TEST_CASE("unknown, reserved, larval and retired SPIs are told apart and sampled
   CHECK(misses[0].spi == 0xdeadbeef);
   CHECK(misses[0].miss == sa::Miss::not_found);
   CHECK(net::to_string(net::Address::from_bytes(misses[0].family, misses[0].source)) == "192.0.2.2");
+  // The packet's beginning, as it came.
+  const auto came = with_spi(0xdeadbeef);
+  CHECK(misses[0].link_bytes == 14);
+  CHECK(misses[0].frame_bytes == came.size());
+  REQUIRE(misses[0].head_bytes == std::min(came.size(), sizeof misses[0].head));
+  CHECK(std::equal(misses[0].head, misses[0].head + misses[0].head_bytes, came.begin()));
   for (const std::uint32_t spi : {0u, 1u, 255u}) rig.run(Rig::outside, with_spi(spi));
   CHECK(rig.verdicts() == "IN_SPI_RESERVED=3");
   REQUIRE(rig.sas->reserve_inbound(0x3001));

@@ -5,11 +5,19 @@ import pathlib
 import re
 
 _TABLES = pathlib.Path(__file__).resolve().parents[3] / "control/cli"
-_ROW = re.compile(r'\.path = "([^"]+)".*?\.result =\s*R"\((.*?)\)"', re.DOTALL)
+_TEXT = r'R"\((.*?)\)"'
+_ROW = re.compile(r'\.path = "([^"]+)".*?\.result =\s*(?:' + _TEXT + r"|(\w+),)", re.DOTALL)
+_NAMED = re.compile(r"string_view (\w+) =\s*" + _TEXT, re.DOTALL)
+
+
+def _documented(table):
+    named = dict(_NAMED.findall(table))
+    return {path: json.loads(example or named[name]) for path, example, name in _ROW.findall(table)}
+
 
 # {command: example document}
-DOCUMENTED = {path: json.loads(example) for table in sorted(_TABLES.glob("command_rows_*.cpp"))
-              for path, example in _ROW.findall(table.read_text())}
+DOCUMENTED = {path: example for table in sorted(_TABLES.glob("command_rows_*.cpp"))
+              for path, example in _documented(table.read_text()).items()}
 
 
 def differences(command, answer):

@@ -1,20 +1,12 @@
-// Frames as a pcap file with nanosecond times, which tshark, Wireshark and tcpdump read.
+// A pcap file, or a pipe into what reads one.
 #pragma once
 
-#include <cstdint>
-#include <span>
 #include <string>
 
 #include "control/cli/unique_fd.hpp"
 #include "datapath/base/expected.hpp"
 
 namespace espgate::ctl {
-
-// Little-endian, magic 0xa1b23c4d, link type Ethernet.
-std::string pcap_header();
-// One record: `time_ns` since 1970, `data` what was captured of a frame of `length_bytes`.
-std::string pcap_record(std::uint64_t time_ns, std::uint32_t length_bytes,
-                        std::span<const std::uint8_t> data);
 
 // Where the file goes. Each record is written whole before the next one is taken, so that a reader at the
 // other end of a pipe sees it at once and a file is complete at any moment.

@@ -1,8 +1,8 @@
-#include "control/ctl/pcap.hpp"
+#include "control/cli/pcap.hpp"
 
 #include <catch2/catch.hpp>
 
-using namespace espgate::ctl;
+using namespace espgate::cli;
 
 TEST_CASE("the header says nanoseconds, version 2.4 and Ethernet") {
   CHECK(pcap_header() == std::string("\x4d\x3c\xb2\xa1\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00"
