@@ -45,12 +45,13 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   const auto connection = facts.connection.empty() ? of_peer : facts.connection;
 
   auto& flow = table_.touch(key);
-  if (flow.packets++ == 0) begin(flow, facts, now);
+  if (flow.packets++ == 0) begin(flow, miss.miss, facts, now);
   flow.last = now;
   flow.last_sequence = miss.sequence;
   flow.source_port = miss.source_port;
-  flow.kind =
-      classify({miss.miss, facts.standing, facts.reason, !of_peer.empty(), flow.of_flood && flood_.is_on()});
+  const bool other_destination = facts.ends && facts.ends->local != key.destination;
+  flow.kind = classify({miss.miss, facts.standing, facts.reason, !of_peer.empty(),
+                        flow.of_flood && flood_.is_on(), other_destination});
   flow.port = {};
   port.copy(flow.port.data(), flow.port.size() - 1);
   ++packets_[static_cast<std::size_t>(flow.kind)];
@@ -67,9 +68,10 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   speak(flow, facts, now);
 }
 
-void InvalidSpiHandler::begin(Flow& flow, const sa::SpiFacts& facts, Moment now) {
+// An SPI in use is seen on the way, and its packets are then made up as easily as those of unknown ones.
+void InvalidSpiHandler::begin(Flow& flow, sa::Miss miss, const sa::SpiFacts& facts, Moment now) {
   flow.first = now;
-  if (facts.standing != sa::SpiFacts::Standing::unknown) return;
+  if (facts.standing != sa::SpiFacts::Standing::unknown && miss != sa::Miss::mismatch) return;
   const bool was_on = flood_.is_on();
   flow.of_flood = flood_.note_new(now.steady);
   if (was_on || !flow.of_flood) return;
@@ -105,6 +107,8 @@ bool InvalidSpiHandler::is_normal(const Flow& flow, const sa::SpiFacts& facts, M
 bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const {
   switch (flow.kind) {
     case Class::larval:
+    case Class::peer_moved:
+    case Class::wrong_destination:
     case Class::stranger:
     case Class::flood:
       return false;
@@ -130,8 +134,7 @@ void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_
 }
 
 void InvalidSpiHandler::speak(Flow& flow, const sa::SpiFacts& facts, Moment now) {
-  const auto successor = flow.kind == Class::just_rekeyed ? facts.successor : 0;
-  log_(sa::Severity::warning, log_line(flow, owner(facts, knowledge_, flow.key.source), successor));
+  log_(sa::Severity::warning, log_line(flow, owner(facts, knowledge_, flow.key.source), facts));
   flow.logged = now;
   flow.was_logged = true;
   flow.suppressed = 0;

@@ -80,7 +80,7 @@ class InvalidSpiHandler {
  private:
   bool is_normal(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
   bool is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
-  void begin(Flow& flow, const sa::SpiFacts& facts, Moment now);
+  void begin(Flow& flow, sa::Miss miss, const sa::SpiFacts& facts, Moment now);
   void repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now);
   void speak(Flow& flow, const sa::SpiFacts& facts, Moment now);
   std::string owner_of(const Flow& flow) const;
