@@ -42,10 +42,8 @@ std::string log_line(const Flow& flow, std::string_view owner, const sa::SpiFact
   if (facts.ends && (flow.kind == Class::peer_moved || flow.kind == Class::wrong_destination))
     line += "; " + ends_text(*facts.ends);
   // What was done about it, or else what there is to do.
-  const bool is_repaired = flow.repair == Repair::told || flow.repair == Repair::begun ||
-                           flow.repair == Repair::under_way || flow.repair == Repair::token;
   if (flow.repair != Repair::none) line += fmt::format("; {}", name(flow.repair));
-  if (!is_repaired) line += fmt::format("; {}", remedy(flow.kind));
+  if (!helps(flow.repair)) line += fmt::format("; {}", remedy(flow.kind));
   return line;
 }
 

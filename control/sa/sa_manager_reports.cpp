@@ -87,7 +87,14 @@ SpiFacts SaManager::about(std::uint32_t spi) const {
   if (const auto* story = stories_.find(spi)) return recall(*story);
   SpiFacts facts;
   const auto before = parts_.journal == nullptr ? std::nullopt : parts_.journal->find(spi);
-  if (!before || !before->is_before_restart) {
+  if (before && !before->is_before_restart) {
+    // Its tombstone is gone, or there never was one: what ended it is not known any more, nor when.
+    facts.standing = SpiFacts::Standing::retired;
+    facts.since.wall = before->when;
+    facts.connection = before->connection;
+    return facts;
+  }
+  if (!before) {
     const auto outbound = outbound_.with_spi(spi);
     if (outbound.empty()) return facts;
     const auto& record = outbound_.records()[outbound.front()];
@@ -202,8 +209,9 @@ std::optional<ConnectionReport> SaManager::connection_report(const std::string& 
   const auto found = connections_.find(name);
   if (found == connections_.end()) return std::nullopt;
   const auto& connection = *found->second;
-  ConnectionReport result{connection.name,         connection.line,         0, 0,
-                          connection.past_inbound, connection.past_outbound};
+  ConnectionReport result{
+      connection.name,       connection.line,      0, 0, connection.past_inbound, connection.past_outbound,
+      connection.peer_moves, connection.peer_moved};
   if (connection.inbound != no_sa) result.inbound_spi = inbound_.at(connection.inbound).spi;
   if (connection.outbound != no_sa) result.outbound_spi = outbound_.records()[connection.outbound].spi;
   // Those that were given up but wait for the readers have not been added to the past yet.
