@@ -56,7 +56,7 @@ const config::Connection* find_connection(const Services& services, const std::s
   return found == connections.end() ? nullptr : &*found;
 }
 
-// Goes through all connections, and then through the peers of those that have them at any address, a few at a
+// Goes through all connections, and then through the peers of those that have them at any address, one at a
 // time, and keeps the worst.
 class Troubled {
  public:
@@ -85,20 +85,18 @@ class Troubled {
 
   std::uint64_t shown() const { return std::min<std::uint64_t>(troubled_, most); }
 
-  // False: there is no more. A reload meanwhile may take some away, so they are found anew by their place.
+  // At the next one. False: there is none. A reload meanwhile may take some away, so they are found anew by
+  // their place.
   bool look() {
-    constexpr unsigned at_once = 8;
     const auto& connections = services_.configuration->connections;
-    for (unsigned i = 0; i < at_once; ++i) {
-      if (place_ < connections.size()) {
-        judge(connections[place_++], nullptr);
-        continue;
-      }
-      const auto* peer = services_.ike->next_peer_after(last_peer_);
-      if (peer == nullptr) return false;
-      last_peer_ = peer->name;
-      if (const auto* connection = find_connection(services_, peer->connection)) judge(*connection, peer);
+    if (place_ < connections.size()) {
+      judge(connections[place_++], nullptr);
+      return true;
     }
+    const auto* peer = services_.ike->next_peer_after(last_peer_);
+    if (peer == nullptr) return false;
+    last_peer_ = peer->name;
+    if (const auto* connection = find_connection(services_, peer->connection)) judge(*connection, peer);
     return true;
   }
 

@@ -76,7 +76,24 @@ void add_way(const Services& services, const config::Connection& connection, con
   facts.way_by = net::to_string(facts.is_on_link ? peer : hop.gateway);
 }
 
-// The IKE SA that there is, the one that has come farthest first, or how the last one ended.
+// The IKE SA that there is, of several the one that has come farthest; null: none. Those of a connection's
+// peers may be many, so the one of a peer is found by its child.
+const ike::IkeSa* farthest_of(const Services& services, const config::Connection& connection,
+                              const IkeService::Peer* peer) {
+  const auto& core = services.ike->core();
+  if (peer != nullptr) {
+    const auto report = services.sas->connection_report(peer->name);
+    return report ? core.ike_sa_of_child(report->inbound_spi) : nullptr;
+  }
+  const ike::IkeSa* farthest = nullptr;
+  for (const auto* sa : core.ike_sas_of(owner_of(connection)))
+    if (sa->state() <= State::established &&
+        (farthest == nullptr || step_of(sa->state()) > step_of(farthest->state())))
+      farthest = sa;
+  return farthest;
+}
+
+// How far IKE is at the moment, or how the last attempt ended.
 void add_ike(const Services& services, const config::Connection& connection, const IkeService::Peer* peer,
              Moment now, Facts& facts) {
   const auto& core = services.ike->core();
@@ -85,19 +102,14 @@ void add_ike(const Services& services, const config::Connection& connection, con
   const auto restarts = core.peer_restarts(owner);
   facts.peer_restarts = restarts.count;
   if (restarts.count != 0) facts.peer_restarted = seconds_since(restarts.last, now.steady);
-  const ike::IkeSa* farthest = nullptr;
-  for (const auto* sa : core.ike_sas_of(owner)) {
-    if (sa->state() > State::established) continue;
-    if (peer != nullptr && !(sa->peer_identity() && ike::same_identity(*sa->peer_identity(), peer->identity)))
-      continue;
-    if (farthest == nullptr || step_of(sa->state()) > step_of(farthest->state())) farthest = sa;
-  }
+  const auto* farthest = farthest_of(services, connection, peer);
   const auto& failure = core.failure(owner);
   const auto failed = services.ike->failure(connection.name);
   const auto note_failure = [&] {
     facts.ike = step_of(failure.state);
     facts.is_unanswered = failure.is_unanswered;
-    facts.is_refused = !failure.is_unanswered;
+    // What was up has ended for another reason.
+    facts.is_refused = !failure.is_unanswered && facts.ike != Facts::Ike::established;
     facts.reason = failed;
   };
   if (farthest == nullptr) {
@@ -165,12 +177,16 @@ void add_traffic(const Services& services, const std::string& name, Moment now, 
 
 InvalidPackets recent_invalid_packets(const Services& services) {
   constexpr auto recent = std::chrono::minutes(2);
+  constexpr std::size_t most_seen = 4'096, most_looked_up = 512;  // in one go of the control loop
   InvalidPackets packets;
   const auto since = now().steady - recent;
   const auto& handler = *services.invalid_spi;
+  std::size_t seen = 0, looked_up = 0;
   // The most recent first, so that old ones need no look.
   handler.table().visit([&](const recovery::Flow& flow) {
-    if (flow.last.steady < since) return false;
+    if (flow.last.steady < since || ++seen > most_seen || looked_up == most_looked_up) return false;
+    if (flow.kind == recovery::Class::stranger || flow.kind == recovery::Class::flood) return true;
+    ++looked_up;
     if (const auto owner = handler.owner_of(flow); !owner.empty())
       packets[owner][static_cast<std::size_t>(flow.kind)] += flow.packets;
     return true;

@@ -11,7 +11,8 @@
 namespace espgate::daemon {
 
 // Packets with SPIs of nobody's that came in the last minutes, by connection and class. Taken together since
-// one pass over all flows is as much work as looking for those of one connection.
+// one pass over all flows is as much work as looking for those of one connection; of very many flows the most
+// recent ones.
 using InvalidPackets = std::unordered_map<std::string, std::array<std::uint64_t, recovery::class_count>>;
 InvalidPackets recent_invalid_packets(const Services& services);
 

@@ -70,6 +70,11 @@ class IkeCore final : private SaHost {
   // The oldest of those that are younger than that one, which may be gone; null: there is none.
   const IkeSa* next_after(SaId id) const;
   const IkeSa* ike_sa(SaId id) const;  // null: gone
+  // Whose child has that SPI; null: nobody's.
+  const IkeSa* ike_sa_of_child(std::uint32_t inbound_spi) const {
+    const auto found = children_.find(inbound_spi);
+    return found == children_.end() ? nullptr : ike_sa(found->second);
+  }
   std::size_t half_open() const { return half_open_.size(); }
   // How many that peers began were refused because of the limit.
   std::uint64_t refused(Limit limit) const { return refusals_.count(limit); }

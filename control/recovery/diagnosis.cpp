@@ -111,7 +111,7 @@ void judge_negotiation(const Facts& facts, Findings& findings) {
       return;
     case Ike::proving:
       if (facts.is_unanswered)
-        findings.add(Cause::firewall, 75, "IKE_SA_INIT was answered, and IKE_AUTH, which is longer, was not",
+        findings.add(Cause::firewall, 75, "IKE_SA_INIT went through, and IKE_AUTH, which is longer, did not",
                      "let UDP port 4500 and fragments through, or lower fragment-bytes");
       else if (facts.is_refused)
         findings.add(

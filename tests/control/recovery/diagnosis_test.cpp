@@ -83,6 +83,8 @@ std::vector<Case> cases() {
        "AUTHENTICATION_FAILED", 90},
       {"selectors", with(down(Ike::established, "TS_UNACCEPTABLE"), refused), Cause::configuration,
        "TS_UNACCEPTABLE", 90},
+      {"it ended, and is made again", down(Ike::established, "its lifetime is over"), Cause::waiting,
+       "lifetime"},
       {"no answer, ever",
        with(down(Ike::greeting, "no answer"), [](Facts& f) { f.is_unanswered = true, f.repeats = 3; }),
        Cause::firewall, "sent 4 times to 192.0.2.2", 60},
