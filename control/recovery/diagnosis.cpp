@@ -184,7 +184,7 @@ void judge_loss(const Facts& facts, Findings& findings) {
     const auto lost = share(facts.top_sequence - facts.arrived, facts.top_sequence);
     if (lost >= much)
       findings.add(
-          Cause::loss, std::min(85.0, 25 + 3 * lost),
+          Cause::loss, std::min(85.0, 40 + 3 * lost),
           fmt::format("of the numbers that the peer gave its packets, {:.1f} of a hundred never came", lost));
   }
   if (const auto late = share(facts.late, facts.in.packets);

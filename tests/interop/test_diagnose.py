@@ -105,10 +105,10 @@ class Killed(DiagnoseCase):
 class Lossy(DiagnoseCase):
     BRIDGED = True
 
-    def test_a_tenth_of_the_packets_is_lost(self):
+    def test_a_fifth_of_the_packets_is_lost(self):
         self.up("a")
         self.assert_passes("a")
-        self.pair.block("ip protocol esp numgen random mod 10 0")
+        self.pair.block("ip protocol esp numgen random mod 5 0")
         self.pair.ping("a", count=300, interval_s=0.01)
         time.sleep(0.5)
         found = self.assert_cause("loss", "never came")
