@@ -32,6 +32,7 @@ enum class CommandId : std::uint8_t {
   show_status,
   show_version,
   explain,
+  diagnose,
   clear_drops,
   trace_add,
   trace_show,
@@ -52,7 +53,7 @@ enum class CommandId : std::uint8_t {
   complete,
   manual,
 };
-inline constexpr std::size_t command_count = 40;
+inline constexpr std::size_t command_count = 41;
 
 // What a parameter's value is: how it is checked, how it is completed, and its JSON type.
 enum class ValueKind : std::uint8_t {

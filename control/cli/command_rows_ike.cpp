@@ -25,6 +25,12 @@ constexpr Parameter explain_argument[] = {
      .help = "any connection of the configuration",
      .required = true},
 };
+constexpr Parameter diagnose_argument[] = {
+    {.name = "connection",
+     .kind = ValueKind::connection,
+     .value_name = "CONNECTION",
+     .help = "any connection, also one that is well; without it all that have trouble"},
+};
 constexpr Parameter rekey_options[] = {
     {.name = "ike", .help = "the IKE SA, instead of the child SA that carries the traffic"},
 };
@@ -90,6 +96,28 @@ constexpr Command rows[] = {
                    "log": [{"time": "2025-03-01T12:00:00Z",
                             "text": "connection branch, peer 192.0.2.2:500: IKE SA is gone: no answer"}]})",
      .arguments = explain_argument},
+
+    // One item a connection. causes: the likeliest first; weight: 1 to 100, how sure one is of it. Without an
+    // argument the connections whose likeliest cause is neither "all well" nor one that is meant, the surest
+    // first. looked_at: connections and peers; left_off: how many more have trouble than are shown.
+    {.id = CommandId::diagnose,
+     .path = "diagnose",
+     .where = Where::stream,
+     .summary = "What is most likely wrong with a connection, by which evidence, and what to do",
+     .help = "Weighs causes: configuration mismatch, firewall, peer down, NAT rebinding, loss, restarts, "
+             "port down, "
+             "routing,\nexpired keys. Without CONNECTION: those with trouble, the surest first, at most 64. "
+             "`explain` "
+             "tells word by\nword how far a negotiation came.",
+     .example = "diagnose branch",
+     .result = R"({"connections": [{"connection": "branch", "state": "down",
+                                    "reason": "no answer at all to IKE_SA_INIT",
+                                    "causes": [{"cause": "firewall", "weight": 65,
+                                                "evidence": ["IKE_SA_INIT was sent 4 times to 192.0.2.2, and nothing came back"],
+                                                "remedy": "let UDP port 500 through"}]}],
+                   "looked_at": 12, "left_off": 0})",
+     .items = "connections",
+     .arguments = diagnose_argument},
 
     {.id = CommandId::initiate,
      .path = "initiate",

@@ -78,6 +78,8 @@ std::string render(const Command& command, const json& arguments, const json& re
       return render_proposals(result, color);
     case CommandId::explain:
       return render_explanation(result, color);
+    case CommandId::diagnose:
+      return render_diagnosis(result, color);
     case CommandId::initiate:
     case CommandId::terminate:
     case CommandId::rekey:

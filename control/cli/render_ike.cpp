@@ -67,6 +67,31 @@ std::string render_explanation(const json& result, bool color) {
   return lines.empty() ? text : text + "\nLately (UTC)\n" + lines;
 }
 
+std::string render_diagnosis(const json& result, bool color) {
+  std::string text;
+  for (const auto& connection : array_at(result, "connections")) {
+    const auto state = text_at(connection, "state");
+    const auto reason = text_at(connection, "reason");
+    text +=
+        fmt::format("{}connection {} is {}{}\n", text.empty() ? "" : "\n", text_at(connection, "connection"),
+                    state == "up" ? state : alarm(state, color), reason == "-" ? "" : ": " + reason);
+    bool is_first = true;
+    for (const auto& cause : array_at(connection, "causes")) {
+      const bool is_well = text_at(cause, "cause") == "all well";
+      text += fmt::format("  {} {} ({}%)\n", is_first ? "likeliest:" : "or:       ", text_at(cause, "cause"),
+                          text_at(cause, "weight"));
+      for (const auto& evidence : array_at(cause, "evidence"))
+        text += fmt::format("    - {}\n", text_at(json{{"text", evidence}}, "text"));
+      if (!is_well) text += fmt::format("    do: {}\n", text_at(cause, "remedy"));
+      is_first = false;
+    }
+  }
+  if (text.empty())
+    return fmt::format("no trouble in sight ({} connections looked at)\n", text_at(result, "looked_at"));
+  const auto left_off = count_at(result, "left_off");
+  return left_off == 0 ? text : text + fmt::format("\nand {} more with trouble\n", left_off);
+}
+
 namespace {
 
 // "Refused by limits: 2 by ike-sas-per-peer"; empty: none were.

@@ -42,6 +42,7 @@ std::string render_tunnels(const nlohmann::json& result, bool color);
 std::string render_ike(const nlohmann::json& result, bool color);
 std::string render_proposals(const nlohmann::json& result, bool color);
 std::string render_explanation(const nlohmann::json& result, bool color);
+std::string render_diagnosis(const nlohmann::json& result, bool color);
 std::string render_policies(const nlohmann::json& result, bool color);
 std::string render_policy_changes(const Command& command, const nlohmann::json& result, bool color);
 std::string render_policy_match(const nlohmann::json& result, bool color);

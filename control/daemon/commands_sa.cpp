@@ -114,6 +114,7 @@ std::string explain(const sa::SpiFacts& facts, const sa::SpiReport& report) {
     case Standing::before_restart:
       return fmt::format("given out on {}, by an espgated before this one; no longer in use",
                          cli::time_text(facts.since.wall));
+    case Standing::outbound:
     case Standing::unknown:
       break;
   }
@@ -132,6 +133,7 @@ std::string_view standing_text(sa::SpiFacts::Standing standing) {
       return "retired";
     case sa::SpiFacts::Standing::before_restart:
       return "before restart";
+    case sa::SpiFacts::Standing::outbound:  // its SA says in what state
     case sa::SpiFacts::Standing::unknown:
       break;
   }
@@ -149,7 +151,9 @@ Expected<json> show_spi(Services& services, std::uint32_t spi) {
               {"events", json::array()}};
   sa::Totals totals;
   if (!report.facts.connection.empty()) result["connection"] = report.facts.connection;
-  if (report.facts.standing != sa::SpiFacts::Standing::unknown) result["direction"] = "in";
+  const bool inbound = report.facts.standing != sa::SpiFacts::Standing::unknown &&
+                       report.facts.standing != sa::SpiFacts::Standing::outbound;
+  if (inbound) result["direction"] = "in";
   if (report.facts.successor != 0) result["replaced_by"] = cli::spi_text(report.facts.successor);
   for (const auto& entry : report.sas) {
     const auto described = sa_json(services, entry);
@@ -158,8 +162,7 @@ Expected<json> show_spi(Services& services, std::uint32_t spi) {
       if (result[key].is_null()) result[key] = described[key];
     if (result["direction"].is_null()) result["direction"] = described["direction"];
     if (result["connection"].is_null()) result["connection"] = described["connection"];
-    if (report.facts.standing == sa::SpiFacts::Standing::unknown || described["state"] == "expired")
-      result["state"] = described["state"];
+    if (!inbound || described["state"] == "expired") result["state"] = described["state"];
   }
   if (!report.sas.empty()) add_totals(result, services, totals);
   for (const auto& event : report.events)

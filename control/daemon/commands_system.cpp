@@ -262,6 +262,7 @@ cli::Handlers make_handlers(Services& services) {
   add_system_commands(services, handlers);
   add_packet_commands(services, handlers);
   add_ike_commands(services, handlers);
+  add_diagnose_command(services, handlers);
   add_tunnel_commands(services, handlers);
   add_export_commands(services, handlers);
   return handlers;

@@ -98,7 +98,7 @@ void add_greeting(const Services& services, const config::Connection& connection
     return steps.done(step, fmt::format("{}; {}", choice_text(*sa), nat_text(sa->nat())));
   if (sa != nullptr && !sa->refusal().empty()) return steps.open(step, "failed", sa->refusal());
   const auto failure = services.ike->failure(connection.name);
-  const bool here = services.ike->core().failed_in(owner_of(connection)) == State::greeting;
+  const bool here = services.ike->core().failure(owner_of(connection)).state == State::greeting;
   if (!failure.empty() && here) return steps.open(step, "failed", failure);
   if (sa != nullptr)
     return steps.open(step, "under way", fmt::format("with {}", ike::to_string(sa->remote())));

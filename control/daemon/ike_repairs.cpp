@@ -3,14 +3,18 @@
 #include <utility>
 
 #include "control/daemon/ike_service.hpp"
+#include "control/daemon/log.hpp"
 
 namespace espgate::daemon {
 
 void IkeService::act(const ike::OwnChild& action, Moment now) {
   if (parts_.spi_journal == nullptr) return;
-  parts_.spi_journal->note(
+  const auto noted = parts_.spi_journal->note(
       action.inbound_spi,
       {action.peer, action.child, action.ike_sa.initiator, action.ike_sa.responder, action.we_began}, now);
+  // Once, until it goes well again.
+  if (!noted && journal_is_written_) ike_log().warn("{}", noted.error().text());
+  journal_is_written_ = static_cast<bool>(noted);
 }
 
 std::vector<recovery::HistoryLine> IkeService::history_of(const net::Address& peer,
@@ -25,16 +29,34 @@ std::vector<recovery::HistoryLine> IkeService::history_of(const net::Address& pe
 }
 
 recovery::Repair IkeService::repair(std::string_view connection, const sa::SpiMiss& miss, Moment now) {
+  // A peer at any address may be gone, and so may be what had the SPI before a restart.
+  std::string name(connection);
+  if (!known(name)) name = name.substr(0, name.find('#'));
+  if (known(name) && parts_.sas.about(miss.spi).connection == connection)
+    return repair_by(name, name, miss, now);
+  // One that nobody ever had may be any connection's with that peer: whichever it is, it is seen to.
+  constexpr std::size_t most = 16;
+  const auto source = net::Address::from_bytes(miss.family, miss.source);
+  if (!known(name)) name = parts_.sas.connection_of_peer(source);
+  std::vector<std::string> names{name};
+  for (const auto& other : core_.connections_of_peer(source))
+    if (names.size() < most && other->name != name) names.push_back(other->name);
+  auto best = recovery::Repair::no_ike;
+  for (const auto& one : names) {
+    if (!known(one)) continue;
+    const auto done = repair_by(one, "", miss, now);
+    if (best == recovery::Repair::no_ike || (helps(done) && !helps(best))) best = done;
+  }
+  return best;
+}
+
+// By the IKE SA of that connection; `child`: that is made anew if it is missing, empty for each.
+recovery::Repair IkeService::repair_by(const std::string& name, const std::string& child,
+                                       const sa::SpiMiss& miss, Moment now) {
   using Reach = ike::IkeCore::Reach;
   using recovery::Repair;
-  std::string name(connection);
-  // A peer at any address may be gone, and so may be what had the SPI before a restart.
-  if (!known(name)) name = name.substr(0, name.find('#'));
-  if (!known(name)) name = parts_.sas.connection_of_peer(net::Address::from_bytes(miss.family, miss.source));
-  if (!known(name)) return Repair::no_ike;
   const auto* of_many = peer(name);
-  const auto& child = of_many == nullptr ? name : of_many->connection;
-  const auto& configured = connections_.at(child);
+  const auto& configured = connections_.at(of_many == nullptr ? name : of_many->connection);
   const auto allowed = configured.settings.invalid_spi_recovery;
   if (allowed == config::InvalidSpiRecovery::off) return Repair::turned_off;
   const bool may_begin = allowed == config::InvalidSpiRecovery::full;
@@ -44,7 +66,8 @@ recovery::Repair IkeService::repair(std::string_view connection, const sa::SpiMi
   if (reach == Reach::impossible) return may_begin ? send_token(miss, now) : Repair::turned_off;
   if (reach == Reach::possible && configured.is_terminated) return Repair::terminated;
   if (reach == Reach::possible && !may_begin) return Repair::turned_off;
-  feed(ike::InvalidSpi{std::move(place.connection), child, std::move(place.peer), miss.spi, may_begin}, now);
+  const auto& wanted = of_many != nullptr && !child.empty() ? of_many->connection : child;
+  feed(ike::InvalidSpi{std::move(place.connection), wanted, std::move(place.peer), miss.spi, may_begin}, now);
   switch (reach) {
     case Reach::established:
       return Repair::told;

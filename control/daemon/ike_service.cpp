@@ -240,7 +240,7 @@ std::string IkeService::failure(const std::string& connection) const {
   if (found == connections_.end()) return "";
   const auto& owner = found->second.handle->name;
   const bool is_later =
-      found->second.down_because.empty() || core_.failed_at(owner) >= found->second.down_since;
+      found->second.down_because.empty() || core_.failure(owner).when >= found->second.down_since;
   return is_later ? core_.last_failure(owner) : std::string();
 }
 

@@ -136,6 +136,11 @@ class IkeService final : public recovery::Repairer {
     std::string text;
   };
   const std::deque<Line>* lines(const std::string& connection) const;
+  // By an operator, and not up since; false: no such connection.
+  bool is_terminated(const std::string& connection) const {
+    const auto found = connections_.find(connection);
+    return found != connections_.end() && found->second.is_terminated;
+  }
   // Why it went down when it was up before, or `terminate`; empty: neither.
   std::string down_because(const std::string& connection) const;
   // Of its IKE SA, if nothing of the above came after it; empty: there is none.
@@ -175,6 +180,8 @@ class IkeService final : public recovery::Repairer {
                const Error& error, Moment now);
   void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
+  recovery::Repair repair_by(const std::string& connection, const std::string& child, const sa::SpiMiss& miss,
+                             Moment now);
   recovery::Repair send_token(const sa::SpiMiss& miss, Moment now);
   void feed(ike::Event event, Moment now);
   void handle_events(Moment now, const std::function<void()>& pause = {});
@@ -226,6 +233,7 @@ class IkeService final : public recovery::Repairer {
   bool is_carrying_out_ = false;
   bool is_stopping_ = false;
   bool is_configuring_ = false;
+  bool journal_is_written_ = true;
   std::unordered_map<std::string, Known> connections_;
   std::unordered_map<std::uint32_t, InboundSpi> inbound_;    // by SPI
   std::unordered_map<std::string, InUse> in_use_;            // by connection

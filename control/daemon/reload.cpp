@@ -32,6 +32,7 @@ json restart_needed(const config::Configuration& current, const config::Configur
   note(current.idle_sleep_us == wanted.idle_sleep_us, "idle-sleep-us");
   note(current.crypto_engine == wanted.crypto_engine, "crypto-engine");
   note(current.socket == wanted.socket, "socket");
+  note(current.state_directory == wanted.state_directory, "state-directory");
   note(current.log_level == wanted.log_level, "log-level");
   note(current.path_mtu_discovery == wanted.path_mtu_discovery, "path-mtu-discovery");
   note(current.limits == wanted.limits, "limits");

@@ -67,6 +67,7 @@ void add_system_commands(Services& services, cli::Handlers& handlers);
 void add_export_commands(Services& services, cli::Handlers& handlers);
 void add_packet_commands(Services& services, cli::Handlers& handlers);
 void add_ike_commands(Services& services, cli::Handlers& handlers);
+void add_diagnose_command(Services& services, cli::Handlers& handlers);
 void add_tunnel_commands(Services& services, cli::Handlers& handlers);
 
 }  // namespace espgate::daemon

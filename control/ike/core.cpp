@@ -283,7 +283,7 @@ void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
   const bool is_strangers = !sa.is_initiator() && !sa.peer_identity();
   const bool is_trying = record.retry_at != never;
   if (sa.ended() == IkeSa::End::failed && !(is_strangers && is_trying))
-    record.last_failure = {sa.reason(), sa.ended_in(), now};
+    record.last_failure = {sa.reason(), sa.ended_in(), now, sa.our_request().tally().is_given_up};
   if (is_strangers || is_trying) return;
   if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
   record.up_since = never;
@@ -382,19 +382,15 @@ const IkeSa* IkeCore::ike_sa(SaId id) const {
   return found == sas_.end() ? nullptr : found->second.sa.get();
 }
 
-std::string IkeCore::last_failure(const std::string& connection) const {
+const IkeCore::Failure& IkeCore::failure(const std::string& connection) const {
+  static const Failure none;
   const auto found = records_.find(connection);
-  return found == records_.end() ? std::string() : found->second.last_failure.reason;
+  return found == records_.end() ? none : found->second.last_failure;
 }
 
-Time IkeCore::failed_at(const std::string& connection) const {
+IkeCore::PeerRestarts IkeCore::peer_restarts(const std::string& connection) const {
   const auto found = records_.find(connection);
-  return found == records_.end() ? Time::min() : found->second.last_failure.when;
-}
-
-IkeSa::State IkeCore::failed_in(const std::string& connection) const {
-  const auto found = records_.find(connection);
-  return found == records_.end() ? IkeSa::State::greeting : found->second.last_failure.state;
+  return found == records_.end() ? PeerRestarts{} : found->second.peer_restarts;
 }
 
 }  // namespace espgate::ike

@@ -24,6 +24,7 @@
 #include "control/ike/leases.hpp"
 #include "control/ike/peer_sas.hpp"
 #include "control/ike/refusals.hpp"
+#include "control/ike/unprotected_budget.hpp"
 #include "datapath/net/ike_spis.hpp"
 
 namespace espgate::ike {
@@ -69,16 +70,32 @@ class IkeCore final : private SaHost {
   // The oldest of those that are younger than that one, which may be gone; null: there is none.
   const IkeSa* next_after(SaId id) const;
   const IkeSa* ike_sa(SaId id) const;  // null: gone
+  // Whose child has that SPI; null: nobody's.
+  const IkeSa* ike_sa_of_child(std::uint32_t inbound_spi) const {
+    const auto found = children_.find(inbound_spi);
+    return found == children_.end() ? nullptr : ike_sa(found->second);
+  }
   std::size_t half_open() const { return half_open_.size(); }
   // How many that peers began were refused because of the limit.
   std::uint64_t refused(Limit limit) const { return refusals_.count(limit); }
   bool is_empty() const { return sas_.empty(); }
   // No peer is still to be told, or to answer, that its IKE SA is gone.
   bool is_quiet() const;
-  // Why the connection is down; empty: it did not fail, or was up since.
-  std::string last_failure(const std::string& connection) const;
-  // When that was; Time::min(): never.
-  Time failed_at(const std::string& connection) const;
+  struct Failure {
+    std::string reason;
+    IkeSa::State state = IkeSa::State::greeting;  // how far its IKE SA had come
+    Time when = Time::min();
+    bool is_unanswered = false;  // the peer did not answer there
+  };
+  // Why the connection is down; without a reason: it did not fail, or was up since.
+  const Failure& failure(const std::string& connection) const;
+  const std::string& last_failure(const std::string& connection) const { return failure(connection).reason; }
+  // How often a peer of the connection lost what it had with us, as it told, and when that was last.
+  struct PeerRestarts {
+    unsigned count = 0;
+    Time last = Time::min();
+  };
+  PeerRestarts peer_restarts(const std::string& connection) const;
   // How a connection's peer, or the one that is named, can be reached now.
   enum class Reach : std::uint8_t {
     established,  // an IKE SA is there
@@ -88,15 +105,13 @@ class IkeCore final : private SaHost {
   };
   std::uint64_t tokens_sent() const { return tokens_sent_; }  // RFC 6290
   Reach reach(const std::string& connection, const std::optional<Identity>& peer = {}) const;
-  // How far its IKE SA had come then.
-  IkeSa::State failed_in(const std::string& connection) const;
+  // Those that are configured with that remote address.
+  std::vector<ConnectionHandle> connections_of_peer(const net::Address& remote) const {
+    const auto found = peers_.find(remote);
+    return found == peers_.end() ? std::vector<ConnectionHandle>() : found->second;
+  }
 
  private:
-  struct Failure {
-    std::string reason;
-    IkeSa::State state = IkeSa::State::greeting;
-    Time when = Time::min();
-  };
   struct Record {
     ConnectionHandle connection;
     std::set<std::string> demanded;  // children, by an operator or by traffic, for the next attempt
@@ -107,6 +122,7 @@ class IkeCore final : private SaHost {
     Time up_since = never;
     std::set<std::uint32_t> invalid_spis;  // that the peer is to hear of once it is up
     Failure last_failure;
+    PeerRestarts peer_restarts;
   };
 
   // -- events --
@@ -126,8 +142,11 @@ class IkeCore final : private SaHost {
 
   // What comes with the SPIs of no IKE SA.
   void on_stray(const Header& header, const DatagramReceived& datagram, Time now);
-  void send_tokens(Header header, const Spis& spis, const std::vector<Notify>& reasons, const Endpoint& from,
-                   const Endpoint& to, std::size_t most_bytes, Time now);
+  // `we_began`: whether the initiator's SPI was ours.
+  void send_token(Header header, const Spis& spis, bool we_began, const std::vector<Notify>& reasons,
+                  const Endpoint& from, const Endpoint& to, std::size_t most_bytes, UnprotectedBudget& budget,
+                  Time now);
+  void note_peer_restart(const IkeSa& sa, Time now);
   void hand_over(const std::vector<Successor>& successors, Time now);
   void on_greeting(const Header& header, const DatagramReceived& datagram, Time now);
   // Whether to make a line about a stranger at all, which counts as one: limits.stranger_lines_per_minute.
@@ -163,8 +182,8 @@ class IkeCore final : private SaHost {
   const Limits& limits() const override { return limits_; }
   void act(Action action) override;
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
-  std::optional<CrashTokens::Token> crash_token(const Spis& spis) const override {
-    return parts_.tokens.make(spis);
+  std::optional<CrashTokens::Token> crash_token(const Spis& spis, std::uint64_t ours) const override {
+    return parts_.tokens.make(spis, ours);
   }
   void lost_by_peer(const IkeSa& sa, Time now) override;
   std::uint64_t new_ike_spi() override;
@@ -192,7 +211,9 @@ class IkeCore final : private SaHost {
   Parts parts_;
   Limits limits_;
   Cookies cookies_;
-  UnprotectedBudget unprotected_{100, 4};  // answers a second
+  // Whoever makes IKE messages up is answered by one, and takes nothing from who sends with an SPI of ours.
+  UnprotectedBudget for_stray_ike_{{}};
+  UnprotectedBudget for_stray_esp_{{}};
   std::uint64_t tokens_sent_ = 0;
   Actions actions_;
   bool is_stopping_ = false;

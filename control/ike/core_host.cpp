@@ -30,7 +30,7 @@ std::uint64_t IkeCore::new_ike_spi() {
   for (;;) {
     std::array<std::uint8_t, 4> bytes;
     fill_random(bytes);
-    const auto spi = parts_.ike_spis.make(net::load_be32(bytes, 0));
+    const auto spi = parts_.ike_spis.make(parts_.tokens.mark(net::load_be32(bytes, 0)));
     if (spi != 0 && !by_spi_.contains(spi)) return spi;
   }
 }
@@ -142,8 +142,17 @@ bool IkeCore::is_redundant(const IkeSa& sa) const {
 }
 
 void IkeCore::initial_contact(const IkeSa& sa, Time now) {
-  for (const auto id : by_peer_.beside(sa))
-    if (id != sa.id()) find(id)->end(IkeSa::End::replaced, "the peer started anew", now);
+  for (const auto id : by_peer_.beside(sa)) {
+    if (id == sa.id()) continue;
+    auto& before = *find(id);
+    // Where both began at once, each says it about the other's.
+    constexpr Time both_began = std::chrono::seconds(5);
+    const auto record = records_.find(sa.connection()->name);
+    const bool was_up = record != records_.end() && record->second.up_since != never &&
+                        now - record->second.up_since > both_began;
+    if (was_up && before.state() == IkeSa::State::established) note_peer_restart(sa, now);
+    before.end(IkeSa::End::replaced, "the peer started anew", now);
+  }
 }
 
 // The peer ends all that it has between the same two identities, of whichever connection, so the first of

@@ -54,9 +54,9 @@ void IkeCore::on(const InvalidSpi& event, Time now) {
 void IkeCore::on_stray(const Header& header, const DatagramReceived& datagram, Time now) {
   if (is_sealed(header.first) && !header.is_response() && header.initiator_spi != 0 &&
       header.responder_spi != 0) {
-    return send_tokens(answer_header(header), {header.initiator_spi, header.responder_spi},
-                       {{NotifyType::invalid_ike_spi, {}}}, datagram.to, datagram.from, datagram.bytes.size(),
-                       now);
+    return send_token(answer_header(header), {header.initiator_spi, header.responder_spi},
+                      !header.from_initiator(), {{NotifyType::invalid_ike_spi, {}}}, datagram.to,
+                      datagram.from, datagram.bytes.size(), for_stray_ike_, now);
   }
   if (is_sealed(header.first) || header.exchange != ExchangeType::informational) return;
   Payloads payloads;
@@ -75,8 +75,9 @@ void IkeCore::on_stray(const Header& header, const DatagramReceived& datagram, T
 }
 
 // Of what there is to say as much as fits, the token before all.
-void IkeCore::send_tokens(Header header, const Spis& spis, const std::vector<Notify>& reasons,
-                          const Endpoint& from, const Endpoint& to, std::size_t most_bytes, Time now) {
+void IkeCore::send_token(Header header, const Spis& spis, bool we_began, const std::vector<Notify>& reasons,
+                         const Endpoint& from, const Endpoint& to, std::size_t most_bytes,
+                         UnprotectedBudget& budget, Time now) {
   constexpr std::size_t notify_bytes = 8;  // without SPI and data
   // Who has the token of an IKE SA that there is can end it, so whichever of the two is ours.
   if (by_spi_.contains(spis.initiator) || by_spi_.contains(spis.responder)) return;
@@ -86,15 +87,13 @@ void IkeCore::send_tokens(Header header, const Spis& spis, const std::vector<Not
     left -= bytes;
     return true;
   };
-  if (!parts_.tokens.has_any() || !takes(header_bytes + notify_bytes + CrashTokens::bytes)) return;
-  if (!unprotected_.take(to.address, now)) return;
-  const auto tokens = parts_.tokens.make_all(spis);
+  const auto token = parts_.tokens.make(spis, we_began ? spis.initiator : spis.responder);
+  if (!token || !takes(header_bytes + notify_bytes + CrashTokens::bytes)) return;
+  if (!budget.take(to.address, now)) return;
   PayloadWriter payloads;
   for (const auto& reason : reasons)
     if (takes(notify_bytes + reason.data.size())) payloads.add(reason);
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    if (i == 0 || takes(notify_bytes + CrashTokens::bytes))
-      payloads.add(Notify{NotifyType::quick_crash_detection, tokens[i], ProtocolId::ike});
+  payloads.add(Notify{NotifyType::quick_crash_detection, *token, ProtocolId::ike});
   header.initiator_spi = spis.initiator;
   header.responder_spi = spis.responder;
   act(SendDatagram{from, to, write_message(header, payloads)});
@@ -107,11 +106,20 @@ void IkeCore::on(const LostSpi& event, Time now) {
   Header header;
   header.exchange = ExchangeType::informational;
   header.flags = event.we_began ? flag_initiator : std::uint8_t{0};
-  send_tokens(header, event.ike_sa, {{NotifyType::invalid_ike_spi, {}}, {NotifyType::invalid_spi, spi}},
-              event.from, event.to, event.most_bytes, now);
+  send_token(header, event.ike_sa, event.we_began,
+             {{NotifyType::invalid_ike_spi, {}}, {NotifyType::invalid_spi, spi}}, event.from, event.to,
+             event.most_bytes, for_stray_esp_, now);
+}
+
+void IkeCore::note_peer_restart(const IkeSa& sa, Time now) {
+  const auto found = records_.find(sa.connection()->name);
+  if (found == records_.end()) return;
+  ++found->second.peer_restarts.count;
+  found->second.peer_restarts.last = now;
 }
 
 void IkeCore::lost_by_peer(const IkeSa& sa, Time now) {
+  note_peer_restart(sa, now);
   const auto found = records_.find(sa.connection()->name);
   if (found == records_.end() || found->second.connection != sa.connection()) return;
   auto& record = found->second;

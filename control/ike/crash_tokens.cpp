@@ -18,6 +18,10 @@ CrashTokens::Token token_of(const Secret& secret, const Spis& spis) {
   return token;
 }
 
+std::uint32_t bit_of(const Secret& secret) {
+  return secret.bytes().front() & 1;
+}
+
 }  // namespace
 
 const Notify* crash_token_of(const Payloads& payloads) {
@@ -25,27 +29,15 @@ const Notify* crash_token_of(const Payloads& payloads) {
   return token != nullptr && token->data.size() >= 16 && token->data.size() <= 128 ? token : nullptr;
 }
 
-std::optional<CrashTokens::Token> CrashTokens::make(const Spis& spis) const {
-  if (secrets_.empty()) return std::nullopt;
-  return token_of(secrets_.front(), spis);
+std::uint32_t CrashTokens::mark(std::uint32_t number) const {
+  return secrets_.empty() ? number : (number & ~1u) | bit_of(secrets_.front());
 }
 
-std::vector<CrashTokens::Token> CrashTokens::make_all(const Spis& spis) const {
-  std::vector<Token> tokens;
-  for (const auto& secret : secrets_) tokens.push_back(token_of(secret, spis));
-  return tokens;
-}
-
-bool UnprotectedBudget::take(const net::Address& to, Time now) {
-  if (now - second_ >= std::chrono::seconds(1)) {
-    second_ = now;
-    taken_ = 0;
-    by_address_.clear();
-  }
-  if (taken_ >= per_s_ || by_address_[to] >= per_s_to_one_) return false;
-  ++taken_;
-  ++by_address_[to];
-  return true;
+std::optional<CrashTokens::Token> CrashTokens::make(const Spis& spis, std::uint64_t ours) const {
+  const auto bit = static_cast<std::uint32_t>(ours >> 32) & 1;
+  const auto secret = std::ranges::find(secrets_, bit, bit_of);
+  if (secret == secrets_.end()) return std::nullopt;
+  return token_of(*secret, spis);
 }
 
 }  // namespace espgate::ike

@@ -1,11 +1,13 @@
 // Tokens by which a peer learns that we have lost an IKE SA with it (RFC 6290): given to it while the IKE SA
 // is there, made anew from its SPIs alone when it is not, and so nothing that anybody else can make.
+//
+// Secrets change now and then. A bit of our SPI says which of the two last ones an IKE SA's token is made by,
+// so that who has lost the IKE SA sends the right one, and that alone: it may answer no more than what came.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "control/ike/endpoint.hpp"
@@ -22,33 +24,18 @@ class CrashTokens {
   static constexpr std::size_t bytes = 16;  // RFC 6290 4.1: 16 to 128; short, to fit into an answer to few
   using Token = std::array<std::uint8_t, bytes>;
 
-  // The newest secret first, of 32 bytes or more each. Without one there are no tokens.
+  // The newest secret first, of 32 bytes or more each. Without one there are no tokens. The lowest bit of the
+  // first byte tells two that follow each other apart.
   CrashTokens() = default;
   explicit CrashTokens(std::vector<Secret> secrets) : secrets_(std::move(secrets)) {}
 
-  bool has_any() const { return !secrets_.empty(); }
-  // For an IKE SA that there is.
-  std::optional<Token> make(const Spis& spis) const;
-  // For one that there is no more: by each secret, since it is not known which was the newest then.
-  std::vector<Token> make_all(const Spis& spis) const;
+  // An SPI of ours that begins with it has its token by the newest secret.
+  std::uint32_t mark(std::uint32_t number) const;
+  // Of an IKE SA with these SPIs, of which `ours` is ours. None: no secret is the one of that SPI.
+  std::optional<Token> make(const Spis& spis, std::uint64_t ours) const;
 
  private:
   std::vector<Secret> secrets_;
-};
-
-// What goes out unprotected to whoever asks for it: so much a second in all, and to one address.
-class UnprotectedBudget {
- public:
-  UnprotectedBudget(std::uint32_t per_s, std::uint32_t per_s_to_one)
-      : per_s_(per_s), per_s_to_one_(per_s_to_one) {}
-  bool take(const net::Address& to, Time now);
-
- private:
-  std::uint32_t per_s_;
-  std::uint32_t per_s_to_one_;
-  std::uint32_t taken_ = 0;
-  Time second_ = Time::min() / 2;
-  std::unordered_map<net::Address, std::uint32_t> by_address_;  // at most `per_s` of them
 };
 
 }  // namespace espgate::ike

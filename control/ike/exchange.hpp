@@ -77,9 +77,9 @@ struct Exchange {
   std::optional<ChildTerms> terms;  // once CREATE_CHILD_SA is answered: of a child ...
   std::optional<IkeChoice> choice;  // ... or of an IKE SA
   KeyExchanges keys;
-  std::vector<std::uint8_t> peers_token;  // of the IKE SA that is made (RFC 6290)
-  bool follows = false;                   // what is under way is an IKE_FOLLOWUP_KE
-  std::vector<std::uint8_t> cookie;       // that the peer is to repeat from where it says to be
+  Secret peers_token;                // of the IKE SA that is made (RFC 6290)
+  bool follows = false;              // what is under way is an IKE_FOLLOWUP_KE
+  std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
   Endpoint there;
 };
 

@@ -18,8 +18,7 @@
 // when the last exchange is over, so nothing that was decided long ago is done late. Public-key work runs
 // elsewhere: the exchange waits for its ticket, and looks again at all that may have changed meanwhile.
 //
-// Purpose: the protocol. Non-goals: which connection an IKE_SA_INIT belongs to, COOKIEs and half-open limits,
-// when to try a connection again (the core); I/O and clocks.
+// Purpose: the protocol. Non-goals: who may begin and when to try again (the core); I/O and clocks.
 //
 // One owner, one thread. Nothing a peer sends throws or is asserted on; want of memory throws std::bad_alloc.
 #pragma once
@@ -96,8 +95,7 @@ class IkeSa {
   bool is_complete() const { return state_ == State::established && is_idle() && wanted_.empty(); }
   // It is no more, and the peer need not be told: it knows, or does not answer.
   void end(End why, std::string reason, Time now);
-  // A child's outbound SA went; whether this one has another child for the same, which then is used or
-  // rekeyed.
+  // A child's outbound SA went: whether this one has another for the same, which then is used or rekeyed.
   bool take_over(const std::string& key, Time now);
   void traffic_arrived(std::uint32_t inbound_spi, Time now);
   void soft_expired(std::uint32_t inbound_spi, Time now);
@@ -146,6 +144,8 @@ class IkeSa {
   const std::optional<IkeChoice>& choice() const { return choice_; }
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
+  const OurRequest& our_request() const { return request_; }
+  Time last_heard() const { return last_heard_; }  // something protected
 
  private:
   // -- messages (ike_sa.cpp) --
@@ -300,7 +300,7 @@ class IkeSa {
   void on_children_deleted(Time now);
 
   // -- whether the peer has lost it (ike_sa_crash.cpp) --
-  void add_crash_token(PayloadWriter& payloads, const Spis& spis) const;
+  void add_crash_token(PayloadWriter& payloads, const Spis& spis, std::uint64_t ours) const;
   void note_crash_token(const Payloads& payloads);
   void send_crash_token(Time now);
   bool take_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
@@ -379,8 +379,8 @@ class IkeSa {
   Time last_heard_;
   Time not_doubted_before_ = Time::min();
   bool is_doubted_ = false;
-  std::vector<std::uint8_t> peers_token_;  // RFC 6290; empty: it has none
-  Time token_due_ = never;                 // it has none of ours yet for these SPIs
+  Secret peers_token_;      // RFC 6290; empty: it has none
+  Time token_due_ = never;  // it has none of ours yet for these SPIs
   std::optional<PeerRekey> peer_rekey_;
   SaId predecessor_ = 0;  // that still has our children, until it is known who won
   SaId successor_ = 0;

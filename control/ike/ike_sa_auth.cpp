@@ -85,7 +85,7 @@ void IkeSa::send_proof(const Proof& proof, Time now) {
   if (mixed_)
     payloads.add(Notify{NotifyType::ppk_identity, write_ppk_identity(connection_->ppks.front().id)});
   if (!proof.without_ppk.empty()) payloads.add(Notify{NotifyType::no_ppk_auth, proof.without_ppk});
-  add_crash_token(payloads, spis_);
+  add_crash_token(payloads, spis_, spis_.initiator);
   if (connection_->request_addresses) request_addresses(payloads);
   if (!connection_->childless && !wanted_.empty()) {
     const auto spi = host_.new_child_spi(*wanted_.front().configuration);
@@ -321,7 +321,7 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   mobike_ = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported) != nullptr;
   if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
   if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
-  add_crash_token(reply, spis_);
+  add_crash_token(reply, spis_, spis_.responder);
   std::array<std::uint8_t, 4> lifetime;
   net::store_be32(lifetime, 0, static_cast<std::uint32_t>(connection_->reauthenticate_after.count()));
   if (connection_->reauthenticate_after.count() != 0) reply.add(Notify{NotifyType::auth_lifetime, lifetime});

@@ -5,14 +5,14 @@
 
 namespace espgate::ike {
 
-void IkeSa::add_crash_token(PayloadWriter& payloads, const Spis& spis) const {
-  if (const auto token = host_.crash_token(spis))
+void IkeSa::add_crash_token(PayloadWriter& payloads, const Spis& spis, std::uint64_t ours) const {
+  if (const auto token = host_.crash_token(spis, ours))
     payloads.add(Notify{NotifyType::quick_crash_detection, *token, ProtocolId::ike});
 }
 
 void IkeSa::note_crash_token(const Payloads& payloads) {
   if (const auto* token = crash_token_of(payloads))
-    peers_token_.assign(token->data.begin(), token->data.end());
+    peers_token_ = Secret({token->data.begin(), token->data.end()});
 }
 
 // With the keys of a rekey that we began come SPIs whose token the peer can have only now (RFC 6290 4.3).
@@ -20,7 +20,7 @@ void IkeSa::send_crash_token(Time now) {
   token_due_ = never;
   exchange_.kind = Exchange::Kind::liveness;
   PayloadWriter payloads;
-  add_crash_token(payloads, spis_);
+  add_crash_token(payloads, spis_, is_initiator_ ? spis_.initiator : spis_.responder);
   send_request(ExchangeType::informational, payloads, now);
 }
 
@@ -33,7 +33,7 @@ bool IkeSa::take_unprotected(const Header& header, const DatagramReceived& datag
   if (payloads.encrypted || payloads.encrypted_fragment) return false;  // something stands in clear before it
   const bool is_proved = std::ranges::any_of(payloads.notifies, [this](const Notify& notify) {
     return notify.type == NotifyType::quick_crash_detection && !peers_token_.empty() &&
-           equal_secrets(notify.data, peers_token_);
+           equal_secrets(notify.data, peers_token_.bytes());
   });
   if (is_proved) {
     log(Level::warning, "the peer has started anew, as its token proves (RFC 6290)");

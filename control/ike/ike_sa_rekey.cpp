@@ -62,7 +62,7 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
     return rekey_failed("the peer's answer does not fit our offer", now);
   exchange_.choice = choice;
   if (const auto* token = crash_token_of(payloads))
-    exchange_.peers_token.assign(token->data.begin(), token->data.end());
+    exchange_.peers_token = Secret({token->data.begin(), token->data.end()});
   take_key(payloads.key_exchange->data, now);
 }
 
@@ -163,7 +163,7 @@ void IkeSa::finish_answer_rekey(PeerCreation& creation, Bytes value, Time now) {
   reply.add(ike::answer(*creation.choice, spi))
       .add_nonce(creation.keys.nonces.responder)
       .add(KeyExchange{creation.choice->key_exchange, value});
-  add_crash_token(reply, {creation.choice->spi, creation.ike_spi});
+  add_crash_token(reply, {creation.choice->spi, creation.ike_spi}, creation.ike_spi);
   if (creation.keys.are_complete())
     make_heir(creation, now);
   else

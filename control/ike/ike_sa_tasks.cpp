@@ -109,9 +109,11 @@ void IkeSa::timer(Time now) {
     else
       return no_answer(now);
   }
-  if (until_ <= now && state_ != State::gone)
+  if (until_ <= now && state_ != State::gone) {
+    request_.give_up();
     return end(state_ == State::replaced ? End::replaced : End::failed,
                is_half_open() ? "the peer did not go on" : "it was not closed in time", now);
+  }
   if (creation_ && creation_->until <= now) drop_creation(now);
   for (auto& child : children_)
     if (child.expires_at <= now) {

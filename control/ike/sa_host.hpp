@@ -55,8 +55,8 @@ class SaHost {
   virtual const Limits& limits() const = 0;
   virtual void act(Action action) = 0;
   virtual void fill_random(std::span<std::uint8_t> bytes) = 0;
-  // By which the peer can be told that we have lost this IKE SA; none: it cannot.
-  virtual std::optional<CrashTokens::Token> crash_token(const Spis& spis) const = 0;
+  // By which the peer can be told that we have lost this IKE SA, which has our SPI `ours`; none: it cannot.
+  virtual std::optional<CrashTokens::Token> crash_token(const Spis& spis, std::uint64_t ours) const = 0;
   // The peer has lost it, and all its children, which are to be made anew.
   virtual void lost_by_peer(const IkeSa& sa, Time now) = 0;
   // One that no IKE SA has; it is the caller's.

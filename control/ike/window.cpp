@@ -11,12 +11,17 @@ void OurRequest::start(std::uint32_t id, Messages messages, const Retransmission
   messages_ = std::move(messages);
   plan_ = plan;
   tries_ = 1;
+  ++tally_.requests;
   wait(now, jitter);
 }
 
 bool OurRequest::try_again(Time now, double jitter) {
-  if (tries_ >= plan_.tries) return false;
+  if (tries_ >= plan_.tries) {
+    give_up();
+    return false;
+  }
   ++tries_;
+  ++tally_.repeats;
   wait(now, jitter);
   return true;
 }

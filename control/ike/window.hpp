@@ -17,7 +17,11 @@ class OurRequest {
  public:
   // `jitter` is from 0 to 1, by chance.
   void start(std::uint32_t id, Messages messages, const Retransmission& plan, Time now, double jitter);
-  void finish() { *this = {}; }
+  void finish() {
+    const auto tally = tally_;
+    *this = {};
+    tally_ = tally;
+  }
 
   bool is_under_way() const { return !messages_.empty(); }
   std::uint32_t id() const { return id_; }
@@ -27,6 +31,15 @@ class OurRequest {
   // To be called at the deadline: whether to send the messages again. If not, the peer does not answer.
   bool try_again(Time now, double jitter);
 
+  // Of all requests so far.
+  struct Tally {
+    std::uint64_t requests = 0;
+    std::uint64_t repeats = 0;
+    bool is_given_up = false;  // the last thing that the peer was waited for never came
+  };
+  const Tally& tally() const { return tally_; }
+  void give_up() { tally_.is_given_up = true; }
+
  private:
   void wait(Time now, double jitter);
 
@@ -35,6 +48,7 @@ class OurRequest {
   Retransmission plan_;
   unsigned tries_ = 0;
   Time due_ = never;
+  Tally tally_;
 };
 
 // What the peer asked.

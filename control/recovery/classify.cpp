@@ -28,6 +28,13 @@ Class of_unknown(const Evidence& evidence) {
   return evidence.known_peer ? never_issued : stranger;
 }
 
+// Of what has an SA in use. When the worker had not found it usable, it was not in place yet.
+Class of_active(const Evidence& evidence) {
+  if (evidence.miss != sa::Miss::mismatch) return larval;
+  if (evidence.other_destination) return wrong_destination;
+  return evidence.flood ? flood : peer_moved;
+}
+
 struct Words {
   std::string_view name;
   std::string_view remedy;
@@ -41,6 +48,14 @@ constexpr std::array<Words, class_count> words{{
     {"before restart",
      "the peer did not hear that espgate started anew; rekey or reload the connection there"},
     {"never issued", "compare the peer's outbound SPI with the inbound SPI of the connection here"},
+    {"peer moved",
+     "its SA is for another address, port or encapsulation of the peer: a NAT on the way chose anew, or the "
+     "peer "
+     "moved; set follow-peer = true, or correct the addresses"},
+    {"wrong destination",
+     "it is not meant for here: find the route or NAT that sends our own packets back or to another address "
+     "of "
+     "ours; with manual keys, one side's inbound SPI is the other's outbound SPI"},
     {"stranger", "no connection has this remote address; add one, or block the sender if it should not be"},
     {"flood", "someone makes packets up: find where they come in, and filter them there"},
 }};
@@ -52,12 +67,15 @@ Class classify(const Evidence& evidence) {
     case Standing::unknown:
       return of_unknown(evidence);
     case Standing::larval:
-    case Standing::active:
       return larval;
+    case Standing::active:
+      return of_active(evidence);
     case Standing::retired:
       return of_retired(evidence.reason);
     case Standing::before_restart:
       return before_restart;
+    case Standing::outbound:
+      return wrong_destination;
   }
   return stranger;
 }

@@ -10,8 +10,17 @@
 //   before_restart  An earlier process had an SA with it. The peer has not heard that it ended.
 //   never_issued  A configured peer sends an SPI that we never gave it, as far as memory reaches: the two
 //                 sides are configured differently, or the peer sends to an SA of another box.
-//   stranger      The same from an address that no connection names. Nothing is known to be wrong here.
-//   flood         One of the last two while more of them begin a second than peers in trouble would make.
+//   peer_moved    The SPI's SA is active, but for another address, port or encapsulation of its peer, which
+//   it
+//                 may not follow: a NAT on the way chose anew, or the peer moved. (Where follow-peer allows
+//                 it, such packets are taken, and never come here.)
+//   wrong_destination  Not meant for here: the SPI is one that we send with, so that our own packets come
+//                 back, or those of a peer whose file has the same SPIs; or its SA is for another address of
+//                 ours.
+//   stranger      An unknown SPI from an address that no connection names. Nothing is known to be wrong here.
+//   flood         One that is never_issued, peer_moved or of a stranger while more of them begin a second
+//   than
+//                 peers in trouble would make.
 //
 // What is known of the SPI weighs more than who sent the packet: a retired SPI is explained alike whether
 // its peer is still configured or not. A worker's view is older than control's, so when the two differ
@@ -33,10 +42,12 @@ enum class Class : std::uint8_t {
   expired,
   before_restart,
   never_issued,
+  peer_moved,
+  wrong_destination,
   stranger,
   flood,
 };
-inline constexpr std::size_t class_count = 8;
+inline constexpr std::size_t class_count = 10;
 
 struct Evidence {
   sa::Miss miss = sa::Miss::not_found;                                // what the worker saw
@@ -44,6 +55,7 @@ struct Evidence {
   sa::Reason reason = sa::Reason::deleted;                            // with standing retired
   bool known_peer = false;                                            // a connection names the source
   bool flood = false;                                                 // the flow began in one
+  bool other_destination = false;  // with standing active: the SA is for another address of ours
 };
 
 Class classify(const Evidence& evidence);

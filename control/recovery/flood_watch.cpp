@@ -6,11 +6,11 @@ namespace espgate::recovery {
 
 bool FloodWatch::note_new(Time now) {
   roll(now);
-  if (++in_second_ > flows_per_s_ && !began_) {
+  if (!flows_.take(now) && !began_) {
     began_ = now;
-    flows_ = 0;
+    in_flood_ = 0;
   }
-  if (began_) ++flows_;
+  if (began_) ++in_flood_;
   return began_.has_value();
 }
 
@@ -20,13 +20,12 @@ std::optional<FloodWatch::Over> FloodWatch::tick(Time now) {
 }
 
 void FloodWatch::roll(Time now) {
-  if (now - second_ < std::chrono::seconds(1)) return;
-  if (began_ && in_second_ <= flows_per_s_) {
-    over_ = Over{now - *began_, flows_};
+  if (!flows_.is_over(now)) return;
+  if (began_ && !flows_.is_exceeded()) {
+    over_ = Over{now - *began_, in_flood_};
     began_.reset();
   }
-  second_ = now;
-  in_second_ = 0;
+  flows_.begin_if_over(now);
 }
 
 }  // namespace espgate::recovery

@@ -5,13 +5,15 @@
 #include <cstdint>
 #include <optional>
 
+#include "datapath/base/per_second.hpp"
+
 namespace espgate::recovery {
 
 class FloodWatch {
  public:
   using Time = std::chrono::nanoseconds;  // steady
 
-  explicit FloodWatch(std::uint32_t flows_per_s) : flows_per_s_(flows_per_s) {}
+  explicit FloodWatch(std::uint32_t flows_per_s) : flows_(flows_per_s) {}
 
   // A flow of which nothing is known begins. Whether it is part of a flood: of one that has begun.
   bool note_new(Time now);
@@ -27,11 +29,9 @@ class FloodWatch {
  private:
   void roll(Time now);
 
-  std::uint32_t flows_per_s_;
-  Time second_ = Time::min() / 2;  // began then
-  std::uint32_t in_second_ = 0;
+  PerSecond flows_;
   std::optional<Time> began_;
-  std::uint64_t flows_ = 0;
+  std::uint64_t in_flood_ = 0;
   std::optional<Over> over_;
 };
 

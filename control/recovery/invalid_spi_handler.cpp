@@ -47,12 +47,13 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   const auto connection = facts.connection.empty() ? of_peer : facts.connection;
 
   auto& flow = table_.touch(key);
-  if (flow.packets++ == 0) begin(flow, facts, now);
+  if (flow.packets++ == 0) begin(flow, miss.miss, facts, now);
   flow.last = now;
   flow.last_sequence = miss.sequence;
   flow.source_port = miss.source_port;
-  flow.kind =
-      classify({miss.miss, facts.standing, facts.reason, !of_peer.empty(), flow.of_flood && flood_.is_on()});
+  const bool other_destination = facts.ends && facts.ends->local != key.destination;
+  flow.kind = classify({miss.miss, facts.standing, facts.reason, !of_peer.empty(),
+                        flow.of_flood && flood_.is_on(), other_destination});
   flow.port = {};
   port.copy(flow.port.data(), flow.port.size() - 1);
   ++packets_[static_cast<std::size_t>(flow.kind)];
@@ -70,9 +71,10 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   speak(flow, facts, miss, now);
 }
 
-void InvalidSpiHandler::begin(Flow& flow, const sa::SpiFacts& facts, Moment now) {
+// An SPI in use is seen on the way, and its packets are then made up as easily as those of unknown ones.
+void InvalidSpiHandler::begin(Flow& flow, sa::Miss miss, const sa::SpiFacts& facts, Moment now) {
   flow.first = now;
-  if (facts.standing != sa::SpiFacts::Standing::unknown) return;
+  if (facts.standing != sa::SpiFacts::Standing::unknown && miss != sa::Miss::mismatch) return;
   const bool was_on = flood_.is_on();
   flow.of_flood = flood_.note_new(now.steady);
   if (was_on || !flow.of_flood) return;
@@ -111,6 +113,8 @@ bool InvalidSpiHandler::is_normal(const Flow& flow, const sa::SpiFacts& facts, M
 bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const {
   switch (flow.kind) {
     case Class::larval:
+    case Class::peer_moved:
+    case Class::wrong_destination:
     case Class::stranger:
     case Class::flood:
       return false;
@@ -136,9 +140,8 @@ void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_
 }
 
 void InvalidSpiHandler::speak(Flow& flow, const sa::SpiFacts& facts, const sa::SpiMiss& miss, Moment now) {
-  const auto successor = flow.kind == Class::just_rekeyed ? facts.successor : 0;
   const auto connection = owner(facts, knowledge_, flow.key.source);
-  log_(sa::Severity::warning, log_line(flow, connection, successor));
+  log_(sa::Severity::warning, log_line(flow, connection, facts));
   if (!flow.was_logged && witness_ != nullptr)
     flow.evidence = witness_->flow_began(flow, connection, miss, now);
   flow.logged = now;

@@ -78,14 +78,15 @@ class InvalidSpiHandler {
   // How often something was repaired, or why not, by Repair.
   const std::array<std::uint64_t, repair_count>& repairs() const { return repairs_; }
   const FlowTable& table() const { return table_; }
+  // The connection that the flow's SPI belongs or belonged to, or else its source; may be empty.
+  std::string owner_of(const Flow& flow) const;
 
  private:
   bool is_normal(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
   bool is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
-  void begin(Flow& flow, const sa::SpiFacts& facts, Moment now);
+  void begin(Flow& flow, sa::Miss miss, const sa::SpiFacts& facts, Moment now);
   void repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now);
   void speak(Flow& flow, const sa::SpiFacts& facts, const sa::SpiMiss& miss, Moment now);
-  std::string owner_of(const Flow& flow) const;
 
   Options options_;
   const sa::SpiKnowledge& knowledge_;

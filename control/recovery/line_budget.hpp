@@ -1,27 +1,29 @@
 // How many lines may be written in one second, whoever causes them.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <utility>
+
+#include "datapath/base/per_second.hpp"
 
 namespace espgate::recovery {
 
 class LineBudget {
  public:
-  explicit LineBudget(std::uint32_t lines_per_s) : lines_per_s_(lines_per_s) {}
+  explicit LineBudget(std::uint32_t lines_per_s) : lines_(lines_per_s) {}
 
   // True when a line may be written now; false counts it as withheld.
-  bool take(std::chrono::nanoseconds now);
+  bool take(PerSecond::Time now) {
+    if (lines_.take(now)) return true;
+    ++withheld_;
+    return false;
+  }
   // How many were withheld in seconds that are over. Nonzero once for each stretch.
-  std::uint64_t settle(std::chrono::nanoseconds now);
+  std::uint64_t settle(PerSecond::Time now) { return lines_.is_over(now) ? std::exchange(withheld_, 0) : 0; }
 
  private:
-  bool is_over(std::chrono::nanoseconds now) const { return now - began_ >= std::chrono::seconds(1); }
-
-  std::uint32_t lines_per_s_;
-  std::uint32_t written_ = 0;
+  PerSecond lines_;
   std::uint64_t withheld_ = 0;
-  std::chrono::nanoseconds began_ = std::chrono::nanoseconds::min() / 2;  // of the current second
 };
 
 }  // namespace espgate::recovery

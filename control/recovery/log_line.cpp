@@ -19,9 +19,16 @@ std::string who(Class kind, std::string_view owner) {
   return fmt::format("{} {}", kind == Class::never_issued ? "known peer" : "connection", owner);
 }
 
+std::string ends_text(const sa::SaEnds& ends) {
+  const bool udp = ends.encapsulation == sa::Encapsulation::udp;
+  return fmt::format("its SA is from {}{} to {}", net::to_string(ends.peer),
+                     udp ? fmt::format(" by UDP port {}", ends.peer_port) : ", plain,",
+                     net::to_string(ends.local));
+}
+
 }  // namespace
 
-std::string log_line(const Flow& flow, std::string_view owner, std::uint32_t successor) {
+std::string log_line(const Flow& flow, std::string_view owner, const sa::SpiFacts& facts) {
   const auto& key = flow.key;
   auto line = fmt::format(
       "%CRYPTO-4-RECVD_PKT_INV_SPI: decaps: rec'd IPSEC packet has invalid spi for destaddr={}, prot={}, "
@@ -30,12 +37,13 @@ std::string log_line(const Flow& flow, std::string_view owner, std::uint32_t suc
       key.spi, net::to_string(key.source), flow.port_name(), name(flow.kind), who(flow.kind, owner),
       flow.packets, flow.packets == 1 ? "" : "s", since(flow.first, flow.last));
   if (flow.suppressed > 0) line += fmt::format(" ({} suppressed)", flow.suppressed);
-  if (successor != 0) line += fmt::format("; SPI 0x{:X} took over", successor);
+  if (flow.kind == Class::just_rekeyed && facts.successor != 0)
+    line += fmt::format("; SPI 0x{:X} took over", facts.successor);
+  if (facts.ends && (flow.kind == Class::peer_moved || flow.kind == Class::wrong_destination))
+    line += "; " + ends_text(*facts.ends);
   // What was done about it, or else what there is to do.
-  const bool is_repaired = flow.repair == Repair::told || flow.repair == Repair::begun ||
-                           flow.repair == Repair::under_way || flow.repair == Repair::token;
   if (flow.repair != Repair::none) line += fmt::format("; {}", name(flow.repair));
-  if (!is_repaired) line += fmt::format("; {}", remedy(flow.kind));
+  if (!helps(flow.repair)) line += fmt::format("; {}", remedy(flow.kind));
   return line;
 }
 

@@ -7,8 +7,8 @@
 
 namespace espgate::recovery {
 
-// `owner` is the connection of the SPI or else of the peer, empty when there is neither. `successor` is the
-// SPI after a rekey or 0. `flow.suppressed` counts packets since the last line, without this one.
-std::string log_line(const Flow& flow, std::string_view owner, std::uint32_t successor);
+// `owner` is the connection of the SPI or else of the peer, empty when there is neither. `facts` are of the
+// SPI. `flow.suppressed` counts packets since the last line, without this one.
+std::string log_line(const Flow& flow, std::string_view owner, const sa::SpiFacts& facts);
 
 }  // namespace espgate::recovery

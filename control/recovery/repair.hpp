@@ -23,6 +23,11 @@ enum class Repair : std::uint8_t {
   limited,     // too much of it lately
 };
 inline constexpr std::size_t repair_count = 10;
+// Traffic flows again if the peer does what it should.
+constexpr bool helps(Repair repair) {
+  return repair == Repair::told || repair == Repair::begun || repair == Repair::token ||
+         repair == Repair::under_way;
+}
 std::string_view name(Repair repair);  // for log lines: "the peer was told"
 
 struct Repairer {

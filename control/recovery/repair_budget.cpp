@@ -5,12 +5,11 @@
 namespace espgate::recovery {
 
 bool RepairBudget::take(const std::string& what, Time now) {
-  if (now - began_ >= std::chrono::seconds(1)) {
-    began_ = now;
-    taken_ = 0;
+  if (repairs_.is_over(now)) {
+    repairs_.begin_if_over(now);
     if (all_.size() >= most_) forget_old(now);
   }
-  if (taken_ >= per_s_) return false;
+  if (!repairs_.has_room(now)) return false;
   auto known = all_.find(what);
   if (known == all_.end()) {
     if (all_.size() >= most_) return false;
@@ -22,8 +21,7 @@ bool RepairBudget::take(const std::string& what, Time now) {
   if (now - each.not_before > longest_wait) each.wait = first_wait;
   each.not_before = now + each.wait;
   each.wait = std::min(2 * each.wait, longest_wait);
-  ++taken_;
-  return true;
+  return repairs_.take(now);
 }
 
 void RepairBudget::forget_old(Time now) {

@@ -7,6 +7,8 @@
 #include <string>
 #include <unordered_map>
 
+#include "datapath/base/per_second.hpp"
+
 namespace espgate::recovery {
 
 class RepairBudget {
@@ -16,7 +18,7 @@ class RepairBudget {
   static constexpr Time longest_wait = std::chrono::seconds(64);
 
   // `most`: of so many the waits are remembered; while there is no room for another, none is repaired.
-  RepairBudget(std::uint32_t per_s, std::size_t most) : per_s_(per_s), most_(most) {}
+  RepairBudget(std::uint32_t per_s, std::size_t most) : repairs_(per_s), most_(most) {}
 
   // Whether it may be tried now, which then counts. `what`: an SPI that we know, which is hard to guess, or
   // else the address of a peer that is configured.
@@ -30,10 +32,8 @@ class RepairBudget {
   };
   void forget_old(Time now);
 
-  std::uint32_t per_s_;
+  PerSecond repairs_;
   std::size_t most_;
-  std::uint32_t taken_ = 0;
-  Time began_ = Time::min() / 2;  // of the current second
   std::unordered_map<std::string, Each> all_;
 };
 

@@ -63,6 +63,9 @@ Expected<std::vector<Secret>> token_secrets(const std::string& folder, WallTime 
     records.each[1] = records.each[0];
     records.each[0].made_s = now_s.count();
     random(records.each[0].bytes);
+    // The lowest bit of the first byte tells it from the one before.
+    auto& first = records.each[0].bytes[0];
+    if (records.count != 0) first = static_cast<std::uint8_t>((first & ~1) | (~records.each[1].bytes[0] & 1));
     records.count = records.count == 0 ? 1 : 2;
     if (!write_all(path, records)) return failed("write", path);
   }

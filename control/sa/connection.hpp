@@ -58,6 +58,8 @@ struct Connection {
   std::uint32_t dummy_rate = 0;           // packets a second; 0: none
   std::chrono::nanoseconds next_dummy{};  // steady time
   std::optional<net::Address> moved_to;   // where the peer was found that is not at its configured address
+  unsigned peer_moves = 0;                // how often it was found elsewhere than before
+  Moment peer_moved;                      // the last time
   Totals past_inbound;                    // of SAs that are gone
   Totals past_outbound;
   bool configured = true;  // false once it left the configuration

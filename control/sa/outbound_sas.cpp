@@ -1,5 +1,6 @@
 #include "control/sa/outbound_sas.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace espgate::sa {
@@ -22,6 +23,7 @@ Expected<std::uint32_t> OutboundSas::install(const SaParameters& parameters,
   lifetimes_.watch({Direction::outbound, *index, parameters.spi}, parameters.lifetime,
                    records_[*index].began);
   connection->outbound_sas.push_back(*index);
+  by_spi_.emplace(parameters.spi, *index);
   ++used_;
   return index;
 }
@@ -55,8 +57,18 @@ void OutboundSas::release(std::uint32_t index) {
   std::erase(record.connection->outbound_sas, index);
   if (record.reason == Reason::rekeyed) store_.retire_outbound(index);
   store_.release_outbound(index);
+  const auto [first, last] = by_spi_.equal_range(record.spi);
+  by_spi_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == index; }));
   record = {};
   --used_;
+}
+
+std::vector<std::uint32_t> OutboundSas::with_spi(std::uint32_t spi) const {
+  std::vector<std::uint32_t> indices;
+  const auto [first, last] = by_spi_.equal_range(spi);
+  for (auto entry = first; entry != last; ++entry) indices.push_back(entry->second);
+  std::ranges::sort(indices);
+  return indices;
 }
 
 }  // namespace espgate::sa

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <unordered_map>
 #include <vector>
 
 #include "control/sa/connection.hpp"
@@ -51,6 +52,8 @@ class OutboundSas {
   void mark_key(std::uint32_t index, const Digest& key) { records_[index].key_mark = key; }
   KeyUse use_of(std::uint32_t index) const;
   const std::vector<OutboundRecord>& records() const { return records_; }  // by store index
+  // Their store indices, in that order: peers choose the SPIs, so several may have one.
+  std::vector<std::uint32_t> with_spi(std::uint32_t spi) const;
 
  private:
   SaStore& store_;
@@ -59,6 +62,7 @@ class OutboundSas {
   KeyMemory& keys_;
   std::size_t used_ = 0;
   std::vector<OutboundRecord> records_;
+  std::unordered_multimap<std::uint32_t, std::uint32_t> by_spi_;
 };
 
 }  // namespace espgate::sa

@@ -98,6 +98,8 @@ struct ConnectionReport {
   std::uint32_t outbound_spi = 0;
   Totals inbound;  // of all its SAs, those that are gone included
   Totals outbound;
+  unsigned peer_moves = 0;  // how often its peer was found elsewhere than before
+  Moment peer_moved;        // the last time
 };
 
 struct SpiReport {

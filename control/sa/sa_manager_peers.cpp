@@ -15,7 +15,7 @@ constexpr std::size_t keepalives_a_call = 256;  // looked at; each is somewhere 
 
 }  // namespace
 
-void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment) {
+void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uint16_t port, Moment now) {
   const auto* record = inbound_.find(spi);
   if (record == nullptr || record->phase == Phase::larval || record->phase == Phase::retired) return;
   auto& connection = *record->connection;
@@ -27,6 +27,8 @@ void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uin
       Severity::info,
       fmt::format("connection {}: peer moved from {} port {} to {} port {} (SPI 0x{:08x})", connection.name,
                   net::to_string(before), sa.remote_port, net::to_string(peer), port, spi));
+  ++connection.peer_moves;
+  connection.peer_moved = now;
   parts_.store.move_peer(record->index, connection.outbound, peer, port);
   if (parts_.outbound_path && connection.outbound != no_sa) parts_.outbound_path(connection.outbound);
   if (connection.moved_to) {

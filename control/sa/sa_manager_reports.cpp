@@ -40,6 +40,11 @@ std::string_view expired_or(const std::atomic<State>& state, std::string_view ot
   return state.load(std::memory_order_relaxed) == State::expired ? "expired" : otherwise;
 }
 
+SaEnds ends_of(const InboundSa& sa) {
+  return {net::Address::from_bytes(sa.outer_family, sa.source),
+          net::Address::from_bytes(sa.outer_family, sa.destination), sa.encapsulation, sa.remote_port};
+}
+
 // The last retirement that the story tells of.
 SpiFacts recall(const LifeStory& story) {
   SpiFacts facts;
@@ -73,13 +78,31 @@ SpiFacts SaManager::about(std::uint32_t spi) const {
         parts_.store.inbound(record->index).state.load(std::memory_order_relaxed) == State::expired;
     if (expired && record->phase < Phase::retired)
       return {SpiFacts::Standing::retired, Reason::expired, 0, record->since, record->connection->name};
-    return {standing(record->phase), record->reason, record->successor, record->since,
-            record->connection->name};
+    SpiFacts facts{standing(record->phase), record->reason, record->successor, record->since,
+                   record->connection->name};
+    if (facts.standing == SpiFacts::Standing::active)
+      facts.ends = ends_of(parts_.store.inbound(record->index));
+    return facts;
   }
   if (const auto* story = stories_.find(spi)) return recall(*story);
-  const auto before = parts_.journal == nullptr ? std::nullopt : parts_.journal->find(spi);
-  if (!before || !before->is_before_restart) return {};
   SpiFacts facts;
+  const auto before = parts_.journal == nullptr ? std::nullopt : parts_.journal->find(spi);
+  if (before && !before->is_before_restart) {
+    // Its tombstone is gone, or there never was one: what ended it is not known any more, nor when.
+    facts.standing = SpiFacts::Standing::retired;
+    facts.since.wall = before->when;
+    facts.connection = before->connection;
+    return facts;
+  }
+  if (!before) {
+    const auto outbound = outbound_.with_spi(spi);
+    if (outbound.empty()) return facts;
+    const auto& record = outbound_.records()[outbound.front()];
+    facts.standing = SpiFacts::Standing::outbound;
+    facts.since = record.since;
+    facts.connection = record.connection->name;
+    return facts;
+  }
   facts.standing = SpiFacts::Standing::before_restart;
   facts.since.wall = before->when;
   facts.connection = before->connection;
@@ -186,8 +209,9 @@ std::optional<ConnectionReport> SaManager::connection_report(const std::string& 
   const auto found = connections_.find(name);
   if (found == connections_.end()) return std::nullopt;
   const auto& connection = *found->second;
-  ConnectionReport result{connection.name,         connection.line,         0, 0,
-                          connection.past_inbound, connection.past_outbound};
+  ConnectionReport result{
+      connection.name,       connection.line,      0, 0, connection.past_inbound, connection.past_outbound,
+      connection.peer_moves, connection.peer_moved};
   if (connection.inbound != no_sa) result.inbound_spi = inbound_.at(connection.inbound).spi;
   if (connection.outbound != no_sa) result.outbound_spi = outbound_.records()[connection.outbound].spi;
   // Those that were given up but wait for the readers have not been added to the past yet.
@@ -201,10 +225,7 @@ SpiReport SaManager::report(std::uint32_t spi) const {
   SpiReport result;
   result.facts = about(spi);
   if (const auto* record = inbound_.find(spi)) result.sas.push_back(report_of(*record));
-  for (std::uint32_t index = 0; index < outbound_.records().size(); ++index) {
-    const auto& record = outbound_.records()[index];
-    if (record.spi == spi && record.phase != OutboundPhase::none) result.sas.push_back(report_of(index));
-  }
+  for (const auto index : outbound_.with_spi(spi)) result.sas.push_back(report_of(index));
   if (const auto* story = stories_.find(spi)) result.events = story->events;
   return result;
 }

@@ -3,15 +3,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <thread>
 #include <utility>
-#include <vector>
 
 #include "datapath/base/digest.hpp"
 
@@ -67,14 +66,41 @@ class Descriptor {
   int value_;
 };
 
+bool lock_alone(int file, std::chrono::milliseconds patience) {
+  constexpr std::chrono::milliseconds step(20);
+  while (flock(file, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK || patience < step) return false;
+    std::this_thread::sleep_for(step);
+    patience -= step;
+  }
+  return true;
+}
+
+bool write_at(int file, const void* bytes, std::size_t count, std::size_t place) {
+  const auto* next = static_cast<const char*>(bytes);
+  while (count != 0) {
+    const auto written = pwrite(file, next, count, static_cast<off_t>(place));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    next += written;
+    place += static_cast<std::size_t>(written);
+    count -= static_cast<std::size_t>(written);
+  }
+  return true;
+}
+
 }  // namespace
 
-Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder, std::uint32_t most) {
+SpiJournal::SpiJournal(int lock, int file, std::string path, std::uint32_t count)
+    : lock_(lock), file_(file), path_(std::move(path)), slots_(count) {}
+
+Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder, std::uint32_t most,
+                                                       std::chrono::milliseconds patience) {
   static_assert(sizeof(Slot) == 128);
   const auto path = folder + "/spi-journal", lock_path = folder + "/lock", fresh_path = path + ".new";
   Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (lock.get() < 0) return failed("open", lock_path);
-  if (flock(lock.get(), LOCK_EX | LOCK_NB) != 0) return failed("have alone", lock_path);
+  if (!lock_alone(lock.get(), patience)) return failed("have alone", lock_path);
 
   // What is good of it, in its order; a file cut off or of other make has little of that.
   std::vector<Slot> before;
@@ -88,48 +114,47 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
   Descriptor file(::open(fresh_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (file.get() < 0) return failed("make", fresh_path);
   const auto bytes = most * sizeof(Slot);
-  // All of its room at once: there is no error to be had from a mapped write to a full disk.
+  // All of its room at once, so that a disk that is full later does no harm.
   errno = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
   if (errno != 0) return failed("write", fresh_path);
-  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
-  if (mapped == MAP_FAILED) return failed("map", fresh_path);
-  auto* slots = static_cast<Slot*>(mapped);
-  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(lock.release(), slots, most));
+  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(lock.release(), file.release(), path, most));
   for (auto& slot : before) {
     slot.number = journal->next_ + 1;
     slot.checksum = slot.sum();
-    slots[journal->next_] = slot;
+    journal->slots_[journal->next_] = slot;
     journal->places_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
   }
   journal->ours_from_ = journal->next_;
-  if (msync(slots, bytes, MS_SYNC) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
+  if (!write_at(journal->file_, journal->slots_.data(), before.size() * sizeof(Slot), 0) ||
+      fsync(journal->file_) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
     return failed("write", path);
   return journal;
 }
 
 SpiJournal::~SpiJournal() {
-  munmap(slots_, count_ * sizeof(Slot));
+  close(file_);
   close(lock_);
 }
 
-void SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment now) {
-  const auto place = static_cast<std::uint32_t>(next_++ % count_);
+Expected<void> SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment now) {
+  const auto place = static_cast<std::uint32_t>(next_++ % slots_.size());
   auto& slot = slots_[place];
   if (const auto known = places_.find(slot.spi); known != places_.end() && known->second == place)
     places_.erase(known);
-  Slot fresh{};
-  fresh.spi = spi;
-  fresh.number = next_;
-  fresh.when_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.wall.time_since_epoch()).count();
-  fresh.ike_initiator = entry.ike_initiator;
-  fresh.ike_responder = entry.ike_responder;
-  std::ranges::copy(entry.peer.bytes, fresh.peer);
-  fresh.family = static_cast<std::uint8_t>(entry.peer.family);
-  fresh.we_began = entry.we_began;
-  entry.connection.copy(fresh.connection, sizeof fresh.connection - 1);
-  fresh.checksum = fresh.sum();
-  slot = fresh;
+  slot = {};
+  slot.spi = spi;
+  slot.number = next_;
+  slot.when_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.wall.time_since_epoch()).count();
+  slot.ike_initiator = entry.ike_initiator;
+  slot.ike_responder = entry.ike_responder;
+  std::ranges::copy(entry.peer.bytes, slot.peer);
+  slot.family = static_cast<std::uint8_t>(entry.peer.family);
+  slot.we_began = entry.we_began;
+  entry.connection.copy(slot.connection, sizeof slot.connection - 1);
+  slot.checksum = slot.sum();
   places_[spi] = place;
+  if (!write_at(file_, &slot, sizeof slot, place * sizeof slot)) return failed("write", path_);
+  return {};
 }
 
 std::optional<SpiJournal::Entry> SpiJournal::find(std::uint32_t spi) const {

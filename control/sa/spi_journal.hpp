@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "control/sa/moment.hpp"
 #include "datapath/base/expected.hpp"
@@ -32,28 +33,33 @@ class SpiJournal {
     std::chrono::system_clock::time_point when{};
   };
 
-  // `folder` exists; nobody else may read the file there. `most` at least 1: entries. Errors: the file cannot
-  // be made, or another process has it.
-  static Expected<std::unique_ptr<SpiJournal>> open(const std::string& folder, std::uint32_t most);
+  // `folder` exists; nobody else may read the file there. `most` at least 1: entries. Waits up to `patience`
+  // for a process that had it to be gone, which takes its time when it was killed. Errors: the file cannot be
+  // made, or another process has it.
+  static Expected<std::unique_ptr<SpiJournal>> open(
+      const std::string& folder, std::uint32_t most,
+      std::chrono::milliseconds patience = std::chrono::seconds(3));
   ~SpiJournal();
   SpiJournal(const SpiJournal&) = delete;
   SpiJournal& operator=(const SpiJournal&) = delete;
 
-  // An SA of ours with that SPI belongs to that IKE SA from here on. `when` is not looked at.
-  void note(std::uint32_t spi, const Entry& entry, Moment now);
+  // An SA of ours with that SPI belongs to that IKE SA from here on. `when` is not looked at. Errors: it is
+  // remembered, but could not be written, so that a restart forgets it.
+  Expected<void> note(std::uint32_t spi, const Entry& entry, Moment now);
   // The last that was noted of it; none: nothing, as far as is remembered.
   std::optional<Entry> find(std::uint32_t spi) const;
   std::size_t size() const { return places_.size(); }
 
  private:
   struct Slot;
-  SpiJournal(int lock, Slot* slots, std::uint32_t count) : lock_(lock), slots_(slots), count_(count) {}
+  SpiJournal(int lock, int file, std::string path, std::uint32_t count);
 
   int lock_;
-  Slot* slots_;  // mapped; written round and round
-  std::uint32_t count_;
-  std::uint64_t next_ = 0;                                   // its number; the slot is that modulo the count
-  std::uint64_t ours_from_ = 0;                              // numbers up to it are of before
+  int file_;
+  std::string path_;
+  std::vector<Slot> slots_;      // as they are in the file; written round and round
+  std::uint64_t next_ = 0;       // its number; the slot is that modulo the count
+  std::uint64_t ours_from_ = 0;  // numbers up to it are of before
   std::unordered_map<std::uint32_t, std::uint32_t> places_;  // slots by SPI
 };
 

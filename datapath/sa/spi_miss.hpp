@@ -10,7 +10,12 @@
 
 namespace espgate::sa {
 
-enum class Miss : std::uint8_t { not_found, larval, retired };
+enum class Miss : std::uint8_t {
+  not_found,
+  larval,
+  retired,
+  mismatch,  // its SA is active, but for other outer addresses, another port or encapsulation
+};
 
 struct SpiMiss {
   std::uint8_t source[16];  // outer addresses, network order, IPv4 in the first four

@@ -124,6 +124,7 @@ bool Worker::prepare_packet(unsigned row, sa::InboundSa& sa) {
   const bool in_udp = info.kind == parse::FrameKind::esp_in_udp;
   const bool as_agreed = in_udp == (sa.encapsulation == sa::Encapsulation::udp);
   if (as_agreed ? in_udp && !sa.track_peer && info.source_port != sa.remote_port : !sa.any_encapsulation) {
+    sample_miss(row, sa::Miss::mismatch);
     finish(row, Verdict::IN_SA_ENCAP_MISMATCH);
     return false;
   }

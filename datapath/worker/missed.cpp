@@ -59,6 +59,7 @@ void Worker::drop_missed(unsigned row) {
       finish(row, Verdict::IN_CD_SW_IPSEC_HARD_EXPIRY);
       return;
     case sa::State::active:
+      sample_miss(row, sa::Miss::mismatch);
       finish(row, by_family(family, Verdict::IN_V4_PKT_HIT_INVALID_SA, Verdict::IN_V6_PKT_HIT_INVALID_SA));
       return;
   }

@@ -135,6 +135,10 @@ class AnyPeer(Restart):
 class Stray(IkeCase):
     """Everything is up, and ESP of nobody's comes in a's name."""
 
+    @classmethod
+    def settings(cls, name):
+        return gateway(name, [connection(name, follow_peer=False)])
+
     def test_with_an_ike_sa_the_peer_is_told(self):
         self.up("a")
         self.up("b")
@@ -150,9 +154,34 @@ class Stray(IkeCase):
         self.assertEqual(self.pair.ping("a"), 3)
         self.assertEqual(self.connection("a")["inbound_spi"], before)
 
-    def send_stray(self, spi):
+    def stray_flow(self, spi, **ends):
+        self.send_stray(int(spi, 16), **ends)
+        source = ends.get("source", pair.OUTER["a"][4])
+        return self.until(lambda: next((flow for flow in self.gateway("b").ask("show", "invalid-spi")["flows"]
+                                        if flow["spi"] == spi and flow["source"] == source), None))
+
+    def test_what_is_not_meant_for_here_is_told_from_what_is_unknown(self):
+        self.up("b")
+        ours = self.until(lambda: self.connection("b")["inbound_spi"])
+        # An SPI that b sends with: its own packets come back.
+        flow = self.stray_flow(self.connection("b")["outbound_spi"])
+        self.assertEqual((flow["class"], flow["repair"]), ("wrong destination", "nothing was done"))
+        # One that b receives with, to another address of b's.
+        flow = self.stray_flow(ours, destination="10.2.0.1")
+        self.assertEqual((flow["class"], flow["repair"]), ("wrong destination", "nothing was done"))
+        self.assertIn("its SA is from 192.0.2.1, plain, to 192.0.2.2", self.gateway("b").log.read_text())
+        self.assert_passes("a")
+
+    def test_a_peer_that_may_not_move_and_does(self):
+        self.up("b")
+        flow = self.stray_flow(self.until(lambda: self.connection("b")["inbound_spi"]), source="192.0.2.77")
+        self.assertEqual((flow["class"], flow["repair"]), ("peer moved", "nothing was done"))
+        self.assertIn("follow-peer", flow["explanation"])
+        self.assert_passes("a")
+
+    def send_stray(self, spi, source=pair.OUTER["a"][4], destination=pair.OUTER["b"][4]):
         cable = wire.Wire(self.pair.namespace["a"], "veth-out")
         self.addCleanup(cable.close)
         esp = spi.to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes(64)
         cable.send(packets.ethernet(self.pair.namespace["b"].mac("veth-out"), cable.mac,
-                                    packets.ipv4(pair.OUTER["a"][4], pair.OUTER["b"][4], 50, esp)))
+                                    packets.ipv4(source, destination, 50, esp)))

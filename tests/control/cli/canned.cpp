@@ -320,6 +320,8 @@ json canned(CommandId id) {
       return canned_ike_sas();
     case CommandId::show_proposals:
       return canned_proposals();
+    case CommandId::diagnose:
+      return canned_diagnosis();
     case CommandId::show_policies:
       return policies();
     case CommandId::show_policy_match:
@@ -351,7 +353,7 @@ cli::Handlers canned_handlers() {
   handlers.stream(CommandId::show_sa, answer_sas);
   handlers.stream(CommandId::show_policies, answer_policies);
   for (const auto id : {CommandId::show_connections, CommandId::show_events, CommandId::monitor,
-                        CommandId::show_ike, CommandId::export_evidence})
+                        CommandId::show_ike, CommandId::export_evidence, CommandId::diagnose})
     handlers.stream(id, [id](const cli::Request&, const cli::StreamPtr& stream) -> Expected<void> {
       pull_all(stream, canned(id), std::string(cli::command(id).items));
       return {};

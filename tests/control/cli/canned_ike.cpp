@@ -50,4 +50,22 @@ json canned_proposals() {
   return document;
 }
 
+json canned_diagnosis() {
+  json document = json::parse(cli::command(CommandId::diagnose).result);
+  auto& firewall = document["connections"][0];
+  firewall["causes"].push_back({{"cause", "peer down"},
+                                {"weight", 50},
+                                {"evidence", firewall["causes"][0]["evidence"]},
+                                {"remedy", "see whether the peer's host runs"}});
+  auto well = firewall;
+  well.update({{"connection", "depot"}, {"state", "up"}, {"reason", nullptr}});
+  well["causes"] = {{{"cause", "all well"},
+                     {"weight", 100},
+                     {"evidence", {"its SAs are in place, and nothing was sent yet"}},
+                     {"remedy", "nothing"}}};
+  document["connections"].push_back(well);
+  document["left_off"] = 2;
+  return document;
+}
+
 }  // namespace espgate::test

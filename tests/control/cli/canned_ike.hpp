@@ -8,5 +8,6 @@ namespace espgate::test {
 nlohmann::json canned_connections();
 nlohmann::json canned_ike_sas();
 nlohmann::json canned_proposals();
+nlohmann::json canned_diagnosis();
 
 }  // namespace espgate::test

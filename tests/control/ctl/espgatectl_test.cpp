@@ -53,6 +53,7 @@ Words call_of(const cli::Command& command) {
     case CommandId::trace_add:
       words.push_back("10");
       break;
+    case CommandId::diagnose:
     case CommandId::explain:
     case CommandId::initiate:
     case CommandId::rekey:

@@ -155,6 +155,30 @@ TEST_CASE("What is terminated stays down though its peer goes on sending") {
   CHECK(two.a.ike->repair("another", miss, daemon::now()) == recovery::Repair::no_ike);
 }
 
+TEST_CASE("An SPI that nobody had may be of any connection with that peer, so all of them are repaired") {
+  Two two;
+  two.a.settings = "invalid-spi-recovery = \"off\";";
+  two.a.more = fmt::format(
+      ", {{ name = \"also\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; local-networks = [ "
+      "\"10.5.0.0/24\" ]; "
+      "remote-networks = [ \"10.6.0.0/24\" ]; ike = {{ {} start = \"passive\"; local-id = \"also.example\"; "
+      "}}; }}",
+      psk);
+  two.start();
+  sa::SpiMiss miss{};
+  miss.family = net::Family::v4;
+  miss.spi = 0x4711;
+  const auto peer = net::parse_address("192.0.2.2").value();
+  std::copy_n(peer.bytes.begin(), 4, miss.source);
+  using Reach = ike::IkeCore::Reach;
+  CHECK(two.a.ike->core().reach("also") == Reach::possible);
+  CHECK(two.a.ike->repair("site", miss, daemon::now()) == recovery::Repair::begun);
+  CHECK(two.a.ike->core().reach("also") == Reach::beginning);
+  // One whose connection is known is that connection's alone.
+  miss.spi = two.a.spis().in;
+  CHECK(two.a.ike->repair("site", miss, daemon::now()) == recovery::Repair::turned_off);
+}
+
 TEST_CASE("Why it is down is what happened last") {
   Two two;
   two.a.configure(std::string(psk) + "suites = [ \"aes128-gcm16\" ]; tries = 1;");

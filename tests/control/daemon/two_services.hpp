@@ -54,9 +54,9 @@ class Side {
   daemon::IkeService::Change configure(const std::string& group, bool with_it = true,
                                        const std::function<void()>& meanwhile = {}) {
     const bool first = name_[0] == 'a';
-    std::string more;
+    auto others = more;
     for (const auto& [child, network] : children)
-      more += fmt::format(
+      others += fmt::format(
           ", {{ name = \"{}\"; local = \"192.0.2.{}\"; remote = \"192.0.2.{}\"; local-networks = "
           "[ \"10.{}.{}.0/24\" ]; remote-networks = [ \"10.{}.{}.0/24\" ]; ike = {{ child-of = "
           "\"site\"; }}; }}",
@@ -68,7 +68,7 @@ class Side {
                               "\"192.0.2.{}\"; local-networks = [ \"10.{}.0.0/16\" ]; remote-networks = [ "
                               "\"10.{}.0.0/16\" ]; {} ike = {{ {} }}; }}{} );",
                               config::test::minimal, first ? 1 : 2, first ? 2 : 1, first ? 1 : 2,
-                              first ? 2 : 1, settings, group, more)
+                              first ? 2 : 1, settings, group, others)
                 : std::string(config::test::minimal)));
     for (const auto& error : loaded.errors) FAIL_CHECK(error.text());
     REQUIRE(loaded.configuration);
@@ -118,6 +118,7 @@ class Side {
  public:
   std::map<std::string, int> children;
   std::string settings;  // of site, beside `ike`
+  std::string more;      // connections of the file, each with a comma before it
   std::vector<host::Tap> taps;
   worker::PuntRings rings;
   rte_mempool* buffers = nullptr;

@@ -107,7 +107,7 @@ TEST_CASE("what is answered is never more than what came, and not without end") 
   world.run_for(1s);
   answers = 0;
   for (std::uint32_t i = 0; i < 10'000; ++i)
-    world.b.handle(lost(world.b, stale, net::Address::v4(0x0a00'0000 + i)));
+    world.b.handle(lost(world.b, stale, net::Address::v4(0x0a00'0000 + 64 * i)));
   CHECK(answers == 100);
   world.run_for(1s);
   answers = 0;
@@ -206,15 +206,77 @@ TEST_CASE("who says INVALID_SPI without an IKE SA is asked only if we send on th
   CHECK(asked == 1);
 }
 
+TEST_CASE(
+    "after a crash the token is by the secret of the IKE SA's time, and fits into an answer to few bytes") {
+  auto of_b = silent(connection_of_b());
+  of_b.remote = {};
+  of_b.start = StartAction::passive;
+  Simulation world(1, handle(silent(connection_of_a())), handle(of_b));
+  const Secret before(std::vector<std::uint8_t>(32, 6)), newest(std::vector<std::uint8_t>(32, 7));
+  world.b.core().set_tokens(CrashTokens({before}));
+  REQUIRE(world.comes_up());
+  // From here on others are given out, and what was given stays good, whatever is rekeyed.
+  const auto secrets = CrashTokens({newest, before});
+  world.b.core().set_tokens(secrets);
+  if (GENERATE(false, true)) {
+    world.b.handle(Rekey{"b", ""});
+    world.run_for(3s);
+  }
+  const auto stale = only_outbound(world.a);
+  const auto told = lost(world.b, stale, world.a.address(), header_bytes + 8 + CrashTokens::bytes);
+  world.b.restart();
+  world.b.core().set_tokens(secrets);
+  world.b.handle(told);
+  CHECK(world.run_until([&] { return world.a.outbound().size() == 1 && only_outbound(world.a) != stale; },
+                        3 * round_trip));
+}
+
+TEST_CASE("who forges IKE messages of one network takes nothing from other networks, nor from lost SPIs") {
+  Simulation world(1, handle(silent(connection_of_a())), handle(silent(connection_of_b())));
+  REQUIRE(world.comes_up());
+  const auto stale = only_outbound(world.a);
+  const auto& owner = world.b.owner_of(stale);
+  auto header = Header{};
+  header.initiator_spi = owner.ike_sa.initiator;
+  header.responder_spi = owner.ike_sa.responder;
+  header.exchange = ExchangeType::informational;
+  header.flags = owner.we_began ? std::uint8_t{0} : flag_initiator;
+  header.message_id = 7;
+  auto message = write_message(header, PayloadWriter());
+  message.resize(200);
+  message[16] = static_cast<std::uint8_t>(PayloadType::encrypted);
+  message[27] = 200;
+  message[31] = 200 - 28;
+  world.b.restart();
+  std::size_t answers = 0;
+  world.passes = [&](const SendDatagram&) {
+    ++answers;
+    return false;
+  };
+  const auto stray = [&](std::uint32_t from) {
+    world.b.handle(DatagramReceived{{net::Address::v4(from), 500}, {world.b.address(), 500}, message});
+  };
+  for (std::uint32_t i = 0; i < 256; ++i) stray(0x0a00'0000 + i);
+  CHECK(answers == 25);
+  stray(0x0b00'0001);
+  CHECK(answers == 26);
+  for (std::uint32_t i = 0; i < 10'000; ++i) stray(0x0c00'0000 + 256 * i);
+  CHECK(answers == 100);
+  world.b.handle(lost(world.b, stale, world.a.address()));
+  CHECK(answers == 101);
+}
+
 TEST_CASE("the secret before is good too, and of another nothing is") {
   const Secret one(std::vector<std::uint8_t>(32, 1)), two(std::vector<std::uint8_t>(32, 2));
   const Spis spis{0x1111, 0x2222};
-  const auto given = CrashTokens({one}).make(spis);
+  const auto of_one = std::uint64_t{CrashTokens({one}).mark(0x1234)} << 32;
+  const auto of_two = std::uint64_t{CrashTokens({two, one}).mark(0x1234)} << 32;
+  CHECK(of_one != of_two);
+  const auto given = CrashTokens({one}).make(spis, of_one);
   REQUIRE(given);
-  const auto later = CrashTokens({two, one}).make_all(spis);
-  REQUIRE(later.size() == 2);
-  CHECK(later[1] == *given);
-  CHECK(later[0] != *given);
-  CHECK(*CrashTokens({one}).make({0x1111, 0x2223}) != *given);
-  CHECK_FALSE(CrashTokens().make(spis));
+  CHECK(CrashTokens({two, one}).make(spis, of_one) == given);
+  CHECK(CrashTokens({two, one}).make(spis, of_two) != given);
+  CHECK_FALSE(CrashTokens({two}).make(spis, of_one));
+  CHECK(*CrashTokens({one}).make({0x1111, 0x2223}, of_one) != *given);
+  CHECK_FALSE(CrashTokens().make(spis, of_one));
 }

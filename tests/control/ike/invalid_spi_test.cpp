@@ -165,3 +165,52 @@ TEST_CASE("an SPI that comes into use while its report waits is not reported") {
   CHECK(only_outbound(world.b) == spi);
   CHECK(world.problem.empty());
 }
+
+TEST_CASE("several SPIs that wait while one is told are told together") {
+  HandMadePeer peer;
+  peer.connect();
+  peer.handle(InvalidSpi{"b", "net", {}, 0x5000});
+  check_report(peer, 0x5000);
+  const auto first = peer.open_request(peer.sent[0].bytes);
+  for (std::uint32_t spi = 0x5001; spi <= 0x5005; ++spi) peer.handle(InvalidSpi{"b", "net", {}, spi});
+  CHECK(peer.sent.empty());
+  peer.answer_request(first.header, PayloadWriter());
+  REQUIRE(peer.sent.size() == 1);
+  const auto second = peer.open_request(peer.sent[0].bytes);
+  CHECK(std::ranges::count(second.payloads.notifies, NotifyType::invalid_spi, &Notify::type) == 5);
+  REQUIRE(second.payloads.deletes.size() == 1);
+  CHECK(second.payloads.deletes[0].spis ==
+        std::vector<std::uint32_t>{0x5001, 0x5002, 0x5003, 0x5004, 0x5005});
+}
+
+TEST_CASE("a connection that leaves the configuration while it is repaired leaves nothing behind") {
+  Simulation world(1, handle(connection_of_a()), handle(connection_of_b()));
+  REQUIRE(world.comes_up());
+  const auto stale = only_outbound(world.a);
+  if (GENERATE(false, true)) world.b.restart();
+  const auto begun = InvalidSpi{"b", "net", {}, 0x4711};
+  world.b.handle(begun);
+  world.run_for(GENERATE(Time(0ms), Time(2ms), Time(6ms), Time(12ms), Time(25ms)));
+  world.b.carry_out(world.b.core().configure({}, world.now()));
+  world.b.handle(begun);
+  world.b.handle(InvalidSpi{"b", "", {}, stale});
+  world.run_for(120s);
+  CHECK(world.b.core().reach("b") == IkeCore::Reach::impossible);
+  CHECK(world.b.children() == 0);
+  CHECK(world.b.core().is_empty());
+  CHECK(world.problem.empty());
+}
+
+TEST_CASE("a peer that closes the IKE SA while it is told of an SPI ends the repair, and another one works") {
+  Simulation world(1, handle(connection_of_a()), handle(connection_of_b()));
+  REQUIRE(world.comes_up());
+  world.b.handle(InvalidSpi{"b", "net", {}, 0x4711});
+  world.run_for(GENERATE(Time(0ms), Time(2ms), Time(6ms), Time(12ms), Time(25ms)));
+  world.a.handle(Terminate{"a", ""});
+  world.b.handle(InvalidSpi{"b", "net", {}, 0x4712});
+  world.run_for(120s);
+  CHECK(world.problem.empty());
+  world.b.handle(InvalidSpi{"b", "net", {}, 0x4713});
+  CHECK(world.run_until([&] { return world.is_well(); }, 10s));
+  CHECK(world.problem.empty());
+}

@@ -12,7 +12,13 @@ namespace {
 
 // The rules in words, one after the other; the table must agree in all cases.
 Class expected(const Evidence& e) {
-  if (e.standing == Standing::larval || e.standing == Standing::active) return Class::larval;
+  if (e.standing == Standing::larval) return Class::larval;
+  if (e.standing == Standing::active) {
+    if (e.miss != Miss::mismatch) return Class::larval;  // it came a moment too early
+    if (e.other_destination) return Class::wrong_destination;
+    return e.flood ? Class::flood : Class::peer_moved;
+  }
+  if (e.standing == Standing::outbound) return Class::wrong_destination;
   if (e.standing == Standing::before_restart) return Class::before_restart;
   if (e.standing == Standing::retired) {
     if (e.reason == Reason::deleted) return Class::deleted;
@@ -26,16 +32,17 @@ Class expected(const Evidence& e) {
 }  // namespace
 
 TEST_CASE("every combination of evidence has its class") {
-  for (const auto miss : {Miss::not_found, Miss::larval, Miss::retired})
-    for (const auto standing :
-         {Standing::unknown, Standing::larval, Standing::active, Standing::retired, Standing::before_restart})
+  for (const auto miss : {Miss::not_found, Miss::larval, Miss::retired, Miss::mismatch})
+    for (const auto standing : {Standing::unknown, Standing::larval, Standing::active, Standing::retired,
+                                Standing::before_restart, Standing::outbound})
       for (const auto reason : {Reason::deleted, Reason::expired, Reason::rekeyed})
         for (const bool known_peer : {false, true})
-          for (const bool flood : {false, true}) {
-            const Evidence evidence{miss, standing, reason, known_peer, flood};
-            CAPTURE(int(miss), int(standing), int(reason), known_peer, flood);
-            CHECK(classify(evidence) == expected(evidence));
-          }
+          for (const bool flood : {false, true})
+            for (const bool other_destination : {false, true}) {
+              const Evidence evidence{miss, standing, reason, known_peer, flood, other_destination};
+              CAPTURE(int(miss), int(standing), int(reason), known_peer, flood, other_destination);
+              CHECK(classify(evidence) == expected(evidence));
+            }
 }
 
 TEST_CASE("every class has a name and a remedy of its own") {

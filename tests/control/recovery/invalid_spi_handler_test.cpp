@@ -136,7 +136,47 @@ TEST_CASE("each class names its owner and what to do") {
   CHECK_THAT(line(1006), Contains("espgate: before restart, connection branch, "));
   h.packet(miss("203.0.113.5", "192.0.2.1", 1005));
   CHECK_THAT(h.lines.back(), Contains("espgate: stranger, unknown peer, 1 packet since"));
-  CHECK(h.handler.packets() == std::array<std::uint64_t, class_count>{1, 1, 1, 1, 1, 1, 1, 0});
+  CHECK(h.handler.packets() == std::array<std::uint64_t, class_count>{1, 1, 1, 1, 1, 1, 0, 0, 1, 0});
+}
+
+TEST_CASE("an SPI in use, from or to elsewhere: the line says for whom its SA is, and nothing is done") {
+  Handler h;
+  const auto udp = sa::Encapsulation::udp;
+  const auto mismatch = [](const char* source, const char* destination) {
+    auto record = miss(source, destination, 1000, sa::Encapsulation::udp);
+    record.miss = sa::Miss::mismatch;
+    return record;
+  };
+  h.facts(1000, Standing::active);
+  h.knowledge.spis[1000].ends = {net::parse_address("192.0.2.2").value(),
+                                 net::parse_address("192.0.2.1").value(), udp, 61'000};
+  h.packet(mismatch("203.0.113.5", "192.0.2.1"));
+  CHECK_THAT(h.lines.back(),
+             Contains("espgate: peer moved, connection branch, 1 packet since") &&
+                 Contains("; its SA is from 192.0.2.2 by UDP port 61000 to 192.0.2.1; its SA is"
+                          " for another address"));
+  h.packet(mismatch("192.0.2.2", "192.0.2.99"));
+  CHECK_THAT(h.lines.back(), Contains("espgate: wrong destination, connection branch, "));
+  // One that we send with ourselves.
+  h.facts(1001, Standing::outbound);
+  h.packet(1001);
+  CHECK_THAT(h.lines.back(), Contains("espgate: wrong destination, connection branch, "));
+  CHECK(h.repairer.asked.empty());
+}
+
+TEST_CASE("packets of an SPI in use from ever new addresses are a flood, too") {
+  InvalidSpiHandler::Options options;
+  options.flood_flows_per_s = 10;
+  Handler h(options);
+  h.facts(1000, Standing::active);
+  auto record = miss("203.0.113.0", "192.0.2.1", 1000);
+  record.miss = sa::Miss::mismatch;
+  for (std::uint8_t i = 0; i < 20; ++i) {
+    record.source[3] = i;
+    h.packet(record);
+  }
+  CHECK(h.handler.flows_of(1000).front().flow.kind == Class::flood);
+  CHECK_THAT(h.lines.back(), StartsWith("invalid SPI: a flood:"));
 }
 
 TEST_CASE("early and late packets of a rekey are counted, not logged, until they last") {

@@ -54,6 +54,17 @@ TEST_CASE("after a month another one is given out, and the one before is good st
   CHECK(folder.load(2 * secret_life) == std::vector{third, second});
 }
 
+TEST_CASE("two that follow each other differ in the bit by which they are told apart") {
+  Folder folder;
+  folder.made = 1;  // the next one has 2, and the one after that would have 4
+  const auto bit = [](const Secret& secret) { return secret.bytes()[0] & 1; };
+  folder.load();
+  folder.made = 3;
+  const auto secrets = folder.load(secret_life);
+  REQUIRE(secrets.size() == 2);
+  CHECK(bit(secrets[0]) != bit(secrets[1]));
+}
+
 TEST_CASE("a file that is not what it should be is replaced, a folder that is not there is an error") {
   Folder folder;
   folder.load();

@@ -1,5 +1,6 @@
 #include "control/sa/spi_journal.hpp"
 
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "tests/control/sa/surroundings.hpp"
 
@@ -41,9 +43,9 @@ const Moment noon{1s, std::chrono::system_clock::time_point(1'700'000'000'123ms)
 TEST_CASE("what was noted is known after a restart, and not before") {
   const Folder folder;
   auto journal = folder.open();
-  journal->note(0x1001, {peer4, "site", 0x1111, 0x2222, true}, noon);
+  REQUIRE(journal->note(0x1001, {peer4, "site", 0x1111, 0x2222, true}, noon));
   const std::string long_name(200, 'x');
-  journal->note(0x1002, {peer6, long_name}, noon);
+  REQUIRE(journal->note(0x1002, {peer6, long_name}, noon));
   CHECK_FALSE(journal->find(0x1001)->is_before_restart);
   journal.reset();
   journal = folder.open();
@@ -67,7 +69,7 @@ TEST_CASE("the newest have the room, over any number of restarts, and the file n
   std::uint32_t spi = 1000;
   for (int life = 0; life < 5; ++life) {
     auto journal = folder.open();
-    for (int i = 0; i < 3; ++i) journal->note(spi++, {peer4, "site"}, noon);
+    for (int i = 0; i < 3; ++i) REQUIRE(journal->note(spi++, {peer4, "site"}, noon));
   }
   {
     const auto journal = folder.open();
@@ -75,7 +77,7 @@ TEST_CASE("the newest have the room, over any number of restarts, and the file n
     for (std::uint32_t i = 1000; i < spi; ++i) CHECK(journal->find(i).has_value() == (i >= spi - 8));
     CHECK(std::filesystem::file_size(folder.file()) == 8 * 128);
     // A new one takes the place of the oldest.
-    journal->note(spi, {peer4, "site"}, noon);
+    REQUIRE(journal->note(spi, {peer4, "site"}, noon));
     CHECK_FALSE(journal->find(spi - 8));
     CHECK(journal->find(spi - 7));
   }
@@ -85,7 +87,7 @@ TEST_CASE("the newest have the room, over any number of restarts, and the file n
 
 TEST_CASE("a damaged file tells what of it is good, and no more") {
   const Folder folder;
-  for (std::uint32_t spi = 1000; spi < 1008; ++spi) folder.open()->note(spi, {peer4, "site"}, noon);
+  for (std::uint32_t spi = 1000; spi < 1008; ++spi) REQUIRE(folder.open()->note(spi, {peer4, "site"}, noon));
   const auto before = [&] {
     std::ifstream in(folder.file(), std::ios::binary);
     return std::string(std::istreambuf_iterator<char>(in), {});
@@ -121,7 +123,7 @@ TEST_CASE("what was noted survives a process that is killed") {
   const auto child = fork();
   if (child == 0) {
     const auto journal = SpiJournal::open(folder.path, 8);
-    if (journal) (*journal)->note(0x4711, {peer4, "site"}, noon);
+    if (journal) (void)(*journal)->note(0x4711, {peer4, "site"}, noon);
     kill(getpid(), SIGKILL);
   }
   int status = 0;
@@ -133,16 +135,70 @@ TEST_CASE("what was noted survives a process that is killed") {
 TEST_CASE("a folder that is in use, or not there, is an error that says so") {
   const Folder folder;
   const auto first = folder.open();
-  const auto second = SpiJournal::open(folder.path, 8);
+  const auto second = SpiJournal::open(folder.path, 8, 40ms);
   REQUIRE_FALSE(second);
   CHECK_THAT(second.error().text(), Catch::Contains(folder.path + "/lock"));
   CHECK_FALSE(SpiJournal::open(folder.path + "/not-there", 8));
 }
 
+TEST_CASE("who comes while a process that had the folder is on its way out waits for it") {
+  const Folder folder;
+  auto first = folder.open();
+  std::thread leaving([&] {
+    std::this_thread::sleep_for(200ms);
+    first.reset();
+  });
+  CHECK(SpiJournal::open(folder.path, 8));
+  leaving.join();
+}
+
+TEST_CASE("a file that somebody cuts off under us, or that cannot be written, does no harm") {
+  const Folder folder;
+  auto journal = folder.open();
+  REQUIRE(journal->note(0x1001, {peer4, "site"}, noon));
+  std::filesystem::resize_file(folder.file(), 0);
+  REQUIRE(journal->note(0x1002, {peer4, "site"}, noon));
+  CHECK(journal->find(0x1001));
+  journal.reset();
+  CHECK(folder.open()->find(0x1002));
+  // As a full or broken disk would: no file may grow any more, and this one has to.
+  journal = folder.open();
+  std::filesystem::resize_file(folder.file(), 0);
+  const auto child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_FSIZE, &none);
+    const auto noted = journal->note(0x1003, {peer4, "site"}, noon);
+    _exit(!noted && journal->find(0x1003) ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("without tombstones the journal tells what was ours, and without both nothing does") {
+  const Folder folder;
+  const auto journal = folder.open();
+  const bool is_kept = GENERATE(false, true);
+  using sa::test::Surroundings;
+  auto options = Surroundings::default_options();
+  options.tombstones = 0;
+  Surroundings surroundings({64, 32, 2}, options, is_kept ? journal.get() : nullptr);
+  surroundings.configuration.connections = {sa::test::connection(1)};
+  surroundings.configure();
+  REQUIRE(journal->note(0x1001, {peer4, "one"}, noon));
+  REQUIRE(surroundings.manager.retire_inbound(0x1001, Reason::expired, surroundings.now));
+  const auto facts = surroundings.manager.about(0x1001);
+  CHECK(facts.standing == (is_kept ? SpiFacts::Standing::retired : SpiFacts::Standing::unknown));
+  CHECK(facts.connection == (is_kept ? "one" : ""));
+  if (is_kept) CHECK(facts.reason == Reason::deleted);
+}
+
 TEST_CASE("SPIs of before a restart are known by the manager, and not given out") {
   const Folder folder;
   auto journal = folder.open();
-  journal->note(0x2001, {peer4, "gone"}, noon);
+  REQUIRE(journal->note(0x2001, {peer4, "gone"}, noon));
   journal.reset();
   journal = folder.open();
   using sa::test::Surroundings;

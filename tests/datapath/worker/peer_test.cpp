@@ -61,6 +61,13 @@ TEST_CASE("an SA that does not follow its peer drops by name") {
   CHECK(rig.verdicts() == "IN_SA_ENCAP_MISMATCH=1");
   rig.run(Rig::outside, from_elsewhere(rig.esp_frame(2, inner, 4), 77, 4'500));
   CHECK(rig.verdicts() == "IN_V4_PKT_HIT_INVALID_SA=1");
+  const auto misses = rig.spi_misses();  // which control explains
+  REQUIRE(misses.size() == 2);
+  for (const auto& miss : misses) {
+    CHECK(miss.miss == sa::Miss::mismatch);
+    CHECK(miss.spi == Rig::inbound_spi);
+  }
+  CHECK(misses[0].source_port == 61'000);
 }
 
 TEST_CASE("after control has followed the peer, our packets go to where it is") {

@@ -21,7 +21,10 @@ def gateway(name, connections, **settings):
 
 
 class IkeCase(unittest.TestCase):
-    """settings(name): of the gateway called a, and of b."""
+    """settings(name): of the gateway called a, and of b. BRIDGED, BLOCKED: as pair.Pair has it, from the start."""
+
+    BRIDGED = False
+    BLOCKED = ()
 
     @classmethod
     def settings(cls, name):
@@ -29,8 +32,10 @@ class IkeCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.pair = pair.Pair({name: cls.settings(name) for name in pair.NAMES})
+        cls.pair = pair.Pair({name: cls.settings(name) for name in pair.NAMES}, cls.BRIDGED)
         cls.addClassCleanup(cleanup.now)
+        if cls.BLOCKED:
+            cls.pair.block(*cls.BLOCKED)
         cls.pair.start()
 
     def gateway(self, name):

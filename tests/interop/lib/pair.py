@@ -2,7 +2,8 @@
 
     host a --veth-- inside | gateway a | outside ====veth==== outside | gateway b | inside --veth-- host b
 
-The hosts' kernels answer; those of the gateways see their twins only.
+The hosts' kernels answer; those of the gateways see their twins only. Between the gateways may be a bridge, which
+does not let everything pass.
 """
 
 import shutil
@@ -33,13 +34,16 @@ def ports(name):
 
 
 class Pair:
-    """settings: by name, of each gateway."""
+    """settings: by name, of each gateway. bridged: block() is wanted."""
 
-    def __init__(self, settings):
+    def __init__(self, settings, bridged=False):
         netns.sweep()
         self.namespace = {name: netns.Namespace(f"gateway-{name}") for name in NAMES}
         self.host = {name: netns.Namespace(f"host-{name}") for name in NAMES}
-        netns.cable(self.namespace["a"], "veth-out", self.namespace["b"], "veth-out")
+        if bridged:
+            self._make_bridge()
+        else:
+            netns.cable(self.namespace["a"], "veth-out", self.namespace["b"], "veth-out")
         self.gateway = {}
         for name in NAMES:
             netns.cable(self.namespace[name], "veth-in", self.host[name], "lan")
@@ -50,6 +54,21 @@ class Pair:
             workdir = tempfile.mkdtemp(prefix=f"espgate-test-{name}-")
             cleanup.later(shutil.rmtree, workdir, True)
             self.gateway[name] = Gateway(self.namespace[name], workdir, settings[name])
+
+    def _make_bridge(self):
+        self._path = netns.Namespace("path")
+        self._path.ip("link", "add", "between", "type", "bridge", "mcast_snooping", "0")
+        self._path.ip("link", "set", "between", "up")
+        for name in NAMES:
+            netns.cable(self.namespace[name], "veth-out", self._path, f"to-{name}")
+            self._path.ip("link", "set", f"to-{name}", "master", "between")
+
+    def block(self, *matches):
+        """From here on packets between the gateways that match one of these nftables expressions are lost."""
+        self._path.exec("nft", "flush", "ruleset")
+        rules = "".join(f"  {match} drop\n" for match in matches)
+        self._path.exec("nft", "-f", "-", stdin="table bridge path {\n chain forward {\n"
+                        f"  type filter hook forward priority 0;\n{rules} }}\n}}\n")
 
     def start(self, *names):
         for name in names or NAMES:

@@ -1,0 +1,149 @@
+// diagnose.
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "control/daemon/diagnosis_facts.hpp"
+#include "control/daemon/services.hpp"
+#include "control/daemon/standing.hpp"
+
+namespace espgate::daemon {
+namespace {
+
+using nlohmann::json;
+using recovery::Cause;
+using recovery::Facts;
+using recovery::Finding;
+
+std::string_view text(Facts::State state) {
+  switch (state) {
+    case Facts::State::up:
+      return "up";
+    case Facts::State::connecting:
+      return "connecting";
+    case Facts::State::down:
+      break;
+  }
+  return "down";
+}
+
+struct Diagnosis {
+  std::vector<Finding> findings;
+  json described;
+};
+
+Diagnosis diagnose_one(const Services& services, const config::Connection& connection,
+                       const IkeService::Peer* peer, const InvalidPackets& invalid) {
+  const auto facts = diagnosis_facts(services, connection, peer, invalid);
+  Diagnosis result{recovery::diagnose(facts), {}};
+  auto causes = json::array();
+  for (const auto& finding : result.findings)
+    causes.push_back({{"cause", recovery::name(finding.cause)},
+                      {"weight", finding.weight},
+                      {"evidence", finding.evidence},
+                      {"remedy", finding.remedy}});
+  result.described = {{"connection", peer == nullptr ? connection.name : peer->name},
+                      {"state", text(facts.state)},
+                      {"reason", facts.reason.empty() ? json(nullptr) : json(facts.reason)},
+                      {"causes", std::move(causes)}};
+  return result;
+}
+
+const config::Connection* find_connection(const Services& services, const std::string& name) {
+  const auto& connections = services.configuration->connections;
+  const auto found = std::ranges::find(connections, name, &config::Connection::name);
+  return found == connections.end() ? nullptr : &*found;
+}
+
+// Goes through all connections, and then through the peers of those that have them at any address, one at a
+// time, and keeps the worst.
+class Troubled {
+ public:
+  explicit Troubled(const Services& services)
+      : services_(services), invalid_(recent_invalid_packets(services)) {}
+
+  // Null while it looks; then one after the other, the surest trouble first.
+  std::optional<json> next() {
+    if (look()) return json();
+    if (worst_.empty()) return std::nullopt;
+    auto worst = worst_.extract(worst_.begin());
+    return std::move(worst.value().described);
+  }
+  json result() const { return {{"looked_at", looked_at_}, {"left_off", troubled_ - shown()}}; }
+
+ private:
+  static constexpr std::size_t most = 64;
+  struct Entry {
+    unsigned weight;
+    std::uint64_t order;
+    mutable json described;
+    bool operator<(const Entry& other) const {
+      return weight != other.weight ? weight > other.weight : order < other.order;
+    }
+  };
+
+  std::uint64_t shown() const { return std::min<std::uint64_t>(troubled_, most); }
+
+  // At the next one. False: there is none. A reload meanwhile may take some away, so they are found anew by
+  // their place.
+  bool look() {
+    const auto& connections = services_.configuration->connections;
+    if (place_ < connections.size()) {
+      judge(connections[place_++], nullptr);
+      return true;
+    }
+    const auto* peer = services_.ike->next_peer_after(last_peer_);
+    if (peer == nullptr) return false;
+    last_peer_ = peer->name;
+    if (const auto* connection = find_connection(services_, peer->connection)) judge(*connection, peer);
+    return true;
+  }
+
+  void judge(const config::Connection& connection, const IkeService::Peer* peer) {
+    auto diagnosis = diagnose_one(services_, connection, peer, invalid_);
+    ++looked_at_;
+    const auto& likeliest = diagnosis.findings.front();
+    const bool is_meant = likeliest.cause == Cause::well || likeliest.cause == Cause::waiting ||
+                          likeliest.cause == Cause::terminated;
+    if (is_meant) return;
+    ++troubled_;
+    worst_.insert({likeliest.weight, troubled_, std::move(diagnosis.described)});
+    if (worst_.size() > most) worst_.erase(std::prev(worst_.end()));
+  }
+
+  const Services& services_;
+  InvalidPackets invalid_;
+  std::size_t place_ = 0;
+  std::string last_peer_;
+  std::uint64_t looked_at_ = 0;
+  std::uint64_t troubled_ = 0;
+  std::set<Entry> worst_;
+};
+
+Expected<void> diagnose(const Services& services, const cli::Request& request, const cli::StreamPtr& stream) {
+  const auto name = request.text("connection");
+  if (!name) {
+    const auto troubled = std::make_shared<Troubled>(services);
+    stream->pull([troubled] { return troubled->next(); }, [troubled] { return troubled->result(); });
+    return {};
+  }
+  const auto* peer = services.ike->peer(*name);
+  const auto* connection = find_connection(services, peer == nullptr ? *name : peer->connection);
+  if (connection == nullptr)
+    return Error{"no connection is called " + *name, "`show connections` lists them"};
+  stream->push(diagnose_one(services, *connection, peer, recent_invalid_packets(services)).described);
+  stream->finish({{"looked_at", 1}, {"left_off", 0}});
+  return {};
+}
+
+}  // namespace
+
+void add_diagnose_command(Services& services, cli::Handlers& handlers) {
+  handlers.stream(cli::CommandId::diagnose,
+                  [&services](const cli::Request& request, const cli::StreamPtr& stream) {
+                    return diagnose(services, request, stream);
+                  });
+}
+
+}  // namespace espgate::daemon

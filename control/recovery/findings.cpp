@@ -1,0 +1,70 @@
+#include "control/recovery/findings.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace espgate::recovery {
+namespace {
+
+struct CauseWords {
+  std::string_view name;
+  std::string_view remedy;  // unless the evidence has a better one
+};
+
+constexpr std::array<CauseWords, cause_count> cause_words{{
+    {"all well", "nothing"},
+    {"waiting", "nothing, or `initiate` it"},
+    {"terminated", "`initiate` it"},
+    {"configuration mismatch", "`explain` tells what both sides offered and what did not fit: make it alike"},
+    {"peer down", "see whether the peer's host and its IKE run, and whether it can be reached"},
+    {"firewall", "let UDP ports 500 and 4500 and IP protocol 50 through on the way, in both directions"},
+    {"NAT rebinding", "set follow-peer = true, and a nat-keepalive shorter than the NAT's memory"},
+    {"loss", "find where packets are lost: `show drops` on both sides, then the path between them"},
+    {"restart of the peer", "nothing, if it came back; find out why it restarts if that goes on"},
+    {"restart of this gateway", "nothing: it is repaired as invalid-spi-recovery allows"},
+    {"port down", "check the cable, the switch and `show ports`"},
+    {"address missing", "add the address to a port, or correct `local`"},
+    {"routing", "check `show routes` for the peer's address, and `ip neigh` for the next hop"},
+    {"expired", "change the key on both sides"},
+}};
+
+unsigned together(const auto& pieces) {
+  double doubt = 1;
+  for (const auto& piece : pieces) doubt *= 1 - std::min(piece.weight, 100.0) / 100;
+  return static_cast<unsigned>(std::lround(100 * (1 - doubt)));
+}
+
+}  // namespace
+
+std::string_view name(Cause cause) {
+  return cause_words[static_cast<std::size_t>(cause)].name;
+}
+
+void Findings::add(Cause cause, double weight, std::string evidence, std::string remedy) {
+  if (weight <= 0) return;
+  pieces_[static_cast<std::size_t>(cause)].push_back({weight, std::move(evidence), std::move(remedy)});
+}
+
+unsigned Findings::heaviest() const {
+  unsigned most = 0;
+  for (const auto& pieces : pieces_) most = std::max(most, together(pieces));
+  return most;
+}
+
+std::vector<Finding> Findings::take() const {
+  std::vector<Finding> all;
+  for (std::size_t i = 0; i < cause_count; ++i) {
+    auto pieces = pieces_[i];
+    std::ranges::stable_sort(pieces, std::ranges::greater{}, &Piece::weight);
+    Finding finding{static_cast<Cause>(i), together(pieces), {}, {}};
+    if (finding.weight == 0) continue;
+    finding.remedy =
+        pieces.front().remedy.empty() ? std::string(cause_words[i].remedy) : pieces.front().remedy;
+    for (auto& piece : pieces) finding.evidence.push_back(std::move(piece.evidence));
+    all.push_back(std::move(finding));
+  }
+  std::ranges::stable_sort(all, std::ranges::greater{}, &Finding::weight);
+  return all;
+}
+
+}  // namespace espgate::recovery

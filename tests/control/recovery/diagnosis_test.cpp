@@ -1,0 +1,250 @@
+#include "control/recovery/diagnosis.hpp"
+
+#include <catch2/catch.hpp>
+#include <functional>
+
+using namespace espgate::recovery;
+using State = Facts::State;
+using Way = Facts::Way;
+using Ike = Facts::Ike;
+
+namespace {
+
+// A connection that is up and carries traffic in both directions.
+Facts healthy() {
+  Facts facts;
+  facts.peer = "192.0.2.2";
+  facts.way = Way::good;
+  facts.way_by = "outside";
+  facts.ike = Ike::established;
+  facts.requests = 10;
+  facts.heard = 3;
+  facts.in = {1'000, 5'000, 0.5};
+  facts.out = {1'000, 5'000, 0.5};
+  facts.up = 60;
+  facts.top_sequence = 1'000;
+  facts.arrived = 1'000;
+  facts.our_age_s = 3'600;
+  return facts;
+}
+
+// One that never was up.
+Facts down(Ike ike, const char* reason) {
+  Facts facts;
+  facts.state = State::down;
+  facts.reason = reason;
+  facts.peer = "192.0.2.2";
+  facts.way = Way::good;
+  facts.ike = ike;
+  facts.our_age_s = 3'600;
+  return facts;
+}
+
+Facts with(Facts facts, const std::function<void(Facts&)>& change) {
+  change(facts);
+  return facts;
+}
+
+Facts invalid(Facts facts, Class kind, std::uint64_t packets) {
+  facts.invalid[static_cast<std::size_t>(kind)] = packets;
+  return facts;
+}
+
+struct Case {
+  const char* what;
+  Facts facts;
+  Cause likeliest;
+  const char* evidence;  // within some piece of it
+  unsigned least = 1;    // its weight
+};
+
+std::vector<Case> cases() {
+  const auto unanswered = [](Facts& f) { f.is_unanswered = true; };
+  const auto refused = [](Facts& f) { f.is_refused = true; };
+  const auto silent = [](Facts& f) { f.in = {0, 0, {}}; };
+  const auto manual = [](Facts& f) {
+    f.negotiates = false;
+    f.ike = Ike::none;
+    f.top_sequence = 0;
+    f.heard.reset();
+  };
+  std::vector<Case> all{
+      {"all well", healthy(), Cause::well, "1000 packets in, the last 0 s ago", 90},
+      {"up, and nothing sent yet", with(healthy(), [](Facts& f) { f.in = f.out = {}; }), Cause::well,
+       "nothing was sent yet", 90},
+      {"terminated", with(down(Ike::none, "it was terminated"), [](Facts& f) { f.is_terminated = true; }),
+       Cause::terminated, "operator", 90},
+      {"passive", down(Ike::none, "the peer has not begun"), Cause::waiting, "has not begun"},
+      {"just begun", with(down(Ike::greeting, ""), [](Facts& f) { f.state = State::connecting; }),
+       Cause::waiting, "being negotiated"},
+      {"proposals", with(down(Ike::greeting, "NO_PROPOSAL_CHOSEN (14)"), refused), Cause::configuration,
+       "NO_PROPOSAL_CHOSEN", 90},
+      {"a wrong PSK", with(down(Ike::proving, "AUTHENTICATION_FAILED"), refused), Cause::configuration,
+       "AUTHENTICATION_FAILED", 90},
+      {"selectors", with(down(Ike::established, "TS_UNACCEPTABLE"), refused), Cause::configuration,
+       "TS_UNACCEPTABLE", 90},
+      {"it ended, and is made again", down(Ike::established, "its lifetime is over"), Cause::waiting,
+       "lifetime"},
+      {"no answer, ever",
+       with(down(Ike::greeting, "no answer"), [](Facts& f) { f.is_unanswered = true, f.repeats = 3; }),
+       Cause::firewall, "sent 4 times to 192.0.2.2", 60},
+      {"no answer any more",
+       with(down(Ike::greeting, "no answer"), [](Facts& f) { f.is_unanswered = true, f.in.ever = 7; }),
+       Cause::peer_down, "up before", 60},
+      {"the peer died", with(down(Ike::established, "the peer does not answer any more"), unanswered),
+       Cause::peer_down, "does not answer any more", 60},
+      {"the peer died, on the link",
+       with(down(Ike::greeting, "no answer"),
+            [](Facts& f) {
+              f.is_unanswered = f.is_on_link = true;
+              f.way = Way::no_neighbour;
+              f.way_by = "192.0.2.2";
+            }),
+       Cause::peer_down, "does not answer ARP", 85},
+      {"the next hop died",
+       with(down(Ike::greeting, "no answer"),
+            [](Facts& f) {
+              f.is_unanswered = true;
+              f.way = Way::no_neighbour;
+              f.way_by = "192.0.2.254";
+            }),
+       Cause::routing, "192.0.2.254 does not answer ARP", 75},
+      {"IKE_AUTH is lost", with(down(Ike::proving, "no answer to IKE_AUTH"), unanswered), Cause::firewall,
+       "IKE_AUTH", 70},
+      {"the port is down",
+       with(down(Ike::greeting, "no answer"),
+            [](Facts& f) { f.is_unanswered = true, f.way = Way::port_down, f.way_by = "outside"; }),
+       Cause::port_down, "port outside", 95},
+      {"no route",
+       with(down(Ike::greeting, "no answer"),
+            [](Facts& f) { f.is_unanswered = true, f.way = Way::no_route; }),
+       Cause::routing, "no route to 192.0.2.2", 90},
+      {"not our address",
+       with(down(Ike::greeting, "no answer"),
+            [](Facts& f) { f.is_unanswered = true, f.has_local_address = false; }),
+       Cause::address, "no address of this host", 90},
+      {"ESP is filtered from the first packet on", with(healthy(), silent), Cause::firewall,
+       "none ever came in", 70},
+      {"ESP is filtered from some time on", with(healthy(), [](Facts& f) { f.in.last = 30; }),
+       Cause::firewall, "the last one came in 30 s ago", 60},
+      {"the peer is gone, and liveness has not found out",
+       with(healthy(),
+            [](Facts& f) {
+              f.in.last = 200;
+              f.heard = 200;
+              f.repeats = 3;
+            }),
+       Cause::peer_down, "IKE was heard 3 min ago", 60},
+      {"wrong keys",
+       with(healthy(),
+            [&](Facts& f) {
+              manual(f);
+              silent(f);
+              f.bad_icv = 50;
+            }),
+       Cause::configuration, "50 packets with a wrong ICV", 85},
+      {"manual keys, and SPIs that differ",
+       invalid(with(healthy(), [&](Facts& f) { manual(f), silent(f); }), Class::never_issued, 20),
+       Cause::configuration, "never gave out", 80},
+      {"manual keys, and the same file on both sides",
+       invalid(with(healthy(), [&](Facts& f) { manual(f), silent(f), f.out.packets = 0; }),
+               Class::wrong_destination, 20),
+       Cause::configuration, "not meant for here", 60},
+      {"a manual key is over",
+       with(down(Ike::none, "the hard lifetime of its inbound SA is over: change the key"),
+            [](Facts& f) { f.negotiates = false, f.has_expired = true; }),
+       Cause::expired, "hard lifetime", 90},
+      {"a fifth of all packets is lost", with(healthy(), [](Facts& f) { f.top_sequence = 1'250; }),
+       Cause::loss, "20.0 of a hundred never came", 70},
+      {"loss of IKE and of packets",
+       with(healthy(),
+            [](Facts& f) {
+              f.top_sequence = 1'100;
+              f.requests = 10;
+              f.repeats = 5;
+            }),
+       Cause::loss, "5 had to be sent again", 70},
+      {"reordering", with(healthy(), [](Facts& f) { f.late = 100; }), Cause::loss,
+       "too late for the replay window", 50},
+      {"a NAT that forgets",
+       with(healthy(), [](Facts& f) { f.in.last = 30, f.out.last = 8, f.moves = 6, f.moved = 20; }),
+       Cause::nat, "moved 6 times", 60},
+      {"a move that is not followed",
+       invalid(with(healthy(), [](Facts& f) { f.in.last = 30, f.mismatched = 20, f.out.last = 8; }),
+               Class::peer_moved, 20),
+       Cause::nat, "came from elsewhere", 80},
+      {"the peer restarted",
+       with(down(Ike::greeting, ""),
+            [](Facts& f) {
+              f.state = State::connecting;
+              f.peer_restarts = 1;
+              f.peer_restarted = 4;
+            }),
+       Cause::peer_restart, "started anew 4 s ago", 60},
+      {"we restarted",
+       invalid(with(down(Ike::greeting, ""), [](Facts& f) { f.state = State::connecting, f.our_age_s = 5; }),
+               Class::before_restart, 9),
+       Cause::our_restart, "before this gateway restarted", 80},
+      {"all of that is over",
+       invalid(with(healthy(),
+                    [](Facts& f) {
+                      f.peer_restarts = 2;
+                      f.peer_restarted = 100;
+                      f.moves = 1;
+                      f.moved = 100;
+                    }),
+               Class::before_restart, 9),
+       Cause::well, "its SAs are in place", 60},
+  };
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("each situation has its cause, and the evidence says why") {
+  for (const auto& one : cases()) {
+    const auto findings = diagnose(one.facts);
+    CAPTURE(one.what);
+    REQUIRE_FALSE(findings.empty());
+    const auto& first = findings.front();
+    std::string evidence;
+    for (const auto& piece : first.evidence) evidence += piece + "\n";
+    CAPTURE(name(first.cause), first.weight, evidence);
+    CHECK(first.cause == one.likeliest);
+    CHECK_THAT(evidence, Catch::Contains(one.evidence));
+    CHECK(first.weight >= one.least);
+    CHECK_FALSE(first.remedy.empty());
+  }
+}
+
+TEST_CASE("findings come by weight, each cause once, none above 100") {
+  for (const auto& one : cases()) {
+    const auto findings = diagnose(one.facts);
+    CAPTURE(one.what);
+    for (std::size_t i = 0; i < findings.size(); ++i) {
+      CHECK(findings[i].weight >= 1);
+      CHECK(findings[i].weight <= 100);
+      if (i > 0) CHECK(findings[i - 1].weight >= findings[i].weight);
+      for (std::size_t j = 0; j < i; ++j) CHECK(findings[i].cause != findings[j].cause);
+    }
+  }
+}
+
+TEST_CASE("more evidence for a cause makes it surer") {
+  auto facts = healthy();
+  facts.top_sequence = 1'100;
+  const auto few = diagnose(facts);
+  facts.repeats = 5;
+  const auto more = diagnose(facts);
+  const auto weight_of = [](const std::vector<Finding>& findings) {
+    for (const auto& finding : findings)
+      if (finding.cause == Cause::loss) return finding.weight;
+    return 0u;
+  };
+  CHECK(weight_of(more) > weight_of(few));
+}
+
+TEST_CASE("each cause has a name of its own") {
+  for (std::size_t i = 0; i < cause_count; ++i)
+    for (std::size_t j = 0; j < i; ++j) CHECK(name(static_cast<Cause>(i)) != name(static_cast<Cause>(j)));
+}
