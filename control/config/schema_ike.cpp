@@ -125,7 +125,8 @@ constexpr std::array ike_keys{
         "Age, with new keys and all, at which we begin anew if we began: both sides prove again who they "
         "are, so a certificate that has expired or was revoked is found out. 60 or more; the old IKE SA "
         "goes once the new one has all children. If the peer began it is told to do the same in time "
-        "(AUTH_LIFETIME, RFC 4478), as we do when it tells us. 0 never does, unless the peer says so."),
+        "(AUTH_LIFETIME, RFC 4478), as we do when it tells us; if it has not half a minute after that, its IKE "
+        "SA is closed. 0 never does, unless the peer says so."),
     seconds_key("liveness", 0, "30",
                 "Silence of the peer after which it is asked whether it is there; 0 never asks."),
     Key{.name = "tries",

@@ -121,7 +121,7 @@ void add_times(const config::IkeSettings& ike, Rows& rows) {
   rows.add("reauthenticate-after", seconds_text(ike.reauthenticate_after),
            ike.reauthenticate_after.count() == 0 ? "who the peer is, is proved once, unless it wants more"
                                                  : "both sides prove again who they are; if the peer began "
-                                                   "it is told to see to that");
+                                                   "it is told to see to that, or is closed");
   rows.add("liveness", seconds_text(ike.liveness_after),
            ike.liveness_after.count() == 0 ? "a peer that has died is found out at the next rekey"
                                            : "a peer that has been silent so long is asked");

@@ -124,11 +124,6 @@ class IkeSa {
   State ended_in() const { return ended_in_; }
   const std::string& reason() const { return reason_; }
   const Spis& spis() const { return spis_; }
-  // Of the IKE SA that this one descends from by rekeys, whoever began those.
-  struct Lineage {
-    bool we_began = false;
-    std::uint64_t initiator_spi = 0;
-  };
   const Lineage& lineage() const { return lineage_; }
   const Endpoint& local() const { return local_; }
   const Endpoint& remote() const { return remote_; }
@@ -170,6 +165,7 @@ class IkeSa {
   Time liveness_at() const;
   Time keepalive_at() const;
   void note_lifetime_of_proof(const Payloads& payloads, Time now);
+  void close_since(std::string reason);
   void delete_ike_sa(Time now);
   void delete_children(std::vector<std::uint32_t> spis, const std::set<std::uint32_t>& invalid, Time now);
   void check_liveness(Time now);
@@ -374,6 +370,7 @@ class IkeSa {
   Time expires_at_ = never;
   Time kept_at_{};  // the mapping of a NAT on our side, by us
   Time reauthenticate_at_ = never;
+  Time proof_until_ = never;  // of the peer, who began: it is to have proved again who it is by then
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
   Time last_heard_;

@@ -208,7 +208,11 @@ void IkeSa::become_established(Time now) {
     return now + std::chrono::duration_cast<Time>(after * (1 - 0.1 * random_unit(host_)));
   };
   rekey_at_ = jittered(connection_->rekey_after);
-  if (lineage_.we_began) reauthenticate_at_ = jittered(connection_->reauthenticate_after);
+  const auto reauthenticate_after = connection_->reauthenticate_after;
+  if (lineage_.we_began)
+    reauthenticate_at_ = jittered(reauthenticate_after);
+  else if (reauthenticate_after.count() != 0)
+    proof_until_ = now + reauthenticate_after + host_.limits().proof_grace;
   expires_at_ = connection_->expires_after.count() == 0 ? never : now + connection_->expires_after;
 }
 

@@ -199,6 +199,7 @@ IkeSa& IkeSa::make_successor(SaId id, const IkeChoice& choice, const Spis& spis,
   made->channel_.emplace(spis, is_initiator, suite, made->keys_);
   made->become_established(now);
   made->reauthenticate_at_ = reauthenticate_at_;  // a rekey proves nothing anew
+  made->proof_until_ = proof_until_;
   made->replaces_ = std::exchange(replaces_, 0);
   return host_.adopt(std::move(made));
 }

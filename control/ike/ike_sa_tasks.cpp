@@ -97,7 +97,7 @@ Time IkeSa::deadline() const {
   auto first = std::min(request_.deadline(), until_);
   if (state_ != State::established) return first;
   for (const auto& child : children_) first = std::min(first, child.expires_at);
-  first = std::min({first, expires_at_, keepalive_at()});
+  first = std::min({first, expires_at_, proof_until_, keepalive_at()});
   if (creation_) first = std::min(first, creation_->until);
   return is_idle() ? std::min(first, next_task()) : first;
 }
@@ -125,12 +125,23 @@ void IkeSa::timer(Time now) {
   }
   if (expires_at_ <= now) {
     expires_at_ = never;
-    if (state_ == State::established) {
-      end_ = End::failed;
-      reason_ = "its lifetime is over";
-      close_wanted_ = true;
-    }
+    if (state_ == State::established) close_since("its lifetime is over");
   }
+  // It was told when (RFC 4478). With one that did so in time, this one is gone.
+  if (proof_until_ <= now) {
+    proof_until_ = never;
+    if (state_ != State::established) return;
+    log(Level::warning, fmt::format("the peer did not prove again within {} s who it is, though it was told "
+                                    "to (reauthenticate-after): its IKE SA is closed",
+                                    connection_->reauthenticate_after.count()));
+    close_since("the peer did not prove again in time who it is");
+  }
+}
+
+void IkeSa::close_since(std::string reason) {
+  end_ = End::failed;
+  reason_ = std::move(reason);
+  close_wanted_ = true;
 }
 
 void IkeSa::no_answer(Time now) {

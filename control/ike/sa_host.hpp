@@ -39,6 +39,8 @@ struct Limits {
   Time half_open_life = std::chrono::seconds(30);
   // How long the peer's next additional key exchange is waited for (RFC 9370 2.2.4: 5 to 20 seconds).
   Time followup_wait = std::chrono::seconds(20);
+  // How much later than it was told to the peer may prove again who it is (RFC 4478).
+  Time proof_grace = std::chrono::seconds(30);
   // How long an IKE SA that is gone still answers what it answered last, and one whose peer never proved who
   // it is: that one counts as half-open for so long.
   Time linger = std::chrono::seconds(30);
