@@ -61,6 +61,7 @@ struct Exchange {
   };
   Kind kind = Kind::none;
   ChildHandle child;              // that is made
+  bool makes_child() const { return kind == Kind::create_child || kind == Kind::rekey_child; }
   std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
   std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
   bool unwanted = false;          // the child was terminated meanwhile: what is made is deleted
@@ -79,6 +80,8 @@ struct Exchange {
   KeyExchanges keys;
   std::vector<std::uint8_t> peers_token;  // of the IKE SA that is made (RFC 6290)
   bool follows = false;                   // what is under way is an IKE_FOLLOWUP_KE
+  // Outbound SPIs, unknown to us, that the peer deleted: it may mean the child, and its answer be lost.
+  std::vector<std::uint32_t> gone;
   std::vector<std::uint8_t> cookie;       // that the peer is to repeat from where it says to be
   Endpoint there;
 };

@@ -81,6 +81,8 @@ std::vector<std::uint32_t> IkeSa::on_delete(const Delete& payload, Time now) {
   std::vector<std::uint32_t> ours;
   for (const auto spi : payload.spis) {
     auto* child = find_child_by_outbound(spi);
+    if (child == nullptr && exchange_.makes_child() && exchange_.gone.size() < most_children)
+      exchange_.gone.push_back(spi);
     if (child == nullptr) continue;
     if (child->made_at + at_once > now)
       ++child->failures;  // it has no use for it, so it is not asked at once
