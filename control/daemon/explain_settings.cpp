@@ -143,6 +143,9 @@ void add_peer(const config::IkeSettings& ike, bool follow_peer, Rows& rows) {
   rows.add(
       "follow-peer", follow_peer ? "true" : "false",
       follow_peer ? "the peer may move, or its NAT give it another port" : "the peer stays where it began");
+  if (!ike.other_addresses.empty())
+    rows.add("other-addresses", addresses_text(ike.other_addresses),
+             "where the tunnel may move to from local");
   if (!ike.peer_addresses.empty())
     rows.add("assign", addresses_text(ike.peer_addresses), "what the peer gets if it asks for addresses");
   if (!ike.peer_dns.empty())

@@ -57,11 +57,12 @@ struct Exchange {
     delete_ike,
     liveness,
     routability,
+    update,
     intermediate,
   };
   Kind kind = Kind::none;
-  ChildHandle child;              // that is made
   bool makes_child() const { return kind == Kind::create_child || kind == Kind::rekey_child; }
+  ChildHandle child;              // that is made
   std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
   std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
   bool unwanted = false;          // the child was terminated meanwhile: what is made is deleted
@@ -79,11 +80,11 @@ struct Exchange {
   std::optional<IkeChoice> choice;  // ... or of an IKE SA
   KeyExchanges keys;
   std::vector<std::uint8_t> peers_token;  // of the IKE SA that is made (RFC 6290)
-  bool follows = false;                   // what is under way is an IKE_FOLLOWUP_KE
   // Outbound SPIs, unknown to us, that the peer deleted: it may mean the child, and its answer be lost.
   std::vector<std::uint32_t> gone;
-  std::vector<std::uint8_t> cookie;       // that the peer is to repeat from where it says to be
-  Endpoint there;
+  bool follows = false;              // what is under way is an IKE_FOLLOWUP_KE
+  std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
+  Endpoint there;                    // where that is, or where we say to be
 };
 
 // The peer's CREATE_CHILD_SA, answered: nothing is made before its key exchanges are complete.

@@ -33,6 +33,7 @@ void IkeSa::proceed(Time now) {
 // What ends comes before what goes on, and what goes on before what is new.
 void IkeSa::start_next_exchange(Time now) {
   if (close_wanted_) return delete_ike_sa(now);
+  if (mobility_.update_due) return tell_address(now);
   auto unwanted = std::exchange(orphans_, {});
   for (auto& child : children_)
     if (child.delete_wanted) {
@@ -42,11 +43,8 @@ void IkeSa::start_next_exchange(Time now) {
   auto invalid = std::exchange(invalid_spis_, {});
   std::erase_if(invalid, [this](std::uint32_t spi) { return uses(spi); });  // by now
   if (!unwanted.empty() || !invalid.empty()) return delete_children(std::move(unwanted), invalid, now);
-  if (move_unproven_) return check_routability(now);
-  if (reauthenticate_at_ <= now) {
-    reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
-    host_.reauthenticate(*this, now);
-  }
+  if (mobility_.peer_unproven) return check_routability(now);
+  if (reauthenticate_at_ <= now) begin_anew_beside(now);
   if (creation_ && creation_->choice) return;  // the peer replaces all of this
   if (rekey_at_ <= now && !creation_) return start_rekey(now);
   for (const auto& child : children_)
@@ -104,10 +102,9 @@ Time IkeSa::deadline() const {
 
 void IkeSa::timer(Time now) {
   if (request_.deadline() <= now) {
-    if (request_.try_again(now, random_unit(host_)))
-      send(request_.messages(), local_, remote_);
-    else
-      return no_answer(now);
+    if (!request_.try_again(now, random_unit(host_))) return no_answer(now);
+    try_other_path();
+    send(request_.messages(), local_, remote_);
   }
   if (until_ <= now && state_ != State::gone)
     return end(state_ == State::replaced ? End::replaced : End::failed,

@@ -68,6 +68,8 @@ class SaHost {
 
   // Connections that a peer at `remote` may be of, the most specific first.
   virtual std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const = 0;
+  // Of its connection's own addresses, the preferred one first; none: that was not said.
+  virtual std::vector<net::Address> usable_locals(const IkeSa& sa) const = 0;
   // Null: gone.
   virtual IkeSa* find(SaId sa) = 0;
   // A successor that `of` has made; it lives in the core from here on.

@@ -10,10 +10,4 @@ struct Spis {
   std::uint64_t responder = 0;
 };
 
-// Of the IKE SA that one descends from by rekeys, whoever began those.
-struct Lineage {
-  bool we_began = false;
-  std::uint64_t initiator_spi = 0;
-};
-
 }  // namespace espgate::ike
