@@ -1,6 +1,7 @@
 // IkeService: what the datapath's counters tell, and what the kernel has of our addresses.
 #include <algorithm>
 
+#include "control/config/ike_settings.hpp"
 #include "control/daemon/ike_service.hpp"
 #include "control/daemon/own_addresses.hpp"
 

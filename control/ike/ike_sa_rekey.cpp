@@ -220,8 +220,11 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   heir.predecessor_ = 0;
   heir.assigned_ = std::exchange(assigned_, {});
   heir.given_ = std::exchange(given_, {});
-  heir.mobility_.peer_unproven |= std::exchange(mobility_.peer_unproven, false);
-  heir.mobility_.update_due |= std::exchange(mobility_.update_due, false);
+  // What is under way of these may end with this one, unanswered.
+  heir.mobility_.peer_unproven |=
+      std::exchange(mobility_.peer_unproven, false) || exchange_.kind == Exchange::Kind::routability;
+  heir.mobility_.update_due |=
+      std::exchange(mobility_.update_due, false) || exchange_.kind == Exchange::Kind::update;
   successor_ = heir.id_;
   if (close_wanted_) heir.close(end_);
   close_wanted_ = false;

@@ -264,7 +264,7 @@ TEST_CASE("the same with additional key exchanges whose work takes any time") {
   std::size_t runs = 0;
   for (const auto of_a : deeds)
     for (const auto of_b : deeds)
-      for (const unsigned losses : {0, 1})
+      for (const unsigned losses : {0U, 1U})
         runs += run_all({{of_a}, {of_b}, true, losses, {{19}}}, Choices(sample));
   WARN(runs << " orders of arrival and work");
   CHECK(runs >= 72);

@@ -248,7 +248,7 @@ TEST_CASE("a responder with several addresses names the others, and is found at 
 }
 
 TEST_CASE("whatever comes in between and gets lost, a mover is up again where it is") {
-  const auto seeds = static_cast<int>(testing::many(60u));
+  const auto seeds = static_cast<int>(testing::many(300u));
   for (int seed = 0; seed < seeds; ++seed) {
     Moving world(static_cast<unsigned>(seed));
     world.faults = {0.1, 0.1, 1ms, 200ms, 0.02, 20ms};
