@@ -52,9 +52,10 @@ struct IkeSettings {
   std::vector<net::Prefix> peer_addresses;  // of which the peer gets one if it asks, one network of a family
   std::vector<net::Address> peer_dns;
   bool request_addresses = false;
-  std::chrono::seconds liveness_after{};  // of silence; 0: never asked
-  unsigned tries = 0;                     // of a message, until the peer counts as gone
-  std::uint16_t fragment_bytes = 0;       // largest IKE message in one piece; 0: always in one
+  std::vector<net::Address> other_addresses;  // of ours, in order, that it may move to from the connection's
+  std::chrono::seconds liveness_after{};      // of silence; 0: never asked
+  unsigned tries = 0;                         // of a message, until the peer counts as gone
+  std::uint16_t fragment_bytes = 0;           // largest IKE message in one piece; 0: always in one
   bool operator==(const IkeSettings&) const = default;
 };
 

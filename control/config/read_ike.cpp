@@ -298,6 +298,29 @@ void read_assigned(const GroupReader& group, const Connection& connection, IkeSe
     group.error("assign-dns", "who gets no address is not told of DNS servers", "add assign, or remove it");
 }
 
+// Others of ours than local.
+void read_other_addresses(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
+  constexpr std::string_view key = "other-addresses";
+  settings.other_addresses = read_addresses(group, key);
+  if (settings.other_addresses.empty()) return;
+  if (connection.mode == Mode::transport)
+    group.error(key, "in transport mode it is the traffic of local that is protected",
+                "remove them, or set mode = \"tunnel\"");
+  if (settings.request_addresses)
+    group.error(key, "what the peer assigns is put on the port of local, and stays there",
+                "remove them, or request-addresses");
+  std::vector<net::Address> known{connection.local, connection.remote};
+  for (const auto& address : settings.other_addresses) {
+    const auto text = net::to_string(address);
+    if (address.family != connection.local.family)
+      group.error(key, fmt::format("{} is not of the family of local", text), "name addresses of one family");
+    else if (std::ranges::find(known, address) != known.end())
+      group.error(key, fmt::format("{} is there already, as local, as remote, or here", text),
+                  "name each address once");
+    known.push_back(address);
+  }
+}
+
 // Who may be anywhere has to begin.
 void read_start(const GroupReader& group, const Connection& connection, IkeSettings& settings) {
   group.choice("start", settings.start);
@@ -342,6 +365,7 @@ void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& con
   group.integer("tries", settings.tries);
   group.boolean("childless", settings.childless);
   group.boolean("request-addresses", settings.request_addresses);
+  read_other_addresses(group, connection, settings);
   read_start(group, connection, settings);
   read_assigned(group, connection, settings);
   settings.fragment_bytes = static_cast<std::uint16_t>(zero_or(

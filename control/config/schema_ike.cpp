@@ -125,7 +125,9 @@ constexpr std::array ike_keys{
         "Age, with new keys and all, at which we begin anew if we began: both sides prove again who they "
         "are, so a certificate that has expired or was revoked is found out. 60 or more; the old IKE SA "
         "goes once the new one has all children. If the peer began it is told to do the same in time "
-        "(AUTH_LIFETIME, RFC 4478), as we do when it tells us. 0 never does, unless the peer says so."),
+        "(AUTH_LIFETIME, RFC 4478), as we do when it tells us; if it has not half a minute after that, its "
+        "IKE "
+        "SA is closed. 0 never does, unless the peer says so."),
     seconds_key("liveness", 0, "30",
                 "Silence of the peer after which it is asked whether it is there; 0 never asks."),
     Key{.name = "tries",
@@ -149,6 +151,14 @@ constexpr std::array ike_keys{
             "As the one that begins: asks the peer for addresses of the families in local-networks, which "
             "must contain them. They are put beside local on its port while the IKE SA is there."},
     list_key("assign-dns", "DNS servers that it is told of then."),
+    list_key(
+        "other-addresses",
+        "Other outer addresses of ours, the preferred ones first, for when local is on no port, not on the "
+        "one "
+        "that the route to the peer leads out by, or nothing comes back to it. If we began the tunnel moves "
+        "there (MOBIKE, RFC 4555), with new SAs, and back once local is there again; with a peer that cannot "
+        "do "
+        "that all is negotiated anew from there. If the peer began it hears of them, and may move to them."),
     Key{.name = "fragment-bytes",
         .kind = Kind::integer,
         .unit = "bytes",

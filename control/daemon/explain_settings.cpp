@@ -121,7 +121,7 @@ void add_times(const config::IkeSettings& ike, Rows& rows) {
   rows.add("reauthenticate-after", seconds_text(ike.reauthenticate_after),
            ike.reauthenticate_after.count() == 0 ? "who the peer is, is proved once, unless it wants more"
                                                  : "both sides prove again who they are; if the peer began "
-                                                   "it is told to see to that");
+                                                   "it is told to see to that, or is closed");
   rows.add("liveness", seconds_text(ike.liveness_after),
            ike.liveness_after.count() == 0 ? "a peer that has died is found out at the next rekey"
                                            : "a peer that has been silent so long is asked");
@@ -143,6 +143,9 @@ void add_peer(const config::IkeSettings& ike, bool follow_peer, Rows& rows) {
   rows.add(
       "follow-peer", follow_peer ? "true" : "false",
       follow_peer ? "the peer may move, or its NAT give it another port" : "the peer stays where it began");
+  if (!ike.other_addresses.empty())
+    rows.add("other-addresses", addresses_text(ike.other_addresses),
+             "where the tunnel may move to from local");
   if (!ike.peer_addresses.empty())
     rows.add("assign", addresses_text(ike.peer_addresses), "what the peer gets if it asks for addresses");
   if (!ike.peer_dns.empty())

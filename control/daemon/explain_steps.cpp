@@ -79,11 +79,11 @@ std::string nat_text(const ike::NatSituation& nat) {
                                                  : "the peer is behind a NAT";
 }
 
-void add_address(const Services& services, const config::Connection& connection, Steps& steps) {
+void add_address(const Services& services, const net::Address& local, Steps& steps) {
   const auto& addresses = services.kernel->addresses;
-  const bool ours = std::ranges::any_of(
-      addresses, [&](const auto& entry) { return entry.second.address == connection.local; });
-  const auto text = net::to_string(connection.local);
+  const bool ours =
+      std::ranges::any_of(addresses, [&](const auto& entry) { return entry.second.address == local; });
+  const auto text = net::to_string(local);
   if (ours)
     steps.done("address", fmt::format("{} is an address of this host", text));
   else
@@ -161,7 +161,7 @@ void add_traffic(const Services& services, const config::Connection& connection,
 // One peer's way is told by the log; here is who is there.
 json steps_of_any_peer(const Services& services, const config::Connection& connection) {
   Steps steps;
-  add_address(services, connection, steps);
+  add_address(services, connection.local, steps);
   const auto peers = services.ike->peers_of(connection.name);
   for (const auto* peer : peers)
     steps.done(peer->name, fmt::format("{} at {}, SPI {} out", ike::to_string(peer->identity),
@@ -177,10 +177,9 @@ json explain_steps(const Services& services, const config::Connection& connectio
   if (connection.any_peer) return steps_of_any_peer(services, connection);
   const auto standing = standing_of(services, connection);
   Steps steps;
-  add_address(services, connection, steps);
+  const auto* sa = connection.ike ? farthest(services.ike->core().ike_sas_of(owner_of(connection))) : nullptr;
+  add_address(services, sa == nullptr ? connection.local : sa->local().address, steps);
   if (connection.ike) {
-    const auto sas = services.ike->core().ike_sas_of(owner_of(connection));
-    const auto* sa = farthest(sas);
     add_greeting(services, connection, sa, standing, steps);
     add_proof(services, connection, sa, steps);
     add_child(services, connection, sa, standing, steps);

@@ -48,6 +48,7 @@ ike::ConnectionHandle ike_connection(std::span<const config::Connection* const> 
   auto result = std::make_shared<ike::Connection>();
   result->name = connection.name;
   result->local = connection.local;
+  result->other_locals = settings.other_addresses;
   if (!connection.any_peer) result->remote = connection.remote;
   result->identity = settings.local_id;
   if (const auto* only = settings.remote_id.only()) result->asked_peer = *only;

@@ -14,6 +14,7 @@ namespace {
 
 // What waits longer than a peer's patience is better refused.
 constexpr std::size_t most_waiting_for_keys = 4'096;
+constexpr std::size_t connections_a_tick = 16;  // whose addresses are looked for
 
 // One for each CPU that has nothing else to do, as far as one control loop can use them.
 unsigned key_threads(const Cpus& spare) {
@@ -69,6 +70,7 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   std::vector<ike::ConnectionHandle> handles;
   std::vector<ike::IkeCore::Successor> successors;
   on_demand_.clear();
+  movable_.clear();
   for (const auto& family : families_of(configuration)) {
     if (pause) pause();
     const auto inherited = inherited_by(family);
@@ -93,8 +95,11 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
       if (!kept) {
         entry.demand = demand_of(*connection);
         entry.down_because.clear();
+        entry.usable.reset();
       }
       if (connection->ike->start == config::Start::on_demand) on_demand_.push_back(connection->name);
+      if (connection == family.front() && !connection->ike->other_addresses.empty() && !connection->any_peer)
+        movable_.push_back(connection->name);
       wanted.emplace(connection->name, std::move(entry));
     }
   }
@@ -108,6 +113,7 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
     return !connections_.contains(entry.first) && !peers_.contains(entry.first);
   });
   carry_out(core_.configure(handles, now.steady, successors, pause), now, pause);
+  look_at_addresses(movable_.size(), now);
   handle_events(now, pause);
   is_configuring_ = false;
   return change;
@@ -146,6 +152,7 @@ void IkeService::tick(Moment now) {
   if (must_wait()) return;
   look_at_traffic(now);
   look_at_demand(now);
+  look_at_addresses(connections_a_tick, now);
 }
 
 std::uint32_t IkeService::inbound_spi_of(const std::string& connection, sa::Direction direction,

@@ -45,10 +45,11 @@ class IkeService final : public recovery::Repairer {
     const policy::Classifier& policies;
     const tunnel::TunnelTable& tunnels;
     Journal& journal;
-    AssignedAddresses* assigned = nullptr;  // null: addresses that peers give are not taken
-    net::IkeSpis ike_spis{};                // the workers'
-    Cpus spare_cpus{};                      // for public-key work; none: the control loop's
-    sa::SpiJournal* spi_journal = nullptr;  // null: none is kept
+    AssignedAddresses* assigned = nullptr;     // null: addresses that peers give are not taken
+    net::IkeSpis ike_spis{};                   // the workers'
+    Cpus spare_cpus{};                         // for public-key work; none: the control loop's
+    sa::SpiJournal* spi_journal = nullptr;     // null: none is kept
+    const host::KernelView* kernel = nullptr;  // null: our addresses are taken to be there
   };
   IkeService(Parts parts, const config::Limits& limits);
 
@@ -153,9 +154,10 @@ class IkeService final : public recovery::Repairer {
     std::uint64_t demand = 0;  // packets that found no SA, when last looked at
     std::deque<Line> lines;
     std::string down_because;
-    bool is_terminated = false;               // by an operator, and did not come up since
-    unsigned peers_so_far = 0;                // at any address
-    ike::Time down_since = ike::Time::min();  // of that
+    bool is_terminated = false;                       // by an operator, and did not come up since
+    unsigned peers_so_far = 0;                        // at any address
+    ike::Time down_since = ike::Time::min();          // of that
+    std::optional<std::vector<net::Address>> usable;  // of our addresses, as was said last
   };
   struct InboundSpi {
     std::string connection;
@@ -203,6 +205,7 @@ class IkeService final : public recovery::Repairer {
   std::optional<sa::SaParameters> parameters(const ike::ChildSaParameters& child) const;
   void look_at_traffic(Moment now);
   void look_at_demand(Moment now);
+  void look_at_addresses(std::size_t most, Moment now);
   std::uint64_t demand_of(const config::Connection& connection) const;
   Expected<void> known(const std::string& connection) const;
   // What is there already for connections that share an IKE SA.
@@ -242,6 +245,8 @@ class IkeService final : public recovery::Repairer {
   std::deque<std::uint32_t> to_look_at_;                     // inbound SPIs, in turn
   std::vector<std::string> on_demand_;
   std::size_t next_demand_ = 0;
+  std::vector<std::string> movable_;
+  std::size_t next_movable_ = 0;
 };
 
 }  // namespace espgate::daemon

@@ -1,7 +1,9 @@
-// IkeService: what the datapath's counters tell.
+// IkeService: what the datapath's counters tell, and what the kernel has of our addresses.
 #include <algorithm>
 
+#include "control/config/ike_settings.hpp"
 #include "control/daemon/ike_service.hpp"
+#include "control/daemon/own_addresses.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -34,6 +36,21 @@ void IkeService::look_at_demand(Moment now) {
     const auto demand = demand_of(known.settings);
     if (std::exchange(known.demand, demand) == demand) continue;
     if (!parts_.sas.current_sas(name).outbound) feed(ike::TrafficWaits{known.handle->name, name}, now);
+  }
+}
+
+// They come and go, and the routes to the peers with them.
+void IkeService::look_at_addresses(std::size_t most, Moment now) {
+  if (parts_.kernel == nullptr) return;
+  for (auto left = std::min(movable_.size(), most); left > 0; --left) {
+    auto& known = connections_.at(movable_[next_movable_++ % movable_.size()]);
+    std::vector<net::Address> ours{known.settings.local};
+    const auto& others = known.settings.ike->other_addresses;
+    ours.insert(ours.end(), others.begin(), others.end());
+    auto usable = usable_addresses(*parts_.kernel, ours, known.settings.remote);
+    if (known.usable == usable) continue;
+    known.usable = usable;
+    feed(ike::LocalAddresses{known.settings.name, std::move(usable)}, now);
   }
 }
 

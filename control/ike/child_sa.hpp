@@ -36,6 +36,8 @@ struct Child {
   std::uint32_t outbound_spi = 0;
   State state = State::installed;
   bool encapsulated = false;
+  net::Address our_address{};  // the outer one
+  Endpoint peers_place{};
   std::vector<SelectorSide> local;  // what was agreed on; local is ours
   std::vector<SelectorSide> remote;
   bool delete_wanted = false;

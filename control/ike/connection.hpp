@@ -3,6 +3,7 @@
 // configuration; immutable once the core has it, and shared with the SAs that were made from it.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -48,6 +49,9 @@ struct Retransmission {
 struct Connection {
   std::string name;
   std::optional<net::Address> local;  // none: whichever the datagram came to; then it cannot initiate
+  // Others of ours, in order, for when that one is not there or leads nowhere, as who begins: then we move by
+  // MOBIKE (RFC 4555). As responder we are reached at each of them.
+  std::vector<net::Address> other_locals;
   // None: peers at any address begin, each with an IKE SA and selectors of its own. It cannot initiate.
   std::optional<net::Address> remote;
   std::uint16_t remote_port = net::ike_port;
@@ -85,6 +89,10 @@ struct Connection {
   // "make before break"); 0: never. Only who began it does so; who answers says
   // then when it is to (RFC 4478).
   std::chrono::seconds reauthenticate_after{0};
+
+  bool is_at(const net::Address& address) const {
+    return !local || *local == address || std::ranges::find(other_locals, address) != other_locals.end();
+  }
 };
 using ConnectionHandle = std::shared_ptr<const Connection>;
 using ChildHandle = std::shared_ptr<const ChildConfiguration>;  // shares its connection's ownership

@@ -219,19 +219,7 @@ void IkeCore::begin(Record& record, Time now) {
   }
   retries_.erase({record.retry_at, connection->name});
   record.retry_at = never;
-  begin_anew(connection, std::move(children), now);
-}
-
-IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now) {
-  auto& sa = create({new_sa_id(),
-                     true,
-                     {new_ike_spi(), 0},
-                     {*connection->local, net::ike_port},
-                     {*connection->remote, connection->remote_port},
-                     connection},
-                    now);
-  sa.greet(std::move(children), now);
-  return sa;
+  begin_anew(connection, start_of(record), std::move(children), now);
 }
 
 void IkeCore::try_again(Record& record, Time at) {
@@ -321,7 +309,7 @@ void IkeCore::forget(SaId id) {
   sas_.erase(id);
 }
 
-IkeSa& IkeCore::create(IkeSa::Origin origin, Time now) {
+IkeSa& IkeCore::create(Origin origin, Time now) {
   return adopt(std::make_unique<IkeSa>(static_cast<SaHost&>(*this), std::move(origin), now));
 }
 

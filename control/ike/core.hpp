@@ -123,6 +123,7 @@ class IkeCore final : private SaHost {
     std::set<std::uint32_t> invalid_spis;  // that the peer is to hear of once it is up
     Failure last_failure;
     PeerRestarts peer_restarts;
+    std::vector<net::Address> usable;  // our addresses; empty: that was not said, or none is
   };
 
   // -- events --
@@ -130,6 +131,7 @@ class IkeCore final : private SaHost {
   void on(const TimerExpired& event, Time now);
   void on(const WorkFinished& event, Time now);
   void on(const TrafficWaits& event, Time now);
+  void on(const LocalAddresses& event, Time now);
   void on(const Initiate& event, Time now);
   void on(const Terminate& event, Time now);
   void on(const Rekey& event, Time now);
@@ -160,7 +162,9 @@ class IkeCore final : private SaHost {
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
                        bool showed_cookie, Time now);
   void begin(Record& record, Time now);
-  IkeSa& begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now);
+  IkeSa& begin_anew(const ConnectionHandle& connection, const net::Address& from,
+                    std::vector<ChildHandle> children, Time now);
+  static const net::Address& start_of(const Record& record);
   void try_again(Record& record, Time at);
   // Everything that may have changed with the SAs that an event touched: timers, standing, end.
   void settle_touched(Time now);
@@ -176,7 +180,7 @@ class IkeCore final : private SaHost {
   // What a peer has beyond its share goes: of `sa`'s peer the oldest, but not `sa`.
   void drop_surplus(const IkeSa& sa, Time now);
   Actions take_actions() { return std::exchange(actions_, {}); }
-  IkeSa& create(IkeSa::Origin origin, Time now);
+  IkeSa& create(Origin origin, Time now);
 
   // -- SaHost --
   const Limits& limits() const override { return limits_; }
@@ -189,6 +193,7 @@ class IkeCore final : private SaHost {
   std::uint64_t new_ike_spi() override;
   std::optional<std::uint32_t> new_child_spi(const ChildConfiguration& child) override;
   std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const override;
+  std::vector<net::Address> usable_locals(const IkeSa& sa) const override;
   IkeSa* find(SaId sa) override;
   IkeSa& adopt(std::unique_ptr<IkeSa> sa) override;
   SaId new_sa_id() override { return next_id_++; }

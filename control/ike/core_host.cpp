@@ -43,7 +43,7 @@ std::vector<ConnectionHandle> IkeCore::candidates(const Endpoint& local, const E
   std::vector<ConnectionHandle> found;
   const auto add = [&](const std::vector<ConnectionHandle>& connections) {
     for (const auto& connection : connections)
-      if (!connection->local || *connection->local == local.address) found.push_back(connection);
+      if (connection->is_at(local.address)) found.push_back(connection);
   };
   if (const auto known = peers_.find(remote.address); known != peers_.end()) add(known->second);
   add(any_peer_);
@@ -128,7 +128,7 @@ void IkeCore::reauthenticate(const IkeSa& sa, Time now) {
         std::ranges::any_of(children, [&](const ChildHandle& other) { return other->name == wanted->name; });
     if (!is_there && !child.delete_wanted) children.push_back(wanted);
   }
-  begin_anew(connection, std::move(children), now).replace(sa.id());
+  begin_anew(connection, sa.local().address, std::move(children), now).replace(sa.id());
 }
 
 // Both sides have both IKE SAs, and so come to the same answer: the lower of the initiators' SPIs goes.

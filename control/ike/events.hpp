@@ -47,6 +47,12 @@ struct TrafficWaits {
   std::string connection;
   std::string child;
 };
+// Of the connection's own addresses those that are there and lead to its peer, the preferred one first. It
+// need not be said of a connection that has one only.
+struct LocalAddresses {
+  std::string connection;
+  std::vector<net::Address> usable;
+};
 // What an operator commands: at once, whatever was refused lately. An empty child: all, and with Rekey the
 // IKE SA itself. No peer: each that the connection has.
 struct Initiate {
@@ -99,9 +105,9 @@ struct LostSpi {
   Endpoint to;
   std::size_t most_bytes = 0;  // of the UDP payload: what comes back must not be more
 };
-using Event =
-    std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, Initiate, Terminate, Rekey,
-                 TrafficArrived, SoftExpired, HardExpired, InvalidSpi, LostSpi, InstallFailed>;
+using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, LocalAddresses,
+                           Initiate, Terminate, Rekey, TrafficArrived, SoftExpired, HardExpired, InvalidSpi,
+                           LostSpi, InstallFailed>;
 
 // -- what is to be done --
 

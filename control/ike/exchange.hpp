@@ -57,9 +57,11 @@ struct Exchange {
     delete_ike,
     liveness,
     routability,
+    update,
     intermediate,
   };
   Kind kind = Kind::none;
+  bool makes_child() const { return kind == Kind::create_child || kind == Kind::rekey_child; }
   ChildHandle child;              // that is made
   std::uint32_t inbound_spi = 0;  // its, reserved; 0: none
   std::uint32_t rekeyed_spi = 0;  // inbound, of the child that it replaces
@@ -77,10 +79,12 @@ struct Exchange {
   std::optional<ChildTerms> terms;  // once CREATE_CHILD_SA is answered: of a child ...
   std::optional<IkeChoice> choice;  // ... or of an IKE SA
   KeyExchanges keys;
-  Secret peers_token;                // of the IKE SA that is made (RFC 6290)
+  Secret peers_token;  // of the IKE SA that is made (RFC 6290)
+  // Outbound SPIs, unknown to us, that the peer deleted: it may mean the child, and its answer be lost.
+  std::vector<std::uint32_t> gone;
   bool follows = false;              // what is under way is an IKE_FOLLOWUP_KE
   std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
-  Endpoint there;
+  Endpoint there;                    // where that is, or where we say to be
 };
 
 // The peer's CREATE_CHILD_SA, answered: nothing is made before its key exchanges are complete.

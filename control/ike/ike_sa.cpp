@@ -185,6 +185,8 @@ void IkeSa::on_response(const Inner& inner, Time now) {
       return exchange_over();
     case Exchange::Kind::routability:
       return on_routability(inner, now);
+    case Exchange::Kind::update:
+      return on_address_told(inner, now);
     case Exchange::Kind::intermediate:
       return on_intermediate_answer(inner, now);
   }

@@ -33,7 +33,9 @@
 #include "control/ike/channel.hpp"
 #include "control/ike/child_sa.hpp"
 #include "control/ike/exchange.hpp"
+#include "control/ike/mobility.hpp"
 #include "control/ike/nat_detection.hpp"
+#include "control/ike/origin.hpp"
 #include "control/ike/sa_host.hpp"
 
 namespace espgate::ike {
@@ -52,14 +54,6 @@ class IkeSa {
   };
   enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed };
 
-  struct Origin {
-    SaId id = 0;
-    bool is_initiator = false;
-    Spis spis;  // those known so far
-    Endpoint local;
-    Endpoint remote;
-    ConnectionHandle connection;
-  };
   IkeSa(SaHost& host, Origin origin, Time now);
   IkeSa(const IkeSa&) = delete;
   IkeSa& operator=(const IkeSa&) = delete;
@@ -105,6 +99,8 @@ class IkeSa {
   void want_child_after_report(const ChildHandle& configuration, Time now);
   // Somebody says that the peer has lost an SA: unless it was heard of just now, it is asked.
   void doubt(Time now);
+  // From here on, as its connection's address is gone or back.
+  void we_are_at(const net::Address& address, Time now);
   // The datapath has no place for it.
   void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
 
@@ -122,11 +118,6 @@ class IkeSa {
   State ended_in() const { return ended_in_; }
   const std::string& reason() const { return reason_; }
   const Spis& spis() const { return spis_; }
-  // Of the IKE SA that this one descends from by rekeys, whoever began those.
-  struct Lineage {
-    bool we_began = false;
-    std::uint64_t initiator_spi = 0;
-  };
   const Lineage& lineage() const { return lineage_; }
   const Endpoint& local() const { return local_; }
   const Endpoint& remote() const { return remote_; }
@@ -170,6 +161,7 @@ class IkeSa {
   Time liveness_at() const;
   Time keepalive_at() const;
   void note_lifetime_of_proof(const Payloads& payloads, Time now);
+  void close_since(std::string reason);
   void delete_ike_sa(Time now);
   void delete_children(std::vector<std::uint32_t> spis, const std::set<std::uint32_t>& invalid, Time now);
   void check_liveness(Time now);
@@ -305,6 +297,14 @@ class IkeSa {
   void send_crash_token(Time now);
   bool take_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
 
+  // -- where we are (ike_sa_own_address.cpp) --
+  void add_nat_detection(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const;
+  void leave_for(const net::Address& address);
+  void try_other_path();
+  void begin_anew_beside(Time now);
+  void tell_address(Time now);
+  void on_address_told(const Inner& inner, Time now);
+
   // -- where the peer is (ike_sa_moves.cpp) --
   void peer_is_at(const DatagramReceived& datagram);
   void update_addresses(const Payloads& request, PayloadWriter& reply, Time now);
@@ -344,8 +344,7 @@ class IkeSa {
   bool encapsulated_ = false;
   std::vector<net::Address> assigned_;  // to us
   std::vector<net::Address> given_;     // by us, to the peer
-  bool mobike_ = false;                 // the peer, who began, says where it is
-  bool move_unproven_ = false;          // and that it can be reached there has to be seen
+  Mobility mobility_;
 
   SaKeys keys_;
   std::optional<Channel> channel_;
@@ -374,6 +373,7 @@ class IkeSa {
   Time expires_at_ = never;
   Time kept_at_{};  // the mapping of a NAT on our side, by us
   Time reauthenticate_at_ = never;
+  Time proof_until_ = never;  // of the peer, who began: it is to have proved again who it is by then
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
   Time last_heard_;

@@ -41,6 +41,9 @@ std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint
     return NotifyType::temporary_failure;
   if (rekeyed_outbound_spi) {
     const auto* child = find_child_by_outbound(*rekeyed_outbound_spi);
+    // It may be the one that we are making, whose answer is lost.
+    if (*rekeyed_outbound_spi != 0 && child == nullptr && exchange_.makes_child())
+      return NotifyType::temporary_failure;
     if (*rekeyed_outbound_spi == 0 || child == nullptr) return NotifyType::child_sa_not_found;
     // On its way out, or replaced by the peer already: once is enough.
     if (child->delete_wanted || (child->peer_rekey && child->peer_rekey->successor != own))

@@ -86,6 +86,7 @@ void IkeSa::send_proof(const Proof& proof, Time now) {
     payloads.add(Notify{NotifyType::ppk_identity, write_ppk_identity(connection_->ppks.front().id)});
   if (!proof.without_ppk.empty()) payloads.add(Notify{NotifyType::no_ppk_auth, proof.without_ppk});
   add_crash_token(payloads, spis_, spis_.initiator);
+  if (!connection_->other_locals.empty()) payloads.add(Notify{NotifyType::mobike_supported, {}});
   if (connection_->request_addresses) request_addresses(payloads);
   if (!connection_->childless && !wanted_.empty()) {
     const auto spi = host_.new_child_spi(*wanted_.front().configuration);
@@ -165,6 +166,7 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   inner.decode(payloads);
   peer_identity_ = Identity::of(*payloads.id_responder);
   note_crash_token(payloads);
+  mobility_.agreed = !connection_->other_locals.empty() && payloads.notify(NotifyType::mobike_supported);
   become_established(now);
   note_lifetime_of_proof(payloads, now);
   host_.established(*this, now);
@@ -208,7 +210,11 @@ void IkeSa::become_established(Time now) {
     return now + std::chrono::duration_cast<Time>(after * (1 - 0.1 * random_unit(host_)));
   };
   rekey_at_ = jittered(connection_->rekey_after);
-  if (lineage_.we_began) reauthenticate_at_ = jittered(connection_->reauthenticate_after);
+  const auto reauthenticate_after = connection_->reauthenticate_after;
+  if (lineage_.we_began)
+    reauthenticate_at_ = jittered(reauthenticate_after);
+  else if (reauthenticate_after.count() != 0)
+    proof_until_ = now + reauthenticate_after + host_.limits().proof_grace;
   expires_at_ = connection_->expires_after.count() == 0 ? never : now + connection_->expires_after;
 }
 
@@ -318,8 +324,9 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
   reply.add_id_responder(connection_->identity.payload());
   add_proof(reply, *ours);
   give_addresses(payloads, reply);
-  mobike_ = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported) != nullptr;
-  if (mobike_) reply.add(Notify{NotifyType::mobike_supported, {}});
+  mobility_.agreed = connection_->follow_peer && payloads.notify(NotifyType::mobike_supported);
+  if (mobility_.agreed)
+    add_other_addresses(reply.add(Notify{NotifyType::mobike_supported, {}}), *connection_, local_.address);
   if (uses_ppk) reply.add(Notify{NotifyType::ppk_identity, {}});
   add_crash_token(reply, spis_, spis_.responder);
   std::array<std::uint8_t, 4> lifetime;

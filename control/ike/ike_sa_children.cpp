@@ -208,6 +208,8 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
   child.configuration = terms.configuration;
   child.inbound_spi = inbound_spi;
   child.encapsulated = encapsulated_;
+  child.our_address = local_.address;
+  child.peers_place = remote_;
   child.local = we_began ? terms.ts_initiator.sides : terms.ts_responder.sides;
   child.remote = we_began ? terms.ts_responder.sides : terms.ts_initiator.sides;
   child.we_began = we_began;

@@ -150,6 +150,9 @@ void IkeSa::create_failed(const std::string& why, Time now) {
 // The peer has it. Who made the exchange with the lowest nonce deletes what it made, and the other deletes
 // what was replaced.
 void IkeSa::finish_create(Time now) {
+  const auto& gone = exchange_.gone;
+  if (std::ranges::find(gone, exchange_.terms->choice.spi) != gone.end())
+    return create_failed("the peer has deleted it already", now);
   const auto made = std::exchange(exchange_, {});
   if (state_ != State::established && state_ != State::closing) {
     auto spi = made.inbound_spi;

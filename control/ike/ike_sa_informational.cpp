@@ -31,7 +31,7 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
   if (payloads.notify(NotifyType::authentication_failed) != nullptr) ike_deleted = true;
   if (!deleted.empty()) reply.add(Delete{ProtocolId::esp, deleted});
   note_lifetime_of_proof(payloads, now);
-  if (mobike_) update_addresses(payloads, reply, now);
+  if (mobility_.agreed && !lineage_.we_began) update_addresses(payloads, reply, now);
   if (const auto* echo = payloads.notify(NotifyType::cookie2))
     reply.add(Notify{NotifyType::cookie2, echo->data});
   answer(ExchangeType::informational, reply);
@@ -81,6 +81,8 @@ std::vector<std::uint32_t> IkeSa::on_delete(const Delete& payload, Time now) {
   std::vector<std::uint32_t> ours;
   for (const auto spi : payload.spis) {
     auto* child = find_child_by_outbound(spi);
+    if (child == nullptr && exchange_.makes_child() && exchange_.gone.size() < most_children)
+      exchange_.gone.push_back(spi);
     if (child == nullptr) continue;
     if (child->made_at + at_once > now)
       ++child->failures;  // it has no use for it, so it is not asked at once

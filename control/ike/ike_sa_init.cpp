@@ -60,11 +60,7 @@ void IkeSa::send_greeting(Time now) {
 }
 
 void IkeSa::add_capabilities(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const {
-  // Forced encapsulation pretends a NAT: the peer then finds that our address was changed on the way.
-  auto source = nat_hash(spis_, from);
-  if (connection_->force_encapsulation) source.fill(0);
-  payloads.add(Notify{NotifyType::nat_detection_source_ip, source});
-  payloads.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(spis_, to)});
+  add_nat_detection(payloads, from, to);
   if (connection_->fragment_bytes != 0) payloads.add(Notify{NotifyType::ikev2_fragmentation_supported, {}});
   std::vector<std::uint8_t> hashes;
   for (const auto hash : connection_->authenticator->signature_hashes()) {
@@ -93,7 +89,9 @@ void IkeSa::note_capabilities(const Payloads& payloads, const Endpoint& from, co
 
 void IkeSa::float_ports() {
   encapsulated_ = nat_.any() || (nat_.peer_knows && connection_->force_encapsulation);
-  if (!encapsulated_ || !is_initiator_) return;
+  // Who may move is there at once, since a NAT may be on the way later (RFC 4555 3.3).
+  const bool may_move = nat_.peer_knows && !connection_->other_locals.empty();
+  if (!is_initiator_ || !(encapsulated_ || may_move)) return;
   local_.port = net::natt_port;
   if (remote_.port == net::ike_port) remote_.port = net::natt_port;
 }

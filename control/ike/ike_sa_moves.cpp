@@ -30,7 +30,7 @@ std::vector<std::uint8_t> path_of(const Endpoint& from, const Endpoint& to) {
 // A NAT may give the peer another address or port at any time; only something new and authentic says so, and
 // only to who is behind no NAT himself. With MOBIKE the peer says it (RFC 4555 3.8).
 void IkeSa::peer_is_at(const DatagramReceived& datagram) {
-  const bool may_move = state_ == State::established && connection_->follow_peer && !mobike_ &&
+  const bool may_move = state_ == State::established && connection_->follow_peer && !mobility_.agreed &&
                         nat_.peer_is_behind && !nat_.we_are_behind;
   if (!may_move || datagram.from == remote_) return;
   log(Level::information, fmt::format("the peer is now at {}", to_string(datagram.from)));
@@ -39,6 +39,7 @@ void IkeSa::peer_is_at(const DatagramReceived& datagram) {
 }
 
 void IkeSa::move_child(Child& child) {
+  child.peers_place = remote_;
   if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
   host_.act(MoveChild{child.inbound_spi, child.outbound_spi, remote_});
 }
@@ -46,17 +47,15 @@ void IkeSa::move_child(Child& child) {
 // What an INFORMATIONAL request says of the peer's place. IKE goes there at once; traffic once the peer was
 // seen to answer there (RFC 4555 3.7), since it may lie to have somebody else flooded.
 void IkeSa::update_addresses(const Payloads& request, PayloadWriter& reply, Time) {
-  if (request.notify(NotifyType::nat_detection_source_ip) != nullptr) {
-    reply.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(spis_, answer_from_)});
-    reply.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(spis_, answer_to_)});
-  }
+  if (request.notify(NotifyType::nat_detection_source_ip) != nullptr)
+    add_nat_detection(reply, answer_from_, answer_to_);
   if (request.notify(NotifyType::update_sa_addresses) == nullptr || state_ != State::established) return;
   const auto* forbidden = request.notify(NotifyType::no_nats_allowed);
   if (forbidden != nullptr && !std::ranges::equal(forbidden->data, path_of(answer_to_, answer_from_))) {
     reply.add(Notify{NotifyType::unexpected_nat_detected, {}});
     return;
   }
-  if (answer_from_.address != local_.address) {
+  if (answer_from_.address != local_.address && !connection_->is_at(answer_from_.address)) {
     reply.add(Notify{NotifyType::unacceptable_addresses, {}});
     return;
   }
@@ -66,11 +65,11 @@ void IkeSa::update_addresses(const Payloads& request, PayloadWriter& reply, Time
   if (remote_ != answer_to_)
     log(Level::information, fmt::format("the peer says that it is now at {}", to_string(answer_to_)));
   remote_ = answer_to_;
-  move_unproven_ = true;
+  mobility_.peer_unproven = true;
 }
 
 void IkeSa::check_routability(Time now) {
-  move_unproven_ = false;
+  mobility_.peer_unproven = false;
   exchange_.kind = Exchange::Kind::routability;
   exchange_.cookie = random_bytes(host_, cookie_bytes);
   exchange_.there = remote_;
@@ -93,12 +92,15 @@ void IkeSa::on_routability(const Inner& inner, Time now) {
                                   to_string(remote_)));
 }
 
-// Only what is in UDP can move; plain ESP, and what has to change from one to the other, gets new SAs.
+// Only what is in UDP can move, and only the peer's end; plain ESP, what has to change from one to the other,
+// and what we moved gets new SAs.
 void IkeSa::move_children(Time now) {
   for (auto& child : children_) {
-    if (child.encapsulated && encapsulated_)
+    const bool is_elsewhere = child.encapsulated != encapsulated_ || child.our_address != local_.address ||
+                              (!encapsulated_ && child.peers_place.address != remote_.address);
+    if (!is_elsewhere && child.peers_place != remote_)
       move_child(child);
-    else
+    else if (is_elsewhere && !child.peer_rekey && !child.replaced)
       child.rekey_at = now;
   }
 }

@@ -115,6 +115,7 @@ std::optional<NotifyType> IkeSa::refusal_of_rekey(SaId own, Time now) const {
     case Exchange::Kind::rekey_ike:
     case Exchange::Kind::liveness:
     case Exchange::Kind::routability:
+    case Exchange::Kind::update:
     case Exchange::Kind::intermediate:
       return {};
     case Exchange::Kind::create_child:
@@ -192,13 +193,14 @@ IkeSa& IkeSa::make_successor(SaId id, const IkeChoice& choice, const Spis& spis,
   made->nat_ = nat_;
   made->peer_fragments_ = peer_fragments_;
   made->encapsulated_ = encapsulated_;
-  made->mobike_ = mobike_;
+  made->mobility_.agreed = mobility_.agreed;
   const auto seed = next_seed(choice_->prf, keys_.d, keys.shared, keys.nonces.view());
   const auto& suite = crypto::suite(choice.suite);
   made->keys_ = derive_keys(choice.prf, seed, keys.nonces.view(), spis, suite);
   made->channel_.emplace(spis, is_initiator, suite, made->keys_);
   made->become_established(now);
   made->reauthenticate_at_ = reauthenticate_at_;  // a rekey proves nothing anew
+  made->proof_until_ = proof_until_;
   made->replaces_ = std::exchange(replaces_, 0);
   return host_.adopt(std::move(made));
 }
@@ -218,7 +220,11 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   heir.predecessor_ = 0;
   heir.assigned_ = std::exchange(assigned_, {});
   heir.given_ = std::exchange(given_, {});
-  heir.move_unproven_ |= std::exchange(move_unproven_, false);
+  // What is under way of these may end with this one, unanswered.
+  heir.mobility_.peer_unproven |=
+      std::exchange(mobility_.peer_unproven, false) || exchange_.kind == Exchange::Kind::routability;
+  heir.mobility_.update_due |=
+      std::exchange(mobility_.update_due, false) || exchange_.kind == Exchange::Kind::update;
   successor_ = heir.id_;
   if (close_wanted_) heir.close(end_);
   close_wanted_ = false;

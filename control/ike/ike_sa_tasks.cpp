@@ -33,6 +33,7 @@ void IkeSa::proceed(Time now) {
 // What ends comes before what goes on, and what goes on before what is new.
 void IkeSa::start_next_exchange(Time now) {
   if (close_wanted_) return delete_ike_sa(now);
+  if (mobility_.update_due) return tell_address(now);
   auto unwanted = std::exchange(orphans_, {});
   for (auto& child : children_)
     if (child.delete_wanted) {
@@ -42,11 +43,8 @@ void IkeSa::start_next_exchange(Time now) {
   auto invalid = std::exchange(invalid_spis_, {});
   std::erase_if(invalid, [this](std::uint32_t spi) { return uses(spi); });  // by now
   if (!unwanted.empty() || !invalid.empty()) return delete_children(std::move(unwanted), invalid, now);
-  if (move_unproven_) return check_routability(now);
-  if (reauthenticate_at_ <= now) {
-    reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
-    host_.reauthenticate(*this, now);
-  }
+  if (mobility_.peer_unproven) return check_routability(now);
+  if (reauthenticate_at_ <= now) begin_anew_beside(now);
   if (creation_ && creation_->choice) return;  // the peer replaces all of this
   if (rekey_at_ <= now && !creation_) return start_rekey(now);
   for (const auto& child : children_)
@@ -97,17 +95,16 @@ Time IkeSa::deadline() const {
   auto first = std::min(request_.deadline(), until_);
   if (state_ != State::established) return first;
   for (const auto& child : children_) first = std::min(first, child.expires_at);
-  first = std::min({first, expires_at_, keepalive_at()});
+  first = std::min({first, expires_at_, proof_until_, keepalive_at()});
   if (creation_) first = std::min(first, creation_->until);
   return is_idle() ? std::min(first, next_task()) : first;
 }
 
 void IkeSa::timer(Time now) {
   if (request_.deadline() <= now) {
-    if (request_.try_again(now, random_unit(host_)))
-      send(request_.messages(), local_, remote_);
-    else
-      return no_answer(now);
+    if (!request_.try_again(now, random_unit(host_))) return no_answer(now);
+    try_other_path();
+    send(request_.messages(), local_, remote_);
   }
   if (until_ <= now && state_ != State::gone) {
     request_.give_up();
@@ -127,12 +124,23 @@ void IkeSa::timer(Time now) {
   }
   if (expires_at_ <= now) {
     expires_at_ = never;
-    if (state_ == State::established) {
-      end_ = End::failed;
-      reason_ = "its lifetime is over";
-      close_wanted_ = true;
-    }
+    if (state_ == State::established) close_since("its lifetime is over");
   }
+  // It was told when (RFC 4478). With one that did so in time, this one is gone.
+  if (proof_until_ <= now) {
+    proof_until_ = never;
+    if (state_ != State::established) return;
+    log(Level::warning, fmt::format("the peer did not prove again within {} s who it is, though it was told "
+                                    "to (reauthenticate-after): its IKE SA is closed",
+                                    connection_->reauthenticate_after.count()));
+    close_since("the peer did not prove again in time who it is");
+  }
+}
+
+void IkeSa::close_since(std::string reason) {
+  end_ = End::failed;
+  reason_ = std::move(reason);
+  close_wanted_ = true;
 }
 
 void IkeSa::no_answer(Time now) {

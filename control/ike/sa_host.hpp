@@ -39,6 +39,8 @@ struct Limits {
   Time half_open_life = std::chrono::seconds(30);
   // How long the peer's next additional key exchange is waited for (RFC 9370 2.2.4: 5 to 20 seconds).
   Time followup_wait = std::chrono::seconds(20);
+  // How much later than it was told to the peer may prove again who it is (RFC 4478).
+  Time proof_grace = std::chrono::seconds(30);
   // How long an IKE SA that is gone still answers what it answered last, and one whose peer never proved who
   // it is: that one counts as half-open for so long.
   Time linger = std::chrono::seconds(30);
@@ -66,6 +68,8 @@ class SaHost {
 
   // Connections that a peer at `remote` may be of, the most specific first.
   virtual std::vector<ConnectionHandle> candidates(const Endpoint& local, const Endpoint& remote) const = 0;
+  // Of its connection's own addresses, the preferred one first; none: that was not said.
+  virtual std::vector<net::Address> usable_locals(const IkeSa& sa) const = 0;
   // Null: gone.
   virtual IkeSa* find(SaId sa) = 0;
   // A successor that `of` has made; it lives in the core from here on.

@@ -15,6 +15,11 @@ void OurRequest::start(std::uint32_t id, Messages messages, const Retransmission
   wait(now, jitter);
 }
 
+void OurRequest::begin_again(Time now, double jitter) {
+  tries_ = 1;
+  wait(now, jitter);
+}
+
 bool OurRequest::try_again(Time now, double jitter) {
   if (tries_ >= plan_.tries) {
     give_up();

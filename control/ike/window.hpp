@@ -27,6 +27,9 @@ class OurRequest {
   std::uint32_t id() const { return id_; }
   const Messages& messages() const { return messages_; }
   Time deadline() const { return is_under_way() ? due_ : never; }
+  unsigned tries() const { return tries_; }
+  // It is sent another way, where none of the tries so far count.
+  void begin_again(Time now, double jitter);
 
   // To be called at the deadline: whether to send the messages again. If not, the peer does not answer.
   bool try_again(Time now, double jitter);

@@ -69,7 +69,7 @@ TEST_CASE("every change of what is negotiated, or of what SAs are made of, is on
         "prfs = [ \"sha384\" ];", "key-exchanges = [ \"x25519\" ];", "child-suites = [ \"aes128-gcm16\" ];",
         "pfs = [ ];", "start = \"passive\";", "rekey-after = 600;", "expires-after = 17000;",
         "child-rekey-after = 600;", "child-expires-after = 4000;", "reauthenticate-after = 600;",
-        "liveness = 0;", "fragment-bytes = 0;"}) {
+        "liveness = 0;", "fragment-bytes = 0;", "other-addresses = [ \"203.0.113.1\" ];"}) {
     CAPTURE(more);
     CHECK_FALSE(negotiates_alike(loaded(plain), loaded({.ike = plain.ike + more})));
   }
@@ -91,10 +91,12 @@ TEST_CASE("the core's connection says what the file says") {
          encapsulation = "udp"; esn = false; nat-keepalive = 9;)",
        .ike = R"(psk = "correct horse battery"; start = "on-demand"; liveness = 7; fragment-bytes = 600;
          child-rekey-after = 100; child-expires-after = 200; rekey-after = 300; expires-after = 400; reauthenticate-after = 500;
-         remote-id = "*.example.org"; pfs = [ ];)"}));
+         remote-id = "*.example.org"; pfs = [ ]; other-addresses = [ "203.0.113.1", "203.0.113.2" ];)"}));
   CHECK(made->name == "site");
   CHECK(made->local == net::parse_address("192.0.2.1"));
   CHECK(made->remote == net::parse_address("198.51.100.1"));
+  CHECK(made->other_locals ==
+        std::vector{*net::parse_address("203.0.113.1"), *net::parse_address("203.0.113.2")});
   CHECK(made->peer == "*.example.org");
   CHECK(made->start == ike::StartAction::on_demand);
   CHECK(made->force_encapsulation);

@@ -104,3 +104,28 @@ TEST_CASE("a peer that takes no TFC padding gets none, whoever begins") {
   REQUIRE(installed != peer.installed.end());
   CHECK_FALSE(std::get<InstallOutbound>(*installed).sa.tfc_padding);
 }
+
+TEST_CASE("what the peer says of a child whose answer is still under way is not lost") {
+  HandMadePeer peer;
+  peer.connect();
+  peer.handle(Rekey{"b", "net"});
+  REQUIRE(peer.sent.size() == 1);
+  const auto request = peer.open_request(peer.sent[0].bytes);
+  REQUIRE(request.payloads.security_association);
+  const auto before = peer.installed_sas();
+  const auto spi = spi_bytes_of(0x1002);
+  // It makes it, and its answer is lost. A rekey of that child can wait.
+  auto rekey = peer.child_payloads(PayloadWriter().add(HandMadePeer::rekey_of(spi)), 0x1003);
+  CHECK(peer.ask(ExchangeType::create_child_sa, rekey)->has(NotifyType::temporary_failure));
+  CHECK(peer.ask(ExchangeType::informational, PayloadWriter().add(Delete{ProtocolId::esp, {0x1002}})));
+  const auto choice =
+      choose(*request.payloads.security_association, peer.connection.children[0].algorithms, 0);
+  REQUIRE(choice);
+  PayloadWriter answer;
+  answer.add(ike::answer(*choice, spi)).add_nonce(peer.nonce);
+  peer.answer_request(request.header, answer.add_ts_initiator(*request.payloads.ts_initiator)
+                                          .add_ts_responder(*request.payloads.ts_responder));
+  CHECK(peer.installed_sas() == before);
+  CHECK(peer.only_sa()->children().size() == 1);
+  CHECK_THAT(peer.lines.back(), Catch::Contains("has deleted it already"));
+}

@@ -34,7 +34,7 @@ Node& Simulation::add(ConnectionHandle connection) {
 
 Node& Simulation::node_at(const Endpoint& endpoint) {
   for (auto* node : nodes())
-    if (*node->connection_->local == endpoint.address) return *node;
+    if (node->connection_->is_at(endpoint.address)) return *node;
   return b;
 }
 
@@ -169,9 +169,11 @@ void Node::carry_out(Actions actions) {
 
 void Node::on(const SendDatagram& action) {
   if (world_.passes && !world_.passes(action)) return;
+  if (world_.gone.contains(action.from.address)) return;
   const int copies = world_.chance(world_.faults.loss) ? 0 : world_.chance(world_.faults.repeat) ? 2 : 1;
   for (int i = 0; i < copies; ++i)
     world_.after(world_.between(world_.faults.shortest, world_.faults.longest), [this, action] {
+      if (world_.gone.contains(action.to.address)) return;
       ++world_.datagrams;
       world_.node_at(action.to).handle(DatagramReceived{action.from, action.to, action.bytes});
     });
@@ -245,6 +247,10 @@ void Node::send_traffic() {
     for (const auto& child : connection_->children) unsent += !outbound_.contains(child.name);
   for (const auto& [name, sa] : outbound_) {
     if (world_.chance(world_.faults.loss)) continue;
+    if (world_.gone.contains(sa.local.address) || world_.gone.contains(sa.remote.address)) {
+      ++astray;
+      continue;
+    }
     world_.after(world_.between(world_.faults.shortest, world_.faults.longest),
                  [this, sent = sa] { world_.node_at(sent.remote).packet_arrived(sent); });
   }

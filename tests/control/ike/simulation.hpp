@@ -53,6 +53,7 @@ class Node {
 
   std::size_t received = 0;
   std::size_t missed = 0;  // packets of SPIs that are not there
+  std::size_t astray = 0;  // packets from or to where nobody is
   std::size_t unsent = 0;  // for want of an outbound SA, though there was one before
   std::size_t installed = 0;
   std::size_t moves = 0;  // of children to another address
@@ -126,7 +127,8 @@ class Simulation {
   std::mt19937 random;
   std::string problem;
   std::size_t datagrams = 0;
-  bool repairs = false;  // packets with SPIs of nobody's are told to the core, once a second
+  std::set<net::Address> gone;  // nothing comes from there, or gets there
+  bool repairs = false;         // packets with SPIs of nobody's are told to the core, once a second
   // Asked for each datagram; false: it is lost.
   std::function<bool(const SendDatagram&)> passes;
   // Asked for each piece of work; false: whoever asked does it, and says WorkFinished.

@@ -1,0 +1,60 @@
+// Which of a connection's own addresses its IKE SAs are begun from, and when they move to another.
+#include <algorithm>
+
+#include "control/ike/core.hpp"
+
+namespace espgate::ike {
+namespace {
+
+bool has(const std::vector<net::Address>& list, const net::Address& address) {
+  return std::ranges::find(list, address) != list.end();
+}
+
+}  // namespace
+
+// The preferred one that is there; each failure is followed by the next, since it may be the path's.
+const net::Address& IkeCore::start_of(const Record& record) {
+  const auto& usable = record.usable;
+  return usable.empty() ? *record.connection->local : usable[record.failures % usable.size()];
+}
+
+IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, const net::Address& from,
+                           std::vector<ChildHandle> children, Time now) {
+  auto& sa = create({new_sa_id(),
+                     true,
+                     {new_ike_spi(), 0},
+                     {from, net::ike_port},
+                     {*connection->remote, connection->remote_port},
+                     connection},
+                    now);
+  sa.greet(std::move(children), now);
+  return sa;
+}
+
+// Who is nowhere stays: it may come back. To the preferred address those that we began go back when it does,
+// and not before, since it may have been left because nothing came through. The youngest are first, so that
+// one that begins in place of another is not in its way.
+void IkeCore::on(const LocalAddresses& event, Time now) {
+  const auto found = records_.find(event.connection);
+  if (found == records_.end()) return;
+  auto& record = found->second;
+  const auto before = std::exchange(record.usable, event.usable);
+  const auto ids = by_connection_.find(event.connection);
+  if (record.usable.empty() || ids == by_connection_.end()) return;
+  const auto& preferred = record.usable.front();
+  const bool came_back = !has(before, preferred);
+  const std::vector<SaId> youngest_first(ids->second.rbegin(), ids->second.rend());
+  for (const auto id : youngest_first) {
+    auto* sa = find(id);
+    const bool is_lost = !has(record.usable, sa->local().address);
+    const bool goes_back = came_back && sa->state() == IkeSa::State::established;
+    if (sa->lineage().we_began && (is_lost || goes_back)) sa->we_are_at(preferred, now);
+  }
+}
+
+std::vector<net::Address> IkeCore::usable_locals(const IkeSa& sa) const {
+  const auto found = records_.find(sa.connection()->name);
+  return found == records_.end() ? std::vector<net::Address>() : found->second.usable;
+}
+
+}  // namespace espgate::ike

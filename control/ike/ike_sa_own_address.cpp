@@ -1,0 +1,93 @@
+// Where we are, when that changes. If we began, and the peer does MOBIKE, it is told (RFC 4555 3.5), and the
+// children get new SAs between the new addresses; else all begins anew from there, beside what there is.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/ike/describe.hpp"
+#include "control/ike/ike_sa.hpp"
+
+namespace espgate::ike {
+namespace {
+
+constexpr unsigned patient_tries = 3;  // of a request, before it goes from another address
+
+}  // namespace
+
+void IkeSa::add_nat_detection(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const {
+  // Forced encapsulation pretends a NAT: the peer then finds that our address was changed on the way.
+  auto source = nat_hash(spis_, from);
+  if (connection_->force_encapsulation) source.fill(0);
+  payloads.add(Notify{NotifyType::nat_detection_source_ip, source});
+  payloads.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(spis_, to)});
+}
+
+void IkeSa::we_are_at(const net::Address& address, Time now) {
+  if (address == local_.address || state_ == State::gone || is_half_open()) return;
+  if (state_ == State::greeting || state_ == State::proving)
+    return end(End::failed, fmt::format("our address {} is gone", net::to_string(local_.address)), now);
+  leave_for(address);
+  // That it was not answered at the old address is no sign that the peer is gone.
+  if (request_.is_under_way()) {
+    request_.begin_again(now, random_unit(host_));
+    send(request_.messages(), local_, remote_);
+  }
+  if (state_ != State::established || mobility_.agreed || !lineage_.we_began) return;
+  begin_anew_beside(now);
+}
+
+void IkeSa::begin_anew_beside(Time now) {
+  reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
+  host_.reauthenticate(*this, now);
+}
+
+void IkeSa::leave_for(const net::Address& address) {
+  log(state_ == State::established ? Level::information : Level::debug,
+      fmt::format("we are now at {}, and were at {}", net::to_string(address),
+                  net::to_string(local_.address)));
+  local_.address = address;
+  mobility_.update_due = mobility_.agreed && lineage_.we_began;
+}
+
+// The address is there, and nothing comes back to it: what is under way goes from each of the others in turn.
+void IkeSa::try_other_path() {
+  const bool may_move = state_ == State::established && mobility_.agreed && lineage_.we_began;
+  if (!may_move || request_.tries() <= patient_tries) return;
+  const auto usable = host_.usable_locals(*this);
+  auto next = std::ranges::find(usable, local_.address);
+  if (next != usable.end()) ++next;
+  if (next == usable.end()) next = usable.begin();
+  if (next != usable.end() && *next != local_.address) leave_for(*next);
+}
+
+void IkeSa::tell_address(Time now) {
+  mobility_.update_due = false;
+  exchange_.kind = Exchange::Kind::update;
+  exchange_.there = local_;
+  PayloadWriter payloads;
+  payloads.add(Notify{NotifyType::update_sa_addresses, {}});
+  add_nat_detection(payloads, local_, remote_);
+  send_request(ExchangeType::informational, payloads, now);
+}
+
+void IkeSa::on_address_told(const Inner& inner, Time now) {
+  Payloads payloads;
+  const auto unreadable = inner.decode(payloads);
+  const bool is_elsewhere = exchange_.there != local_;  // meanwhile, and that is told next
+  exchange_over();
+  // Its children may have gone to a successor meanwhile.
+  auto* heir = state_ == State::replaced ? host_.find(successor_) : this;
+  if (is_elsewhere || heir == nullptr) return;
+  const auto* error = unreadable ? nullptr : payloads.error();
+  if (unreadable || error != nullptr) {
+    log(Level::warning,
+        fmt::format("the peer does not take us at {} ({}): all begins anew from there",
+                    net::to_string(local_.address), unreadable ? "a bad answer" : describe(error->type)));
+    return heir->begin_anew_beside(now);
+  }
+  if (const auto nat = detect_nat(payloads, spis_, remote_, local_); nat.peer_knows) heir->nat_ = nat;
+  heir->encapsulated_ = heir->nat_.any() || connection_->force_encapsulation;
+  heir->move_children(now);
+}
+
+}  // namespace espgate::ike

@@ -1,0 +1,278 @@
+// We move: our address goes, or nothing comes back to it, and there is another one (MOBIKE, RFC 4555).
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+#include "tests/control/ike/hand_made_peer.hpp"
+#include "tests/control/ike/hand_made_responder.hpp"
+#include "tests/sanitized.hpp"
+
+using namespace espgate;
+using namespace espgate::ike;
+using namespace espgate::ike::test;
+
+namespace {
+
+const auto first = *net::parse_address("192.0.2.1");
+const auto second = *net::parse_address("198.51.100.1");
+const auto third = *net::parse_address("203.0.113.1");
+
+Connection mobile(Connection connection = connection_of_a()) {
+  connection.other_locals = {second, third};
+  connection.start = StartAction::always;
+  connection.liveness_after = 10s;
+  return connection;
+}
+
+// b is reached from anywhere.
+Connection open() {
+  auto connection = connection_of_b();
+  connection.remote.reset();
+  connection.liveness_after = 0s;
+  return connection;
+}
+
+struct Moving : Simulation {
+  explicit Moving(unsigned seed = 1, const Connection& of_a = mobile(), const Connection& of_b = open())
+      : Simulation(seed, handle(of_a), handle(of_b)) {
+    has({first, second, third});
+    passes = [this](const SendDatagram& datagram) {
+      by_exchange[ExchangeType{datagram.bytes[18]}] += node_of(datagram) == &a;
+      return !drops || !drops(datagram);
+    };
+  }
+  Node* node_of(const SendDatagram& datagram) { return &node_at({datagram.from.address, 0}); }
+  // a's addresses are these from here on.
+  void has(std::vector<net::Address> usable) {
+    for (const auto& address : {first, second, third})
+      if (std::ranges::find(usable, address) == usable.end())
+        gone.insert(address);
+      else
+        gone.erase(address);
+    a.handle(LocalAddresses{"a", std::move(usable)});
+  }
+  bool is_up_from(const net::Address& address) {
+    const auto sas = a.established();
+    if (sas.size() != 1 || sas[0]->local().address != address || !a.outbound().contains("net")) return false;
+    const auto& out = a.outbound().at("net");
+    const auto& back = b.outbound();
+    return out.local.address == address && b.inbound().contains(out.spi) && back.size() == 1 &&
+           back.begin()->second.remote.address == address && a.inbound().contains(back.begin()->second.spi);
+  }
+  bool comes_up_from(const net::Address& address, Time longest = 10s) {
+    return run_until([&] { return is_up_from(address); }, longest);
+  }
+  std::uint64_t lineage() { return a.established().at(0)->lineage().initiator_spi; }
+
+  std::function<bool(const SendDatagram&)> drops;
+  std::map<ExchangeType, int> by_exchange;  // a's messages
+};
+
+}  // namespace
+
+TEST_CASE("our address goes: the IKE SA stays, and its children have new SAs from the next one at once") {
+  Moving world;
+  REQUIRE(world.comes_up_from(first));
+  const auto lineage = world.lineage();
+  world.send_traffic_every(1ms);
+  world.run_for(1s);
+  world.has({second, third});
+  const auto began = world.now();
+  INFO(world.problem << world.state());
+  REQUIRE(world.comes_up_from(second));
+  // Two round trips of 10 ms: the peer is told, and makes the new SAs.
+  CHECK(world.now() - began < 50ms);
+  CHECK(world.lineage() == lineage);
+  CHECK(world.by_exchange[ExchangeType::ike_auth] == 1);
+  world.run_for(1s);
+  const auto astray = world.a.astray + world.b.astray;
+  world.run_for(30s);
+  CHECK(world.a.astray + world.b.astray == astray);
+  CHECK(world.b.established().size() == 1);
+  CHECK(world.a.missed + world.b.missed + world.a.unsent + world.b.unsent == 0);
+}
+
+TEST_CASE("the preferred address is gone back to when it is back, and not for others") {
+  Moving world;
+  REQUIRE(world.comes_up_from(first));
+  world.has({third});
+  REQUIRE(world.comes_up_from(third));
+  world.has({second, third});
+  REQUIRE(world.comes_up_from(second));
+  world.has({second});
+  world.run_for(1s);
+  CHECK(world.is_up_from(second));
+  world.has({first, second});
+  CHECK(world.comes_up_from(first));
+  CHECK(world.by_exchange[ExchangeType::ike_auth] == 1);
+}
+
+TEST_CASE("with no address left it waits for one") {
+  Moving world;
+  REQUIRE(world.comes_up_from(first));
+  const auto lineage = world.lineage();
+  world.has({});
+  world.run_for(20s);
+  world.has({second});
+  CHECK(world.comes_up_from(second));
+  CHECK(world.lineage() == lineage);
+}
+
+TEST_CASE("what is under way is repeated from the new address, and moves again meanwhile are told of") {
+  Moving world;
+  REQUIRE(world.comes_up_from(first));
+  const auto lineage = world.lineage();
+  world.a.handle(GENERATE(Rekey{"a", "net"}, Rekey{"a", ""}));
+  world.run_for(3ms);
+  world.has({second});
+  world.run_for(3ms);
+  world.has({third});
+  CHECK(world.comes_up_from(third));
+  CHECK(world.lineage() == lineage);
+}
+
+TEST_CASE("nothing comes back to an address that is there: the next one is tried") {
+  Moving world;
+  REQUIRE(world.comes_up_from(first));
+  const auto lineage = world.lineage();
+  const auto lost = GENERATE(std::vector{first}, std::vector{first, second});
+  world.drops = [&](const SendDatagram& datagram) {
+    return std::ranges::any_of(
+        lost, [&](const auto& each) { return datagram.from.address == each || datagram.to.address == each; });
+  };
+  REQUIRE(world.comes_up_from(lost.size() == 1 ? second : third, 60s));
+  CHECK(world.lineage() == lineage);
+  // It stays there as long as that goes well.
+  world.drops = {};
+  world.has({first, second, third});
+  world.run_for(60s);
+  CHECK_FALSE(world.is_up_from(first));
+  CHECK(world.a.core().last_failure("a").empty());
+}
+
+TEST_CASE("a peer that does no MOBIKE gets a new IKE SA, and the old one goes") {
+  auto of_b = open();
+  of_b.follow_peer = false;
+  Moving world(1, mobile(), of_b);
+  REQUIRE(world.comes_up_from(first));
+  const auto lineage = world.lineage();
+  world.has({second});
+  INFO(world.state());
+  REQUIRE(world.comes_up_from(second));
+  CHECK(world.lineage() != lineage);
+  world.run_for(60s);
+  CHECK(world.is_up_from(second));
+  CHECK(world.b.core().ike_sas_of("b").size() == 1);
+}
+
+TEST_CASE("an address that goes before all is up, or leads nowhere, is followed by the next") {
+  Moving world;
+  SECTION("it goes") {
+    world.run_for(3ms);
+    world.has({second});
+  }
+  SECTION("it leads nowhere") {
+    world.drops = [&](const SendDatagram& datagram) { return datagram.from.address == first; };
+  }
+  CHECK(world.comes_up_from(second, 100s));
+}
+
+TEST_CASE("who has one address says nothing of MOBIKE, and stays in port 500") {
+  auto of_core = connection_of_a();
+  const bool has_others = GENERATE(false, true);
+  if (has_others) of_core.other_locals = {second};
+  HandMadeResponder peer(of_core);
+  REQUIRE(peer.answer_greeting());
+  CHECK(peer.request.has(NotifyType::mobike_supported) == has_others);
+  CHECK(peer.there.port == (has_others ? 4500 : 500));
+}
+
+TEST_CASE("a peer that does not take us where we are gets a new IKE SA from there") {
+  HandMadeResponder peer(mobile());
+  REQUIRE(peer.answer_greeting());
+  auto payloads = peer.proof_payloads();
+  peer.answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  peer.handle(LocalAddresses{"a", {second}});
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(peer.sent[0].from.address == second);
+  const auto told = peer.open_request(peer.sent[0].bytes);
+  CHECK(told.has(NotifyType::update_sa_addresses));
+  CHECK(told.has(NotifyType::nat_detection_source_ip));
+  CHECK(told.has(NotifyType::nat_detection_destination_ip));
+  peer.answer_request(told.header, PayloadWriter().add(Notify{NotifyType::unacceptable_addresses, {}}));
+  const auto is_greeting = [](const SendDatagram& datagram) {
+    return ExchangeType{datagram.bytes[18]} == ExchangeType::ike_sa_init && datagram.from.address == second;
+  };
+  CHECK(std::ranges::any_of(peer.sent, is_greeting));
+  CHECK_THAT(peer.lines.back(), Catch::Contains("does not take us at 198.51.100.1"));
+}
+
+TEST_CASE("a NAT on the new way is found, and the new SAs are in UDP") {
+  HandMadeResponder peer(mobile());
+  REQUIRE(peer.answer_greeting());
+  auto payloads = peer.proof_payloads();
+  peer.answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  CHECK_FALSE(peer.only_sa()->nat().any());
+  peer.handle(LocalAddresses{"a", {second}});
+  const auto told = peer.open_request(peer.sent.at(0).bytes);
+  const auto changed = nat_hash(peer.spis, {third, 999});
+  PayloadWriter answer;
+  answer.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(peer.spis, peer.here)});
+  answer.add(Notify{NotifyType::nat_detection_destination_ip, changed});
+  peer.answer_request(told.header, answer);
+  CHECK(peer.only_sa()->nat().we_are_behind);
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(ExchangeType{peer.sent[0].bytes[18]} == ExchangeType::create_child_sa);
+}
+
+TEST_CASE("a responder with several addresses names the others, and is found at them") {
+  auto of_b = open();
+  of_b.other_locals = {third};
+  HandMadePeer peer(of_b);
+  peer.greet();
+  auto payloads = peer.proof_payloads();
+  const auto answer =
+      peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  REQUIRE(answer);
+  const auto* other = answer->payloads.notify(NotifyType::additional_ip4_address);
+  REQUIRE(other != nullptr);
+  CHECK(std::ranges::equal(other->data, Bytes(third.bytes).first(4)));
+  peer.there.address = third;
+  PayloadWriter update;
+  update.add(Notify{NotifyType::update_sa_addresses, {}})
+      .add(Notify{NotifyType::nat_detection_source_ip, nat_hash(peer.spis, peer.here)})
+      .add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(peer.spis, peer.there)});
+  const auto taken = peer.ask(ExchangeType::informational, update);
+  REQUIRE(taken);
+  CHECK_FALSE(taken->has(NotifyType::unacceptable_addresses));
+  CHECK(peer.only_sa()->local().address == third);
+}
+
+TEST_CASE("whatever comes in between and gets lost, a mover is up again where it is") {
+  const auto seeds = static_cast<int>(testing::many(300u));
+  for (int seed = 0; seed < seeds; ++seed) {
+    Moving world(static_cast<unsigned>(seed));
+    world.faults = {0.1, 0.1, 1ms, 200ms, 0.02, 20ms};
+    world.send_traffic_every(500ms);
+    const std::vector<std::vector<net::Address>> places{
+        {first, second, third}, {second}, {third, second}, {}};
+    for (int i = 0; i < 12; ++i) {
+      world.run_for(world.between(10ms, 8s));
+      if (world.chance(0.3)) world.a.handle(Rekey{"a", world.chance(0.5) ? "net" : ""});
+      if (world.chance(0.2))
+        for (const auto* sa : world.b.core().ike_sas())
+          if (sa->state() == IkeSa::State::established) {
+            world.b.handle(Rekey{"b", world.chance(0.5) ? "net" : ""});
+            break;
+          }
+      world.has(places[world.random() % places.size()]);
+    }
+    world.faults = {};
+    world.has({third, second});
+    const auto is_up = [&] { return world.is_up_from(second) || world.is_up_from(third); };
+    world.run_for(200s);
+    const bool is_well = world.run_until(is_up, 200s);
+    INFO("seed " << seed << ": " << world.problem << '\n' << world.state());
+    CHECK(is_well);
+    REQUIRE(world.problem.empty());
+  }
+}
