@@ -21,7 +21,9 @@ def gateway(name, connections, **settings):
 
 
 class IkeCase(unittest.TestCase):
-    """settings(name): of the gateway called a, and of b."""
+    """settings(name): of the gateway called a, and of b. BETWEEN: see pair.Pair."""
+
+    BETWEEN = None
 
     @classmethod
     def settings(cls, name):
@@ -29,7 +31,8 @@ class IkeCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.pair = pair.Pair({name: cls.settings(name) for name in pair.NAMES})
+        between = {"between": cls.BETWEEN} if cls.BETWEEN else {}
+        cls.pair = pair.Pair({name: cls.settings(name) for name in pair.NAMES}, **between)
         cls.addClassCleanup(cleanup.now)
         cls.pair.start()
 

@@ -32,14 +32,18 @@ def ports(name):
              "mtu": 1400, "addresses": addresses(_INNER)}]
 
 
-class Pair:
-    """settings: by name, of each gateway."""
+def _nothing(gateways):
+    netns.cable(gateways["a"], "veth-out", gateways["b"], "veth-out")
 
-    def __init__(self, settings):
+
+class Pair:
+    """settings: by name, of each gateway. between: makes what stands between their namespaces instead of a cable."""
+
+    def __init__(self, settings, between=_nothing):
         netns.sweep()
         self.namespace = {name: netns.Namespace(f"gateway-{name}") for name in NAMES}
         self.host = {name: netns.Namespace(f"host-{name}") for name in NAMES}
-        netns.cable(self.namespace["a"], "veth-out", self.namespace["b"], "veth-out")
+        self.between = between(self.namespace)
         self.gateway = {}
         for name in NAMES:
             netns.cable(self.namespace[name], "veth-in", self.host[name], "lan")
