@@ -193,7 +193,7 @@ void IkeCore::on(const InstallFailed& event, Time now) {
 
 // By an IKE SA that is there, or by a new one. The children are those demanded, or with `always` all that no
 // operator terminated.
-void IkeCore::begin(Record& record, Time now) {
+void IkeCore::begin(Record& record, Time now, const std::optional<Endpoint>& natt) {
   const auto& connection = record.connection;
   std::vector<ChildHandle> children;
   for (const auto& child : connection->children)
@@ -219,17 +219,18 @@ void IkeCore::begin(Record& record, Time now) {
   }
   retries_.erase({record.retry_at, connection->name});
   record.retry_at = never;
-  begin_anew(connection, std::move(children), now);
+  begin_anew(connection, std::move(children), now, natt);
 }
 
-IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now) {
-  auto& sa = create({new_sa_id(),
-                     true,
-                     {new_ike_spi(), 0},
-                     {*connection->local, net::ike_port},
-                     {*connection->remote, connection->remote_port},
-                     connection},
-                    now);
+// RFC 7296 2.23: also the first message may go to where the peer's NAT has UDP encapsulation.
+IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now,
+                           const std::optional<Endpoint>& natt) {
+  Endpoint local{*connection->local, net::ike_port}, remote{*connection->remote, connection->remote_port};
+  if (natt && natt->address == remote.address) {
+    local.port = net::natt_port;
+    remote.port = natt->port;
+  }
+  auto& sa = create({new_sa_id(), true, {new_ike_spi(), 0}, local, remote, connection}, now);
   sa.greet(std::move(children), now);
   return sa;
 }

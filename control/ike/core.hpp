@@ -140,8 +140,10 @@ class IkeCore final : private SaHost {
   bool has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
                        bool showed_cookie, Time now);
-  void begin(Record& record, Time now);
-  IkeSa& begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now);
+  // `natt`: by the peer's port of UDP encapsulation, if it is at the address that is configured.
+  void begin(Record& record, Time now, const std::optional<Endpoint>& natt = {});
+  IkeSa& begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now,
+                    const std::optional<Endpoint>& natt = {});
   void try_again(Record& record, Time at);
   // Everything that may have changed with the SAs that an event touched: timers, standing, end.
   void settle_touched(Time now);
