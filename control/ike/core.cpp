@@ -225,11 +225,9 @@ void IkeCore::begin(Record& record, Time now, const std::optional<Endpoint>& nat
 // RFC 7296 2.23: also the first message may go to where the peer's NAT has UDP encapsulation.
 IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, std::vector<ChildHandle> children, Time now,
                            const std::optional<Endpoint>& natt) {
-  Endpoint local{*connection->local, net::ike_port}, remote{*connection->remote, connection->remote_port};
-  if (natt && natt->address == remote.address) {
-    local.port = net::natt_port;
-    remote.port = natt->port;
-  }
+  const bool by_natt = natt && natt->address == *connection->remote;
+  const Endpoint local{*connection->local, by_natt ? net::natt_port : net::ike_port};
+  const Endpoint remote = by_natt ? *natt : Endpoint{*connection->remote, connection->remote_port};
   auto& sa = create({new_sa_id(), true, {new_ike_spi(), 0}, local, remote, connection}, now);
   sa.greet(std::move(children), now);
   return sa;

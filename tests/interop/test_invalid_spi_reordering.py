@@ -18,7 +18,8 @@ REKEYS = int(os.environ.get("ESPGATE_REORDERED_REKEYS", "200"))
 EACH_WAY = 4  # child SAs with traffic of their own, all of one IKE SA
 PORT = 9100
 PER_SECOND = 150
-NORMAL = {("larval", "nothing was done"), ("just rekeyed", "nothing was done")}
+# What loses when both rekey at once is deleted.
+NORMAL = {(kind, "nothing was done") for kind in ("larval", "just rekeyed", "deleted")}
 
 
 def _child(name, number):
@@ -78,10 +79,14 @@ class Reordering(IkeCase):
         print(f"\n{done:,} rekeys in {time.monotonic() - began:.0f} s: {sent:,} packets, {self.pair.between.overtaken:,} times one "
               f"overtook another, {late} came for an SA that was gone, {lost} lost in all", end="")
         self.assertLessEqual(self.judged, NORMAL, self.logs())
+        lines = []
         for name in pair.NAMES:
             said = self.gateway(name).log.read_text()
-            for alarm in ("RECVD_PKT_INV_SPI", "does not know SPI"):
-                self.assertNotIn(alarm, said)
+            self.assertNotIn("does not know SPI", said)
+            lines += [line for line in said.splitlines() if "RECVD_PKT_INV_SPI" in line]
+        # Only where both rekey at once one of the new SAs is deleted, and what is late for that has a line.
+        print("".join(f"\n{line}" for line in lines), end="")
+        self.assertLessEqual(len(lines), REKEYS // 1000)
         self.assertEqual(len(self.ike_sas("a", "c0")), 1)
 
 
