@@ -102,10 +102,9 @@ Expected<void> Daemon::start_datapath() {
 Expected<void> Daemon::start_twins() {
   for (const auto& open : gateway_->ports()) {
     const auto& port = open->port();
-    auto tap = host::Tap::create({port.name, port.mac, port.mtu});
+    auto tap = host::Tap::create({port.name, port.mac, port.mtu, false, open->link().up});
     if (!tap) return tap.error();
     taps_.push_back(std::move(*tap));
-    if (auto carrier = taps_.back().set_carrier(open->link().up); !carrier) return carrier;
   }
   host_path_ = std::make_unique<HostPath>(taps_, gateway_->shared().rings, gateway_->buffers());
   services_.host_path = host_path_.get();

@@ -67,7 +67,9 @@ recovery::Repair IkeService::repair_by(const std::string& name, const std::strin
   if (reach == Reach::possible && configured.is_terminated) return Repair::terminated;
   if (reach == Reach::possible && !may_begin) return Repair::turned_off;
   const auto& wanted = of_many != nullptr && !child.empty() ? of_many->connection : child;
-  feed(ike::InvalidSpi{std::move(place.connection), wanted, std::move(place.peer), miss.spi, may_begin}, now);
+  feed(ike::InvalidSpi{std::move(place.connection), wanted, std::move(place.peer), miss.spi, may_begin,
+                       in_udp_from(miss)},
+       now);
   switch (reach) {
     case Reach::established:
       return Repair::told;
@@ -78,6 +80,13 @@ recovery::Repair IkeService::repair_by(const std::string& name, const std::strin
       break;
   }
   return Repair::begun;
+}
+
+// Any port may be forged; that of an SPI which we gave out is hardly guessed with it.
+std::optional<ike::Endpoint> IkeService::in_udp_from(const sa::SpiMiss& miss) const {
+  if (miss.encapsulation != sa::Encapsulation::udp || parts_.spi_journal == nullptr) return std::nullopt;
+  if (!parts_.spi_journal->find(miss.spi)) return std::nullopt;
+  return ike::Endpoint{net::Address::from_bytes(miss.family, miss.source), miss.source_port};
 }
 
 // To where the packet came from: with UDP encapsulation that is where the peer's NAT has its IKE, too.

@@ -184,6 +184,7 @@ class IkeService final : public recovery::Repairer {
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
   recovery::Repair repair_by(const std::string& connection, const std::string& child, const sa::SpiMiss& miss,
                              Moment now);
+  std::optional<ike::Endpoint> in_udp_from(const sa::SpiMiss& miss) const;
   recovery::Repair send_token(const sa::SpiMiss& miss, Moment now);
   void feed(ike::Event event, Moment now);
   void handle_events(Moment now, const std::function<void()>& pause = {});

@@ -193,7 +193,7 @@ void IkeCore::on(const InstallFailed& event, Time now) {
 
 // By an IKE SA that is there, or by a new one. The children are those demanded, or with `always` all that no
 // operator terminated.
-void IkeCore::begin(Record& record, Time now) {
+void IkeCore::begin(Record& record, Time now, const std::optional<Endpoint>& natt) {
   const auto& connection = record.connection;
   std::vector<ChildHandle> children;
   for (const auto& child : connection->children)
@@ -219,7 +219,7 @@ void IkeCore::begin(Record& record, Time now) {
   }
   retries_.erase({record.retry_at, connection->name});
   record.retry_at = never;
-  begin_anew(connection, start_of(record), std::move(children), now);
+  begin_anew(connection, start_of(record), std::move(children), now, natt);
 }
 
 void IkeCore::try_again(Record& record, Time at) {

@@ -161,9 +161,10 @@ class IkeCore final : private SaHost {
   bool has_cookie(const Header& header, const DatagramReceived& datagram, const Payloads& payloads, Time now);
   void accept_greeting(const Header& header, const DatagramReceived& datagram, const Payloads& payloads,
                        bool showed_cookie, Time now);
-  void begin(Record& record, Time now);
+  // `natt`: by the peer's port of UDP encapsulation, if it is at the address that is configured.
+  void begin(Record& record, Time now, const std::optional<Endpoint>& natt = {});
   IkeSa& begin_anew(const ConnectionHandle& connection, const net::Address& from,
-                    std::vector<ChildHandle> children, Time now);
+                    std::vector<ChildHandle> children, Time now, const std::optional<Endpoint>& natt = {});
   static const net::Address& start_of(const Record& record);
   void try_again(Record& record, Time at);
   // Everything that may have changed with the SAs that an event touched: timers, standing, end.

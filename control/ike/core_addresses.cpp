@@ -18,15 +18,13 @@ const net::Address& IkeCore::start_of(const Record& record) {
   return usable.empty() ? *record.connection->local : usable[record.failures % usable.size()];
 }
 
+// RFC 7296 2.23: also the first message may go to where the peer's NAT has UDP encapsulation.
 IkeSa& IkeCore::begin_anew(const ConnectionHandle& connection, const net::Address& from,
-                           std::vector<ChildHandle> children, Time now) {
-  auto& sa = create({new_sa_id(),
-                     true,
-                     {new_ike_spi(), 0},
-                     {from, net::ike_port},
-                     {*connection->remote, connection->remote_port},
-                     connection},
-                    now);
+                           std::vector<ChildHandle> children, Time now, const std::optional<Endpoint>& natt) {
+  const bool by_natt = natt && natt->address == *connection->remote;
+  const Endpoint local{from, by_natt ? net::natt_port : net::ike_port};
+  const Endpoint remote = by_natt ? *natt : Endpoint{*connection->remote, connection->remote_port};
+  auto& sa = create({new_sa_id(), true, {new_ike_spi(), 0}, local, remote, connection}, now);
   sa.greet(std::move(children), now);
   return sa;
 }

@@ -44,10 +44,16 @@ void IkeCore::on(const InvalidSpi& event, Time now) {
   }
   if (!event.may_begin || event.peer) return;
   if (record.invalid_spis.size() < most) record.invalid_spis.insert(event.spi);
+  // What was begun by another port may never get through to the peer.
+  if (event.in_udp_from)
+    for (auto* sa : living(event.connection))
+      if (sa->state() == IkeSa::State::greeting && sa->remote() != *event.in_udp_from &&
+          sa->remote().address == event.in_udp_from->address)
+        sa->close(IkeSa::End::replaced);
   // With the IKE SA the peer lets go of all of its children.
   for (const auto& child : connection->children)
     if (!record.unwanted.contains(child.name)) record.demanded.insert(child.name);
-  if (!record.demanded.empty()) begin(record, now);
+  if (!record.demanded.empty()) begin(record, now, event.in_udp_from);
 }
 
 // Whoever sends it believes in an IKE SA that we had before we started anew, or makes it up.

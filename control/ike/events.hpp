@@ -89,6 +89,8 @@ struct InvalidSpi {
   std::optional<Identity> peer{};  // of a connection that has several
   std::uint32_t spi = 0;
   bool may_begin = true;  // also where no IKE SA is there yet
+  // Whence they come where that was in UDP, with an SPI that we gave out: a NAT lets IKE through to there.
+  std::optional<Endpoint> in_udp_from{};
 };
 // One of the child's SAs was not installed: it is deleted, and made again later.
 struct InstallFailed {

@@ -107,7 +107,7 @@ Expected<Tap> Tap::create(const Options& options) {
     if (auto done = set_mac(control.get(), tap.name_, options.mac); !done) return done.error();
   if (auto done = tap.set_mtu(options.mtu); !done) return done.error();
   set_ipv6_defaults(tap.name_);
-  if (auto done = tap.set_carrier(false); !done) return done.error();
+  if (auto done = tap.set_carrier(options.carrier); !done) return done.error();
   if (auto done = bring_up(control.get(), tap.name_); !done) return done.error();
   tap.ifindex_ = static_cast<int>(::if_nametoindex(tap.name_.c_str()));
   return tap;

@@ -28,10 +28,11 @@ class Tap {
     Mac mac{};                 // the port's
     std::uint16_t mtu = 1500;  // largest IP packet, bytes
     bool tunnel = false;       // a tunnel's link, without a MAC address
+    bool carrier = false;  // has one from the beginning: one that comes later takes the kernel up to a second
   };
 
-  // Makes the interface and brings it up, without carrier until `set_carrier(true)`. Errors: a name
-  // the kernel does not take or already has, missing rights, no /dev/net/tun, a MAC or MTU it refuses.
+  // Makes the interface and brings it up. Errors: a name the kernel does not take or already has, missing
+  // rights, no /dev/net/tun, a MAC or MTU it refuses.
   static Expected<Tap> create(const Options& options);
 
   // Lets the twin's carrier (IFF_RUNNING) follow the port's link, so that routing daemons see it.

@@ -4,6 +4,7 @@ import subprocess
 import time
 
 from lib import pair
+from lib.bridge import Bridge
 from lib.ike_case import IkeCase, connection, gateway
 
 QUICK = {"tries": 3, "liveness": 2}  # so that silence is found out within seconds
@@ -62,24 +63,24 @@ class WrongKey(DiagnoseCase):
 
 
 class BlockedIke(DiagnoseCase):
-    BRIDGED = True
+    BETWEEN = Bridge
     BLOCKED = ("udp dport 500",)
 
     def test_it_is_a_firewall_and_heals(self):
         found = self.assert_cause("firewall", "nothing came back")
         self.assertIn("UDP port 500", found["remedy"])
         self.assert_listed()
-        self.pair.block()
+        self.pair.between.block()
         self.assert_cause("all well", "its SAs are in place")
 
 
 class BlockedEsp(DiagnoseCase):
-    BRIDGED = True
+    BETWEEN = Bridge
 
     def test_it_is_a_firewall_for_esp(self):
         self.up("a")
         self.assert_passes("a")
-        self.pair.block("ip protocol esp")
+        self.pair.between.block("ip protocol esp")
         with self.pair.host["a"].popen("ping", "-i", "0.3", pair.HOST["b"][4], stdout=subprocess.DEVNULL) as ping:
             self.addCleanup(ping.terminate)
             found = self.assert_cause("firewall", "IKE gets through")
@@ -103,12 +104,12 @@ class Killed(DiagnoseCase):
 
 
 class Lossy(DiagnoseCase):
-    BRIDGED = True
+    BETWEEN = Bridge
 
     def test_a_fifth_of_the_packets_is_lost(self):
         self.up("a")
         self.assert_passes("a")
-        self.pair.block("ip protocol esp numgen random mod 5 0")
+        self.pair.between.block("ip protocol esp numgen random mod 5 0")
         self.pair.ping("a", count=300, interval_s=0.01)
         time.sleep(0.5)
         found = self.assert_cause("loss", "never came")

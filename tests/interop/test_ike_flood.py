@@ -6,7 +6,6 @@ ESPGATE_FLOOD says how many there are at least (`scripts/long-tests --only flood
 
 import ipaddress
 import os
-import pathlib
 import time
 import unittest
 
@@ -30,13 +29,6 @@ def peer(number):
     return {"name": f"peer{number}", "local": pair.OUTER["b"][4], "remote": str(FIRST_PEER + number),
             "local_networks": [pair.NETWORK["b"][4]], "remote_networks": [f"10.{100 + number // 256}.{number % 256}.0/24"],
             "ike": {"psk": f"the key of peer {number}", "start": "passive"}}
-
-
-def resident_bytes(pid):
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no VmRSS")
 
 
 class UnderFlood(IkeCase):
@@ -68,7 +60,7 @@ class UnderFlood(IkeCase):
         hosts = [(self.pair.host[name], pair.HOST[name][4]) for name in pair.NAMES]
         with flood:
             self.until(lambda: flood.sent >= WARM)
-            before, before_loop = resident_bytes(self.gateway("b").pid), Reading(self.gateway("b"))
+            before, before_loop = self.gateway("b").resident_bytes(), Reading(self.gateway("b"))
             self.assertGreaterEqual(self.half_open(), COOKIES_FROM)
             with Stream(hosts[0], hosts[1], 7000) as stream:
                 took = {}
@@ -90,7 +82,7 @@ class UnderFlood(IkeCase):
                 self.until(lambda: self.up("b", "late"), 120)
                 took["a peer comes in"] = time.monotonic() - began
                 self.until(lambda: flood.sent >= COUNT, COUNT / PER_SECOND * 5)
-            after = resident_bytes(self.gateway("b").pid)
+            after = self.gateway("b").resident_bytes()
             loop = Reading(self.gateway("b")).since(before_loop)
         lost = len(stream.missing)
         print(f"\n{flood.sent:,} forged IKE_SA_INITs: {(after - before) / 1e6:.1f} MB more; {lost} of {stream.sent} "

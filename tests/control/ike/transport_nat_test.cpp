@@ -16,9 +16,9 @@ const auto public_a = *net::parse_address("203.0.113.1"), public_b = *net::parse
 
 // Two ends, each perhaps behind a NAT that gives it another address and port.
 struct Natted : Simulation {
-  Natted(bool a_behind, bool b_behind, bool any = false)
+  Natted(bool a_behind, bool b_behind, bool any = false, StartAction start_of_b = StartAction::passive)
       : Simulation(1, handle(end(connection_of_a(), at_a, b_behind ? public_b : at_b, false)),
-                   handle(end(connection_of_b(), at_b, a_behind ? public_a : at_a, any))) {
+                   handle(end(connection_of_b(), at_b, a_behind ? public_a : at_a, any, start_of_b))) {
     passes = [this, a_behind, b_behind](const SendDatagram& datagram) {
       auto arrives = DatagramReceived{datagram.from, datagram.to, datagram.bytes};
       const auto leave = [](Endpoint& from, const net::Address& inside, const net::Address& outside) {
@@ -39,7 +39,8 @@ struct Natted : Simulation {
   }
 
   static Connection end(Connection connection, const net::Address& local, const net::Address& remote,
-                        bool any) {
+                        bool any, StartAction start = StartAction::passive) {
+    connection.start = start;
     connection.local = local;
     connection.remote = remote;
     if (any) connection.remote.reset();
@@ -79,5 +80,29 @@ TEST_CASE("in transport mode behind NATs each end protects what it sees of the o
     CHECK(is_up());
   }
   INFO(world.state());
+  CHECK(world.problem.empty());
+}
+
+TEST_CASE(
+    "after a crash a peer behind a NAT is reached where its UDP encapsulation comes from, and nowhere else") {
+  const auto start = GENERATE(StartAction::passive, StartAction::always);
+  Natted world(true, false, false, start);
+  world.a.handle(Initiate{"a", ""});
+  const auto is_up = [&] { return world.a.outbound().size() == 1 && world.b.outbound().size() == 1; };
+  REQUIRE(world.run_until(is_up, 10s));
+  const auto stale = world.a.outbound().begin()->second.spi;
+  // The NAT has forgotten the mapping of port 500.
+  world.passes = [&, through = world.passes](const SendDatagram& datagram) {
+    return (datagram.to.address != public_a || datagram.to.port > 20'000) && through(datagram);
+  };
+  world.b.restart();
+  world.run_for(500ms);
+  CHECK(world.b.outbound().empty());
+  const bool is_known = GENERATE(true, false);
+  InvalidSpi event{"b", "net", {}, stale};
+  if (is_known) event.in_udp_from = Endpoint{public_a, 24'500};
+  world.b.handle(event);
+  const auto is_new = [&] { return is_up() && world.a.outbound().begin()->second.spi != stale; };
+  CHECK(world.run_until(is_new, 500ms) == is_known);
   CHECK(world.problem.empty());
 }

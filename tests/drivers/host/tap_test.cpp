@@ -1,7 +1,13 @@
 #include "drivers/host/tap.hpp"
 
+#include <linux/if_packet.h>
 #include <net/if.h>
+#include <sys/socket.h>
 
+#include <algorithm>
+#include <array>
+
+#include "drivers/host/descriptor.hpp"
 #include "drivers/host/kernel_commands.hpp"
 #include "tests/drivers/host/namespace_tools.hpp"
 
@@ -35,6 +41,26 @@ TEST_CASE("The carrier follows the port's link") {
   CHECK(output_of("ip link show twin0").find("LOWER_UP") != std::string::npos);
   REQUIRE(tap->set_carrier(false));
   CHECK(output_of("ip link show twin0").find("NO-CARRIER") != std::string::npos);
+}
+
+// A carrier that comes later would have the kernel drop them for a while.
+TEST_CASE("With a carrier from the beginning the kernel's first frames come") {
+  const std::array<std::uint8_t, 60> sent{2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};
+  for (int i = 0; i < 20; ++i) {
+    auto tap = Tap::create({"twin0", {2, 0, 0, 0, 0, 1}, 1500, false, true});
+    REQUIRE(tap);
+    const host::Descriptor sender(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+    sockaddr_ll to{};
+    to.sll_family = AF_PACKET;
+    to.sll_ifindex = tap->ifindex();
+    REQUIRE(::sendto(sender.get(), sent.data(), sent.size(), 0, reinterpret_cast<const sockaddr*>(&to),
+                     sizeof to) == static_cast<ssize_t>(sent.size()));
+    std::array<std::uint8_t, 1600> frame;
+    CHECK(wait_for([&] {
+      const auto bytes = tap->read(frame);
+      return bytes && *bytes == sent.size() && std::equal(sent.begin(), sent.end(), frame.begin());
+    }));
+  }
 }
 
 TEST_CASE("A name that is taken, or that the kernel would misread, is refused with a remedy") {

@@ -94,6 +94,12 @@ class Gateway:
         fields = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def resident_bytes(self):
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise GatewayError("no VmRSS")
+
     def alive(self):
         return self._process is not None and self._process.poll() is None
 

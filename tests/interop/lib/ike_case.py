@@ -21,9 +21,9 @@ def gateway(name, connections, **settings):
 
 
 class IkeCase(unittest.TestCase):
-    """settings(name): of the gateway called a, and of b. BRIDGED, BLOCKED: as pair.Pair has it, from the start."""
+    """settings(name): of the gateway called a, and of b. BETWEEN: see pair.Pair. BLOCKED: by a Bridge, from the start."""
 
-    BRIDGED = False
+    BETWEEN = None
     BLOCKED = ()
 
     @classmethod
@@ -32,10 +32,11 @@ class IkeCase(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.pair = pair.Pair({name: cls.settings(name) for name in pair.NAMES}, cls.BRIDGED)
+        between = {"between": cls.BETWEEN} if cls.BETWEEN else {}
+        cls.pair = pair.Pair({name: cls.settings(name) for name in pair.NAMES}, **between)
         cls.addClassCleanup(cleanup.now)
         if cls.BLOCKED:
-            cls.pair.block(*cls.BLOCKED)
+            cls.pair.between.block(*cls.BLOCKED)
         cls.pair.start()
 
     def gateway(self, name):

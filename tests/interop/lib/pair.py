@@ -2,8 +2,8 @@
 
     host a --veth-- inside | gateway a | outside ====veth==== outside | gateway b | inside --veth-- host b
 
-The hosts' kernels answer; those of the gateways see their twins only. Between the gateways may be a bridge, which
-does not let everything pass.
+The hosts' kernels answer; those of the gateways see their twins only. Between the gateways may be something else than a cable:
+a bridge.Bridge, a router.Router.
 """
 
 import shutil
@@ -33,17 +33,18 @@ def ports(name):
              "mtu": 1400, "addresses": addresses(_INNER)}]
 
 
-class Pair:
-    """settings: by name, of each gateway. bridged: block() is wanted."""
+def _nothing(gateways):
+    netns.cable(gateways["a"], "veth-out", gateways["b"], "veth-out")
 
-    def __init__(self, settings, bridged=False):
+
+class Pair:
+    """settings: by name, of each gateway. between: makes what stands between their namespaces instead of a cable."""
+
+    def __init__(self, settings, between=_nothing):
         netns.sweep()
         self.namespace = {name: netns.Namespace(f"gateway-{name}") for name in NAMES}
         self.host = {name: netns.Namespace(f"host-{name}") for name in NAMES}
-        if bridged:
-            self._make_bridge()
-        else:
-            netns.cable(self.namespace["a"], "veth-out", self.namespace["b"], "veth-out")
+        self.between = between(self.namespace)
         self.gateway = {}
         for name in NAMES:
             netns.cable(self.namespace[name], "veth-in", self.host[name], "lan")
@@ -54,21 +55,6 @@ class Pair:
             workdir = tempfile.mkdtemp(prefix=f"espgate-test-{name}-")
             cleanup.later(shutil.rmtree, workdir, True)
             self.gateway[name] = Gateway(self.namespace[name], workdir, settings[name])
-
-    def _make_bridge(self):
-        self._path = netns.Namespace("path")
-        self._path.ip("link", "add", "between", "type", "bridge", "mcast_snooping", "0")
-        self._path.ip("link", "set", "between", "up")
-        for name in NAMES:
-            netns.cable(self.namespace[name], "veth-out", self._path, f"to-{name}")
-            self._path.ip("link", "set", f"to-{name}", "master", "between")
-
-    def block(self, *matches):
-        """From here on packets between the gateways that match one of these nftables expressions are lost."""
-        self._path.exec("nft", "flush", "ruleset")
-        rules = "".join(f"  {match} drop\n" for match in matches)
-        self._path.exec("nft", "-f", "-", stdin="table bridge path {\n chain forward {\n"
-                        f"  type filter hook forward priority 0;\n{rules} }}\n}}\n")
 
     def start(self, *names):
         for name in names or NAMES:

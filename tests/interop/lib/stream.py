@@ -11,18 +11,23 @@ _SO_RCVBUFFORCE = 33  # beyond the limit that others have; Python has no name fo
 
 
 class Stream:
-    """sender, receiver: (namespace, address). It runs from `with` to its end; then `missing` is known."""
+    """sender, receiver: (namespace, address). It runs from `with` to its end; then `missing` is known.
+
+    first_came_s: from the first that was sent to the first that came; None while none has.
+    """
 
     def __init__(self, sender, receiver, port, per_second=500):
         self._interval_s = 1 / per_second
         self._target = (receiver[1], port)
-        self._in = receiver[0].socket(socket.AF_INET, socket.SOCK_DGRAM)
+        family = socket.AF_INET6 if ":" in receiver[1] else socket.AF_INET
+        self._in = receiver[0].socket(family, socket.SOCK_DGRAM)
         self._in.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         self._in.bind((receiver[1], port))
         self._in.setblocking(False)
-        self._out = sender[0].socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._out = sender[0].socket(family, socket.SOCK_DGRAM)
         self._out.bind((sender[1], 0))
         self.sent = 0
+        self.first_came_s = None
         self.numbers = set()
         self.copies = 0
         self._ended = threading.Event()
@@ -52,11 +57,13 @@ class Stream:
                 number, = _NUMBER.unpack(self._in.recv(64))
             except BlockingIOError:
                 return
+            if self.first_came_s is None:
+                self.first_came_s = time.monotonic() - self._began
             self.copies += number in self.numbers
             self.numbers.add(number)
 
     def _run(self):
-        due = time.monotonic()
+        due = self._began = time.monotonic()
         while not self._ended.is_set():
             self._out.sendto(_NUMBER.pack(self.sent), self._target)
             self.sent += 1

@@ -31,6 +31,9 @@ class Wire:
     def close(self):
         self._socket.close()
 
+    def fileno(self):
+        return self._socket.fileno()
+
     def send(self, *frames):
         for frame in frames:
             while True:
