@@ -132,8 +132,13 @@ bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, 
 void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now) {
   const auto what = flow.kind == Class::never_issued ? net::to_string(flow.key.source)
                                                      : fmt::format("SPI {:x}", flow.key.spi);
-  const auto done =
-      repair_budget_.take(what, now.steady) ? repairer_.repair(connection, miss, now) : Repair::limited;
+  Repair done;
+  if (repair_budget_.take(what, now.steady)) {
+    done = repairer_.repair(connection, miss, now);
+    repair_budget_.note(what, done);
+  } else {
+    done = repair_budget_.refusal(what);
+  }
   ++repairs_[static_cast<std::size_t>(done)];
   // What was done a moment ago tells more than that it is too early for more.
   if (done != Repair::limited || flow.repair == Repair::none) flow.repair = done;

@@ -13,7 +13,7 @@ bool RepairBudget::take(const std::string& what, Time now) {
   auto known = all_.find(what);
   if (known == all_.end()) {
     if (all_.size() >= most_) return false;
-    known = all_.emplace(what, Each{now, first_wait}).first;
+    known = all_.emplace(what, Each{.not_before = now, .wait = first_wait}).first;
   }
   auto& each = known->second;
   if (now < each.not_before) return false;
@@ -22,6 +22,15 @@ bool RepairBudget::take(const std::string& what, Time now) {
   each.not_before = now + each.wait;
   each.wait = std::min(2 * each.wait, longest_wait);
   return repairs_.take(now);
+}
+
+void RepairBudget::note(const std::string& what, Repair done) {
+  if (const auto known = all_.find(what); known != all_.end()) known->second.last = done;
+}
+
+Repair RepairBudget::refusal(const std::string& what) const {
+  const auto known = all_.find(what);
+  return known == all_.end() || helps(known->second.last) ? Repair::limited : known->second.last;
 }
 
 void RepairBudget::forget_old(Time now) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "control/recovery/repair.hpp"
 #include "datapath/base/per_second.hpp"
 
 namespace espgate::recovery {
@@ -23,12 +24,17 @@ class RepairBudget {
   // Whether it may be tried now, which then counts. `what`: an SPI that we know, which is hard to guess, or
   // else the address of a peer that is configured.
   bool take(const std::string& what, Time now);
+  // What became of it.
+  void note(const std::string& what, Repair done);
+  // Why it may not be tried now: as it was the last time, if it cannot be repaired, or too much of it lately.
+  Repair refusal(const std::string& what) const;
   std::size_t size() const { return all_.size(); }
 
  private:
   struct Each {
     Time not_before;
     Time wait;
+    Repair last = Repair::limited;
   };
   void forget_old(Time now);
 

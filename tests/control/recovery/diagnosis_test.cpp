@@ -50,7 +50,7 @@ Facts invalid(Facts facts, Class kind, std::uint64_t packets) {
   return facts;
 }
 
-struct Case {
+struct Situation {
   const char* what;
   Facts facts;
   Cause likeliest;
@@ -58,7 +58,7 @@ struct Case {
   unsigned least = 1;    // its weight
 };
 
-std::vector<Case> cases() {
+std::vector<Situation> cases() {
   const auto unanswered = [](Facts& f) { f.is_unanswered = true; };
   const auto refused = [](Facts& f) { f.is_refused = true; };
   const auto silent = [](Facts& f) { f.in = {0, 0, {}}; };
@@ -68,7 +68,7 @@ std::vector<Case> cases() {
     f.top_sequence = 0;
     f.heard.reset();
   };
-  std::vector<Case> all{
+  std::vector<Situation> all{
       {"all well", healthy(), Cause::well, "1000 packets in, the last 0 s ago", 90},
       {"up, and nothing sent yet", with(healthy(), [](Facts& f) { f.in = f.out = {}; }), Cause::well,
        "nothing was sent yet", 90},

@@ -105,6 +105,15 @@ TEST_CASE("for one peer it is tried ever less often, and at once again after a q
   CHECK(world.repairer.asked.size() == 11);
 }
 
+TEST_CASE("what cannot be repaired is called that although it is too early to try again") {
+  World world;
+  world.repairer.answer = Repair::no_ike;
+  world.packet(1000);
+  world.packet(1001);
+  CHECK(world.repairer.asked.size() == 1);
+  CHECK(world.flow(1001).repair == Repair::no_ike);
+}
+
 TEST_CASE(
     "all peers together are repaired so many times a second, and their number takes no room without end") {
   RepairBudget budget(5, 8);
