@@ -4,6 +4,7 @@
 
 #include "control/cli/render_parts.hpp"
 #include "control/cli/text_table.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::cli {
 namespace {
@@ -87,7 +88,8 @@ std::string render_diagnosis(const json& result, bool color) {
     }
   }
   if (text.empty())
-    return fmt::format("no trouble in sight ({} connections looked at)\n", text_at(result, "looked_at"));
+    return fmt::format("no trouble in sight ({} looked at)\n",
+                       counted(result.value("looked_at", 0), "connection"));
   const auto left_off = count_at(result, "left_off");
   return left_off == 0 ? text : text + fmt::format("\nand {} more with trouble\n", left_off);
 }

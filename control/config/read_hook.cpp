@@ -84,7 +84,8 @@ void read_hook(const GroupReader& top, Hook& hook) {
     return top.error("hook-user", fmt::format("{} is root, or of root's group", shown(name)),
                      "name a user that may do nothing, such as \"nobody\"");
   if (auto fault = fault_of(program, *user)) return top.error("on-invalid-spi", fault->what, fault->remedy);
-  hook = {std::move(program), user->uid, user->gid};
+  // What was looked at is run, wherever a symbolic link leads later.
+  hook = {std::filesystem::canonical(program).string(), user->uid, user->gid};
 }
 
 }  // namespace espgate::config

@@ -42,12 +42,19 @@ recovery::Repair IkeService::repair(std::string_view connection, const sa::SpiMi
   for (const auto& other : core_.connections_of_peer(source))
     if (names.size() < most && other->name != name) names.push_back(other->name);
   auto best = recovery::Repair::no_ike;
+  bool has_begun = false;  // one for a packet: the next one begins another
   for (const auto& one : names) {
-    if (!known(one)) continue;
+    if (!known(one) || (has_begun && !is_established(one))) continue;
     const auto done = repair_by(one, "", miss, now);
+    has_begun = has_begun || done == recovery::Repair::begun || done == recovery::Repair::token;
     if (best == recovery::Repair::no_ike || (helps(done) && !helps(best))) best = done;
   }
   return best;
+}
+
+bool IkeService::is_established(const std::string& name) {
+  const auto place = place_of(name);
+  return core_.reach(place.connection, place.peer) == ike::IkeCore::Reach::established;
 }
 
 // By the IKE SA of that connection; `child`: that is made anew if it is missing, empty for each.

@@ -182,6 +182,7 @@ class IkeService final : public recovery::Repairer {
                const Error& error, Moment now);
   void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
+  bool is_established(const std::string& connection);
   recovery::Repair repair_by(const std::string& connection, const std::string& child, const sa::SpiMiss& miss,
                              Moment now);
   std::optional<ike::Endpoint> in_udp_from(const sa::SpiMiss& miss) const;

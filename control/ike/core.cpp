@@ -274,6 +274,7 @@ void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
     record.last_failure = {sa.reason(), sa.ended_in(), now, sa.our_request().tally().is_given_up};
   if (is_strangers || is_trying) return;
   if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
+  record.in_vain = record.up_since != never ? 0 : record.in_vain + 1;
   record.up_since = never;
   if (sa.ended() == IkeSa::End::commanded) {
     // What was asked for since then needs another.

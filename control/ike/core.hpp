@@ -118,6 +118,7 @@ class IkeCore final : private SaHost {
     std::set<std::string> unwanted;  // children that an operator terminated, until one wants them again
     Time retry_at = never;
     Time not_before = Time::min();  // traffic does not begin it
+    unsigned in_vain = 0;           // since it last was up, or its addresses changed
     unsigned failures = 0;          // since it last was up for long
     Time up_since = never;
     std::set<std::uint32_t> invalid_spis;  // that the peer is to hear of once it is up

@@ -12,10 +12,11 @@ bool has(const std::vector<net::Address>& list, const net::Address& address) {
 
 }  // namespace
 
-// The preferred one that is there; each failure is followed by the next, since it may be the path's.
+// The preferred one that is there; each beginning in vain is followed by the next, since it may be the
+// path's.
 const net::Address& IkeCore::start_of(const Record& record) {
   const auto& usable = record.usable;
-  return usable.empty() ? *record.connection->local : usable[record.failures % usable.size()];
+  return usable.empty() ? *record.connection->local : usable[record.in_vain % usable.size()];
 }
 
 // RFC 7296 2.23: also the first message may go to where the peer's NAT has UDP encapsulation.
@@ -38,6 +39,10 @@ void IkeCore::on(const LocalAddresses& event, Time now) {
   auto& record = found->second;
   const auto before = std::exchange(record.usable, event.usable);
   const auto ids = by_connection_.find(event.connection);
+  if (before != record.usable) {
+    record.in_vain = 0;
+    if (record.retry_at != never && !record.usable.empty()) try_again(record, now);
+  }
   if (record.usable.empty() || ids == by_connection_.end()) return;
   const auto& preferred = record.usable.front();
   const bool came_back = !has(before, preferred);

@@ -40,6 +40,7 @@ void IkeSa::peer_is_at(const DatagramReceived& datagram) {
 
 void IkeSa::move_child(Child& child) {
   child.peers_place = remote_;
+  if (!child.encapsulated) return;  // its headers have no port
   if (child.outbound_waiting) child.outbound_waiting->remote = remote_;
   host_.act(MoveChild{child.inbound_spi, child.outbound_spi, remote_});
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "control/recovery/findings.hpp"
+#include "datapath/base/counted.hpp"
 
 namespace espgate::recovery {
 namespace {
@@ -46,7 +47,7 @@ bool ever_worked(const Facts& facts) {
 
 void judge_way(const Facts& facts, Findings& findings) {
   using Way = Facts::Way;
-  if (!facts.has_local_address)
+  if (!facts.has_local_address && !is_working(facts))
     findings.add(Cause::address, 95, "the connection's local address is no address of this host");
   switch (facts.way) {
     case Way::unknown:
@@ -190,19 +191,20 @@ void judge_loss(const Facts& facts, Findings& findings) {
   if (const auto late = share(facts.late, facts.in.packets);
       facts.in.packets >= enough_packets && late >= much)
     findings.add(Cause::loss, std::min(60.0, 25 + 3 * late),
-                 fmt::format("{} packets came too late for the replay window", facts.late),
+                 fmt::format("{} came too late for the replay window", counted(facts.late, "packet")),
                  "raise replay-window, or find what reorders packets on the way");
   if (const auto again = share(facts.replayed, facts.in.packets);
       facts.in.packets >= enough_packets && again >= much)
-    findings.add(Cause::loss, 25, fmt::format("{} packets came twice", facts.replayed),
+    findings.add(Cause::loss, 25, fmt::format("{} came twice", counted(facts.replayed, "packet")),
                  "find what repeats packets on the way, or who plays them back");
 }
 
 void judge_moves(const Facts& facts, Findings& findings) {
   const auto stray = of(facts, Class::peer_moved);
   if (stray != 0)
-    findings.add(Cause::nat, 85,
-                 fmt::format("{} packets with its SPI came from elsewhere, where it is not followed", stray));
+    findings.add(Cause::nat, if_not_over(facts, 85),
+                 fmt::format("{} with its SPI came from elsewhere, where it is not followed",
+                             counted(stray, "packet")));
   else if (facts.mismatched != 0 && !is_working(facts))
     findings.add(Cause::nat, 60,
                  fmt::format("{} packets with its SPI did not fit its address, port or encapsulation",
@@ -221,15 +223,17 @@ void judge_restarts(const Facts& facts, Findings& findings) {
         fmt::format("the peer started anew {}, by its token or INITIAL_CONTACT", ago(facts.peer_restarted)));
   const bool is_young = facts.our_age_s < young_s;
   if (const auto packets = of(facts, Class::before_restart); packets != 0)
-    findings.add(Cause::our_restart, if_not_over(facts, 75),
-                 fmt::format("{} packets came with SPIs of before this gateway restarted", packets));
+    findings.add(
+        Cause::our_restart, if_not_over(facts, 75),
+        fmt::format("{} came with SPIs of before this gateway restarted", counted(packets, "packet")));
   if (is_young && !is_up(facts) && !facts.is_refused)
     findings.add(Cause::our_restart, 30, fmt::format("this gateway started {:.0f} s ago", facts.our_age_s));
 }
 
 void judge_invalid_spis(const Facts& facts, Findings& findings) {
   if (const auto packets = of(facts, Class::never_issued); packets != 0) {
-    const auto evidence = fmt::format("{} packets came with SPIs that this gateway never gave out", packets);
+    const auto evidence =
+        fmt::format("{} came with SPIs that this gateway never gave out", counted(packets, "packet"));
     if (facts.negotiates)
       findings.add(Cause::peer_restart, if_not_over(facts, 40), evidence);
     else
@@ -238,12 +242,12 @@ void judge_invalid_spis(const Facts& facts, Findings& findings) {
   }
   const auto stale = of(facts, Class::just_rekeyed) + of(facts, Class::deleted);
   if (stale != 0)
-    findings.add(
-        Cause::loss, if_not_over(facts, 35),
-        fmt::format("{} packets came with SPIs that were taken back, so the peer did not hear of it", stale));
+    findings.add(Cause::loss, if_not_over(facts, 35),
+                 fmt::format("{} came with SPIs that were taken back, so the peer did not hear of it",
+                             counted(stale, "packet")));
   if (const auto packets = of(facts, Class::expired); packets != 0)
     findings.add(Cause::expired, if_not_over(facts, facts.negotiates ? 30 : 80),
-                 fmt::format("{} packets came for an SA past its lifetime", packets));
+                 fmt::format("{} came for an SA past its lifetime", counted(packets, "packet")));
   if (const auto packets = of(facts, Class::wrong_destination); packets != 0)
     findings.add(facts.negotiates ? Cause::routing : Cause::configuration, if_not_over(facts, 65),
                  fmt::format("{} packets came that were not meant for here", packets),

@@ -93,4 +93,19 @@ void FlowTable::link_newest(std::uint32_t index) {
   newest_ = index;
 }
 
+void FlowTable::link_oldest(std::uint32_t index) {
+  auto& entry = entries_[index];
+  entry.older = none;
+  entry.newer = oldest_;
+  (oldest_ == none ? newest_ : entries_[oldest_].older) = index;
+  oldest_ = index;
+}
+
+void FlowTable::make_next_to_go(const FlowKey& key) {
+  const auto index = lookup(key, chain_of(key));
+  if (index == none) return;
+  unlink(index);
+  link_oldest(index);
+}
+
 }  // namespace espgate::recovery

@@ -50,11 +50,14 @@ class FlowTable {
   // The flow of this key, made the most recently seen; a new one (packets == 0) when there is none.
   Flow& touch(const FlowKey& key);
   const Flow* find(const FlowKey& key) const;
+  // The flow of this key makes room before all others, whenever they were seen. References stay good.
+  void make_next_to_go(const FlowKey& key);
 
   std::uint32_t size() const { return size_; }
   std::uint32_t capacity() const { return static_cast<std::uint32_t>(entries_.size()); }
   std::uint64_t evicted() const { return evicted_; }
-  // Calls visitor(const Flow&) from the most to the least recently seen, until it returns false.
+  // Calls visitor(const Flow&) from the most to the least recently seen, what is next to go last, until it
+  // returns false.
   template <typename Visitor>
   void visit(Visitor&& visitor) const {
     for (auto i = newest_; i != none; i = entries_[i].older)
@@ -76,6 +79,7 @@ class FlowTable {
   void unchain(std::uint32_t index);
   void unlink(std::uint32_t index);
   void link_newest(std::uint32_t index);
+  void link_oldest(std::uint32_t index);
 
   std::vector<Entry> entries_;
   std::vector<std::uint32_t> chains_;  // first entry of each; a power of two of them

@@ -33,7 +33,8 @@ InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowle
       log_(std::move(log)),
       table_(options.flows, make_secret(random)),
       budget_(options.lines_per_s),
-      repair_budget_(options.repairs_per_s, options.repaired_peers),
+      known_spis_((options.repairs_per_s + 1) / 2, options.repaired_peers),
+      guesses_((options.repairs_per_s + 1) / 2, options.repaired_peers),
       flood_(options.flood_flows_per_s),
       repairer_(repairer),
       witness_(witness) {}
@@ -57,6 +58,7 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   flow.port = {};
   port.copy(flow.port.data(), flow.port.size() - 1);
   ++packets_[static_cast<std::size_t>(flow.kind)];
+  if (flow.kind == Class::flood) table_.make_next_to_go(key);
   if (is_trouble(flow, facts, now)) {
     repair(flow, miss, connection, now);
     facts = knowledge_.about(miss.spi);  // what it names may have changed
@@ -130,14 +132,15 @@ bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, 
 }
 
 void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now) {
-  const auto what = flow.kind == Class::never_issued ? net::to_string(flow.key.source)
-                                                     : fmt::format("SPI {:x}", flow.key.spi);
+  const bool is_guess = flow.kind == Class::never_issued;
+  const auto what = is_guess ? net::to_string(flow.key.source) : fmt::format("SPI {:x}", flow.key.spi);
+  auto& budget = is_guess ? guesses_ : known_spis_;
   Repair done;
-  if (repair_budget_.take(what, now.steady)) {
+  if (budget.take(what, now.steady)) {
     done = repairer_.repair(connection, miss, now);
-    repair_budget_.note(what, done);
+    budget.note(what, done);
   } else {
-    done = repair_budget_.refusal(what);
+    done = budget.refusal(what);
   }
   ++repairs_[static_cast<std::size_t>(done)];
   // What was done a moment ago tells more than that it is too early for more.

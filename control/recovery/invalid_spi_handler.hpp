@@ -93,7 +93,9 @@ class InvalidSpiHandler {
   sa::Log log_;
   FlowTable table_;
   LineBudget budget_;
-  RepairBudget repair_budget_;
+  // Half of what is allowed each: who makes up SPIs in peers' names takes nothing from those that were ours.
+  RepairBudget known_spis_;
+  RepairBudget guesses_;
   FloodWatch flood_;
   Repairer& repairer_;
   Witness* witness_;

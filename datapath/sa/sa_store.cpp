@@ -279,7 +279,7 @@ void SaStore::move_peer(std::uint32_t inbound, std::uint32_t outbound, const net
     store_shared(inbound_[inbound].source, peer.bytes.data(), bytes);
     __atomic_store_n(&inbound_[inbound].remote_port, port, __ATOMIC_RELAXED);
   }
-  if (outbound == no_sa) return;
+  if (outbound == no_sa || outbound_[outbound].encapsulation != Encapsulation::udp) return;
   auto* headers = outbound_[outbound].headers;
   const std::size_t ip_bytes = v4 ? net::ipv4_header_bytes : net::ipv6_header_bytes;
   store_shared(headers + ip_bytes - bytes, peer.bytes.data(), bytes);

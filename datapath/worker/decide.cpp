@@ -95,7 +95,7 @@ void Worker::decide_decrypted() {
   for (const auto row : match_leaving(admitted)) {
     const auto decision = match_[row].decision;
     if (decision == policy::Decision::ports_unknown() && is_inner_part(row))
-      finish(row, rejoin(row));
+      finish(row, rejoin(row, Onward::policies));
     else if (leads_back(row, decision))
       routed_.add(row);
     else

@@ -228,15 +228,18 @@ void Worker::accept() {
     }
     if (used) [[likely]]
       count_use(shared_.sas->inbound_usage(id_, burst_.sa[row]), mbuf->pkt_len, burst_.tsc);
-    if (verdict == Verdict::REASSEMBLY_PART) [[unlikely]]
-      verdict = rejoin(row);
-    if (verdict != Verdict::undecided) {
+    const bool part = verdict == Verdict::REASSEMBLY_PART;
+    if (verdict != Verdict::undecided && !part) {
       finish(row, verdict);
       continue;
     }
     if (sa.track_peer && burst_.info[row].kind == parse::FrameKind::esp_in_udp) [[unlikely]]
       note_peer(row, sa, source);
     burst_.origin[row] = Origin::admitted;
+    if (part) [[unlikely]] {
+      finish(row, rejoin(row, Onward::selectors));
+      continue;
+    }
     (sa.mode == sa::Mode::tunnel ? decrypted_ : unrouted_).add(row);
   }
   if (has_tunnels()) leave_tunnels();

@@ -173,7 +173,7 @@ bool Worker::fits_selectors(unsigned row, const sa::OutboundSa& sa) {
                          {burst_.l3[row], std::min<std::size_t>(mbuf->pkt_len, mbuf->data_len)});
   if (fit == sa::Fit::inside) return true;
   if (fit == sa::Fit::unknown && is_inner_part(row)) {
-    finish(row, rejoin(row));
+    finish(row, rejoin(row, Onward::sa));
     return false;
   }
   if (burst_.tunnel[row] != tunnel::no_tunnel)

@@ -114,32 +114,26 @@ void Worker::process_whole() {
   in_whole_ = false;
 }
 
-// A packet that stands alone in its buffer.
+// Whether a packet that was taken out of its frame is a fragment.
 bool Worker::is_inner_part(unsigned row) const {
   return is_fragment(present_packet(row), burst_.family[row]);
 }
 
-// Takes a fragment that came out of an SA, or is to go into one, until the packet is whole; that takes the
-// same way. Returns the fragment's verdict.
-Verdict Worker::rejoin(unsigned row) {
+// Takes a fragment that came out of an SA, or is to go into one, until the packet is whole, which goes on
+// from there. Returns the fragment's verdict.
+Verdict Worker::rejoin(unsigned row, Onward onward) {
   const auto& mbuf = *burst_.mbuf[row];
   parse::FrameInfo info;
   info.family = burst_.family[row];
   info.l3_bytes = static_cast<std::uint16_t>(mbuf.pkt_len);
   const auto index = burst_.sa[row];
-  const bool outbound = burst_.protect[row];
+  const bool outbound = onward == Onward::sa;
   const auto spi = outbound ? shared_.sas->outbound(index).spi : shared_.sas->inbound(index).spi;
   const auto result = reassembly_.add(mbuf, info, burst_.tsc, {spi, outbound});
   count_given_up();
   if (result.whole != nullptr)
-    rejoined_[rejoined_count_++] = {result.whole,
-                                    0,
-                                    outbound ? Onward::sa : Onward::inside,
-                                    info.family,
-                                    burst_.origin[row],
-                                    index,
-                                    outbound,
-                                    burst_.tunnel[row],
+    rejoined_[rejoined_count_++] = {result.whole,       0,     onward,   info.family,
+                                    burst_.origin[row], index, outbound, burst_.tunnel[row],
                                     hop_[row]};
   return result.verdict;
 }
@@ -156,16 +150,15 @@ void Worker::process_rejoined() {
   rejoined_count_ = 0;
   if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::packet);
   tracer_.pass_over();
-  Lanes arrived = decrypted_;
-  decrypted_.clear();
-  for (const auto row : arrived) {
+  for (const auto row : clear_) {
     const auto fault = selector_fault(row, shared_.sas->inbound(burst_.sa[row]));
     if (fault == Verdict::undecided)
       decrypted_.add(row);
     else
       finish(row, fault);
   }
-  if (has_tunnels()) leave_tunnels();
+  for (const auto row : decrypted_)
+    if (has_tunnels()) burst_.tunnel[row] = shared_.tunnels->of_inbound(burst_.sa[row]);
   if (decrypted_.count != 0) decide_decrypted();
   if (has_tunnels()) enter_tunnels();
   send();
@@ -366,9 +359,10 @@ unsigned Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
     case Onward::sa:
       protect_.add(row);
       break;
-    case Onward::inside:
+    case Onward::policies:
       decrypted_.add(row);
       break;
+    case Onward::selectors:
     case Onward::tunnel:
     case Onward::peers:
       clear_.add(row);

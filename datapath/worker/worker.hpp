@@ -101,6 +101,15 @@ class Worker {
   unsigned reassembling() const { return reassembly_.held(); }
 
  private:
+  enum class Onward : std::uint8_t {  // where the pieces of a packet go
+    hop,
+    sa,
+    selectors,  // of the SA that it came out of
+    policies,
+    tunnel,
+    peers,  // whole copies into the tunnel and those behind it in its chain
+  };
+
   // The stages; each reads and writes columns of burst_ and the lanes below.
   void process();        // from a port
   void process_later();  // what comes of a burst: whole packets, and pieces
@@ -198,7 +207,7 @@ class Worker {
   bool lacks_ports(unsigned row, policy::Decision decision) const;
   bool must_be_whole(unsigned row, policy::Decision decision) const;
   void process_whole();
-  Verdict rejoin(unsigned row);
+  Verdict rejoin(unsigned row, Onward onward);
   bool is_inner_part(unsigned row) const;
   void process_rejoined();
   void count_given_up();
@@ -212,13 +221,6 @@ class Worker {
   void refuse_to_route(unsigned row, Verdict verdict, net::Refusal::Why why);
   unsigned way_out(unsigned row, const forward::Hop& hop) const;
   void exceed_hop(unsigned row, const forward::Hop& hop);
-  enum class Onward : std::uint8_t {  // where the pieces of a packet go
-    hop,
-    sa,
-    inside,  // out of the SA
-    tunnel,
-    peers,  // whole copies into the tunnel and those behind it in its chain
-  };
   void set_aside(unsigned row, unsigned limit, Onward onward);
   void process_pieces();
   bool next_piece();

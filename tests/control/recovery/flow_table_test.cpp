@@ -37,6 +37,19 @@ TEST_CASE("the least recently seen flow makes room") {
   CHECK(table.touch(key(2)).packets == 0);  // starts anew
 }
 
+TEST_CASE("what is next to go makes room before what was seen longer ago") {
+  FlowTable table(3, {1, 2});
+  for (const auto spi : {1u, 2u, 3u}) table.touch(key(spi)).packets++;
+  table.make_next_to_go(key(3));
+  CHECK(order(table) == std::vector{2u, 1u, 3u});
+  for (std::uint32_t spi = 10; spi < 20; ++spi) {
+    table.touch(key(spi));
+    table.make_next_to_go(key(spi));
+    table.make_next_to_go(key(99));  // is not there
+    CHECK(order(table) == std::vector{2u, 1u, spi});
+  }
+}
+
 TEST_CASE("a table of one flow works") {
   FlowTable table(1, {1, 2});
   for (std::uint32_t spi = 0; spi < 100; ++spi) {

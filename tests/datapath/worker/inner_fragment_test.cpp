@@ -102,3 +102,17 @@ TEST_CASE("decrypted fragments that ports decide about leave as the packet that 
   }
   CHECK(rig.conserved());
 }
+
+TEST_CASE(
+    "what fragments out of an SA for ports become leaves by an outside port only where a policy says so") {
+  Rig rig(for_port(9));
+  auto whole = rig.inner(net::Family::v4, 600, true);
+  const std::uint8_t elsewhere[] = {192, 0, 2, 2};
+  std::ranges::copy(elsewhere, whole.begin() + net::ipv4::destination);
+  mend_checksum(whole);
+  const auto parts = cut(rig, whole, {304});
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    CHECK(rig.run(Rig::outside, in_esp(rig, parts[i], i + 1)).outside.empty());
+  CHECK(rig.verdicts() == "REASSEMBLY_PART=2 OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  CHECK(rig.conserved());
+}

@@ -82,3 +82,11 @@ TEST_CASE("after control has followed the peer, our packets go to where it is") 
   rig.run(Rig::outside, frame);
   CHECK(rig.peers_moved().size() == 1);  // 192.0.2.2 is elsewhere now
 }
+
+TEST_CASE("plain ESP has no port that a peer's move could change") {
+  Rig rig;
+  rig.sas->move_peer(sa::no_sa, rig.outbound, *net::parse_address("10.1.0.9"), 61'000);
+  const auto out = rig.run(Rig::inside, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 20, false)));
+  REQUIRE(out.outside.size() == 1);
+  CHECK_FALSE(rig.open(out.outside[0]).empty());
+}
