@@ -89,7 +89,7 @@ std::string render_diagnosis(const json& result, bool color) {
   }
   if (text.empty())
     return fmt::format("no trouble in sight ({} looked at)\n",
-                       counted(result.value("looked_at", 0), "connection"));
+                       counted(count_at(result, "looked_at"), "connection"));
   const auto left_off = count_at(result, "left_off");
   return left_off == 0 ? text : text + fmt::format("\nand {} more with trouble\n", left_off);
 }

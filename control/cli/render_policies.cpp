@@ -47,7 +47,7 @@ std::string policy_table(const json& policies, bool color) {
 std::string render_policies(const json& result, bool color) {
   const auto table = policy_table(array_at(result, "policies"), color);
   if (table.empty()) return "no policies\n";
-  return fmt::format("{}\n{}\n", table, counted(result.value("total", 0), "policy"));
+  return fmt::format("{}\n{}\n", table, counted(count_at(result, "total"), "policy"));
 }
 
 std::string render_policy_changes(const Command& command, const json& result, bool color) {

@@ -126,7 +126,7 @@ std::string render_sas(const json& arguments, const json& result, bool color) {
                {std::to_string(faults), faults > 0 ? Mark::alarm : Mark::plain}});
   }
   if (table.empty()) return "no SAs\n";
-  return table.text(color) + fmt::format("\n{}\n", counted(result.value("total", 0), "SA"));
+  return table.text(color) + fmt::format("\n{}\n", counted(count_at(result, "total"), "SA"));
 }
 
 std::string render_connections(const json& result, bool color) {
@@ -173,7 +173,7 @@ std::string render_connections(const json& result, bool color) {
   }
   if (table.empty()) return "no connections\n";
   return table.text(color) + reasons +
-         fmt::format("\n{} of {} up\n", up, counted(result.value("total", 0), "connection"));
+         fmt::format("\n{} of {} up\n", up, counted(count_at(result, "total"), "connection"));
 }
 
 namespace {
