@@ -51,12 +51,10 @@ constexpr std::array connection_keys{
         .meaning =
             "The peer's outer address, of the same family as local; or \"any\": any number of peers at any "
             "address, which begin, with ike. Each has SAs and policies of its own, for what it asks for "
-            "within "
-            "remote-networks and no other has, or, in transport mode, for itself, and is shown as the "
+            "within remote-networks and no other has, or, in transport mode, for itself, and is shown as the "
             "connection with a number behind it, as in road#1. What remote-networks has and no peer is there "
             "for is dropped; that is searched behind all policies of the same priority. In transport mode "
-            "that "
-            "is all that the gateway itself says to anybody, unless selectors narrow it."},
+            "that is all that the gateway itself says to anybody, unless selectors narrow it."},
     Key{.name = "mode",
         .kind = Kind::choice,
         .preset = "tunnel",
@@ -86,10 +84,8 @@ constexpr std::array connection_keys{
         .preset = "true",
         .meaning = "With encapsulation udp and anti-replay: a good packet from another address or port moves "
                    "the peer there, as when a NAT on its side changes its mind; in transport mode policies "
-                   "and our own "
-                   "kernel go on knowing it by `remote`. With ike: so does a peer that says that it moved "
-                   "(MOBIKE, RFC "
-                   "4555)."},
+                   "and our own kernel go on knowing it by `remote`. With ike: so does a peer that says that "
+                   "it moved (MOBIKE, RFC 4555)."},
     Key{.name = "nat-keepalive",
         .kind = Kind::integer,
         .unit = "seconds",
@@ -157,9 +153,8 @@ constexpr std::array connection_keys{
         .preset = "0",
         .meaning =
             "Dummy packets that are sent in tunnel mode among the others, of random sizes at about this "
-            "rate, "
-            "and which the peer drops (RFC 4303 2.6). They count towards lifetimes. All connections together "
-            "send at most 25600 a second."},
+            "rate, and which the peer drops (RFC 4303 2.6). They count towards lifetimes. All connections "
+            "together send at most 25600 a second."},
     Key{.name = "local-networks",
         .kind = Kind::texts,
         .most = any_length,
@@ -258,13 +253,11 @@ constexpr std::array top_keys{
         .kind = Kind::boolean,
         .preset = "true",
         .meaning =
-            "Whether routers are believed, for ten minutes, that say how large ESP packets to a peer may "
-            "be. Their messages are not authenticated; they count if they quote a packet that was sent. Less "
+            "Whether routers are believed, for ten minutes, that say how large ESP packets to a peer may be. "
+            "Their messages are not authenticated; they count if they quote a packet that was sent. Less "
             "than 576 bytes, or no number, counts as 576, and IPv4 packets then leave without DF. Routers "
-            "that "
-            "quote no more than eight bytes (RFC 792) show none of ESP in UDP, and are not heard there: give "
-            "the "
-            "route to the peer, or the port, a smaller MTU, or the connection df = \"clear\"."},
+            "that quote no more than eight bytes (RFC 792) show none of ESP in UDP, and are not heard there: "
+            "give the route to the peer, or the port, a smaller MTU, or the connection df = \"clear\"."},
     Key{.name = "hugepages",
         .kind = Kind::boolean,
         .preset = "true",
@@ -311,8 +304,8 @@ constexpr std::array top_keys{
             "SPI, some seconds later, for at most 10 s: one at a time, ten times a minute, for strangers "
             "five. It learns what happened from ESPGATE_CLASS, ESPGATE_SPI, ESPGATE_SOURCE, "
             "ESPGATE_DESTINATION, ESPGATE_CONNECTION, ESPGATE_REPAIR and ESPGATE_EVIDENCE in its "
-            "environment, "
-            "and from a JSON document on its standard input. What it writes goes into the log, up to 2 KiB."},
+            "environment, and from a JSON document on its standard input. What it writes goes into the log, "
+            "up to 2 KiB."},
     Key{.name = "hook-user",
         .kind = Kind::text,
         .unit = "characters",

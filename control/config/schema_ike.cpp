@@ -123,11 +123,10 @@ constexpr std::array ike_keys{
     seconds_key(
         "reauthenticate-after", 0, "0",
         "Age, with new keys and all, at which we begin anew if we began: both sides prove again who they "
-        "are, so a certificate that has expired or was revoked is found out. 60 or more; the old IKE SA "
-        "goes once the new one has all children. If the peer began it is told to do the same in time "
+        "are, so a certificate that has expired or was revoked is found out. 60 or more; the old IKE SA goes "
+        "once the new one has all children. If the peer began it is told to do the same in time "
         "(AUTH_LIFETIME, RFC 4478), as we do when it tells us; if it has not half a minute after that, its "
-        "IKE "
-        "SA is closed. 0 never does, unless the peer says so."),
+        "IKE SA is closed. 0 never does, unless the peer says so."),
     seconds_key("liveness", 0, "30",
                 "Silence of the peer after which it is asked whether it is there; 0 never asks."),
     Key{.name = "tries",
@@ -140,9 +139,8 @@ constexpr std::array ike_keys{
             "and each the double of the one before: 6 tries take a minute, 3 take 7 seconds."},
     list_key(
         "assign",
-        "Addresses that the peer gets if it asks for some (the configuration payload), one of IPv4, IPv6 "
-        "or each. They must lie in remote-networks. With remote = \"any\" they are networks, of which each "
-        "peer "
+        "Addresses that the peer gets if it asks for some (the configuration payload), one of IPv4, IPv6 or "
+        "each. They must lie in remote-networks. With remote = \"any\" they are networks, of which each peer "
         "must ask for an address, and has nothing else."),
     Key{.name = "request-addresses",
         .kind = Kind::boolean,
@@ -154,11 +152,10 @@ constexpr std::array ike_keys{
     list_key(
         "other-addresses",
         "Other outer addresses of ours, the preferred ones first, for when local is on no port, not on the "
-        "one "
-        "that the route to the peer leads out by, or nothing comes back to it. If we began the tunnel moves "
-        "there (MOBIKE, RFC 4555), with new SAs, and back once local is there again; with a peer that cannot "
-        "do "
-        "that all is negotiated anew from there. If the peer began it hears of them, and may move to them."),
+        "one that the route to the peer leads out by, or nothing comes back to it. If we began the tunnel "
+        "moves there (MOBIKE, RFC 4555), with new SAs, and back once local is there again; with a peer that "
+        "cannot do that all is negotiated anew from there. If the peer began it hears of them, and may move "
+        "to them."),
     Key{.name = "fragment-bytes",
         .kind = Kind::integer,
         .unit = "bytes",

@@ -51,8 +51,7 @@ constexpr std::array lifetime_keys{
 const Group lifetime_group{
     "connections[].lifetime",
     "How long each of the connection's SAs may be used; what is left out has no limit. Only good packets "
-    "count. "
-    "An SA past a hard limit drops everything until it gets another key; a reload without one changes "
+    "count. An SA past a hard limit drops everything until it gets another key; a reload without one changes "
     "nothing, nor does deleting the SA before: a key that comes back goes on where it was. As many keys are "
     "remembered as limits.tombstones. A restart forgets them: change the keys of such a connection first.",
     lifetime_keys};

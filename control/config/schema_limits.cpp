@@ -43,8 +43,7 @@ constexpr std::array limit_keys{
           "the packets beyond are dropped and counted all the same."),
     limit("icmp-error-pps", "packets/s", 1, 1'000'000, "1000",
           "Senders a second whom one worker has told by ICMP that a packet is too big, has been through too "
-          "many "
-          "routers, or has no route; packets beyond are dropped and counted all the same."),
+          "many routers, or has no route; packets beyond are dropped and counted all the same."),
     limit("reassembly-flows", "packets", 1, 4'096, "256",
           "Packets in fragments, to us or judged by ports, that one worker puts together at once; each takes "
           "64 kB from its first fragment on. When all places are taken the oldest packet is given up."),
@@ -67,8 +66,7 @@ constexpr std::array limit_keys{
           "IKE SAs, those that are being set up or replaced included. Beyond that no peer is let in."),
     limit("ike-sas-per-peer", "SAs", 2, 100'000, "16",
           "Those of one connection with one peer, as it proved to be, those that were replaced lately "
-          "included. "
-          "Whoever begins more loses the oldest, and a peer's rekeys wait."),
+          "included. Whoever begins more loses the oldest, and a peer's rekeys wait."),
     limit(
         "ike-half-open", "SAs", 1, 100'000, "5000",
         "IKE SAs that peers have begun without having proved yet who they are. Beyond that no other peer is "
@@ -78,8 +76,7 @@ constexpr std::array limit_keys{
           "7296 2.6); 0 asks everybody."),
     limit("ike-half-open-per-source", "SAs", 1, 100'000, "50",
           "So many of those from one IPv4 address or IPv6 /64, all of which showed a COOKIE. Without one a "
-          "tenth "
-          "of that is let in, so that nobody uses up what is another's by sending in its name."),
+          "tenth of that is let in, so that nobody uses up what is another's by sending in its name."),
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // Where the peer is, when that changes: because its NAT says so (RFC 7296 2.23), or because the peer, who
-// began, does (MOBIKE, RFC 4555). We stay where we are.
+// began, does (MOBIKE, RFC 4555). Where we are is in ike_sa_own_address.cpp.
 #include <fmt/format.h>
 
 #include <algorithm>

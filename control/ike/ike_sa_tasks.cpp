@@ -126,7 +126,7 @@ void IkeSa::timer(Time now) {
     expires_at_ = never;
     if (state_ == State::established) close_since("its lifetime is over");
   }
-  // It was told when (RFC 4478). With one that did so in time, this one is gone.
+  // It was told when (RFC 4478). One that did so in time has deleted this one.
   if (proof_until_ <= now) {
     proof_until_ = never;
     if (state_ != State::established) return;

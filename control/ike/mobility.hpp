@@ -1,5 +1,5 @@
 // What an IKE SA knows of addresses that change (MOBIKE, RFC 4555). Who began the first of its line says
-// where it is, whoever rekeyed since; the other side stays where it is.
+// where it is, whoever rekeyed since; the other side answers from where it is asked.
 #pragma once
 
 #include "control/ike/connection.hpp"

@@ -50,12 +50,10 @@ constexpr std::array<Words, class_count> words{{
     {"never issued", "compare the peer's outbound SPI with the inbound SPI of the connection here"},
     {"peer moved",
      "its SA is for another address, port or encapsulation of the peer: a NAT on the way chose anew, or the "
-     "peer "
-     "moved; set follow-peer = true, or correct the addresses"},
+     "peer moved; set follow-peer = true, or correct the addresses"},
     {"wrong destination",
      "it is not meant for here: find the route or NAT that sends our own packets back or to another address "
-     "of "
-     "ours; with manual keys, one side's inbound SPI is the other's outbound SPI"},
+     "of ours; with manual keys, one side's inbound SPI is the other's outbound SPI"},
     {"stranger", "no connection has this remote address; add one, or block the sender if it should not be"},
     {"flood", "someone makes packets up: find where they come in, and filter them there"},
 }};

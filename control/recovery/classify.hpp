@@ -10,17 +10,15 @@
 //   before_restart  An earlier process had an SA with it. The peer has not heard that it ended.
 //   never_issued  A configured peer sends an SPI that we never gave it, as far as memory reaches: the two
 //                 sides are configured differently, or the peer sends to an SA of another box.
-//   peer_moved    The SPI's SA is active, but for another address, port or encapsulation of its peer, which
-//   it
-//                 may not follow: a NAT on the way chose anew, or the peer moved. (Where follow-peer allows
-//                 it, such packets are taken, and never come here.)
+//   peer_moved    The SPI's SA is active, but for another address, port or encapsulation of its peer, who
+//                 may not be followed: a NAT on the way chose anew, or the peer moved. (Where follow-peer
+//                 allows it, such packets are taken, and never come here.)
 //   wrong_destination  Not meant for here: the SPI is one that we send with, so that our own packets come
 //                 back, or those of a peer whose file has the same SPIs; or its SA is for another address of
 //                 ours.
 //   stranger      An unknown SPI from an address that no connection names. Nothing is known to be wrong here.
-//   flood         One that is never_issued, peer_moved or of a stranger while more of them begin a second
-//   than
-//                 peers in trouble would make.
+//   flood         One that is never_issued, peer_moved or of a stranger while more of them begin a
+//                 second than peers in trouble would make.
 //
 // What is known of the SPI weighs more than who sent the packet: a retired SPI is explained alike whether
 // its peer is still configured or not. A worker's view is older than control's, so when the two differ

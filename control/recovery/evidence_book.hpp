@@ -1,8 +1,8 @@
 // What is kept of flows in trouble beyond the line: their first packets, and what IKE did with the peer.
 //
-// Bounds: the newest `kept_of_peers` flows, and as many of strangers' as the other says, so that noise from
-// anywhere pushes out nothing of a peer's; of each `packets_each` packets, cut by the worker (sa::SpiMiss).
-// ESP is ciphertext, so none of it is secret. One thread, no I/O.
+// Bounds: the newest `kept_of_peers` flows, and as many of strangers' as the other says, so that strangers
+// push out nothing of a peer's (who writes a peer's address into made-up packets does); of each
+// `packets_each` packets, cut by the worker (sa::SpiMiss), as they were on the wire. One thread, no I/O.
 #pragma once
 
 #include <chrono>
