@@ -10,7 +10,7 @@
 namespace espgate::ike {
 namespace {
 
-constexpr unsigned patient_tries = 3;  // of a request, before it goes from another address
+constexpr unsigned patient_tries = 3;  // of a request, before it goes from another address; at most half
 
 }  // namespace
 
@@ -52,7 +52,7 @@ void IkeSa::leave_for(const net::Address& address) {
 // The address is there, and nothing comes back to it: what is under way goes from each of the others in turn.
 void IkeSa::try_other_path() {
   const bool may_move = state_ == State::established && mobility_.agreed && lineage_.we_began;
-  if (!may_move || request_.tries() <= patient_tries) return;
+  if (!may_move || request_.tries() <= std::min(patient_tries, connection_->retransmission.tries / 2)) return;
   const auto usable = host_.usable_locals(*this);
   auto next = std::ranges::find(usable, local_.address);
   if (next != usable.end()) ++next;

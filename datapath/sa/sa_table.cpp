@@ -11,6 +11,7 @@ namespace espgate::sa {
 namespace {
 
 using detail::Bucket;
+using detail::Found;
 using detail::index_of;
 using detail::slots_a_bucket;
 using detail::spi_of;
@@ -47,8 +48,8 @@ std::uint32_t find_once(const Bucket* buckets, std::uint32_t mask, std::uint32_t
   return find_in(buckets[places.second], spi);
 }
 
-bool find_scalar(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis, std::size_t count,
-                 std::uint32_t* out) {
+Found find_scalar(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis, std::size_t count,
+                  std::uint32_t* out) {
   for (std::size_t i = 0; i < count; ++i)
     __builtin_prefetch(&buckets[detail::places_of(spis[i], mask).first]);
   bool missed = false;
@@ -56,7 +57,7 @@ bool find_scalar(const Bucket* buckets, std::uint32_t mask, const std::uint32_t*
     out[i] = find_once(buckets, mask, spis[i]);
     missed |= out[i] == no_sa;
   }
-  return missed;
+  return missed ? Found::not_all : Found::all;
 }
 
 constexpr detail::BulkFind bulk_finds[] = {find_scalar, detail::find_sse42, detail::find_avx2,
@@ -111,8 +112,9 @@ void SaTable::find_with(Lookup lookup, std::span<const std::uint32_t> spis, std:
   assert(spis.size() <= 64);
   const std::uint32_t moves = moves_.load(std::memory_order_acquire);
   const auto bulk_find = bulk_finds[static_cast<std::size_t>(lookup)];
-  if (!bulk_find(buckets_, mask_, spis.data(), spis.size(), out)) return;
-  if (moves_.load(std::memory_order_acquire) == moves) return;
+  const auto found = bulk_find(buckets_, mask_, spis.data(), spis.size(), out);
+  if (found == Found::all) return;
+  if (found == Found::not_all && moves_.load(std::memory_order_acquire) == moves) return;
   for (std::size_t i = 0; i < spis.size(); ++i)
     if (out[i] == no_sa) out[i] = find(spis[i]);
 }

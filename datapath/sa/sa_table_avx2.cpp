@@ -88,8 +88,8 @@ struct Avx2 {
 
 }  // namespace
 
-WITH_AVX2 bool find_avx2(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis,
-                         std::size_t count, std::uint32_t* out) {
+WITH_AVX2 Found find_avx2(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis,
+                          std::size_t count, std::uint32_t* out) {
   return find_by<Avx2>(buckets, mask, spis, count, out);
 }
 

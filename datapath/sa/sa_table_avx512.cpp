@@ -74,8 +74,8 @@ struct Avx512 {
 
 }  // namespace
 
-WITH_AVX512 bool find_avx512(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis,
-                             std::size_t count, std::uint32_t* out) {
+WITH_AVX512 Found find_avx512(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis,
+                              std::size_t count, std::uint32_t* out) {
   return find_by<Avx512>(buckets, mask, spis, count, out);
 }
 

@@ -76,13 +76,16 @@ inline bool may_lodge(const Bucket* buckets, const Places& places) {
   return (~slot.load(std::memory_order_acquire) & places.filter_bits) == 0;
 }
 
-// Looks up at most 64 SPIs and says whether any was not found. A "not found" of this is final only if
-// no entry moved meanwhile; an index it gives is right.
-using BulkFind = bool (*)(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis,
-                          std::size_t count, std::uint32_t* out);
+// A "not found" of `not_all` is final only if no entry moved meanwhile, one of `disturbed` never; an index is
+// always right.
+enum class Found : std::uint8_t { all, not_all, disturbed };
 
-bool find_sse42(const Bucket*, std::uint32_t, const std::uint32_t*, std::size_t, std::uint32_t*);
-bool find_avx2(const Bucket*, std::uint32_t, const std::uint32_t*, std::size_t, std::uint32_t*);
-bool find_avx512(const Bucket*, std::uint32_t, const std::uint32_t*, std::size_t, std::uint32_t*);
+// Looks up at most 64 SPIs.
+using BulkFind = Found (*)(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis,
+                           std::size_t count, std::uint32_t* out);
+
+Found find_sse42(const Bucket*, std::uint32_t, const std::uint32_t*, std::size_t, std::uint32_t*);
+Found find_avx2(const Bucket*, std::uint32_t, const std::uint32_t*, std::size_t, std::uint32_t*);
+Found find_avx512(const Bucket*, std::uint32_t, const std::uint32_t*, std::size_t, std::uint32_t*);
 
 }  // namespace espgate::sa::detail

@@ -4,7 +4,9 @@
 //   place    the hashes of a vector of keys; the first keys' buckets are on their way into the cache at once;
 //   compare  a key with its first bucket, without a branch on the outcome. The slot that matched is read
 //            again as one atomic word, since a vector load is not atomic as a whole; where nothing matched,
-//            the slot with the key's part of the filter is read instead. A word tells all there is to know.
+//            the slot with the key's part of the filter is read instead. A word tells all there is to know,
+//            unless what matched was overwritten in between: it may have moved before the caller began, and
+//            what the filter would say of that was not read;
 //   settle   a vector of keys from their words: the index, no_sa, or to go on;
 //   go on    with the few keys that may be in their second buckets.
 //
@@ -66,8 +68,9 @@ inline void copy_few(const std::uint32_t* from, std::size_t count, std::uint32_t
 //   equal(bucket, spi) -> EqualHalves
 //   settle(columns, at, found) -> Settled  sets found[] to indices and no_sa
 template <typename Isa>
-[[gnu::always_inline]] inline bool find_by(const Bucket* buckets, std::uint32_t mask,
-                                           const std::uint32_t* spis, std::size_t count, std::uint32_t* out) {
+[[gnu::always_inline]] inline Found find_by(const Bucket* buckets, std::uint32_t mask,
+                                            const std::uint32_t* spis, std::size_t count,
+                                            std::uint32_t* out) {
   constexpr std::size_t keys_ahead = 16;  // as many lines as today's cores have fill buffers
   Columns columns;
   std::uint32_t padded[Isa::lanes];
@@ -85,10 +88,13 @@ template <typename Isa>
         __builtin_prefetch(bucket_at(buckets, columns.first[i]));
   }
 
+  EqualHalves overwritten = 0;
   for (std::size_t i = 0; i < count; ++i) {
     if (i + keys_ahead < count) __builtin_prefetch(bucket_at(buckets, columns.first[i + keys_ahead]));
     const Bucket* bucket = bucket_at(buckets, columns.first[i]);
-    columns.word[i] = matching(bucket, Isa::equal(bucket, columns.spi[i]), columns.stop[i]);
+    const EqualHalves equal = Isa::equal(bucket, columns.spi[i]);
+    columns.word[i] = matching(bucket, equal, columns.stop[i]);
+    overwritten |= equal & (0u - static_cast<EqualHalves>(spi_of(columns.word[i]) != columns.spi[i]));
   }
 
   std::uint64_t go_on = 0;
@@ -113,7 +119,8 @@ template <typename Isa>
   // Keeps the compiler from moving vector loads, of which it does not know that they race, past the
   // caller's look at the table's move count. The processor does not reorder loads.
   asm volatile("" ::: "memory");
-  return missed != 0;
+  if (overwritten != 0) return Found::disturbed;
+  return missed != 0 ? Found::not_all : Found::all;
 }
 
 }  // namespace espgate::sa::detail

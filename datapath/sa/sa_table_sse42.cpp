@@ -90,8 +90,8 @@ struct Sse42 {
 
 }  // namespace
 
-bool find_sse42(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis, std::size_t count,
-                std::uint32_t* out) {
+Found find_sse42(const Bucket* buckets, std::uint32_t mask, const std::uint32_t* spis, std::size_t count,
+                 std::uint32_t* out) {
   return find_by<Sse42>(buckets, mask, spis, count, out);
 }
 

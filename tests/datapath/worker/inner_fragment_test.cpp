@@ -1,4 +1,6 @@
 // Fragments inside of SAs whose selectors name ports: judged as the packet that they are of (RFC 4301 7).
+#include <rte_mbuf.h>
+
 #include <algorithm>
 #include <catch2/catch.hpp>
 
@@ -114,5 +116,17 @@ TEST_CASE(
   for (std::size_t i = 0; i < parts.size(); ++i)
     CHECK(rig.run(Rig::outside, in_esp(rig, parts[i], i + 1)).outside.empty());
   CHECK(rig.verdicts() == "REASSEMBLY_PART=2 OUT_V4_POST_OUTPUT_POLICY_FAIL=1");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("without a large buffer fragments out of an SA for ports are dropped by name") {
+  Rig rig(for_port(9));
+  std::vector<rte_mbuf*> taken;
+  while (auto* buffer = rte_pktmbuf_alloc(rig.shared.large_buffers)) taken.push_back(buffer);
+  const auto parts = cut(rig, rig.inner(net::Family::v4, 600, true), {304});
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    CHECK(rig.run(Rig::outside, in_esp(rig, parts[i], i + 1)).inside.empty());
+  CHECK(rig.verdicts() == "PKT_BUFFER_UNAVAILABLE=2");
+  for (auto* buffer : taken) rte_pktmbuf_free(buffer);
   CHECK(rig.conserved());
 }
