@@ -25,7 +25,10 @@ class Client {
     connection_.emplace(cli::UniqueFd(ends[1]), epoll_.get(), 2, cli::Connection::Limits{65'536, 1 << 20});
   }
   cli::StreamPtr stream() { return connection_->open_stream(); }
-  void flush() { connection_->flush(); }
+  // What is described bit by bit, all of it.
+  void flush() {
+    for (int i = 0; i < 100; ++i) connection_->flush();
+  }
   void go() { connection_.reset(); }
   // The events' subjects so far, and "end" for the closing result.
   std::string subjects() {
