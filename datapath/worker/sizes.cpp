@@ -157,8 +157,7 @@ void Worker::process_rejoined() {
     else
       finish(row, fault);
   }
-  for (const auto row : decrypted_)
-    if (has_tunnels()) burst_.tunnel[row] = shared_.tunnels->of_inbound(burst_.sa[row]);
+  if (has_tunnels()) leave_tunnels();
   if (decrypted_.count != 0) decide_decrypted();
   if (has_tunnels()) enter_tunnels();
   send();
