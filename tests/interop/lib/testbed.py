@@ -106,11 +106,11 @@ class Testbed:
                 raise AssertionError("more frames received than sent: another sender is on the wire")
 
     @staticmethod
-    def until(holds, timeout_s=5.0):
+    def until(holds, timeout_s=15.0):
         """Waits for a condition; the gateway's tables follow its kernel and its ports within moments."""
         return waiting.until(holds, timeout_s)
 
-    def _wait_until_forwarding(self, timeout_s=5.0):
+    def _wait_until_forwarding(self, timeout_s=20.0):
         """The gateway's tables follow its kernel within moments; echo requests to its own addresses show when."""
         for side, wire in ((OUTSIDE, self.outside), (INSIDE, self.inside)):
             name = "outside" if side is OUTSIDE else "inside"
