@@ -179,6 +179,8 @@ class IkeCore final : private SaHost {
   // Those of the connection, except those that are on their way out; of one peer, if it is named.
   std::vector<IkeSa*> living(const std::string& connection, const std::optional<Identity>& peer = {});
   bool has_living(const std::string& connection) const;
+  // The peer has begun `sa`: what we have begun with it meanwhile, and not proved, goes unsaid.
+  void give_up_greetings(IkeSa& sa, Time now);
   // What a peer has beyond its share goes: of `sa`'s peer the oldest, but not `sa`.
   void drop_surplus(const IkeSa& sa, Time now);
   Actions take_actions() { return std::exchange(actions_, {}); }

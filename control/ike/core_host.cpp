@@ -71,6 +71,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
     for (const auto& child : sa.connection()->children)
       if (!is_unwanted(child)) sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
+  if (!sa.is_initiator() && sa.connection()->remote) give_up_greetings(sa, now);
   for (const auto id : by_peer_.beside(sa)) {
     auto* other = find(id);
     for (auto* each : {&sa, other})

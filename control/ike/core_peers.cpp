@@ -48,6 +48,17 @@ bool IkeCore::has_living(const std::string& connection) const {
          std::ranges::any_of(ids->second, [&](SaId id) { return is_living(*sas_.at(id).sa); });
 }
 
+// The peer has proved itself by its own, and cannot give that one up any more, so that one is left whoever is
+// quicker. Two that both proved themselves are not to be had without a moment in which both are there.
+void IkeCore::give_up_greetings(IkeSa& sa, Time now) {
+  constexpr Time patience = std::chrono::seconds(1);  // for the children that the peer makes itself
+  for (auto* other : living(sa.connection()->name)) {
+    if (other->state() != IkeSa::State::greeting || other->replaces() != 0) continue;
+    for (const auto& wanted : other->wanted()) sa.want_child(wanted.configuration, now + patience);
+    other->end(IkeSa::End::replaced, "", now);
+  }
+}
+
 bool IkeCore::other_takes_over(const IkeSa& sa, const std::string& key, Time now) {
   return std::ranges::any_of(by_peer_.beside(sa), [&](SaId id) { return find(id)->take_over(key, now); });
 }
