@@ -34,8 +34,8 @@ struct Diagnosis {
 };
 
 Diagnosis diagnose_one(const Services& services, const config::Connection& connection,
-                       const IkeService::Peer* peer, const InvalidPackets& invalid) {
-  const auto facts = diagnosis_facts(services, connection, peer, invalid);
+                       const IkeService::Peer* peer, const RecentEsp& recent) {
+  const auto facts = diagnosis_facts(services, connection, peer, recent);
   Diagnosis result{recovery::diagnose(facts), {}};
   auto causes = json::array();
   for (const auto& finding : result.findings)
@@ -60,8 +60,7 @@ const config::Connection* find_connection(const Services& services, const std::s
 // time, and keeps the worst.
 class Troubled {
  public:
-  explicit Troubled(const Services& services)
-      : services_(services), invalid_(recent_invalid_packets(services)) {}
+  explicit Troubled(const Services& services) : services_(services), recent_(recent_esp(services)) {}
 
   // Null while it looks; then one after the other, the surest trouble first.
   std::optional<json> next() {
@@ -101,7 +100,7 @@ class Troubled {
   }
 
   void judge(const config::Connection& connection, const IkeService::Peer* peer) {
-    auto diagnosis = diagnose_one(services_, connection, peer, invalid_);
+    auto diagnosis = diagnose_one(services_, connection, peer, recent_);
     ++looked_at_;
     const auto& likeliest = diagnosis.findings.front();
     const bool is_meant = likeliest.cause == Cause::well || likeliest.cause == Cause::waiting ||
@@ -113,7 +112,7 @@ class Troubled {
   }
 
   const Services& services_;
-  InvalidPackets invalid_;
+  RecentEsp recent_;
   std::size_t place_ = 0;
   std::string last_peer_;
   std::uint64_t looked_at_ = 0;
@@ -132,7 +131,7 @@ Expected<void> diagnose(const Services& services, const cli::Request& request, c
   const auto* connection = find_connection(services, peer == nullptr ? *name : peer->connection);
   if (connection == nullptr)
     return Error{"no connection is called " + *name, "`show connections` lists them"};
-  stream->push(diagnose_one(services, *connection, peer, recent_invalid_packets(services)).described);
+  stream->push(diagnose_one(services, *connection, peer, recent_esp(services)).described);
   stream->finish({{"looked_at", 1}, {"left_off", 0}});
   return {};
 }

@@ -51,7 +51,10 @@ Expected<void> Daemon::watch() {
 }
 
 void Daemon::on_signals() {
-  if (told_to_stop()) return farewell_.say(*ike_, loop_);
+  if (told_to_stop()) {
+    evidence_->stop();
+    return farewell_.say(*ike_, loop_);
+  }
   if (!signals_.take_reload()) return;
   // What comes of it is logged.
   if (auto started = reloader_->start([](const Expected<nlohmann::json>&) {}); !started)

@@ -121,6 +121,7 @@ void add_ike(const Services& services, const config::Connection& connection, con
   facts.requests = tally.requests;
   facts.repeats = tally.repeats;
   if (facts.ike == Facts::Ike::established) {
+    if (farthest->our_request().is_under_way()) facts.tries = farthest->our_request().tries();
     facts.heard = seconds_since(farthest->last_heard(), now.steady);
     for (const auto& wanted : farthest->wanted())
       facts.is_refused |= wanted.configuration->name == connection.name && !wanted.failure.empty();
@@ -175,27 +176,32 @@ void add_traffic(const Services& services, const std::string& name, Moment now, 
 
 }  // namespace
 
-InvalidPackets recent_invalid_packets(const Services& services) {
-  constexpr auto recent = std::chrono::minutes(2);
+RecentEsp recent_esp(const Services& services) {
   constexpr std::size_t most_seen = 4'096, most_looked_up = 512;  // in one go of the control loop
-  InvalidPackets packets;
-  const auto since = now().steady - recent;
+  RecentEsp recent;
+  const auto time = now().steady;
   const auto& handler = *services.invalid_spi;
   std::size_t seen = 0, looked_up = 0;
   // The most recent first, so that old ones need no look.
   handler.table().visit([&](const recovery::Flow& flow) {
-    if (flow.last.steady < since || ++seen > most_seen || looked_up == most_looked_up) return false;
+    if (flow.last.steady < time - recovery::RecentCount::window || ++seen > most_seen ||
+        looked_up == most_looked_up)
+      return false;
     if (flow.kind == recovery::Class::stranger || flow.kind == recovery::Class::flood) return true;
     ++looked_up;
     if (const auto owner = handler.owner_of(flow); !owner.empty())
-      packets[owner][static_cast<std::size_t>(flow.kind)] += flow.packets;
+      recent.invalid[owner][static_cast<std::size_t>(flow.kind)] += flow.recent.value(time);
     return true;
   });
-  return packets;
+  const auto growth = services.counters->history().growth(recovery::RecentCount::window);
+  for (const auto verdict :
+       {Verdict::IN_US_V4_PKT_FOUND_IPSEC_NOT_ENABLED, Verdict::IN_US_V6_PKT_FOUND_IPSEC_NOT_ENABLED})
+    recent.without_ipsec += growth.by.verdicts[index_of(verdict)];
+  return recent;
 }
 
 recovery::Facts diagnosis_facts(const Services& services, const config::Connection& connection,
-                                const IkeService::Peer* peer, const InvalidPackets& invalid) {
+                                const IkeService::Peer* peer, const RecentEsp& recent) {
   const auto time = now();
   const auto& name = peer == nullptr ? connection.name : peer->name;
   Facts facts;
@@ -215,7 +221,9 @@ recovery::Facts diagnosis_facts(const Services& services, const config::Connecti
     add_way(services, connection, connection.remote, facts);
   if (connection.ike) add_ike(services, connection, peer, time, facts);
   add_traffic(services, name, time, facts);
-  if (const auto known = invalid.find(name); known != invalid.end()) facts.invalid = known->second;
+  if (const auto known = recent.invalid.find(name); known != recent.invalid.end())
+    facts.invalid = known->second;
+  facts.without_ipsec = recent.without_ipsec;
   return facts;
 }
 

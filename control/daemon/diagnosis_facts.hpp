@@ -10,14 +10,17 @@
 
 namespace espgate::daemon {
 
-// Packets with SPIs of nobody's that came in the last minutes, by connection and class. Taken together since
-// one pass over all flows is as much work as looking for those of one connection; of very many flows the most
-// recent ones.
-using InvalidPackets = std::unordered_map<std::string, std::array<std::uint64_t, recovery::class_count>>;
-InvalidPackets recent_invalid_packets(const Services& services);
+// ESP that came in the last minutes (recovery::RecentCount::window) and that no SA took: packets with SPIs of
+// nobody's, by connection and class, and what came by ports where ipsec is off. Taken together since one pass
+// over all flows is as much work as looking for those of one connection; of very many flows the most recent.
+struct RecentEsp {
+  std::unordered_map<std::string, std::array<std::uint64_t, recovery::class_count>> invalid;
+  std::uint64_t without_ipsec = 0;
+};
+RecentEsp recent_esp(const Services& services);
 
 // Of a connection, or of its `peer` where it has them at any address (else null). A reading of this moment.
 recovery::Facts diagnosis_facts(const Services& services, const config::Connection& connection,
-                                const IkeService::Peer* peer, const InvalidPackets& invalid);
+                                const IkeService::Peer* peer, const RecentEsp& recent);
 
 }  // namespace espgate::daemon

@@ -125,7 +125,7 @@ void EvidenceService::write(Case& one, Moment now) {
   is_writing_ = true;
   last_write_ = now.steady;
   (void)work_.submit(  // there is room: one of these, and one of the program's
-      ike::Urgency::established,
+      0,
       [files = &*parts_.files, number = one.number, problem, pcap = pcap_of(one),
        described = std::move(described)] {
         auto written = files->write(number, pcap, cli::json_text(described, 2) + "\n");

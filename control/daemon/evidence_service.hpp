@@ -55,6 +55,8 @@ class EvidenceService final : public recovery::Witness {
 
   // Ten times a second or so.
   void tick(Moment now);
+  // espgated is about to end: no program from here on, and the one that runs is ended. Waits for nothing.
+  void stop() { hook_.stop(); }
 
   // Of the newest flows that are kept with this SPI, as `show spi` has it.
   nlohmann::json describe(std::uint32_t spi) const;
@@ -72,7 +74,7 @@ class EvidenceService final : public recovery::Witness {
   recovery::EvidenceBook book_;
   bool is_writing_ = false;
   std::chrono::nanoseconds last_write_ = std::chrono::nanoseconds::min() / 2;
-  ike::KeyWork work_;
+  WorkThreads work_;
   HookRunner hook_;  // last: it goes before what it uses
 };
 

@@ -37,7 +37,7 @@ bool HookRunner::has_room(std::uint32_t most, Moment now) {
     minute_ = now.steady;
     in_minute_ = 0;
   }
-  return !is_starting_ && !process_ && in_minute_ < most;
+  return !is_stopped_ && !is_starting_ && !process_ && in_minute_ < most;
 }
 
 // What the two lambdas share ends the process if nobody takes it over any more.
@@ -50,39 +50,52 @@ void HookRunner::start(HookCommand command, std::string about, Moment now) {
   is_starting_ =
       work_
           .submit(
-              ike::Urgency::established,
-              [result, command = std::move(command)] { result->emplace(HookProcess::start(command)); },
+              0, [result, command = std::move(command)] { result->emplace(HookProcess::start(command)); },
               [this, result](bool) { started(std::exchange(*result, std::nullopt)); })
           .has_value();
 }
 
 void HookRunner::started(std::optional<Expected<HookProcess>> result) {
   is_starting_ = false;
+  if (is_stopped_) return;
   if (!result || !*result)
     return log_(sa::Severity::warning, fmt::format("on-invalid-spi for {}: {}", about_,
                                                    result ? result->error().text() : "out of memory"));
   process_.emplace(std::move(**result));
-  hears_ = true;
+  hearing_ = Output::watched;
   loop_.watch("on-invalid-spi", process_->ended(), [this] { on_end(); });
   loop_.watch("on-invalid-spi output", process_->output(), [this] { on_output(); });
 }
 
-// A little at a time; what is too much is read all the same, so that the program goes on.
-void HookRunner::on_output() {
+// A little of it; what is more than is kept is lost. As read(2) has it: 0 at its end.
+std::ptrdiff_t HookRunner::hear() {
   std::array<char, 4'096> buffer;
   const auto got = read(process_->output(), buffer.data(), buffer.size());
+  if (got > 0)
+    output_.append(buffer.data(),
+                   std::min(static_cast<std::size_t>(got), most_output_bytes - output_.size()));
+  return got;
+}
+
+void HookRunner::on_output() {
+  const auto got = hear();
   if (got < 0) return;
-  if (got == 0) {
-    loop_.unwatch(process_->output());
-    hears_ = false;
-    return;
+  if (got > 0 && output_.size() < most_output_bytes) return;
+  loop_.unwatch(process_->output());
+  hearing_ = got == 0 ? Output::over : Output::dropped;
+}
+
+void HookRunner::drop_output() {
+  for (std::size_t dropped = 0; dropped < most_dropped_bytes_a_tick;) {
+    const auto got = hear();
+    if (got == 0) hearing_ = Output::over;
+    if (got <= 0) return;
+    dropped += static_cast<std::size_t>(got);
   }
-  const auto room = most_output_bytes - output_.size();
-  output_.append(buffer.data(), std::min(static_cast<std::size_t>(got), room));
 }
 
 void HookRunner::on_end() {
-  if (hears_) on_output();
+  if (hearing_ == Output::watched) hear();
   const auto end = process_->reap();
   log_(end.good ? sa::Severity::info : sa::Severity::warning,
        fmt::format("on-invalid-spi for {}: the program {}", about_, end.text));
@@ -93,14 +106,21 @@ void HookRunner::on_end() {
 }
 
 void HookRunner::let_go() {
-  if (hears_) loop_.unwatch(process_->output());
+  if (hearing_ == Output::watched) loop_.unwatch(process_->output());
   loop_.unwatch(process_->ended());
-  hears_ = false;
+  hearing_ = Output::over;
   process_.reset();
 }
 
 void HookRunner::tick(Moment now) {
-  if (process_ && now.steady - began_ >= patience) process_->kill();
+  if (!process_) return;
+  if (hearing_ == Output::dropped) drop_output();
+  if (now.steady - began_ >= patience) process_->kill();
+}
+
+void HookRunner::stop() {
+  is_stopped_ = true;
+  if (process_) process_->kill();
 }
 
 }  // namespace espgate::daemon

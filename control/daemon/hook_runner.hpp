@@ -8,7 +8,7 @@
 
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/hook_process.hpp"
-#include "control/ike/key_work.hpp"
+#include "control/daemon/work_threads.hpp"
 #include "control/sa/moment.hpp"
 #include "control/sa/surroundings.hpp"
 
@@ -18,9 +18,10 @@ namespace espgate::daemon {
 class HookRunner {
  public:
   static constexpr std::uint32_t most_a_minute = 10;
-  static constexpr std::size_t most_output_bytes = 2'048;
+  static constexpr std::size_t most_output_bytes = 2'048;           // that are kept
+  static constexpr std::size_t most_dropped_bytes_a_tick = 65'536;  // behind them
 
-  HookRunner(EventLoop& loop, ike::KeyWork& work, sa::Log log)
+  HookRunner(EventLoop& loop, WorkThreads& work, sa::Log log)
       : loop_(loop), work_(work), log_(std::move(log)) {}
   HookRunner(const HookRunner&) = delete;
   HookRunner& operator=(const HookRunner&) = delete;
@@ -31,21 +32,29 @@ class HookRunner {
   bool has_room(std::uint32_t most, Moment now);
   // Only if it has room. `about`: for the log.
   void start(HookCommand command, std::string about, Moment now);
-  // Every second or oftener: sees to one that timeout(1) did not end.
+  // Ten times a second or so: takes what it says beyond what is kept, so that it can go on and the loop is
+  // not woken for that; sees to one that timeout(1) did not end.
   void tick(Moment now);
+  // Ends what runs, with its process group, and starts no other. Waits for nothing.
+  void stop();
 
  private:
   void started(std::optional<Expected<HookProcess>> result);
+  std::ptrdiff_t hear();
   void on_output();
+  void drop_output();
   void on_end();
   void let_go();
 
   EventLoop& loop_;
-  ike::KeyWork& work_;
+  WorkThreads& work_;
   sa::Log log_;
   bool is_starting_ = false;
   std::optional<HookProcess> process_;
-  bool hears_ = false;  // its output is watched
+  bool is_stopped_ = false;
+  // Of its output: nothing is left, the loop watches it, or what is too much is dropped at each tick.
+  enum class Output : std::uint8_t { over, watched, dropped };
+  Output hearing_ = Output::over;
   std::string about_;
   std::string output_;
   std::chrono::nanoseconds began_{};

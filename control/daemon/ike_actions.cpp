@@ -25,9 +25,11 @@ void IkeService::act(const ike::SendDatagram& action, Moment now) {
 }
 
 void IkeService::act(const ike::RunWork& action, Moment now) {
-  const auto accepted = work_.submit(action.urgency, action.run, [this, ticket = action.ticket](bool done) {
-    feed(ike::WorkFinished{ticket, done}, daemon::now());
-  });
+  static_assert(ike::urgency_count <= WorkThreads::line_count);
+  const auto accepted = work_.submit(static_cast<std::size_t>(action.urgency), action.run,
+                                     [this, ticket = action.ticket](bool done) {
+                                       feed(ike::WorkFinished{ticket, done}, daemon::now());
+                                     });
   if (!accepted) feed(ike::WorkFinished{action.ticket, false}, now);
 }
 

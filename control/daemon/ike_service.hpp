@@ -2,7 +2,7 @@
 //
 //   workers ── IKE frames ──► HostPath ──► received ─┐            ┌─► IP packets ──► HostPath ──► worker 0
 //   timer, commands, expiry, traffic on SAs ─────────┼─► IkeCore ─┼─► SaManager: SPIs, SAs
-//   KeyWork: key exchanges and signatures done ──────┘            ├─► KeyWork
+//   WorkThreads: key exchanges and signatures done ──┘            ├─► WorkThreads
 //                                                                 └─► log, journal
 //
 // A connection of the configuration with an `ike` group is one connection of the core with one child of the
@@ -27,8 +27,8 @@
 #include "control/daemon/ike_history.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/daemon/late_datagrams.hpp"
+#include "control/daemon/work_threads.hpp"
 #include "control/ike/core.hpp"
-#include "control/ike/key_work.hpp"
 #include "control/recovery/repair.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/policy/classifier.hpp"
@@ -229,7 +229,7 @@ class IkeService final : public recovery::Repairer {
                                std::uint32_t spi) const;
 
   Parts parts_;
-  ike::KeyWork work_;
+  WorkThreads work_;
   ike::IkeCore core_;
   LateDatagrams late_;
   IkeHistory history_;

@@ -1,9 +1,9 @@
 // What is most likely wrong with a connection: a pure function of what is known of it.
 //
-// Each piece of evidence speaks for one cause, with a weight from 0 to 100: how sure one would be of it if
-// nothing else were known. Pieces for one cause add up as independent ones do, 1 - (1 - a)(1 - b), so that
-// several weak ones come near a strong one and none passes 100. What speaks for trouble that is over, since
-// the connection carries traffic again, counts less.
+// Each piece of evidence speaks for one cause, with a weight from 0 to 100 (control/recovery/signs.hpp): how
+// sure one would be of it if nothing else were known. Pieces for one cause add up as independent ones do, 1 -
+// (1 - a)(1 - b), so that several weak ones come near a strong one and none passes 100. What speaks for
+// trouble that is over, since the connection carries traffic again, counts less.
 //
 // Non-goals: collecting (control/daemon/diagnosis_facts.hpp), and why a negotiation failed word by word,
 // which `explain` tells.
@@ -27,6 +27,7 @@ enum class Cause : std::uint8_t {
   configuration,  // the two sides want different things
   peer_down,      // nobody is there
   firewall,       // something on the way lets IKE or ESP not through
+  one_way,        // we send, and nothing comes in, as it may be meant
   nat,            // a NAT on the way changes its mind, or the peer moves
   loss,           // packets are lost or overtake each other
   peer_restart,
@@ -36,7 +37,7 @@ enum class Cause : std::uint8_t {
   routing,  // no way to the peer, or packets come where they do not belong
   expired,  // a lifetime is over
 };
-inline constexpr std::size_t cause_count = 14;
+inline constexpr std::size_t cause_count = 15;
 std::string_view name(Cause cause);  // "configuration mismatch"
 
 // Seconds since something happened; none: it did not, as far as is remembered.
@@ -65,7 +66,8 @@ struct Facts {
   bool is_refused = false;     // by either side: `reason` says how
   std::uint64_t requests = 0;  // of ours on the IKE SA at hand, and how often one was sent again
   std::uint64_t repeats = 0;
-  Age heard;  // anything protected by IKE
+  unsigned tries = 0;  // of the one that waits for its answer; 0: none does
+  Age heard;           // anything protected by IKE
 
   // -- traffic, of the SAs that are in use; `ever`: and of all before them --
   struct Traffic {
@@ -80,9 +82,11 @@ struct Facts {
   std::uint64_t arrived = 0;       // packets that came in for the SA, good or not
   std::uint64_t replayed = 0, late = 0, bad_icv = 0, mismatched = 0, outside_selectors = 0;
 
-  // -- lately: as long as flows are remembered, but not longer than some minutes --
-  std::array<std::uint64_t, class_count> invalid{};  // packets with SPIs of nobody's, by class
-  unsigned moves = 0;                                // of the peer, since the connection is configured
+  // -- lately --
+  std::array<std::uint64_t, class_count>
+      invalid{};                    // packets with SPIs of nobody's, within RecentCount::window
+  std::uint64_t without_ipsec = 0;  // as long: ESP of anybody's, by a port where ipsec is off
+  unsigned moves = 0;               // of the peer, since the connection is configured
   Age moved;
   unsigned peer_restarts = 0;
   Age peer_restarted;

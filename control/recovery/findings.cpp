@@ -8,7 +8,7 @@ namespace {
 
 struct CauseWords {
   std::string_view name;
-  std::string_view remedy;  // unless the evidence has a better one
+  std::string_view remedy;  // unless the sign has a better one
 };
 
 constexpr std::array<CauseWords, cause_count> cause_words{{
@@ -18,6 +18,7 @@ constexpr std::array<CauseWords, cause_count> cause_words{{
     {"configuration mismatch", "`explain` tells what both sides offered and what did not fit: make it alike"},
     {"peer down", "see whether the peer's host and its IKE run, and whether it can be reached"},
     {"firewall", "let UDP ports 500 and 4500 and IP protocol 50 through on the way, in both directions"},
+    {"one-way traffic", "nothing, if only this side has to send; else see whether the peer sends"},
     {"NAT rebinding", "set follow-peer = true, and a nat-keepalive shorter than the NAT's memory"},
     {"loss", "find where packets are lost: `show drops` on both sides, then the path between them"},
     {"restart of the peer", "nothing, if it came back; find out why it restarts if that goes on"},
@@ -27,6 +28,8 @@ constexpr std::array<CauseWords, cause_count> cause_words{{
     {"routing", "check `show routes` for the peer's address, and `ip neigh` for the next hop"},
     {"expired", "change the key on both sides"},
 }};
+
+constexpr double passed = 0.3;  // of the weight of what is over
 
 unsigned together(const auto& pieces) {
   double doubt = 1;
@@ -40,9 +43,11 @@ std::string_view name(Cause cause) {
   return cause_words[static_cast<std::size_t>(cause)].name;
 }
 
-void Findings::add(Cause cause, double weight, std::string evidence, std::string remedy) {
-  if (weight <= 0) return;
-  pieces_[static_cast<std::size_t>(cause)].push_back({weight, std::move(evidence), std::move(remedy)});
+void Findings::add(const Sign& sign, std::string evidence, double amount) {
+  auto weight = std::min(sign.weight + sign.each * amount, sign.most);
+  if (sign.can_pass && has_passed_) weight *= passed;
+  if (weight > 0)
+    pieces_[static_cast<std::size_t>(sign.cause)].push_back({weight, std::move(evidence), sign.remedy});
 }
 
 unsigned Findings::heaviest() const {
@@ -58,8 +63,8 @@ std::vector<Finding> Findings::take() const {
     std::ranges::stable_sort(pieces, std::ranges::greater{}, &Piece::weight);
     Finding finding{static_cast<Cause>(i), together(pieces), {}, {}};
     if (finding.weight == 0) continue;
-    finding.remedy =
-        pieces.front().remedy.empty() ? std::string(cause_words[i].remedy) : pieces.front().remedy;
+    const auto remedy = pieces.front().remedy;
+    finding.remedy = remedy.empty() ? cause_words[i].remedy : remedy;
     for (auto& piece : pieces) finding.evidence.push_back(std::move(piece.evidence));
     all.push_back(std::move(finding));
   }

@@ -6,14 +6,17 @@
 #include <vector>
 
 #include "control/recovery/diagnosis.hpp"
+#include "control/recovery/signs.hpp"
 
 namespace espgate::recovery {
 
 class Findings {
  public:
-  // `weight` above 100 is 100, and 0 adds nothing. An empty remedy is what is usual for the cause; of several
-  // pieces that of the heaviest counts.
-  void add(Cause cause, double weight, std::string evidence, std::string remedy = {});
+  // `has_passed`: what can pass has, and counts less.
+  explicit Findings(bool has_passed) : has_passed_(has_passed) {}
+
+  // `amount`: of what the sign counts. Of several remedies that of the heaviest piece counts.
+  void add(const Sign& sign, std::string evidence, double amount = 0);
   // Of all so far; 0: none.
   unsigned heaviest() const;
   // The heaviest first, of equal ones in the order of causes.
@@ -23,8 +26,9 @@ class Findings {
   struct Piece {
     double weight;
     std::string evidence;
-    std::string remedy;
+    std::string_view remedy;
   };
+  bool has_passed_;
   std::array<std::vector<Piece>, cause_count> pieces_;
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "control/recovery/classify.hpp"
+#include "control/recovery/recent_count.hpp"
 #include "control/recovery/repair.hpp"
 #include "control/sa/moment.hpp"
 #include "datapath/net/address.hpp"
@@ -30,6 +31,7 @@ struct Flow {
   Moment last;
   Moment logged;                 // when a line was last written
   std::uint64_t packets = 0;     // reported by workers, since `first`
+  RecentCount recent;            // of them
   std::uint64_t suppressed = 0;  // of them, without a line since `logged`
   std::uint32_t last_sequence = 0;
   std::uint16_t source_port = 0;  // UDP encapsulation: of the last packet

@@ -49,6 +49,7 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
 
   auto& flow = table_.touch(key);
   if (flow.packets++ == 0) begin(flow, miss.miss, facts, now);
+  flow.recent.add(now.steady);
   flow.last = now;
   flow.last_sequence = miss.sequence;
   flow.source_port = miss.source_port;

@@ -1,11 +1,11 @@
 """`diagnose` in real situations: which cause it names, and by what."""
 
-import subprocess
 import time
 
 from lib import pair
 from lib.bridge import Bridge
 from lib.ike_case import IkeCase, connection, gateway
+from lib.stream import Stream
 
 QUICK = {"tries": 3, "liveness": 2}  # so that silence is found out within seconds
 
@@ -74,19 +74,53 @@ class BlockedIke(DiagnoseCase):
         self.assert_cause("all well", "its SAs are in place")
 
 
-class BlockedEsp(DiagnoseCase):
+class OnlyWeSend(DiagnoseCase):
+    """The host behind a goes on sending, and nobody answers."""
+
+    def sending(self):
+        return Stream(*((self.pair.host[name], pair.HOST[name][4]) for name in pair.NAMES), 9001, per_second=20)
+
+
+class BlockedEsp(OnlyWeSend):
     BETWEEN = Bridge
+    BLOCKED = ("ip protocol esp",)
 
     def test_it_is_a_firewall_for_esp(self):
         self.up("a")
-        self.assert_passes("a")
-        self.pair.between.block("ip protocol esp")
-        with self.pair.host["a"].popen("ping", "-i", "0.3", pair.HOST["b"][4], stdout=subprocess.DEVNULL) as ping:
-            self.addCleanup(ping.terminate)
+        with self.sending():
             found = self.assert_cause("firewall", "IKE gets through")
             self.assertIn("IP protocol 50", found["remedy"])
             self.assert_listed()
-            ping.terminate()
+            second = self.diagnosis()["causes"][1]
+            self.assertEqual(second["cause"], "one-way traffic")
+            self.assertLess(second["weight"], found["weight"])
+
+
+class OneWay(OnlyWeSend):
+    def test_it_is_one_way_traffic_and_no_firewall(self):
+        self.up("a")
+        self.assert_passes("a")
+        with self.sending() as stream:
+            found = self.assert_cause("one-way traffic", "ESP got through")
+            self.assertIn("only this side has to send", found["remedy"])
+            self.assertNotIn("firewall", [cause["cause"] for cause in self.diagnosis()["causes"]])
+            self.assert_listed()
+            self.assertEqual(self.diagnosis("b")["causes"][0]["cause"], "all well")
+        self.assertEqual(stream.missing, [])
+
+
+class OneWayInUdp(OnlyWeSend):
+    """Where ESP goes as IKE does, it needs not to have come before."""
+
+    @classmethod
+    def settings(cls, name):
+        return gateway(name, [connection(name, ike=QUICK, encapsulation="udp")])
+
+    def test_it_is_one_way_traffic_and_no_firewall(self):
+        self.up("a")
+        with self.sending():
+            self.assert_cause("one-way traffic", "by the ports of IKE")
+            self.assertNotIn("firewall", [cause["cause"] for cause in self.diagnosis()["causes"]])
 
 
 class Killed(DiagnoseCase):

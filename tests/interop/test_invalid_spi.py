@@ -2,7 +2,7 @@
 
 import unittest
 
-from lib import pair
+from lib import configuration, pair
 from lib.ike_case import connection, gateway
 from lib.invalid_spi_case import BEGUN, InvalidSpiCase
 
@@ -68,6 +68,39 @@ class NoState(Restart):
         self.until(lambda: self.pair.ping("a", count=1) == 1)
         flow = self.flow(self.stale)
         self.assertEqual((flow["class"], flow["repair"]), ("never issued", "an IKE SA with the peer was begun"))
+
+
+class StateDirectory(InvalidSpiCase):
+    """It is where it was until the next start, and a reload says so."""
+
+    @classmethod
+    def settings(cls, name):
+        return gateway(name, [connection(name, ike=Restart.SETTINGS[name])])
+
+    def test_it_changes_at_the_next_start(self):
+        b = self.gateway("b")
+        other = b.workdir / "other"
+        before = b.file.read_text()
+        after = configuration.text({**b.settings, "state_directory": str(other)})
+        self.assertNotEqual(before, after)
+        b.file.write_text(after)
+        code, out, err = b.ctl("reload")
+        self.assertEqual(code, 0, err)
+        self.assertIn("restart needed for: state-directory", out)
+        self.assertFalse(other.exists())
+        # What is given out from here on is remembered where it was.
+        self.gateway("a").ask("initiate", "site")
+        self.assert_passes("a")
+        stale = self.connection("b")["inbound_spi"]
+        b.file.write_text(before)
+        self.crash("b")
+        self.until(lambda: self.pair.ping("a", count=1) == 1)
+        self.assert_explained(stale, "before restart", BEGUN)
+        self.assertFalse(other.exists())
+        b.file.write_text(after)
+        b.stop()
+        b.start()
+        self.assertTrue(any(other.iterdir()))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import pathlib
 import stat
 import subprocess
 import tempfile
+import time
 
 from lib import cleanup, pair
 from lib.gateway import program
@@ -20,8 +21,10 @@ echo "read: $(wc -c)"
 """
 
 
-class Evidence(Restart):
-    """As the crash of b in test_invalid_spi, with somebody who looks."""
+class Hook(Restart):
+    """As the crash of b in test_invalid_spi, of which a program is told."""
+
+    PROGRAM = PROGRAM
 
     @classmethod
     def settings(cls, name):
@@ -32,9 +35,41 @@ class Evidence(Restart):
         cls.folder.chmod(0o755)
         cleanup.later(run, "rm", "-r", cls.folder)
         cls.program = cls.folder / "program"
-        cls.program.write_text(PROGRAM)
+        cls.program.write_text(cls.PROGRAM)
         cls.program.chmod(0o755)
         return {**settings, "on_invalid_spi": str(cls.program), "hook_user": "nobody"}
+
+
+class Hanging(Hook):
+    """It does not end, does not want to be ended, and talks all the while."""
+
+    PROGRAM = "#!/bin/sh\ntrap '' TERM\n(trap '' TERM; exec sleep 100) &\nyes\n"
+
+    def running(self):
+        """It, and what it began: the processes whose command names it, and their children."""
+        def text(process, name):
+            try:
+                return (process / name).read_text()
+            except OSError:  # it has ended
+                return ""
+        processes = [process for process in pathlib.Path("/proc").iterdir() if process.name.isdigit()]
+        groups = {process.name for process in processes if text(process, "cmdline").startswith("/usr/bin/timeout")
+                  and str(self.program) in text(process, "cmdline")}
+        return [process.name for process in processes
+                if (stat := text(process, "stat").rpartition(") ")[2].split()) and stat[0] != "Z" and stat[2] in groups]
+
+    def test_it_ends_with_espgated_and_holds_nobody_up(self):
+        self.until(lambda: self.pair.ping("a", count=1) == 1)
+        began = self.until(lambda: len(found := self.running()) >= 4 and found, 10)
+        stopped = time.monotonic()
+        self.gateway("b").stop()
+        self.assertLess(time.monotonic() - stopped, 3)
+        self.assertEqual([each for each in began if pathlib.Path(f"/proc/{each}").exists()
+                          and "Z (" not in pathlib.Path(f"/proc/{each}/status").read_text()], [])
+
+
+class Evidence(Hook):
+    """With somebody who looks."""
 
     def setUp(self):
         super().setUp()

@@ -7,8 +7,7 @@ import time
 import unittest
 
 from lib.invalid_spi_case import BEGUN, WORK_S, flow_of, lines_of
-from lib.stream import Stream
-from lib.swan_case import SwanCase, inner, ours, theirs
+from lib.swan_case import SwanCase, ours, theirs
 
 ROUND_TRIP_S = 0.005  # kernel-libipsec and a machine with other things to do
 LIVENESS_S, TRY_S = 1, 1  # ours: of one try
@@ -23,14 +22,6 @@ class Crashes(SwanCase):
         return {"patient": (1, ours("patient", 1, patient), theirs("patient", 1)),
                 "eager": (2, ours("eager", 2, patient), theirs("eager", 2, child={"start_action": "start"})),
                 "asking": (3, ours("asking", 3, asking), theirs("asking", 3))}
-
-    def recovery_s(self, name, from_us, timeout_s=15):
-        """From the first packet to the first that arrives."""
-        number = self.numbers[name]
-        ends = [(self.net.host, inner(1, number)), (self.net.peer, inner(2, number))]
-        with Stream(*(ends if from_us else ends[::-1]), 9001, per_second=1000) as stream:
-            self.until(lambda: stream.first_came_s is not None, timeout_s, "traffic")
-        return stream.first_came_s
 
     def we_crash(self, begin):
         begin("patient")

@@ -37,12 +37,11 @@ class Nat(SwanCase):
 
     @classmethod
     def nat(cls, ports=""):
-        cls.net.router.exec("nft", "flush", "ruleset")
         cls.net.translate([
-            f"ip saddr {outer(BEHIND)} udp sport 4500 snat to {ROUTER_LEFT}{ports}" if ports else
-            f"ip saddr {outer(BEHIND)} snat to {ROUTER_LEFT}",
-            f"ip saddr {outer(BEHIND)} snat to {ROUTER_LEFT}",
-            f"ip daddr {outer(BEFORE)} snat to {ROUTER_RIGHT}",
+            f"ip saddr {outer(BEHIND)} udp sport 4500 snat ip to {ROUTER_LEFT}{ports}" if ports else
+            f"ip saddr {outer(BEHIND)} snat ip to {ROUTER_LEFT}",
+            f"ip saddr {outer(BEHIND)} snat ip to {ROUTER_LEFT}",
+            f"ip daddr {outer(BEFORE)} snat ip to {ROUTER_RIGHT}",
         ])
 
     def test_1_peer_behind_a_nat_begins(self):

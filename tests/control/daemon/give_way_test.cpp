@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "control/ike/key_work.hpp"
+#include "control/daemon/work_threads.hpp"
 
 namespace espgate::test {
 namespace {
@@ -68,7 +68,7 @@ std::vector<Thread> threads_called(const std::string& name) {
 }
 
 std::vector<Thread> key_threads(unsigned count, const Cpus& spare) {
-  const ike::KeyWork pool(count, 10, [&] { daemon::give_way("test keys", spare); });
+  const daemon::WorkThreads pool(count, 10, [&] { daemon::give_way("test keys", spare); });
   std::vector<Thread> found;
   // They go by their name before they go to their CPU.
   for (int i = 0; i < 1'000 && found.size() < count; ++i) {

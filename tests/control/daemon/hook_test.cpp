@@ -5,6 +5,7 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <fstream>
 
 #include "control/daemon/hook_runner.hpp"
 #include "control/daemon/services.hpp"
@@ -64,6 +65,10 @@ struct Rig {
   Rig() {
     looped.loop.watch("work", work.descriptor(), [this] { work.deliver(); });
   }
+  // As the daemon does.
+  void tick_ten_times_a_second() {
+    looped.loop.every("tick", 100ms, [this] { runner.tick(daemon::now()); });
+  }
   void until(const std::string& text) {
     const bool said = looped.until([&] {
       work.hand_over();
@@ -75,10 +80,24 @@ struct Rig {
   Programs programs;
   test::Looped looped;
   std::string log;
-  ike::KeyWork work{1, 4};
+  daemon::WorkThreads work{1, 4};
   HookRunner runner{looped.loop, work,
                     [this](sa::Severity, std::string_view line) { log += std::string(line) + "\n"; }};
 };
+
+// Not gone, nor dead and only waited for.
+bool runs(pid_t pid) {
+  std::string stat;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), stat);
+  const auto state = stat.rfind(") ");
+  return state != std::string::npos && stat[state + 2] != 'Z' && stat[state + 2] != 'X';
+}
+
+// The number that it said as its first line.
+pid_t said_pid(const std::string& log) {
+  const std::string_view before = "it says: ";
+  return static_cast<pid_t>(std::stol(log.substr(log.find(before) + before.size())));
+}
 
 }  // namespace
 
@@ -142,6 +161,7 @@ TEST_CASE("Whoever lets go of it ends it, and its children") {
 TEST_CASE("What it says goes to the log, line by line and not too much of it") {
   if (geteuid() != 0) return;
   Rig rig;
+  rig.tick_ten_times_a_second();
   rig.runner.start(rig.programs.script("printf 'one\\n\\033[2Jtwo\\n' >&2; yes | head -c 100000; exit 1"),
                    "SPI 7", daemon::now());
   CHECK_FALSE(rig.runner.has_room(10, daemon::now()));
@@ -170,15 +190,70 @@ TEST_CASE("It runs so often a minute and no oftener") {
   CHECK(rig.runner.has_room(2, now));
 }
 
-TEST_CASE("One that does not end in time is ended, and what it ignores does not help it") {
+TEST_CASE("One that prints without end goes on, and keeps nobody awake") {
+  if (geteuid() != 0) return;
+  Rig rig;
+  rig.tick_ten_times_a_second();
+  const auto rounds = rig.looped.loop.times().rounds();
+  // More than a pipe holds, so it has to be read to go on; and then as much as anybody takes.
+  rig.runner.start(rig.programs.script("yes | head -c 300000; timeout 2 yes; exit 3"), "SPI 7",
+                   daemon::now());
+  rig.until("ended with status 3");
+  // Some twenty ticks, and as many as the start, the first output and the end take.
+  CHECK(rig.looped.loop.times().rounds() - rounds < 60);
+  CHECK_THAT(rig.log, Catch::Contains("it says: y\n"));
+  CHECK(static_cast<std::size_t>(std::ranges::count(rig.log, '\n')) <= HookRunner::most_output_bytes / 2 + 1);
+}
+
+TEST_CASE(
+    "When espgated stops, what runs is ended at once, with what it began, and nothing is run any more") {
+  if (geteuid() != 0) return;
+  Rig rig;
+  rig.tick_ten_times_a_second();
+  rig.runner.start(rig.programs.script("trap '' TERM; (trap '' TERM; exec sleep 61) & echo $!; wait"),
+                   "SPI 7", daemon::now());
+  // Its first word was heard, but is not yet in the log.
+  const auto begun = std::chrono::steady_clock::now();
+  REQUIRE(rig.looped.until([&] {
+    rig.work.hand_over();
+    return std::chrono::steady_clock::now() - begun > 1s;
+  }));
+  const auto stopped = std::chrono::steady_clock::now();
+  rig.runner.stop();
+  CHECK(std::chrono::steady_clock::now() - stopped < 100ms);
+  rig.until("was ended by signal 9");
+  CHECK(std::chrono::steady_clock::now() - stopped < 1s);
+  CHECK(rig.looped.until([&] { return !runs(said_pid(rig.log)); }));
+  CHECK_FALSE(rig.runner.has_room(10, daemon::now()));
+}
+
+TEST_CASE("One that is just being started when espgated stops is ended as well") {
+  if (geteuid() != 0) return;
+  Rig rig;
+  const auto file = rig.programs.folder.path("lived");
+  rig.runner.start(rig.programs.script("sleep 1; touch " + file), "SPI 7", daemon::now());
+  rig.runner.stop();
+  const auto begun = std::chrono::steady_clock::now();
+  CHECK(rig.looped.until([&] {
+    rig.work.hand_over();
+    return std::chrono::steady_clock::now() - begun > 2s;
+  }));
+  CHECK(rig.log.empty());
+  CHECK(access(file.c_str(), F_OK) != 0);
+}
+
+TEST_CASE("One that does not end in time is ended with all it began, and what it ignores does not help it") {
   if (geteuid() != 0) return;
   Rig rig;
   const auto begun = std::chrono::steady_clock::now();
-  rig.runner.start(rig.programs.script("trap '' TERM; while :; do sleep 1; done"), "SPI 7", daemon::now());
+  rig.runner.start(
+      rig.programs.script("(trap '' TERM; exec sleep 61) & echo $!; trap '' TERM; while :; do sleep 1; done"),
+      "SPI 7", daemon::now());
   rig.until("was ended after 10 s, its time");
   const auto took = std::chrono::steady_clock::now() - begun;
   CHECK(took > 9s);
   CHECK(took < 16s);
+  CHECK(rig.looped.until([&] { return !runs(said_pid(rig.log)); }));
 }
 
 }  // namespace hook_test

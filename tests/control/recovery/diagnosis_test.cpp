@@ -61,7 +61,7 @@ struct Situation {
 std::vector<Situation> cases() {
   const auto unanswered = [](Facts& f) { f.is_unanswered = true; };
   const auto refused = [](Facts& f) { f.is_refused = true; };
-  const auto silent = [](Facts& f) { f.in = {0, 0, {}}; };
+  const auto silent = [](Facts& f) { f.in = {0, 0, {}}, f.top_sequence = f.arrived = 0; };
   const auto manual = [](Facts& f) {
     f.negotiates = false;
     f.ike = Ike::none;
@@ -125,14 +125,39 @@ std::vector<Situation> cases() {
        Cause::address, "no address of this host", 90},
       {"ESP is filtered from the first packet on", with(healthy(), silent), Cause::firewall,
        "none ever came in", 70},
-      {"ESP is filtered from some time on", with(healthy(), [](Facts& f) { f.in.last = 30; }),
-       Cause::firewall, "the last one came in 30 s ago", 60},
+      {"nothing comes in any more, and the peer is there", with(healthy(), [](Facts& f) { f.in.last = 30; }),
+       Cause::one_way, "the last one came in 30 s ago", 60},
+      {"only we send, since the last rekey",
+       with(healthy(),
+            [](Facts& f) {
+              f.in = {0, 5, 900}, f.top_sequence = f.arrived = 0;
+            }),
+       Cause::one_way, "5 packets came in so far", 60},
+      {"only we send, in UDP", with(healthy(), [&](Facts& f) { silent(f), f.in_udp = true; }), Cause::one_way,
+       "by the ports of IKE, and IKE was heard 3 s ago", 55},
+      {"only we send, and the peer is not asked whether it is there",
+       with(healthy(), [&](Facts& f) { silent(f), f.heard = 3'000; }), Cause::one_way,
+       "whether the peer has anything to send", 50},
+      {"only we send, with manual keys", with(healthy(), [&](Facts& f) { manual(f), silent(f); }),
+       Cause::one_way, "whether the peer has anything to send", 50},
+      {"only the peer sends",
+       with(healthy(),
+            [](Facts& f) {
+              f.out = {0, 0, {}};
+            }),
+       Cause::well, "", 90},
+      {"its ESP comes by another port", with(healthy(), [&](Facts& f) { silent(f), f.without_ipsec = 9; }),
+       Cause::configuration, "9 packets of ESP came in by a port where ipsec is off, in the last 2 minutes",
+       70},
+      {"packets come, and none is good",
+       with(healthy(), [&](Facts& f) { silent(f), f.arrived = f.bad_icv = 70; }), Cause::configuration,
+       "none that came in", 60},
       {"the peer is gone, and liveness has not found out",
        with(healthy(),
             [](Facts& f) {
               f.in.last = 200;
               f.heard = 200;
-              f.repeats = 3;
+              f.tries = 3;
             }),
        Cause::peer_down, "IKE was heard 3 min ago", 60},
       {"wrong keys",
@@ -172,7 +197,7 @@ std::vector<Situation> cases() {
       {"a move that is not followed",
        invalid(with(healthy(), [](Facts& f) { f.in.last = 30, f.mismatched = 20, f.out.last = 8; }),
                Class::peer_moved, 20),
-       Cause::nat, "came from elsewhere", 80},
+       Cause::nat, "2 minutes came with its SPI from elsewhere", 80},
       {"the peer restarted",
        with(down(Ike::greeting, ""),
             [](Facts& f) {

@@ -66,6 +66,18 @@ TEST_CASE("the first line of a flow, word for word") {
         "here");
 }
 
+TEST_CASE("what a flow had lately is not what it had in its life") {
+  Handler h;
+  for (int i = 0; i < 60; ++i) {
+    h.packet();
+    h.advance(10s);
+  }
+  const auto flow = h.handler.flows_of(0x1234abcd).at(0).flow;
+  CHECK(flow.packets == 60);
+  CHECK(flow.recent.value(h.now.steady) == 11);
+  CHECK(flow.recent.value(h.now.steady + 2min) == 0);
+}
+
 TEST_CASE("a flow speaks once a minute and then says how many it kept to itself") {
   Handler h;
   for (int i = 0; i < 16; ++i) {

@@ -5,15 +5,10 @@
 A test may have it drop, translate, and forget what it translates.
 """
 
-import socket
-import struct
-
-from . import netns, pair
+from . import middle, netns, pair
 
 TRANSLATED = {4: "192.0.2.254", 6: "2001:db8:f::fe"}  # what b sees of a behind the NAT
 _DEVICE = {"a": "left", "b": "right"}
-_INFORMATIONAL = 37  # exchange type, 18 bytes into the IKE header
-_NETLINK_NETFILTER, _DELETE_CONNTRACK, _REQUEST_AND_ACK = 12, 1 << 8 | 2, 5
 
 
 class Router:
@@ -38,14 +33,9 @@ class Router:
         lines += [f"address add {TRANSLATED[6]}/128 dev right", f"neigh add proxy {TRANSLATED[6]} dev right"]
         self.namespace.exec("ip", "-batch", "-", stdin="\n".join(lines) + "\n")
 
-    def _rules(self, table, hook, rules):
-        self.namespace.exec("nft", "-f", "-", stdin=(
-            f"table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n chain rules {{\n  {hook};\n  " +
-            "\n  ".join(rules) + "\n }\n}\n"))
-
     def translate(self, ports=""):
         """a is behind a NAT; ports: ":7000-7100" for those that its UDP gets."""
-        self._rules("nat", "type nat hook postrouting priority 100", [
+        middle.translate(self.namespace, [
             f'oifname "right" {ip} saddr {pair.OUTER["a"][version]} {udp}snat {ip} to {self._with(version, ports if udp else "")}'
             for version, ip in ((4, "ip"), (6, "ip6")) for udp in (("meta l4proto udp ", "") if ports else ("",))])
 
@@ -54,19 +44,12 @@ class Router:
         return f"[{TRANSLATED[6]}]{ports}" if version == 6 and ports else TRANSLATED[version] + ports
 
     def forget(self):
-        """All mappings, as a NAT that was switched off and on."""
-        with self.namespace.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as netlink:
-            netlink.send(struct.pack("=IHHIIBBH", 20, _DELETE_CONNTRACK, _REQUEST_AND_ACK, 1, 0, 0, 0, 0))
-            error, = struct.unpack_from("=i", netlink.recv(100), 16)
-        if error:
-            raise OSError(-error, "conntrack")
+        """All mappings."""
+        middle.forget(self.namespace)
 
     def refuse_informational(self, name):
         """Those of this gateway do not get through: its DELETEs, and what it answers."""
-        device = _DEVICE[name]
-        self._rules("refused", "type filter hook forward priority 0", [
-            f'iifname "{device}" udp dport 500 @th,208,8 {_INFORMATIONAL} drop',
-            f'iifname "{device}" udp dport 4500 @th,240,8 {_INFORMATIONAL} drop'])
+        middle.lose(self.namespace, *middle.informational(_DEVICE[name]))
 
     def refuse_nothing(self):
-        self._rules("refused", "type filter hook forward priority 0", [])
+        middle.lose(self.namespace)

@@ -12,8 +12,9 @@ import shutil
 import tempfile
 import unittest
 
-from . import cleanup, configuration, netns, waiting
+from . import cleanup, configuration, middle, netns, waiting
 from .gateway import Gateway
+from .stream import Stream
 from .strongswan import Charon
 
 GATEWAY = "192.0.2.1"
@@ -88,9 +89,7 @@ class Net:
 
     def translate(self, rules):
         """Makes the router a NAT by these nftables rules, each behind a routing decision."""
-        self.router.exec("nft", "-f", "-", stdin=(
-            "table ip nat {\n chain post {\n  type nat hook postrouting priority 100;\n  " +
-            "\n  ".join(rules) + "\n }\n}\n"))
+        middle.translate(self.router, rules)
 
 
 class SwanCase(unittest.TestCase):
@@ -191,3 +190,15 @@ class SwanCase(unittest.TestCase):
     def assert_passes(self, *names):
         """After what neighbours have to learn of each other, nothing is lost."""
         self.until(lambda: not self.unanswered(*names, count=1), what=f"traffic of {', '.join(names)}")
+
+    def stream(self, name, from_us, per_second=1000):
+        """Between the hosts of a connection."""
+        number = self.numbers[name]
+        ends = [(self.net.host, inner(1, number)), (self.net.peer, inner(2, number))]
+        return Stream(*(ends if from_us else ends[::-1]), 9001 + from_us, per_second=per_second)
+
+    def recovery_s(self, name, from_us, timeout_s=15):
+        """From the first packet to the first that arrives."""
+        with self.stream(name, from_us) as stream:
+            self.until(lambda: stream.first_came_s is not None, timeout_s, "traffic")
+        return stream.first_came_s

@@ -1,4 +1,4 @@
-#include "control/ike/key_work.hpp"
+#include "control/daemon/work_threads.hpp"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 #include <exception>
 #include <system_error>
 
-namespace espgate::ike {
+namespace espgate::daemon {
 namespace {
 
 // What follows from one, keys and a message, takes tens of microseconds.
@@ -25,7 +25,7 @@ std::unique_lock<std::mutex> lock_soon(std::mutex& mutex) {
 
 }  // namespace
 
-KeyWork::KeyWork(unsigned threads, std::size_t most_waiting, const std::function<void()>& begin)
+WorkThreads::WorkThreads(unsigned threads, std::size_t most_waiting, const std::function<void()>& begin)
     : most_waiting_(most_waiting), finished_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(threads > 0 && most_waiting > 0);
   if (finished_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
@@ -42,35 +42,35 @@ KeyWork::KeyWork(unsigned threads, std::size_t most_waiting, const std::function
   }
 }
 
-KeyWork::~KeyWork() {
+WorkThreads::~WorkThreads() {
   threads_.clear();
   close(finished_);
 }
 
-std::optional<KeyWork::Ticket> KeyWork::submit(Urgency urgency, std::function<void()> work,
-                                               std::function<void(bool)> done) {
-  auto& waiting = waiting_[static_cast<std::size_t>(urgency)];
+std::optional<WorkThreads::Ticket> WorkThreads::submit(std::size_t line, std::function<void()> work,
+                                                       std::function<void(bool)> done) {
+  auto& waiting = waiting_.at(line);
   if (waiting == most_waiting_) return {};
   const auto ticket = ++last_ticket_;
   done_.emplace(ticket, std::move(done));
-  pending_.emplace_back(urgency, Job{ticket, std::move(work)});
+  pending_.emplace_back(line, Job{ticket, std::move(work)});
   ++waiting;
   hand_over();
   return ticket;
 }
 
-void KeyWork::hand_over() {
+void WorkThreads::hand_over() {
   if (pending_.empty()) return;
   {
     const auto lock = lock_soon(mutex_);
     if (!lock) return;
-    for (auto& [urgency, job] : pending_) lines_[static_cast<std::size_t>(urgency)].push_back(std::move(job));
+    for (auto& [line, job] : pending_) lines_[line].push_back(std::move(job));
   }
   pending_.clear();
   work_waits_.notify_all();
 }
 
-void KeyWork::cancel(Ticket ticket) {
+void WorkThreads::cancel(Ticket ticket) {
   if (done_.erase(ticket) == 0) return;
   std::function<void()> work;  // goes after the lock: what it holds may be large
   const std::lock_guard lock(mutex_);
@@ -84,7 +84,7 @@ void KeyWork::cancel(Ticket ticket) {
   }
 }
 
-unsigned KeyWork::deliver() {
+unsigned WorkThreads::deliver() {
   hand_over();
   std::vector<Result> results;
   {
@@ -108,7 +108,7 @@ unsigned KeyWork::deliver() {
   return delivered;
 }
 
-void KeyWork::run(const std::stop_token& stop) {
+void WorkThreads::run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   const auto next_line = [this] {
     return std::ranges::find_if(lines_, [](const auto& line) { return !line.empty(); });
@@ -136,4 +136,4 @@ void KeyWork::run(const std::stop_token& stop) {
   }
 }
 
-}  // namespace espgate::ike
+}  // namespace espgate::daemon
