@@ -11,8 +11,8 @@ from lib.wire import Wire
 from qemu import peer, transfer
 from qemu.kernel_case import GUEST_INNER, GUEST_MAC, GUEST_NETWORKS, INSIDE_NETWORKS, KernelBehindGateway, KernelCase
 
-TRANSFER_BYTES = 50 << 20
-TRANSFER_ACROSS_BYTES = 5 << 20  # where the inner family is not the outer one
+TRANSFER_BYTES = transfer.TIMES * 10 << 20
+TRANSFER_ACROSS_BYTES = transfer.TIMES << 20  # where the inner family is not the outer one
 INNER_MTU = 1400
 
 

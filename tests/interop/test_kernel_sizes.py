@@ -16,7 +16,7 @@ from qemu import peer, transfer
 from qemu.kernel_case import GUEST_INNER, GUEST_MAC, GUEST_NETWORKS, INSIDE_NETWORKS, KernelBehindGateway
 from test_sizes import outside_port, pcap_port
 
-TRANSFER_BYTES = 3 << 20
+TRANSFER_BYTES = transfer.TIMES << 20
 NARROW_MTU = 1400
 
 
