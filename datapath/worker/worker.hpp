@@ -202,7 +202,7 @@ class Worker {
   void rejoin_header(unsigned row, const sa::InboundSa& sa, const std::uint8_t* header,
                      std::size_t header_bytes, std::uint8_t protocol);
 
-  void reassemble();  // sizes.cpp: parts_ -> whole_, esp_, clear_
+  void reassemble();  // parts.cpp: parts_ -> whole_, esp_, clear_
   void take_part(unsigned row);
   bool lacks_ports(unsigned row, policy::Decision decision) const;
   bool must_be_whole(unsigned row, policy::Decision decision) const;
@@ -212,7 +212,8 @@ class Worker {
   void process_rejoined();
   void count_given_up();
   bool is_part(unsigned row) const;
-  bool must_stay_whole(unsigned row) const;
+
+  bool must_stay_whole(unsigned row) const;  // sizes.cpp: -> aside_
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
   bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);
