@@ -42,13 +42,9 @@ Verdict verdict_of(net::gre::Fault fault) {
 
 // Where GRE begins in a packet of a transport mode SA; 0 where it carries something else.
 std::size_t gre_offset(std::span<const std::uint8_t> packet, net::Family family) {
-  if (family == net::Family::v4) {
-    const bool fragment = (net::load_be16(packet, net::ipv4::fragment) & 0x3fff) != 0;
-    return packet[net::ipv4::protocol] == net::protocol_gre && !fragment ? packet[0] % 16U * 4U : 0;
-  }
   parse::UpperLayer upper;
-  if (!parse::find_upper_layer_v6(packet, upper) || upper.fragment) return 0;
-  return upper.protocol == net::protocol_gre ? upper.offset : 0;
+  const bool whole = parse::find_upper_layer(packet, family, upper) && !upper.fragment;
+  return whole && upper.protocol == net::protocol_gre ? upper.offset : 0;
 }
 
 // The largest packet that fits the SA's path uncut.
