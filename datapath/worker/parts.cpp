@@ -4,8 +4,8 @@
 //   our kernel's, for transport mode ──► the same: it encrypts whole packets, and what comes of them is cut
 //   (RFC 4303 3.3.4)
 //   those that policies judge by ports ──► the same: what policies let pass is cut again (RFC 4301 7)
-//   those in an SA, or to go into one, whose selectors name ports ──► rejoin ──► (all there) one packet ──► a
-//   burst of its own, from the selectors on
+//   those in an SA, or to go into one, whose selectors name ports, and our kernel's into a tunnel's link that
+//   policies judge by ports ──► rejoin ──► (all there) one packet ──► a burst of its own, from there on
 #include <rte_mbuf.h>
 
 #include <algorithm>
@@ -35,7 +35,7 @@ void Worker::take_part(unsigned row) {
   const auto result = reassembly_.add(*burst_.mbuf[row], burst_.info[row], burst_.tsc);
   if (result.whole != nullptr) whole_[whole_count_++] = result.whole;
   finish(row, result.verdict);
-  count_given_up();
+  count_given_up(reassembly_);
 }
 
 // Of a fragment: whether ports decide what becomes of it (RFC 4301 7), which only the whole packet has.
@@ -63,9 +63,9 @@ void Worker::reassemble() {
 }
 
 // A datagram that will not become whole counts as one packet that was made and dropped.
-void Worker::count_given_up() {
+void Worker::count_given_up(Reassembly& reassembly) {
   for (const auto family : {net::Family::v4, net::Family::v6}) {
-    const auto count = reassembly_.take_given_up(family);
+    const auto count = reassembly.take_given_up(family);
     if (count == 0) continue;
     counters_.made.add(count);
     counters_.count(by_family(family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR), count);
@@ -88,8 +88,8 @@ bool Worker::is_inner_part(unsigned row) const {
   return is_fragment(present_packet(row), burst_.family[row]);
 }
 
-// Takes a fragment that came out of an SA, or is to go into one, until the packet is whole, which goes on
-// from there. Returns the fragment's verdict.
+// Takes a fragment that came out of an SA, or is to go into one or into a tunnel's link, until the packet is
+// whole, which goes on from there. Returns the fragment's verdict.
 Verdict Worker::rejoin(unsigned row, Onward onward) {
   const auto& mbuf = *burst_.mbuf[row];
   parse::FrameInfo info;
@@ -97,13 +97,20 @@ Verdict Worker::rejoin(unsigned row, Onward onward) {
   info.l3_bytes = static_cast<std::uint16_t>(mbuf.pkt_len);
   const auto index = burst_.sa[row];
   const bool outbound = onward == Onward::sa;
-  const auto spi = outbound ? shared_.sas->outbound(index).spi : shared_.sas->inbound(index).spi;
-  const auto result = reassembly_.add(mbuf, info, burst_.tsc, {spi, outbound});
-  count_given_up();
+  const Within within = onward == Onward::link ? Within{Within::What::into_link, burst_.tunnel[row]}
+                        : outbound ? Within{Within::What::into_sa, shared_.sas->outbound_owner(index)}
+                                   : Within{Within::What::out_of_sa, shared_.sas->inbound_owner(index)};
+  const auto kind = burst_.info[row].kind;
+  const bool decrypted = kind == parse::FrameKind::esp || kind == parse::FrameKind::esp_in_udp;
+  auto& reassembly = decrypted ? decrypted_reassembly_ : reassembly_;
+  const auto result = reassembly.add(mbuf, info, burst_.tsc, within);
+  count_given_up(reassembly);
   if (result.whole != nullptr)
     rejoined_[rejoined_count_++] = {result.whole,       0,     onward,   info.family,
                                     burst_.origin[row], index, outbound, burst_.tunnel[row],
                                     hop_[row]};
+  if (result.verdict != Verdict::REASSEMBLY_PART && burst_.tunnel[row] != tunnel::no_tunnel)
+    count_tunnel_drop(row);
   return result.verdict;
 }
 
@@ -129,6 +136,7 @@ void Worker::process_rejoined() {
   if (has_tunnels()) leave_tunnels();
   if (decrypted_.count != 0) decide_decrypted();
   if (has_tunnels()) enter_tunnels();
+  if (transit_.count != 0) enter_links(transit_);
   send();
 }
 

@@ -238,6 +238,9 @@ unsigned Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
     case Onward::policies:
       decrypted_.add(row);
       break;
+    case Onward::link:
+      transit_.add(row);
+      break;
     case Onward::selectors:
     case Onward::tunnel:
     case Onward::peers:
