@@ -62,7 +62,8 @@ struct Connection {
   Moment peer_moved;                      // the last time
   Totals past_inbound;                    // of SAs that are gone
   Totals past_outbound;
-  bool configured = true;  // false once it left the configuration
+  bool configured = true;   // false once it left the configuration
+  std::uint64_t owner = 0;  // of the SAs that are to come, as the store has it
 
   bool has_no_sas() const { return inbound_sas.empty() && outbound_sas.empty(); }
 };

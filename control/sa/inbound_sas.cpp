@@ -61,7 +61,8 @@ Expected<InboundRecord*> InboundSas::reserve(std::uint32_t spi, const Connection
 
 Expected<void> InboundSas::install(InboundRecord& record, const SaParameters& parameters, Moment now) {
   assert(record.phase == Phase::larval && record.spi == parameters.spi);
-  if (auto done = store_.install_inbound(record.index, parameters); !done) return done;
+  if (auto done = store_.install_inbound(record.index, parameters, record.connection->owner); !done)
+    return done;
   record.lifetime = parameters.lifetime;
   record.began = began(parameters, now);
   lifetimes_.watch({Direction::inbound, record.index, record.spi}, record.lifetime, record.began);

@@ -10,7 +10,7 @@ OutboundSas::OutboundSas(SaStore& store, Reaper& reaper, Lifetimes& lifetimes, K
 
 Expected<std::uint32_t> OutboundSas::install(const SaParameters& parameters,
                                              const ConnectionHandle& connection, Moment now) {
-  auto index = store_.install_outbound(parameters);
+  auto index = store_.install_outbound(parameters, connection->owner);
   if (!index) return index;
   records_[*index] = {OutboundPhase::active,
                       Reason::deleted,

@@ -184,6 +184,7 @@ void SaManager::drop_outbound(Connection& connection, Reason reason, Moment now)
   if (auto pointed = point_policies(connection); !pointed)
     parts_.log(Severity::warning, fmt::format("connection {}: {}", connection.name, pointed.error().text()));
   unlink_unnamed(index);
+  begin_anew(connection);
 }
 
 void SaManager::leave_current(const InboundRecord& record) {
@@ -199,6 +200,17 @@ void SaManager::leave_current(const InboundRecord& record) {
     if (other != nullptr && other->phase == Phase::active && other->connection == record.connection)
       connection.inbound = other->index;
   }
+  if (connection.inbound == no_sa) begin_anew(connection);
+}
+
+ConnectionHandle SaManager::new_connection() {
+  auto connection = std::make_shared<Connection>();
+  begin_anew(*connection);
+  return connection;
+}
+
+void SaManager::begin_anew(Connection& connection) {
+  connection.owner = ++last_owner_;
 }
 
 void SaManager::make_current(InboundRecord& record, Moment now, Predecessor predecessor) {

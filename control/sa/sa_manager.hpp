@@ -241,6 +241,9 @@ class SaManager final : public SpiKnowledge {
   enum class Again : std::uint8_t;
 
   Expected<ConnectionHandle> connection(const std::string& name) const;
+  ConnectionHandle new_connection();
+  // The SAs to come follow none that were: they may be another peer's.
+  void begin_anew(Connection& connection);
   Expected<void> point_policies(Connection& connection);
   void point_tunnel(Connection& connection, policy::Decision decision);
   // Frees a retired outbound SA once neither a policy nor a tunnel names it.
@@ -289,6 +292,7 @@ class SaManager final : public SpiKnowledge {
   OutboundSas outbound_;
   PolicyBook book_;
   std::unordered_map<std::string, ConnectionHandle> connections_;
+  std::uint64_t last_owner_ = 0;                               // of the connections' SAs
   ConnectionHandle unowned_ = std::make_shared<Connection>();  // of SPIs reserved for no connection
   std::unordered_map<net::Address, ConnectionHandle> peers_;   // by remote address
   struct PeerOfMany {

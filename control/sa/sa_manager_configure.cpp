@@ -188,6 +188,7 @@ void SaManager::apply_inbound(const ConnectionHandle& connection, const config::
     }
     give_up(*holder, now);
   }
+  begin_anew(*connection);
   // Everything that was seen is left of the window then. Packets in flight that the old SA has not seen are
   // the price, at most a window of them.
   if (const auto past = keys_.recall(mark.key))
@@ -232,6 +233,7 @@ void SaManager::apply_outbound(const ConnectionHandle& connection, const config:
     result.again = Again::store_full;
     return;
   }
+  begin_anew(*connection);
   const bool goes_on = current != no_sa && mark.key == connection->outbound_mark.key;
   const auto past = goes_on ? std::optional(outbound_.use_of(current)) : keys_.recall(mark.key);
   // The peer has one window for both SAs and must see no number twice, so the new one begins where the old

@@ -57,7 +57,7 @@ Expected<void> SaManager::add_peer(const std::string& of, config::Connection wan
   if (configuring()) return Error{"a reload is under way", "try again when it has ended"};
   if (connections_.contains(wanted.name))
     return Error{fmt::format("there is a connection {} already", wanted.name), ""};
-  const auto connection = std::make_shared<Connection>();
+  const auto connection = new_connection();
   take_settings(*connection, wanted);
   connections_.emplace(wanted.name, connection);
   PolicyBook::Wanted policy;

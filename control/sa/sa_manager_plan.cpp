@@ -40,7 +40,7 @@ SaManager::Plan SaManager::plan(const config::Configuration& configuration, Conf
     if (wanted.inbound) plan.spis.try_emplace(wanted.inbound->spi, &wanted);
     auto& connection = connections_[wanted.name];
     const bool added = !connection;
-    if (added) connection = std::make_shared<Connection>();
+    if (added) connection = new_connection();
     take_settings(*connection, wanted);
     if (const auto tunnel = tunnels_.find(wanted.name); tunnel != tunnels_.end())
       connection->tunnel = tunnel->second;

@@ -35,18 +35,11 @@ bool may_be_told(std::span<const std::uint8_t> packet, Family family) {
   if (!is_one_station(family, packet.subspan(v4 ? ipv4::source : ipv6::source, address_bytes)) ||
       !is_one_station(family, packet.subspan(v4 ? ipv4::destination : ipv6::destination, address_bytes)))
     return false;
-  std::uint8_t protocol = packet[ipv4::protocol];
-  std::size_t offset = packet[0] % 16U * 4U;
-  if (v4) {
-    if (load_be16(packet, ipv4::fragment) % 0x2000 != 0) return false;
-  } else {
-    parse::UpperLayer upper;
-    if (!parse::find_upper_layer_v6(packet, upper) || (upper.fragment && !upper.first_fragment)) return false;
-    protocol = upper.protocol;
-    offset = upper.offset;
-  }
-  if (protocol != (v4 ? 1 : protocol_icmpv6)) return true;
-  return offset < packet.size() && !is_icmp_error(family, packet[offset]);
+  parse::UpperLayer upper;
+  if (!parse::find_upper_layer(packet, family, upper) || (upper.fragment && !upper.first_fragment))
+    return false;
+  if (upper.protocol != (v4 ? protocol_icmp : protocol_icmpv6)) return true;
+  return upper.offset < packet.size() && !is_icmp_error(family, packet[upper.offset]);
 }
 
 struct TypeAndCode {

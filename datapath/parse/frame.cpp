@@ -136,7 +136,7 @@ void parse_ipv6(FrameInfo& info, Bytes bytes, std::size_t frame_bytes) {
   info.l3_bytes = static_cast<std::uint16_t>(total);
   if (!ipv6_source_possible(packet)) return invalid(info, Verdict::IP_SOURCE_INVALID);
   UpperLayer upper;
-  if (!find_upper_layer_v6(packet.first(std::min(packet.size(), total)), upper))
+  if (!find_upper_layer(packet.first(std::min(packet.size(), total)), Family::v6, upper))
     return invalid(info, Verdict::IPV6_EXTENSION_INVALID);
   info.protocol = upper.protocol;
   info.fragment = upper.fragment;

@@ -19,13 +19,9 @@ bool is_error(std::uint8_t type, Family family) {
 
 // Where the ICMP header begins; 0: the packet has none, or is a fragment.
 std::size_t icmp_offset(std::span<const std::uint8_t> packet, Family family) {
-  if (family == Family::v4) {
-    const bool fragment = (load_be16(packet, ipv4::fragment) & 0x3fff) != 0;
-    return packet[ipv4::protocol] == protocol_icmp && !fragment ? packet[0] % 16U * 4U : 0;
-  }
   UpperLayer upper;
-  if (!find_upper_layer_v6(packet, upper) || upper.fragment) return 0;
-  return upper.protocol == protocol_icmpv6 ? upper.offset : 0;
+  if (!find_upper_layer(packet, family, upper) || upper.fragment) return 0;
+  return upper.protocol == (family == Family::v4 ? protocol_icmp : protocol_icmpv6) ? upper.offset : 0;
 }
 
 std::size_t header_bytes(std::span<const std::uint8_t> quoted, Family family) {

@@ -23,18 +23,6 @@ bool is_skipped(std::uint8_t protocol, int index) {
   }
 }
 
-bool find_upper_layer(std::span<const std::uint8_t> packet, Family family, UpperLayer& upper) {
-  if (family == Family::v6) return find_upper_layer_v6(packet, upper);
-  const std::uint16_t fragment = load_be16(packet, ipv4::fragment);
-  upper.fragment = (fragment & 0x3fff) != 0;
-  upper.first_fragment = upper.fragment && (fragment & 0x1fff) == 0;
-  upper.protocol = packet[ipv4::protocol];
-  upper.offset = static_cast<std::uint16_t>(packet[0] % 16U * 4U);
-  return true;
-}
-
-}  // namespace
-
 bool find_upper_layer_v6(std::span<const std::uint8_t> packet, UpperLayer& upper) {
   std::size_t offset = ipv6_header_bytes;
   upper.protocol = packet[ipv6::next_header];
@@ -55,6 +43,18 @@ bool find_upper_layer_v6(std::span<const std::uint8_t> packet, UpperLayer& upper
     if (upper.fragment && !upper.first_fragment) break;
   }
   upper.offset = static_cast<std::uint16_t>(offset);
+  return true;
+}
+
+}  // namespace
+
+bool find_upper_layer(std::span<const std::uint8_t> packet, Family family, UpperLayer& upper) {
+  if (family == Family::v6) return find_upper_layer_v6(packet, upper);
+  const std::uint16_t fragment = load_be16(packet, ipv4::fragment);
+  upper.fragment = (fragment & 0x3fff) != 0;
+  upper.first_fragment = upper.fragment && (fragment & 0x1fff) == 0;
+  upper.protocol = packet[ipv4::protocol];
+  upper.offset = static_cast<std::uint16_t>(packet[0] % 16U * 4U);
   return true;
 }
 
@@ -84,14 +84,17 @@ void read_flow(std::span<const std::uint8_t> packet, Family family, Flow& flow) 
   if (!found) flow.protocol_known = flow.ports_known = false;
 }
 
+void read_flow_of_part(std::span<const std::uint8_t> packet, Family family, UpperLayer upper, Flow& flow) {
+  if (upper.first_fragment && family == Family::v6)
+    if (const auto header = fragment_header(packet)) upper.protocol = packet[header->bytes];
+  upper.first_fragment = false;
+  read_flow(packet, family, upper, flow);
+}
+
 void read_flow_of_part(std::span<const std::uint8_t> packet, Family family, Flow& flow) {
   UpperLayer upper;
   const bool found = find_upper_layer(packet, family, upper);
-  if (upper.first_fragment) {
-    upper.first_fragment = false;
-    if (family == Family::v6) upper.protocol = packet[fragment_header(packet)->bytes];
-  }
-  read_flow(packet, family, upper, flow);
+  read_flow_of_part(packet, family, upper, flow);
   if (!found) flow.protocol_known = flow.ports_known = false;
 }
 

@@ -17,9 +17,9 @@ struct UpperLayer {
   bool on_its_way = false;      // a routing header has segments left: the destination is a station on the way
 };
 
-// `packet` begins with a whole IPv6 header and ends where the packet or what is known of it ends. False if
-// the extension headers are cut off or too many.
-bool find_upper_layer_v6(std::span<const std::uint8_t> packet, UpperLayer& upper);
+// `packet` begins with a whole and sound IP header, and ends where the packet or what is known of it ends.
+// False if IPv6 extension headers are cut off or too many.
+bool find_upper_layer(std::span<const std::uint8_t> packet, net::Family family, UpperLayer& upper);
 
 // The flow of a packet with a whole and sound IP header, whose sender is the local side. Everything that
 // cannot be seen is marked as unknown.
@@ -27,8 +27,10 @@ void read_flow(std::span<const std::uint8_t> packet, net::Family family, const U
                net::Flow& flow);
 // The same for a packet of which no more is known than that its IP header is sound: one just decrypted.
 void read_flow(std::span<const std::uint8_t> packet, net::Family family, net::Flow& flow);
-// The same where all fragments of a packet are to be judged alike: the first does not show what the others do
-// not have (RFC 4301 7).
+// Both where all fragments of a packet are to be judged alike: the first does not show what the others do not
+// have (RFC 4301 7).
+void read_flow_of_part(std::span<const std::uint8_t> packet, net::Family family, UpperLayer upper,
+                       net::Flow& flow);
 void read_flow_of_part(std::span<const std::uint8_t> packet, net::Family family, net::Flow& flow);
 
 }  // namespace espgate::parse

@@ -25,6 +25,9 @@ constexpr std::size_t odd_lines(std::size_t bytes) {
   return ((bytes + line_bytes - 1) / line_bytes | 1) * line_bytes;
 }
 
+// As an owner, of an SA that has none: no counter comes so far.
+constexpr std::uint64_t nobody_elses = std::uint64_t{1} << 63;
+
 // What the IPsec-MB engine's largest key schedule takes.
 constexpr std::size_t usual_key_bytes = 1'088;
 
@@ -108,10 +111,10 @@ Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto:
 
 std::size_t SaStore::memory_bytes(const Limits& limits) {
   const std::size_t inbound = sizeof(InboundSa) + sizeof(InboundFaults) + sizeof(Allowance) +
-                              limits.workers * sizeof(Usage) + usual_key_bytes +
+                              sizeof(std::uint64_t) + limits.workers * sizeof(Usage) + usual_key_bytes +
                               odd_lines(slab_cells * sizeof(ReplayCell)) + SaTable::bytes_an_entry;
   const std::size_t outbound = sizeof(OutboundSa) + sizeof(OutboundFaults) + sizeof(Allowance) +
-                               limits.workers * sizeof(Usage) + usual_key_bytes;
+                               sizeof(std::uint64_t) + limits.workers * sizeof(Usage) + usual_key_bytes;
   return limits.inbound * inbound + limits.outbound * outbound;
 }
 
@@ -127,6 +130,8 @@ SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_
       outbound_faults_(memory, limits.outbound),
       inbound_allowances_(memory, limits.inbound),
       outbound_allowances_(memory, limits.outbound),
+      inbound_owners_(memory, limits.inbound),
+      outbound_owners_(memory, limits.outbound),
       inbound_row_(usage_row(limits.inbound)),
       outbound_row_(usage_row(limits.outbound)),
       inbound_usage_(memory, inbound_row_ * limits.workers),
@@ -170,7 +175,8 @@ Expected<std::uint32_t> SaStore::reserve_inbound(std::uint32_t spi) {
   return index;
 }
 
-Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters& parameters) {
+Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters& parameters,
+                                        std::uint64_t owner) {
   assert(inbound_stage_[index] == Stage::published);
   InboundSa& entry = inbound_[index];
   if (entry.state.load(std::memory_order_relaxed) != State::larval)
@@ -192,6 +198,7 @@ Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters&
   }
   fill_common(entry, parameters, key);
   begin_lifetime(inbound_allowances_[index], parameters);
+  inbound_owners_[index] = owner != 0 ? owner : nobody_elses | index;
   entry.any_encapsulation = parameters.any_encapsulation;
   entry.remote_port = parameters.remote_port;
   std::ranges::copy(parameters.remote.bytes, entry.source);
@@ -222,7 +229,7 @@ void SaStore::release_inbound(std::uint32_t index) {
   free_inbound_.push_back(index);
 }
 
-Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters) {
+Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters, std::uint64_t owner) {
   if (auto result = validate_outbound(parameters); !result) return result.error();
   if (free_outbound_.empty())
     return Error{"all " + std::to_string(limits_.outbound) + " outbound SAs are in use",
@@ -241,6 +248,7 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
   outbound_stage_[index] = Stage::published;
   fill_common(entry, parameters, key);
   begin_lifetime(outbound_allowances_[index], parameters);
+  outbound_owners_[index] = owner != 0 ? owner : nobody_elses | index;
   entry.sequence.store(parameters.sequence, std::memory_order_relaxed);
   entry.sequence_limit.store(last_sequence(parameters.extended_sequence), std::memory_order_relaxed);
   entry.iv_base = iv_bases_.take(index, parameters.keymat) - parameters.sequence;

@@ -53,7 +53,10 @@ class SaStore {
   // Claims an entry and publishes the SPI as larval. Errors: SPI reserved or in use, table full.
   Expected<std::uint32_t> reserve_inbound(std::uint32_t spi);
   // Fills a larval entry and makes it active. On error the entry is larval as before.
-  Expected<void> install_inbound(std::uint32_t index, const SaParameters& parameters);
+  // `owner`: SAs with the same number follow each other for one peer and the same traffic, so that the
+  // fragments of one packet may come by several of them (RFC 4301 7). 0: it is the only one.
+  Expected<void> install_inbound(std::uint32_t index, const SaParameters& parameters,
+                                 std::uint64_t owner = 0);
   // Packets that still arrive are dropped as IN_SA_RETIRED, or as expired if it was. Counters stay readable.
   void retire_inbound(std::uint32_t index);
   // Unpublishes the SPI. The entry may be reused only after release_inbound, which the caller makes once
@@ -62,8 +65,8 @@ class SaStore {
   void release_inbound(std::uint32_t index);
 
   // Installed and active; the caller publishes it in a policy. Errors: SPI reserved, none free.
-  // While another SA has its key, that one gets a last sequence number (see IvBases).
-  Expected<std::uint32_t> install_outbound(const SaParameters& parameters);
+  // While another SA has its key, that one gets a last sequence number (see IvBases). `owner`: as inbound.
+  Expected<std::uint32_t> install_outbound(const SaParameters& parameters, std::uint64_t owner = 0);
   void retire_outbound(std::uint32_t index);
   // The peer of a connection with UDP encapsulation is elsewhere now, of the same family. Workers see it from
   // the next packets on. Either index may be no_sa.
@@ -87,6 +90,9 @@ class SaStore {
   OutboundFaults& outbound_faults(std::uint32_t index) { return outbound_faults_[index]; }
   Allowance& inbound_allowance(std::uint32_t index) { return inbound_allowances_[index]; }
   Allowance& outbound_allowance(std::uint32_t index) { return outbound_allowances_[index]; }
+  // Never 0 for an SA that is, or was, active.
+  std::uint64_t inbound_owner(std::uint32_t index) const { return inbound_owners_[index]; }
+  std::uint64_t outbound_owner(std::uint32_t index) const { return outbound_owners_[index]; }
 
   struct Total {
     std::uint64_t packets = 0;
@@ -127,6 +133,8 @@ class SaStore {
   FixedArray<OutboundFaults> outbound_faults_;
   FixedArray<Allowance> inbound_allowances_;
   FixedArray<Allowance> outbound_allowances_;
+  FixedArray<std::uint64_t> inbound_owners_;
+  FixedArray<std::uint64_t> outbound_owners_;
   std::size_t inbound_row_;  // Usage is [worker][SA]; a row is whole cache lines
   std::size_t outbound_row_;
   FixedArray<Usage> inbound_usage_;

@@ -26,20 +26,15 @@ bool is_esp_or_ike(const std::uint8_t* quoted, net::Family family) {
 
 }  // namespace
 
-// What policies judge by, of packets as they were parsed. All fragments of a packet are to go one way, so the
-// first one does not show what the others do not have.
+// What policies judge by, of packets as they were parsed.
 void Worker::read_flows(const Lanes& lanes) {
   for (const auto row : lanes) {
     const auto& info = burst_.info[row];
     const auto present = std::min<std::size_t>(info.l3_bytes, burst_.mbuf[row]->data_len - info.l3_offset);
-    const std::span ip(burst_.l3[row], present);
-    auto protocol = info.protocol;
-    if (info.first_fragment && info.family == net::Family::v6)
-      if (const auto header = net::fragment_header(ip)) protocol = ip[header->bytes];
-    parse::read_flow(
-        ip, info.family,
-        {protocol, info.fragment, false, static_cast<std::uint16_t>(info.l4_offset - info.l3_offset)},
-        flow_[row]);
+    parse::read_flow_of_part({burst_.l3[row], present}, info.family,
+                             {info.protocol, info.fragment, info.first_fragment,
+                              static_cast<std::uint16_t>(info.l4_offset - info.l3_offset)},
+                             flow_[row]);
   }
 }
 

@@ -176,8 +176,7 @@ bool Worker::fits_selectors(unsigned row, const sa::OutboundSa& sa) {
     finish(row, rejoin(row, Onward::sa));
     return false;
   }
-  if (burst_.tunnel[row] != tunnel::no_tunnel)
-    shared_.tunnels->at(burst_.tunnel[row]).drops.fetch_add(1, std::memory_order_relaxed);
+  if (burst_.tunnel[row] != tunnel::no_tunnel) count_tunnel_drop(row);
   finish(row, fit == sa::Fit::unknown ? Verdict::SELECTOR_FIELDS_OPAQUE : Verdict::OUT_SELECTOR_MISMATCH);
   return false;
 }

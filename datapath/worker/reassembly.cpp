@@ -104,8 +104,8 @@ Reassembly::Result Reassembly::add(const rte_mbuf& frame, const parse::FrameInfo
   Part part;
   if (flows_.empty()) return {refused};
   if (const auto fault = read(frame, info, part); fault != Verdict::undecided) return {fault};
-  part.key.spi = within.spi;
-  part.key.outbound = within.outbound;
+  part.key.within = within.what;
+  part.key.owner = within.owner;
   const auto place_of_flow = find(part.key);
   Flow* flow = place_of_flow == nobody ? begin(part.key, now_tsc) : &flows_[place_of_flow];
   if (flow == nullptr) return {Verdict::PKT_BUFFER_UNAVAILABLE};

@@ -29,10 +29,16 @@ namespace espgate::worker {
 // What a pool of large buffers is made with: the most an mbuf can hold.
 inline constexpr std::uint16_t large_buffer_bytes = 65'472;
 
-// The SA that a fragment came out of, or is to go into: those of others are of another datagram.
+// Where a fragment was met: those met elsewhere are of another datagram.
 struct Within {
-  std::uint32_t spi = 0;  // 0: of none
-  bool outbound = false;
+  enum class What : std::uint8_t {
+    clear,
+    out_of_sa,
+    into_sa,
+    into_link,  // of a tunnel
+  };
+  What what = What::clear;
+  std::uint64_t owner = 0;  // of the SA: a datagram may straddle a rekey; or the link's number
 };
 
 // One thread.
@@ -72,9 +78,9 @@ class Reassembly {
 
   struct Key {
     std::array<std::uint8_t, 32> addresses{};  // as in the IP header; IPv4 uses eight bytes
+    std::uint64_t owner = 0;
     std::uint32_t identification = 0;
-    std::uint32_t spi = 0;
-    std::uint8_t outbound = 0;
+    Within::What within = Within::What::clear;
     std::uint8_t protocol = 0;  // IPv4
     net::Family family = net::Family::v4;
     std::uint8_t unused = 0;

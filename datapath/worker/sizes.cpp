@@ -1,11 +1,4 @@
-// Packets too large for their way, and those that came in parts.
-//
-//   fragments to us ──► reassemble ──► (all there) one frame ──► a burst of its own, from parse on
-//   our kernel's, for transport mode ──► the same: it encrypts whole packets, and what comes of them is cut
-//   (RFC 4303 3.3.4)
-//   those that policies judge by ports ──► the same: what policies let pass is cut again (RFC 4301 7)
-//   those in an SA, or to go into one, whose selectors name ports ──► rejoin ──► (all there) one packet ──► a
-//   burst of its own, from the selectors on
+// Packets too large for their way.
 //
 //   cleartext, larger than the SA's path takes ─┬─ IPv4, DF clear ─► pieces, each encrypted (RFC 4301 8.1)
 //                                               ├─ outer DF clear, or IPv6 of 1280 bytes at most
@@ -45,122 +38,6 @@ bool has_df(const std::uint8_t* ip) {
 // Whether routers must not cut the packet, nor we.
 bool Worker::must_stay_whole(unsigned row) const {
   return !burst_.fragment_outer[row] && (burst_.family[row] == net::Family::v6 || has_df(burst_.l3[row]));
-}
-
-// Whether a fragment may be one of ESP, plain or in UDP. What is behind IPv6 destination options only the
-// first fragment tells, so that all of them count.
-bool Worker::is_part(unsigned row) const {
-  if (cutting_ || in_whole_ || !in_port().ipsec) return false;
-  const auto& info = burst_.info[row];
-  auto protocol = info.protocol;
-  if (info.family == net::Family::v6) {
-    const std::span ip(burst_.l3[row], burst_.mbuf[row]->data_len - std::size_t{info.l3_offset});
-    const auto header = net::fragment_header(ip);
-    if (header) protocol = ip[header->bytes];
-  }
-  return protocol == net::protocol_esp || protocol == net::protocol_udp ||
-         protocol == net::protocol_destination_options;
-}
-
-void Worker::take_part(unsigned row) {
-  const auto result = reassembly_.add(*burst_.mbuf[row], burst_.info[row], burst_.tsc);
-  if (result.whole != nullptr) whole_[whole_count_++] = result.whole;
-  finish(row, result.verdict);
-  count_given_up();
-}
-
-// Of a fragment: whether ports decide what becomes of it (RFC 4301 7), which only the whole packet has.
-bool Worker::lacks_ports(unsigned row, policy::Decision decision) const {
-  return burst_.info[row].fragment && decision == policy::Decision::ports_unknown();
-}
-
-// Of a fragment that our kernel made: transport mode must have the whole packet, too.
-bool Worker::must_be_whole(unsigned row, policy::Decision decision) const {
-  if (!burst_.info[row].fragment) return false;
-  if (!decision.is_protect()) return lacks_ports(row, decision);
-  return shared_.sas->outbound(decision.outbound_sa()).mode == sa::Mode::transport;
-}
-
-// Only what is for us: routers leave fragments alone. What is not goes where its kind always went.
-void Worker::reassemble() {
-  const auto& tables = *shared_.forwarding;
-  look_up_routes(tables, Destinations(burst_, parts_), [&](unsigned row, forward::HopIndex hop) {
-    if (tables.hop(hop).kind != forward::HopKind::local) {
-      (burst_.info[row].kind == parse::FrameKind::esp ? esp_ : clear_).add(row);
-      return;
-    }
-    take_part(row);
-  });
-}
-
-// A datagram that will not become whole counts as one packet that was made and dropped.
-void Worker::count_given_up() {
-  for (const auto family : {net::Family::v4, net::Family::v6}) {
-    const auto count = reassembly_.take_given_up(family);
-    if (count == 0) continue;
-    counters_.made.add(count);
-    counters_.count(by_family(family, Verdict::IN_V4_PKT_FRAG_ERR, Verdict::IN_V6_PKT_FRAG_ERR), count);
-  }
-}
-
-void Worker::process_whole() {
-  burst_.count = whole_count_;
-  std::copy_n(whole_.begin(), whole_count_, burst_.mbuf.begin());
-  counters_.made.add(whole_count_);
-  whole_count_ = 0;
-  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::frame);
-  in_whole_ = true;
-  burst_.from_host ? run_host_stages() : run_stages();
-  in_whole_ = false;
-}
-
-// Whether a packet that was taken out of its frame is a fragment.
-bool Worker::is_inner_part(unsigned row) const {
-  return is_fragment(present_packet(row), burst_.family[row]);
-}
-
-// Takes a fragment that came out of an SA, or is to go into one, until the packet is whole, which goes on
-// from there. Returns the fragment's verdict.
-Verdict Worker::rejoin(unsigned row, Onward onward) {
-  const auto& mbuf = *burst_.mbuf[row];
-  parse::FrameInfo info;
-  info.family = burst_.family[row];
-  info.l3_bytes = static_cast<std::uint16_t>(mbuf.pkt_len);
-  const auto index = burst_.sa[row];
-  const bool outbound = onward == Onward::sa;
-  const auto spi = outbound ? shared_.sas->outbound(index).spi : shared_.sas->inbound(index).spi;
-  const auto result = reassembly_.add(mbuf, info, burst_.tsc, {spi, outbound});
-  count_given_up();
-  if (result.whole != nullptr)
-    rejoined_[rejoined_count_++] = {result.whole,       0,     onward,   info.family,
-                                    burst_.origin[row], index, outbound, burst_.tunnel[row],
-                                    hop_[row]};
-  return result.verdict;
-}
-
-void Worker::process_rejoined() {
-  clear_lanes();
-  burst_.count = 0;
-  counters_.made.add(rejoined_count_);
-  for (unsigned i = 0; i < rejoined_count_; ++i) {
-    const auto row = add_piece(rejoined_[i].packet, rejoined_[i]);
-    burst_.fragment_outer[row] = true;
-    burst_.largest_part[row] = static_cast<std::uint16_t>(burst_.mbuf[row]->hash.usr);
-  }
-  rejoined_count_ = 0;
-  if (capture_.wants_drops()) capture_.keep(burst_.mbuf.data(), burst_.count, Capture::As::packet);
-  tracer_.pass_over();
-  for (const auto row : clear_) {
-    const auto fault = selector_fault(row, shared_.sas->inbound(burst_.sa[row]));
-    if (fault == Verdict::undecided)
-      decrypted_.add(row);
-    else
-      finish(row, fault);
-  }
-  if (has_tunnels()) leave_tunnels();
-  if (decrypted_.count != 0) decide_decrypted();
-  if (has_tunnels()) enter_tunnels();
-  send();
 }
 
 // Whether a packet may go on to be encrypted as it is. False: it has its verdict, or will come in pieces.
@@ -360,6 +237,9 @@ unsigned Worker::add_piece(rte_mbuf* piece, const Aside& aside) {
       break;
     case Onward::policies:
       decrypted_.add(row);
+      break;
+    case Onward::link:
+      transit_.add(row);
       break;
     case Onward::selectors:
     case Onward::tunnel:

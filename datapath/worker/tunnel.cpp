@@ -42,13 +42,9 @@ Verdict verdict_of(net::gre::Fault fault) {
 
 // Where GRE begins in a packet of a transport mode SA; 0 where it carries something else.
 std::size_t gre_offset(std::span<const std::uint8_t> packet, net::Family family) {
-  if (family == net::Family::v4) {
-    const bool fragment = (net::load_be16(packet, net::ipv4::fragment) & 0x3fff) != 0;
-    return packet[net::ipv4::protocol] == net::protocol_gre && !fragment ? packet[0] % 16U * 4U : 0;
-  }
   parse::UpperLayer upper;
-  if (!parse::find_upper_layer_v6(packet, upper) || upper.fragment) return 0;
-  return upper.protocol == net::protocol_gre ? upper.offset : 0;
+  const bool whole = parse::find_upper_layer(packet, family, upper) && !upper.fragment;
+  return whole && upper.protocol == net::protocol_gre ? upper.offset : 0;
 }
 
 // The largest packet that fits the SA's path uncut.
@@ -68,7 +64,7 @@ void Worker::leave_tunnels() {
   Lanes others;
   for (const auto row : unrouted_) {
     const auto index = shared_.tunnels->of_inbound(burst_.sa[row]);
-    auto& tunnel = shared_.tunnels->at(index);
+    const auto& tunnel = shared_.tunnels->at(index);
     const auto offset = index == tunnel::no_tunnel
                             ? 0
                             : gre_offset({burst_.l3[row], burst_.mbuf[row]->pkt_len}, burst_.family[row]);
@@ -78,7 +74,7 @@ void Worker::leave_tunnels() {
     }
     burst_.tunnel[row] = index;
     if (const auto verdict = open_gre(row, tunnel, offset); verdict != Verdict::undecided) {
-      tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+      count_tunnel_drop(row);
       finish(row, verdict);
     } else {
       decrypted_.add(row);
@@ -135,7 +131,7 @@ void Worker::enter_tunnels() {
 // refused (RFC 1812 5.2.6). True: it goes in all the same, for the SA to drop, or as IPv6 that every link has
 // to take.
 bool Worker::fits_link(unsigned row, const forward::Hop& hop) {
-  auto& tunnel = shared_.tunnels->at(hop.tunnel);
+  const auto& tunnel = shared_.tunnels->at(hop.tunnel);
   const auto decision = tunnel.current();
   const auto family = burst_.family[row];
   const unsigned bytes = burst_.mbuf[row]->pkt_len;
@@ -146,19 +142,19 @@ bool Worker::fits_link(unsigned row, const forward::Hop& hop) {
   if (!must_stay_whole(row) && Cutter::possible(burst_.l3[row], family, bytes, limit)) {
     set_aside(row, limit, Onward::tunnel);
   } else {
-    tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+    count_tunnel_drop(row);
     tell_sender(row, Verdict::MTU_EXCEEDED, too_big(row, limit), burst_.port);
   }
   return false;
 }
 
 void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
-  auto& tunnel = shared_.tunnels->at(index);
+  const auto& tunnel = shared_.tunnels->at(index);
   const auto decision = tunnel.current();
   burst_.tunnel[row] = index;
   const auto traits = tunnel.current_traits();
   if (!decision.is_protect()) {
-    tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+    count_tunnel_drop(row);
     finish(row, traits.multipoint ? Verdict::GRE_NEXT_HOP_UNKNOWN
                                   : by_family(burst_.family[row], Verdict::OUT_V4_PKT_HIT_IKE_START_SP,
                                               Verdict::OUT_V6_PKT_HIT_IKE_START_SP));
@@ -167,7 +163,7 @@ void Worker::enter_tunnel(unsigned row, tunnel::Index index) {
   if (traits.gre) {
     const auto& sa = shared_.sas->outbound(decision.outbound_sa());
     if (!fits_gre(row, traits.options, sa) || !wrap_in_gre(row, traits.options, sa)) {
-      if (burst_.verdict[row] != Verdict::FRAGMENTED) tunnel.drops.fetch_add(1, std::memory_order_relaxed);
+      if (burst_.verdict[row] != Verdict::FRAGMENTED) count_tunnel_drop(row);
       return;
     }
   }
@@ -260,24 +256,36 @@ void Worker::decide_from_tunnel(tunnel::Index index) {
       continue;
     }
     rte_pktmbuf_trim(mbuf, static_cast<std::uint16_t>(mbuf->pkt_len - bytes));
-    parse::read_flow({ip, bytes}, family, flow_[row]);
+    burst_.info[row].fragment = is_fragment({ip, bytes}, family);
     clear_.add(row);
   }
   tracer_.begin(burst_);
-  look_up_policies(clear_);
+  enter_links(clear_);
+}
+
+// What the kernel routed into links, as policies decide: into the tunnels, unless they say otherwise. Of
+// parts that they judge by ports, or protect in transport mode, the whole packet.
+void Worker::enter_links(const Lanes& lanes) {
+  for (const auto row : lanes) parse::read_flow_of_part(present_packet(row), burst_.family[row], flow_[row]);
+  look_up_policies(lanes);
   Lanes entering;
-  for (const auto row : clear_) {
-    if (match_[row].decision == policy::Decision::none())
+  for (const auto row : lanes) {
+    const auto& match = match_[row];
+    if (must_be_whole(row, match.decision))
+      finish(row, rejoin(row, Onward::link));
+    else if (match.decision == policy::Decision::none())
       entering.add(row);
     else
-      apply_match(row, match_[row], entering);
+      apply_match(row, match, entering);
   }
-  const bool multipoint = shared_.tunnels->at(index).current_traits().multipoint;
   for (const auto row : entering) {
-    if (multipoint && is_multicast(destination_of(burst_.l3[row], burst_.family[row]), burst_.family[row]))
-      copy_to_peers(row, index);
+    const auto link = burst_.tunnel[row];
+    const auto family = burst_.family[row];
+    const bool multipoint = shared_.tunnels->at(link).current_traits().multipoint;
+    if (multipoint && is_multicast(destination_of(burst_.l3[row], family), family))
+      copy_to_peers(row, link);
     else
-      enter_tunnel(row, multipoint ? peer_towards(row, index) : index);
+      enter_tunnel(row, multipoint ? peer_towards(row, link) : link);
   }
 }
 

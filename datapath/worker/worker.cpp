@@ -38,6 +38,7 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       exclusive_(shared.worker_count == 1),
       crypto_(std::move(queue)),
       reassembly_(shared.reassembly_flows, shared.reassembly_timeout_tsc, shared.large_buffers),
+      decrypted_reassembly_(shared.reassembly_flows, shared.reassembly_timeout_tsc, shared.large_buffers),
       identifications_(id, shared.worker_count, rte_rand()),
       link_limit_(shared.rates.host_pps, shared.tsc_hz),
       host_limit_(shared.rates.host_pps, shared.tsc_hz),
@@ -75,8 +76,10 @@ void Worker::run() {
 
 unsigned Worker::poll() {
   unsigned packets = 0;
-  reassembly_.expire(rte_rdtsc());
-  count_given_up();
+  for (auto* reassembly : {&reassembly_, &decrypted_reassembly_}) {
+    reassembly->expire(rte_rdtsc());
+    count_given_up(*reassembly);
+  }
   for (unsigned p = 0; p < shared_.port_count; ++p) {
     auto& port = *shared_.ports[p];
     if (id_ >= port.receive_queues || !port.present.load(std::memory_order_relaxed)) continue;

@@ -59,7 +59,8 @@ struct Shared {
   rte_rcu_qsbr* readers = nullptr;
   rte_mempool* buffers = nullptr;        // for copies of packets that are not exclusively ours, and fragments
   rte_mempool* large_buffers = nullptr;  // of large_buffer_bytes, for what does not fit one of these
-  std::uint32_t reassembly_flows = 0;    // datagrams that each worker makes whole at once
+  // Datagrams that each worker makes whole at once of what came in clear, and as many of what was decrypted.
+  std::uint32_t reassembly_flows = 0;
   std::uint64_t reassembly_timeout_tsc = 0;
   rte_mempool* capture_buffers = nullptr;
   std::uint64_t tsc_hz = 0;
@@ -98,7 +99,7 @@ class Worker {
   const StageClock& clock() const { return clock_; }
   const Load& load() const { return load_; }
   // Datagrams whose fragments wait for others; read by any thread, so it may be a moment old.
-  unsigned reassembling() const { return reassembly_.held(); }
+  unsigned reassembling() const { return reassembly_.held() + decrypted_reassembly_.held(); }
 
  private:
   enum class Onward : std::uint8_t {  // where the pieces of a packet go
@@ -106,6 +107,7 @@ class Worker {
     sa,
     selectors,  // of the SA that it came out of
     policies,
+    link,  // of the tunnel that our kernel routed it into
     tunnel,
     peers,  // whole copies into the tunnel and those behind it in its chain
   };
@@ -179,10 +181,14 @@ class Worker {
   bool fits_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   bool wrap_in_gre(unsigned row, const net::gre::Options& options, const sa::OutboundSa& sa);
   void decide_from_tunnel(tunnel::Index index);  // all rows -> protect_
+  void enter_links(const Lanes& lanes);
   void copy_to_peers(unsigned row, tunnel::Index tunnel);
   tunnel::Index peer_towards(unsigned row, tunnel::Index tunnel) const;
   bool is_for_this_end(unsigned row, Verdict fault) const;
   void deliver_from_tunnel(unsigned row);
+  void count_tunnel_drop(unsigned row) {
+    shared_.tunnels->at(burst_.tunnel[row]).drops.fetch_add(1, std::memory_order_relaxed);
+  }
 
   void encapsulate();  // outbound.cpp: protect_ -> unrouted_
   bool fits_selectors(unsigned row, const sa::OutboundSa& sa);
@@ -202,7 +208,7 @@ class Worker {
   void rejoin_header(unsigned row, const sa::InboundSa& sa, const std::uint8_t* header,
                      std::size_t header_bytes, std::uint8_t protocol);
 
-  void reassemble();  // sizes.cpp: parts_ -> whole_, esp_, clear_
+  void reassemble();  // parts.cpp: parts_ -> whole_, esp_, clear_
   void take_part(unsigned row);
   bool lacks_ports(unsigned row, policy::Decision decision) const;
   bool must_be_whole(unsigned row, policy::Decision decision) const;
@@ -210,9 +216,10 @@ class Worker {
   Verdict rejoin(unsigned row, Onward onward);
   bool is_inner_part(unsigned row) const;
   void process_rejoined();
-  void count_given_up();
+  void count_given_up(Reassembly& reassembly);
   bool is_part(unsigned row) const;
-  bool must_stay_whole(unsigned row) const;
+
+  bool must_stay_whole(unsigned row) const;  // sizes.cpp: -> aside_
   bool fits_path(unsigned row, const sa::OutboundSa& sa);
   bool fits_path_in_transport(unsigned row, const sa::EspSizes& sizes, unsigned path_mtu);
   void refuse_for_path(unsigned row, unsigned largest);
@@ -281,7 +288,8 @@ class Worker {
   Lanes done_;         // to be freed at the end of the burst
   Lanes parts_;        // fragments that may be ours to reassemble
 
-  Reassembly reassembly_;
+  // Places of their own for what came out of SAs: nobody else can have it given up.
+  Reassembly reassembly_, decrypted_reassembly_;
   unsigned whole_count_ = 0;
   std::array<rte_mbuf*, burst_max> whole_;  // reassembled frames, which come next
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace espgate::host {
 namespace {
@@ -77,16 +78,20 @@ Expected<void> bring_up(int control, const std::string& name) {
   return error_of("cannot bring up " + name, errno, "");
 }
 
-// The twin is a router's interface: it takes no address from advertisements. Duplicate address
+// The twin is a router's interface: it takes no address from advertisements, and says that it is a router in
+// its own (RFC 4861 7.2.4), or hosts forget every half minute what path MTUs they learned of it. The kernel
+// itself forwards nothing for that; only the setting for all interfaces would make it. Duplicate address
 // detection is off: it would hold back neighbour discovery for seconds after each start, and the
 // link-local address derives from the port's MAC address, which no neighbour can share anyway.
 // Where these files are absent or read-only (no IPv6, a container) the kernel's defaults serve too.
 void set_ipv6_defaults(const std::string& name) {
-  for (const char* setting : {"accept_ra", "autoconf", "accept_dad"}) {
+  constexpr std::pair<const char*, char> settings[] = {
+      {"accept_ra", '0'}, {"autoconf", '0'}, {"accept_dad", '0'}, {"forwarding", '1'}};
+  for (const auto& [setting, value] : settings) {
     const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/" + setting;
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.is_open()) [[maybe_unused]]
-      const auto written = ::write(file.get(), "0", 1);
+      const auto written = ::write(file.get(), &value, 1);
   }
 }
 

@@ -46,6 +46,22 @@ struct Negotiated : Surroundings {
 
 }  // namespace
 
+TEST_CASE_METHOD(Negotiated, "the SAs of a rekey have one owner, those that come after a deletion another") {
+  const auto owners = [&](std::uint32_t inbound) {
+    return std::pair(store->inbound_owner(store->find(inbound)),
+                     store->outbound_owner(sink.table.at(network1).outbound_sa()));
+  };
+  install(0x1100, 0x2100);
+  const auto first = owners(0x1100);
+  install(0x1101, 0x2101);
+  CHECK(owners(0x1101) == first);
+  for (const std::uint32_t spi : {0x1100, 0x1101}) REQUIRE(manager.retire_inbound(spi, Reason::deleted, now));
+  REQUIRE(manager.retire_outbound("c1", Reason::deleted, now));
+  install(0x1102, 0x2102);
+  CHECK(owners(0x1102).first != first.first);
+  CHECK(owners(0x1102).second != first.second);
+}
+
 TEST_CASE_METHOD(Negotiated, "one inbound SA stays beside the next, until it is superseded") {
   install(0x1100, 0x2100);
   CHECK(manager.current_sas("c1").inbound);

@@ -7,13 +7,16 @@
 #include <cstring>
 
 #include "datapath/net/headers.hpp"
+#include "tests/datapath/policy/policies.hpp"
 #include "tests/datapath/worker/bursts.hpp"
 #include "tests/datapath/worker/fragments.hpp"
+#include "tests/datapath/worker/tunnel_rig.hpp"
 #include "tests/datapath/worker/watched_pool.hpp"
 #include "tests/datapath/worker/worker_lane.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
+using testing::selector;
 
 namespace {
 
@@ -57,6 +60,12 @@ std::size_t run_everything(Rig& rig, WorkerLane& lane) {
   out[5] = rig.frame_to(Rig::inside, large);
   out[7] = rig.frame_to(Rig::inside, rig.inner(net::Family::v6, 1'200, false));
   return run(Rig::outside, in, parts) + run(Rig::inside, out, 8);
+}
+
+// For what goes to UDP port 9, as the rig's packets do, either way.
+SaOptions for_udp_port_9() {
+  return {.selectors = {selector("0.0.0.0/0", "10.2.0.0/16", net::protocol_udp, {9, 9}),
+                        selector("0.0.0.0/0", "10.2.0.0/16", net::protocol_udp, {}, {9, 9})}};
 }
 
 }  // namespace
@@ -152,5 +161,56 @@ TEST_CASE("allocation n of a run that needs buffers of all kinds fails, for ever
     CHECK(small.in_use() + large.in_use() + copies.in_use() == 0);
   }
   CHECK(all > 40);
+  WatchedPool::failing = ~0u;
+}
+
+TEST_CASE("allocation n fails while fragments inside of SAs are made whole, both ways, for every n") {
+  const WatchedPool small("watched", 127, RTE_MBUF_DEFAULT_BUF_SIZE);
+  const WatchedPool large("watchedlarge", 15, worker::large_buffer_bytes);
+  constexpr unsigned packets = 3, pieces = 2;
+  unsigned all = 0;
+  for (unsigned n = 0; n <= all; ++n) {
+    const bool whole = n == 0;  // first a run in which none fails, to count them
+    CAPTURE(n);
+    TunnelRig rig(for_udp_port_9());
+    WorkerLane lane(rig, 0);
+    auto* const buffers = std::exchange(rig.shared.buffers, small.get());
+    auto* const large_buffers = std::exchange(rig.shared.large_buffers, large.get());
+    rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, must(rig.engine->make_queue()));
+    rig.sas->outbound(rig.outbound).path_mtu = 1'000;
+    std::vector<Bytes> in, out;
+    for (std::uint32_t i = 0; i < packets; ++i) {
+      const std::vector<std::size_t> cuts{704};
+      const auto cut = [&](bool from_peer) {
+        return fragments_of(rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 1'200, from_peer)), cuts, i);
+      };
+      for (const auto& part : cut(true)) {
+        const Bytes packet(part.begin() + net::ethernet_bytes, part.end());
+        in.push_back(rig.esp_frame(in.size() + 1, packet, net::protocol_ipv4));
+      }
+      for (auto& part : cut(false)) out.push_back(std::move(part));
+    }
+    WatchedPool::allocations = 0;
+    WatchedPool::failing = whole ? ~0u : n - 1;
+    const auto left = lane.run(Rig::outside, in).size() + lane.run(Rig::inside, out).size();
+    if (whole) {
+      all = WatchedPool::allocations;
+      CHECK(left == 2 * packets * pieces);
+      CHECK(rig.taken(Verdict::PKT_BUFFER_UNAVAILABLE) == 0);
+      CHECK(rig.drops() == 0);
+    } else {
+      CHECK(left < 2 * packets * pieces);
+      CHECK(left + pieces >= 2 * packets * pieces);
+      CHECK(rig.taken(Verdict::PKT_BUFFER_UNAVAILABLE) == 1);
+    }
+    CHECK(large.in_use() == rig.workers[0]->reassembling());
+    rig.shared.buffers = buffers;
+    rig.shared.large_buffers = large_buffers;
+    CHECK(rig.conserved());
+    CHECK(lane.all_buffers_are_back());
+    rig.workers.clear();
+    CHECK(small.in_use() + large.in_use() == 0);
+  }
+  CHECK(all >= 2 * packets * (1 + pieces));
   WatchedPool::failing = ~0u;
 }

@@ -82,6 +82,40 @@ TEST_CASE("a fragment in clear never completes a packet that came through an SA"
   CHECK(joined(rig.run(Rig::outside, in_esp(rig, parts[1], 2)).inside) == forwarded(joined(parts)));
 }
 
+TEST_CASE("a packet's fragments may straddle a rekey, but no other connection's SA completes it") {
+  const auto owner = GENERATE(std::uint64_t{1}, std::uint64_t{2}, std::uint64_t{0});
+  auto options = for_port(9);
+  options.owner = 1;
+  Rig rig(options);
+  const auto parts = cut(rig, rig.inner(net::Family::v4, 600, true), {304});
+  CHECK(rig.run(Rig::outside, in_esp(rig, parts[0], 1)).inside.empty());
+  rig.options.inbound_spi = 0x1002;
+  const auto next = must(rig.sas->reserve_inbound(rig.options.inbound_spi));
+  must(rig.sas->install_inbound(next, rig.parameters(true), owner));
+  const auto arrived = rig.run(Rig::outside, in_esp(rig, parts[1], 1)).inside;
+  if (owner == 1) {
+    CHECK(joined(arrived) == forwarded(joined(parts)));
+    CHECK(rig.verdicts() == "FORWARDED=2 REASSEMBLY_PART=2 FRAGMENTED=1");
+    CHECK(rig.workers[0]->reassembling() == 0);
+  } else {
+    CHECK(arrived.empty());
+    CHECK(rig.verdicts() == "REASSEMBLY_PART=2");
+    CHECK(rig.workers[0]->reassembling() == 2);
+  }
+}
+
+TEST_CASE("forged outer fragments do not push out those that came through an SA") {
+  Rig rig(for_port(9));
+  const auto parts = cut(rig, rig.inner(net::Family::v4, 600, true), {304});
+  CHECK(rig.run(Rig::outside, in_esp(rig, parts[0], 1)).inside.empty());
+  const auto forged = rig.esp_frame(2, rig.inner(net::Family::v4, 600, true), net::protocol_ipv4);
+  const auto flows = rig.options.reassembly_flows;
+  for (std::uint32_t i = 0; i < 2 * flows; ++i)
+    rig.run(Rig::outside, fragments_of(forged, std::vector<std::size_t>{304}, 1'000 + i)[0]);
+  CHECK(rig.workers[0]->reassembling() == flows + 1);
+  CHECK(joined(rig.run(Rig::outside, in_esp(rig, parts[1], 3)).inside) == forwarded(joined(parts)));
+}
+
 TEST_CASE("decrypted fragments that ports decide about leave as the packet that they are of") {
   Rig rig({.selectors = {selector("0.0.0.0/0", "10.2.0.0/16")}});
   const auto decision = GENERATE(Decision::bypass(), Decision::discard());

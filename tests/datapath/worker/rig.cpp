@@ -125,10 +125,10 @@ void Rig::create_tables(unsigned worker_count) {
   shared.policies = policies.get();
   shared.tunnels = tunnels.get();
   inbound = must(sas->reserve_inbound(options.inbound_spi));
-  must(sas->install_inbound(inbound, parameters(true)));
+  must(sas->install_inbound(inbound, parameters(true), options.owner));
   auto sending = parameters(false);
   if (!options.by_route) sending.selectors.clear();
-  outbound = must(sas->install_outbound(sending));
+  outbound = must(sas->install_outbound(sending, options.owner));
 }
 
 sa::SaParameters Rig::parameters(bool inbound_direction) const {

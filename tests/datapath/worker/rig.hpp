@@ -50,6 +50,7 @@ struct SaOptions {
   std::uint16_t tfc_bytes = 0;
   std::vector<net::TrafficSelector> selectors{};  // of the SAs and their policies, instead of these networks
   bool by_route = false;                          // the outbound SA has the selectors, as a tunnel's does
+  std::uint64_t owner = 0;                        // of both SAs
 };
 
 class Rig {

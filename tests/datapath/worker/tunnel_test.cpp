@@ -1,6 +1,9 @@
 // Routes that lead into a tunnel: what goes in, what comes out, and what policy has to say before.
+#include <rte_mbuf.h>
+
 #include <catch2/catch.hpp>
 
+#include "tests/datapath/policy/policies.hpp"
 #include "tests/datapath/worker/fragments.hpp"
 #include "tests/datapath/worker/tunnel_rig.hpp"
 
@@ -227,6 +230,66 @@ TEST_CASE("fragments go into a tunnel for ports as the packet that they are of")
   CHECK(rig.from_inside(runt).outside.empty());
   CHECK(rig.verdicts() == "SELECTOR_FIELDS_OPAQUE=1");
   CHECK(rig.conserved());
+}
+
+TEST_CASE("a packet's fragments into a tunnel for ports may straddle the rekey of its SA") {
+  auto options = for_udp_port(9);
+  options.owner = 1;
+  TunnelRig rig(options);
+  const auto parts = fragments_of(rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 600, false)),
+                                  std::vector<std::size_t>{304}, 7);
+  CHECK(rig.run(Rig::inside, parts[0]).outside.empty());
+  auto parameters = rig.parameters(false);
+  parameters.spi = 0x2002;
+  parameters.keymat.back() ^= 1;
+  rig.tunnels->set(rig.tunnel, Decision::protect(must(rig.sas->install_outbound(parameters, 1))));
+  const auto out = rig.run(Rig::inside, parts[1]).outside;
+  REQUIRE(out.size() == 1);
+  CHECK(net::load_be32(out[0], net::ethernet_bytes + net::ipv4_header_bytes) == 0x2002);
+  CHECK(rig.verdicts() == "FORWARDED=1 REASSEMBLY_PART=2");
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("fragments that a tunnel for ports cannot take count as its drops") {
+  TunnelRig rig(for_udp_port(9));
+  std::vector<rte_mbuf*> taken;
+  while (auto* buffer = rte_pktmbuf_alloc(rig.shared.large_buffers)) taken.push_back(buffer);
+  const auto parts = fragments_of(rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 600, false)),
+                                  std::vector<std::size_t>{304}, 7);
+  for (const auto& part : parts) CHECK(rig.run(Rig::inside, part).outside.empty());
+  CHECK(rig.verdicts() == "PKT_BUFFER_UNAVAILABLE=2");
+  CHECK(rig.drops() == 2);
+  for (auto* buffer : taken) rte_pktmbuf_free(buffer);
+  CHECK(rig.conserved());
+}
+
+TEST_CASE("the kernel's fragments into a tunnel's link are judged as the packet that they are of") {
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
+  const auto decision = GENERATE(Decision::bypass(), Decision::discard());
+  TunnelRig rig;
+  for (const char* all : everything)
+    rig.add_policy(testing::selector(all, all, net::protocol_udp, {}, {9, 9}), 1, decision);
+  const auto parts = fragments_of(rig.frame_to(Rig::inside, rig.inner(family, 600, false)),
+                                  std::vector<std::size_t>{304}, 7);
+  const auto link = static_cast<std::uint16_t>(worker::first_tunnel_link + rig.tunnel);
+  const auto send_part = [&](const Bytes& part) {
+    return rig.run_from_host(link, Bytes(part.begin() + net::ethernet_bytes, part.end())).outside;
+  };
+  CHECK(send_part(parts[1]).empty());
+  const auto out = send_part(parts[0]);
+  if (decision == Decision::bypass()) {
+    REQUIRE(out.size() == 1);
+    CHECK(rig.open(out[0]) == joined(parts));
+    CHECK(rig.verdicts() == "FORWARDED=1 REASSEMBLY_PART=2");
+  } else {
+    CHECK(out.empty());
+    CHECK(rig.verdicts() == (family == net::Family::v4 ? "REASSEMBLY_PART=2 OUT_V4_PKT_HIT_DENY_DROP_SP=1"
+                                                       : "REASSEMBLY_PART=2 OUT_V6_PKT_HIT_DENY_DROP_SP=1"));
+  }
+  // What comes by a port is another packet's, whatever it says.
+  CHECK(send_part(parts[1]).empty());
+  CHECK(rig.run(Rig::inside, parts[0]).outside.empty());
+  CHECK(rig.workers[0]->reassembling() == 2);
 }
 
 TEST_CASE(

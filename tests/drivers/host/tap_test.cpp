@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
+#include "datapath/net/headers.hpp"
+#include "datapath/net/transport_headers.hpp"
 #include "drivers/host/descriptor.hpp"
 #include "drivers/host/kernel_commands.hpp"
 #include "tests/drivers/host/namespace_tools.hpp"
@@ -130,6 +133,38 @@ TEST_CASE("IPv6 needs no duplicate address detection on the twin") {
            shown.find("tentative") == std::string::npos;
   };
   CHECK(wait_for(has_link_local, std::chrono::milliseconds(300)));
+}
+
+// RFC 4861 7.2.4. A host drops what it learned of paths through a gateway that says it is none.
+TEST_CASE("The kernel answers for the twin as a router, and forwards nothing itself") {
+  auto tap = make_tap("twin0", 1);
+  constexpr std::size_t ip = net::ethernet_bytes, icmp = ip + net::ipv6_header_bytes;
+  constexpr std::uint8_t solicitation = 135, advertisement = 136, router = 0x80;
+  // fe80::9 asks who has fe80::ff:fe00:1.
+  Frame request{0x33, 0x33, 0xff, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x86, 0xdd, 0x60, 0, 0, 0, 0, 32, 58, 255};
+  for (const auto* end : {"fe80::9", "ff02::1:ff00:1"}) {
+    const auto parsed = address(end);
+    request.insert(request.end(), parsed.bytes.begin(), parsed.bytes.end());
+  }
+  request.insert(request.end(), {solicitation, 0, 0, 0, 0, 0, 0, 0});
+  const auto target = address("fe80::ff:fe00:1");
+  request.insert(request.end(), target.bytes.begin(), target.bytes.end());
+  request.insert(request.end(), {1, 1, 2, 0, 0, 0, 0, 9});  // and says where it is
+  const std::span message = std::span(request).subspan(icmp);
+  net::store_be16(message, 2,
+                  net::upper_checksum(std::span(request).subspan(ip + net::ipv6::source, 32),
+                                      net::protocol_icmpv6, message));
+  Frame reply;
+  CHECK(wait_for([&] {
+    REQUIRE(tap.write(request));
+    reply = next_frame(
+        tap, [](const Frame& frame) { return frame.size() > icmp + 4 && frame[icmp] == advertisement; },
+        std::chrono::milliseconds(50));
+    return !reply.empty();
+  }));
+  REQUIRE(!reply.empty());
+  CHECK((reply[icmp + 4] & router) != 0);
+  CHECK(output_of("sysctl -n net.ipv6.conf.all.forwarding") == "0\n");
 }
 
 TEST_CASE("A tunnel's link has no MAC address, and takes and gives whole IP packets") {
