@@ -33,6 +33,7 @@
 #include "control/ike/channel.hpp"
 #include "control/ike/child_sa.hpp"
 #include "control/ike/exchange.hpp"
+#include "control/ike/liveness.hpp"
 #include "control/ike/mobility.hpp"
 #include "control/ike/nat_detection.hpp"
 #include "control/ike/origin.hpp"
@@ -136,7 +137,7 @@ class IkeSa {
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
   const OurRequest& our_request() const { return request_; }
-  Time last_heard() const { return last_heard_; }  // something protected
+  Time last_heard() const { return liveness_.heard; }  // something protected
 
  private:
   // -- messages (ike_sa.cpp) --
@@ -160,6 +161,7 @@ class IkeSa {
   Time next_task() const;
   Time liveness_at() const;
   Time keepalive_at() const;
+  void begin_anew_beside(Time now);
   void note_lifetime_of_proof(const Payloads& payloads, Time now);
   void close_since(std::string reason);
   void delete_ike_sa(Time now);
@@ -301,7 +303,6 @@ class IkeSa {
   void add_nat_detection(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const;
   void leave_for(const net::Address& address);
   void try_other_path();
-  void begin_anew_beside(Time now);
   void tell_address(Time now);
   void on_address_told(const Inner& inner, Time now);
 
@@ -376,9 +377,7 @@ class IkeSa {
   Time proof_until_ = never;  // of the peer, who began: it is to have proved again who it is by then
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
-  Time last_heard_;
-  Time not_doubted_before_ = Time::min();
-  bool is_doubted_ = false;
+  Liveness liveness_;
   Secret peers_token_;      // RFC 6290; empty: it has none
   Time token_due_ = never;  // it has none of ours yet for these SPIs
   std::optional<PeerRekey> peer_rekey_;

@@ -36,11 +36,6 @@ void IkeSa::we_are_at(const net::Address& address, Time now) {
   begin_anew_beside(now);
 }
 
-void IkeSa::begin_anew_beside(Time now) {
-  reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
-  host_.reauthenticate(*this, now);
-}
-
 void IkeSa::leave_for(const net::Address& address) {
   log(state_ == State::established ? Level::information : Level::debug,
       fmt::format("we are now at {}, and were at {}", net::to_string(address),

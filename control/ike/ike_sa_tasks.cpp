@@ -57,7 +57,13 @@ void IkeSa::start_next_exchange(Time now) {
       return create_child(chosen.configuration, 0, chosen.failures, now);
     }
   if (token_due_ <= now) return send_crash_token(now);
-  if (is_doubted_ || liveness_at() <= now) check_liveness(now);
+  if (liveness_.is_doubted || liveness_at() <= now) check_liveness(now);
+}
+
+// What there is goes once the new one is complete.
+void IkeSa::begin_anew_beside(Time now) {
+  reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
+  host_.reauthenticate(*this, now);
 }
 
 // RFC 4478: who answered says how long it believes who we are. That can be less from one time to the next.
@@ -74,7 +80,7 @@ void IkeSa::note_lifetime_of_proof(const Payloads& payloads, Time now) {
 
 Time IkeSa::liveness_at() const {
   const auto after = connection_->liveness_after;
-  return after.count() == 0 ? never : last_heard_ + after;
+  return after.count() == 0 ? never : liveness_.heard + after;
 }
 
 Time IkeSa::keepalive_at() const {
@@ -194,7 +200,7 @@ void IkeSa::delete_children(std::vector<std::uint32_t> spis, const std::set<std:
 }
 
 void IkeSa::check_liveness(Time now) {
-  is_doubted_ = false;
+  liveness_.is_doubted = false;
   exchange_.kind = Exchange::Kind::liveness;
   send_request(ExchangeType::informational, {}, now);
 }

@@ -67,6 +67,15 @@ struct Moving : Simulation {
   std::map<ExchangeType, int> by_exchange;  // a's messages
 };
 
+// A peer with MOBIKE that the test speaks for, and all is up.
+struct MobileResponder : HandMadeResponder {
+  MobileResponder() : HandMadeResponder(mobile()) {
+    REQUIRE(answer_greeting());
+    auto payloads = proof_payloads();
+    answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  }
+};
+
 }  // namespace
 
 TEST_CASE("our address goes: the IKE SA stays, and its children have new SAs from the next one at once") {
@@ -187,10 +196,7 @@ TEST_CASE("who has one address says nothing of MOBIKE, and stays in port 500") {
 }
 
 TEST_CASE("a peer that does not take us where we are gets a new IKE SA from there") {
-  HandMadeResponder peer(mobile());
-  REQUIRE(peer.answer_greeting());
-  auto payloads = peer.proof_payloads();
-  peer.answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  MobileResponder peer;
   peer.handle(LocalAddresses{"a", {second}});
   REQUIRE(peer.sent.size() == 1);
   CHECK(peer.sent[0].from.address == second);
@@ -207,10 +213,7 @@ TEST_CASE("a peer that does not take us where we are gets a new IKE SA from ther
 }
 
 TEST_CASE("a NAT on the new way is found, and the new SAs are in UDP") {
-  HandMadeResponder peer(mobile());
-  REQUIRE(peer.answer_greeting());
-  auto payloads = peer.proof_payloads();
-  peer.answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  MobileResponder peer;
   CHECK_FALSE(peer.only_sa()->nat().any());
   peer.handle(LocalAddresses{"a", {second}});
   const auto told = peer.open_request(peer.sent.at(0).bytes);
