@@ -42,7 +42,7 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       local_(origin.local),
       remote_(origin.remote),
       connection_(std::move(origin.connection)),
-      liveness_{now} {}
+      liveness_{now, now} {}
 
 std::string IkeSa::name() const {
   return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));
@@ -182,7 +182,7 @@ void IkeSa::on_response(const Inner& inner, Time now) {
     case Exchange::Kind::delete_ike:
       return end(end_ == End::none ? End::failed : end_, reason_, now);
     case Exchange::Kind::liveness:
-      return exchange_over();
+      return on_alive(inner);
     case Exchange::Kind::routability:
       return on_routability(inner, now);
     case Exchange::Kind::update:

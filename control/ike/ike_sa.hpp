@@ -132,8 +132,7 @@ class IkeSa {
   const std::vector<net::Address>& given_addresses() const { return given_; }
   // What an unprotected message said to IKE_SA_INIT instead of an answer, or nothing.
   const std::string& refusal() const { return refused_; }
-  // Once IKE_SA_INIT is through.
-  const std::optional<IkeChoice>& choice() const { return choice_; }
+  const std::optional<IkeChoice>& choice() const { return choice_; }  // once IKE_SA_INIT is through
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
   const OurRequest& our_request() const { return request_; }
@@ -300,9 +299,11 @@ class IkeSa {
   bool take_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
 
   // -- where we are (ike_sa_own_address.cpp) --
+  bool is_mobile() const { return mobility_.agreed && lineage_.we_began; }
   void add_nat_detection(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const;
   void leave_for(const net::Address& address);
   void try_other_path();
+  void on_alive(const Inner& inner);
   void tell_address(Time now);
   void on_address_told(const Inner& inner, Time now);
 

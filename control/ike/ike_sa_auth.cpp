@@ -203,7 +203,7 @@ void IkeSa::become_established(Time now) {
   until_ = never;
   our_first_message_ = {};
   peers_first_message_ = {};
-  liveness_.heard = now;
+  liveness_ = {now, now};
   kept_at_ = now;
   const auto jittered = [&](std::chrono::seconds after) {
     if (after.count() == 0) return never;

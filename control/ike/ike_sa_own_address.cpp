@@ -1,4 +1,4 @@
-// Where we are, when that changes. If we began, and the peer does MOBIKE, it is told (RFC 4555 3.5), and the
+// Where we are, when that or what a NAT makes of it changes. If we began, and the peer does MOBIKE, it is told (RFC 4555 3.5), and the
 // children get new SAs between the new addresses; else all begins anew from there, beside what there is.
 #include <fmt/format.h>
 
@@ -41,12 +41,12 @@ void IkeSa::leave_for(const net::Address& address) {
       fmt::format("we are now at {}, and were at {}", net::to_string(address),
                   net::to_string(local_.address)));
   local_.address = address;
-  mobility_.update_due = mobility_.agreed && lineage_.we_began;
+  mobility_.update_due = is_mobile();
 }
 
 // The address is there, and nothing comes back to it: what is under way goes from each of the others in turn.
 void IkeSa::try_other_path() {
-  const bool may_move = state_ == State::established && mobility_.agreed && lineage_.we_began;
+  const bool may_move = state_ == State::established && is_mobile();
   if (!may_move || request_.tries() <= std::min(patient_tries, connection_->retransmission.tries / 2)) return;
   const auto usable = host_.usable_locals(*this);
   auto next = std::ranges::find(usable, local_.address);
@@ -55,8 +55,22 @@ void IkeSa::try_other_path() {
   if (next != usable.end() && *next != local_.address) leave_for(*next);
 }
 
+// It sees us by what a NAT makes of us. Where that has changed it does not find us any more, and takes us there
+// when we say so only (RFC 4555 3.8).
+void IkeSa::on_alive(const Inner& inner) {
+  const bool is_elsewhere = exchange_.there != local_;  // meanwhile, and that is told next
+  exchange_over();
+  Payloads payloads;
+  if (is_elsewhere || !is_mobile() || inner.decode(payloads)) return;
+  const auto nat = detect_nat(payloads, spis_, remote_, local_);
+  if (!nat.peer_knows || nat.is_like(nat_)) return;
+  log(Level::debug, "a NAT on the way has changed what the peer sees of us");
+  mobility_.update_due = true;
+}
+
 void IkeSa::tell_address(Time now) {
   mobility_.update_due = false;
+  liveness_.asked = now;
   exchange_.kind = Exchange::Kind::update;
   exchange_.there = local_;
   PayloadWriter payloads;

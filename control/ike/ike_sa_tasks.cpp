@@ -80,7 +80,10 @@ void IkeSa::note_lifetime_of_proof(const Payloads& payloads, Time now) {
 
 Time IkeSa::liveness_at() const {
   const auto after = connection_->liveness_after;
-  return after.count() == 0 ? never : liveness_.heard + after;
+  if (after.count() == 0) return never;
+  // Packets of the peer's say nothing of the mapping that its IKE messages would need.
+  const bool may_be_lost = is_mobile() && nat_.we_are_behind;
+  return (may_be_lost ? std::min(liveness_.heard, liveness_.asked) : liveness_.heard) + after;
 }
 
 Time IkeSa::keepalive_at() const {
@@ -201,8 +204,12 @@ void IkeSa::delete_children(std::vector<std::uint32_t> spis, const std::set<std:
 
 void IkeSa::check_liveness(Time now) {
   liveness_.is_doubted = false;
+  liveness_.asked = now;
   exchange_.kind = Exchange::Kind::liveness;
-  send_request(ExchangeType::informational, {}, now);
+  exchange_.there = local_;
+  PayloadWriter payloads;
+  if (is_mobile() && nat_.peer_knows) add_nat_detection(payloads, local_, remote_);
+  send_request(ExchangeType::informational, payloads, now);
 }
 
 }  // namespace espgate::ike

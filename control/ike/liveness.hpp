@@ -7,6 +7,7 @@ namespace espgate::ike {
 
 struct Liveness {
   Time heard;  // something protected, last
+  Time asked;  // whether it is there, last
   Time not_doubted_before = Time::min();
   bool is_doubted = false;
 };

@@ -69,10 +69,29 @@ struct Moving : Simulation {
 
 // A peer with MOBIKE that the test speaks for, and all is up.
 struct MobileResponder : HandMadeResponder {
-  MobileResponder() : HandMadeResponder(mobile()) {
+  explicit MobileResponder(bool nat = false) : HandMadeResponder(mobile()) {
+    natted = nat;
     REQUIRE(answer_greeting());
     auto payloads = proof_payloads();
     answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  }
+  // The request that the core sent last.
+  Answer asked() {
+    REQUIRE(sent.size() == 1);
+    return open_request(sent[0].bytes);
+  }
+  // It comes from here as the peer sees it.
+  Actions answer_as_seen(const Answer& asked, const Endpoint& from) {
+    PayloadWriter payloads;
+    payloads.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(spis, here)});
+    payloads.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(spis, from)});
+    return answer_request(asked.header, payloads);
+  }
+  // What the core asks when it has heard nothing for so long.
+  Answer asked_after(Time silence) {
+    now += silence;
+    handle(TimerExpired{});
+    return asked();
   }
 };
 
@@ -216,15 +235,56 @@ TEST_CASE("a NAT on the new way is found, and the new SAs are in UDP") {
   MobileResponder peer;
   CHECK_FALSE(peer.only_sa()->nat().any());
   peer.handle(LocalAddresses{"a", {second}});
-  const auto told = peer.open_request(peer.sent.at(0).bytes);
-  const auto changed = nat_hash(peer.spis, {third, 999});
-  PayloadWriter answer;
-  answer.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(peer.spis, peer.here)});
-  answer.add(Notify{NotifyType::nat_detection_destination_ip, changed});
-  peer.answer_request(told.header, answer);
+  peer.answer_as_seen(peer.asked(), {third, 999});
   CHECK(peer.only_sa()->nat().we_are_behind);
   REQUIRE(peer.sent.size() == 1);
   CHECK(ExchangeType{peer.sent[0].bytes[18]} == ExchangeType::create_child_sa);
+}
+
+TEST_CASE("a NAT's mapping that has changed is found out by asking, and the peer told to take us there") {
+  MobileResponder peer(true);
+  const Endpoint mapped{third, 999}, mapped_anew{third, 1001};
+  // That of the other port which IKE_SA_INIT came by is no news, but cannot be told from some.
+  auto asked = peer.asked_after(11s);
+  CHECK(asked.has(NotifyType::nat_detection_source_ip));
+  CHECK_FALSE(asked.has(NotifyType::update_sa_addresses));
+  peer.answer_as_seen(asked, mapped);
+  peer.answer_as_seen(peer.asked(), mapped);
+  CHECK(peer.sent.empty());
+
+  peer.answer_as_seen(peer.asked_after(11s), mapped);
+  CHECK(peer.sent.empty());
+
+  peer.answer_as_seen(peer.asked_after(11s), mapped_anew);
+  asked = peer.asked();
+  CHECK(asked.has(NotifyType::update_sa_addresses));
+  CHECK(asked.has(NotifyType::nat_detection_source_ip));
+  // The peer's SAs follow; ours have the same ends as before.
+  peer.answer_as_seen(asked, mapped_anew);
+  CHECK(peer.sent.empty());
+}
+
+TEST_CASE("a NAT that comes in between is found out by asking, and all gets into UDP") {
+  MobileResponder peer;
+  peer.answer_as_seen(peer.asked_after(11s), {third, 999});
+  const auto told = peer.asked();
+  CHECK(told.has(NotifyType::update_sa_addresses));
+  peer.answer_as_seen(told, {third, 999});
+  CHECK(peer.asked().header.exchange == ExchangeType::create_child_sa);
+}
+
+TEST_CASE("who is behind a NAT asks also while packets come, and who is not does not") {
+  const bool nat = GENERATE(false, true);
+  MobileResponder peer(nat);
+  bool asked = false;
+  for (int i = 0; i < 11; ++i) {
+    peer.now += 1s;
+    peer.handle(TrafficArrived{peer.only_sa()->children().at(0).inbound_spi});
+    asked |= !peer.sent.empty();
+    peer.handle(TimerExpired{});
+    asked |= !peer.sent.empty();
+  }
+  CHECK(asked == nat);
 }
 
 TEST_CASE("a responder with several addresses names the others, and is found at them") {
