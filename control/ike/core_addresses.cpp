@@ -50,9 +50,23 @@ void IkeCore::on(const LocalAddresses& event, Time now) {
   for (const auto id : youngest_first) {
     auto* sa = find(id);
     const bool is_lost = !has(record.usable, sa->local().address);
-    const bool goes_back = came_back && sa->state() == IkeSa::State::established;
-    if (sa->lineage().we_began && (is_lost || goes_back)) sa->we_are_at(preferred, now);
+    const bool is_up = sa->state() == IkeSa::State::established;
+    if (!sa->lineage().we_began) continue;
+    if (is_lost || (came_back && is_up))
+      sa->we_are_at(preferred, now);
+    else if (came_back)
+      record.goes_back = id;
   }
+}
+
+// What began elsewhere, and was not up yet when the preferred address came.
+void IkeCore::go_back(IkeSa& sa, Time now) {
+  if (sa.connection()->other_locals.empty() || sa.state() != IkeSa::State::established) return;
+  if (sa.children().empty() && !sa.is_complete()) return;
+  const auto found = records_.find(sa.connection()->name);
+  if (found == records_.end() || found->second.goes_back != sa.id()) return;
+  found->second.goes_back = 0;
+  if (!found->second.usable.empty()) sa.we_are_at(found->second.usable.front(), now);
 }
 
 std::vector<net::Address> IkeCore::usable_locals(const IkeSa& sa) const {

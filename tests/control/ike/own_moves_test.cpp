@@ -134,6 +134,18 @@ TEST_CASE("the preferred address is gone back to when it is back, and not for ot
   CHECK(world.by_exchange[ExchangeType::ike_auth] == 1);
 }
 
+TEST_CASE("what began elsewhere a moment before the preferred address came goes there once it is up") {
+  auto of_b = open();
+  of_b.follow_peer = GENERATE(true, false);
+  Moving world(1, mobile(), of_b);
+  world.has({second});
+  REQUIRE(world.run_until([&] { return world.a.core().ike_sa_count() == 1; }, 1s));
+  world.run_for(world.between(0ms, 20ms));
+  world.has({first, second});
+  CHECK(world.a.established().empty());
+  CHECK(world.comes_up_from(first));
+}
+
 TEST_CASE("with no address left it waits for one") {
   Moving world;
   REQUIRE(world.comes_up_from(first));
