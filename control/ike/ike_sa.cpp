@@ -42,7 +42,7 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       local_(origin.local),
       remote_(origin.remote),
       connection_(std::move(origin.connection)),
-      liveness_{now, now} {}
+      liveness_{now, now, now} {}
 
 std::string IkeSa::name() const {
   return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));

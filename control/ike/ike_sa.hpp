@@ -306,6 +306,7 @@ class IkeSa {
   void on_alive(const Inner& inner);
   void tell_address(Time now);
   void on_address_told(const Inner& inner, Time now);
+  void refused_here(NotifyType why, Time now);
 
   // -- where the peer is (ike_sa_moves.cpp) --
   void peer_is_at(const DatagramReceived& datagram);
@@ -373,7 +374,6 @@ class IkeSa {
   bool close_wanted_ = false;
   Time rekey_at_ = never;
   Time expires_at_ = never;
-  Time kept_at_{};  // the mapping of a NAT on our side, by us
   Time reauthenticate_at_ = never;
   Time proof_until_ = never;  // of the peer, who began: it is to have proved again who it is by then
   SaId replaces_ = 0;

@@ -1,5 +1,6 @@
-// Where we are, when that or what a NAT makes of it changes. If we began, and the peer does MOBIKE, it is told (RFC 4555 3.5), and the
-// children get new SAs between the new addresses; else all begins anew from there, beside what there is.
+// Where we are, when that or what a NAT makes of it changes. If we began, and the peer does MOBIKE, it is
+// told (RFC 4555 3.5), and the children get new SAs between the new addresses; else all begins anew from
+// there, beside what there is.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -27,6 +28,7 @@ void IkeSa::we_are_at(const net::Address& address, Time now) {
   if (state_ == State::greeting || state_ == State::proving)
     return end(End::failed, fmt::format("our address {} is gone", net::to_string(local_.address)), now);
   leave_for(address);
+  mobility_.refused.clear();
   // That it was not answered at the old address is no sign that the peer is gone.
   if (request_.is_under_way()) {
     request_.begin_again(now, random_unit(host_));
@@ -55,8 +57,8 @@ void IkeSa::try_other_path() {
   if (next != usable.end() && *next != local_.address) leave_for(*next);
 }
 
-// It sees us by what a NAT makes of us. Where that has changed it does not find us any more, and takes us there
-// when we say so only (RFC 4555 3.8).
+// It sees us by what a NAT makes of us. Where that has changed it does not find us any more, and takes us
+// there when we say so only (RFC 4555 3.8).
 void IkeSa::on_alive(const Inner& inner) {
   const bool is_elsewhere = exchange_.there != local_;  // meanwhile, and that is told next
   exchange_over();
@@ -88,15 +90,28 @@ void IkeSa::on_address_told(const Inner& inner, Time now) {
   auto* heir = state_ == State::replaced ? host_.find(successor_) : this;
   if (is_elsewhere || heir == nullptr) return;
   const auto* error = unreadable ? nullptr : payloads.error();
-  if (unreadable || error != nullptr) {
-    log(Level::warning,
-        fmt::format("the peer does not take us at {} ({}): all begins anew from there",
-                    net::to_string(local_.address), unreadable ? "a bad answer" : describe(error->type)));
-    return heir->begin_anew_beside(now);
-  }
+  if (unreadable || error != nullptr)
+    return heir->refused_here(error == nullptr ? NotifyType::invalid_syntax : error->type, now);
+  heir->mobility_.refused.clear();
   if (const auto nat = detect_nat(payloads, spis_, remote_, local_); nat.peer_knows) heir->nat_ = nat;
   heir->encapsulated_ = heir->nat_.any() || connection_->force_encapsulation;
   heir->move_children(now);
+}
+
+// Each of our addresses is tried once, in order; a peer that takes none of them may take us anew.
+void IkeSa::refused_here(NotifyType why, Time now) {
+  auto& refused = mobility_.refused;
+  refused.push_back(local_.address);
+  const auto usable = host_.usable_locals(*this);
+  const auto next = std::ranges::find_if(
+      usable, [&](const net::Address& each) { return std::ranges::find(refused, each) == refused.end(); });
+  const bool goes_on = why == NotifyType::unacceptable_addresses && next != usable.end();
+  log(Level::warning, fmt::format("the peer does not take us at {} ({}): {}", net::to_string(local_.address),
+                                  describe(why), goes_on ? "we try another" : "all begins anew"));
+  if (goes_on) return leave_for(*next);
+  if (refused.size() > 1 && !usable.empty()) local_.address = usable.front();
+  refused.clear();
+  begin_anew_beside(now);
 }
 
 }  // namespace espgate::ike

@@ -88,7 +88,8 @@ Time IkeSa::liveness_at() const {
 
 Time IkeSa::keepalive_at() const {
   const auto every = connection_->nat_keepalive;
-  return every.count() == 0 || !nat_.we_are_behind || !children_.empty() ? never : kept_at_ + every;
+  return every.count() == 0 || !nat_.we_are_behind || !children_.empty() ? never
+                                                                         : liveness_.mapping_kept + every;
 }
 
 Time IkeSa::next_task() const {
@@ -129,7 +130,7 @@ void IkeSa::timer(Time now) {
     }
   if (state_ == State::established && keepalive_at() <= now) {
     host_.act(KeepNatMapping{local_, remote_});
-    kept_at_ = now;
+    liveness_.mapping_kept = now;
   }
   if (expires_at_ <= now) {
     expires_at_ = never;

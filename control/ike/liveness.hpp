@@ -1,4 +1,4 @@
-// What an IKE SA knows of whether its peer is still there (RFC 7296 2.4).
+// What an IKE SA knows of whether its peer is still there, and finds us (RFC 7296 2.4, 2.23).
 #pragma once
 
 #include "control/ike/endpoint.hpp"
@@ -6,8 +6,9 @@
 namespace espgate::ike {
 
 struct Liveness {
-  Time heard;  // something protected, last
-  Time asked;  // whether it is there, last
+  Time heard;         // something protected, last
+  Time asked;         // whether it is there, last
+  Time mapping_kept;  // of a NAT on our side, by us, last
   Time not_doubted_before = Time::min();
   bool is_doubted = false;
 };

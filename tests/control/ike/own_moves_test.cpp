@@ -226,21 +226,36 @@ TEST_CASE("who has one address says nothing of MOBIKE, and stays in port 500") {
   CHECK(peer.there.port == (has_others ? 4500 : 500));
 }
 
-TEST_CASE("a peer that does not take us where we are gets a new IKE SA from there") {
+TEST_CASE(
+    "a peer that does not take us where we are is told of each other address once, then all begins anew") {
   MobileResponder peer;
-  peer.handle(LocalAddresses{"a", {second}});
+  const PayloadWriter refusal = PayloadWriter().add(Notify{NotifyType::unacceptable_addresses, {}});
+  peer.handle(LocalAddresses{"a", {second, third, first}});
+  for (const auto& address : {second, third, first}) {
+    REQUIRE(peer.sent.size() == 1);
+    CHECK(peer.sent[0].from.address == address);
+    const auto told = peer.asked();
+    CHECK(told.has(NotifyType::update_sa_addresses));
+    CHECK(told.has(NotifyType::nat_detection_source_ip));
+    CHECK(told.has(NotifyType::nat_detection_destination_ip));
+    peer.answer_request(told.header, refusal);
+    CHECK_THAT(peer.lines.back(), Catch::Contains("does not take us at " + net::to_string(address)));
+  }
   REQUIRE(peer.sent.size() == 1);
+  CHECK(ExchangeType{peer.sent[0].bytes[18]} == ExchangeType::ike_sa_init);
   CHECK(peer.sent[0].from.address == second);
-  const auto told = peer.open_request(peer.sent[0].bytes);
-  CHECK(told.has(NotifyType::update_sa_addresses));
-  CHECK(told.has(NotifyType::nat_detection_source_ip));
-  CHECK(told.has(NotifyType::nat_detection_destination_ip));
-  peer.answer_request(told.header, PayloadWriter().add(Notify{NotifyType::unacceptable_addresses, {}}));
-  const auto is_greeting = [](const SendDatagram& datagram) {
-    return ExchangeType{datagram.bytes[18]} == ExchangeType::ike_sa_init && datagram.from.address == second;
-  };
-  CHECK(std::ranges::any_of(peer.sent, is_greeting));
-  CHECK_THAT(peer.lines.back(), Catch::Contains("does not take us at 198.51.100.1"));
+}
+
+TEST_CASE("a peer that takes us at none but the address before keeps us there") {
+  MobileResponder peer;
+  peer.handle(LocalAddresses{"a", {second, first}});
+  peer.answer_request(peer.asked().header,
+                      PayloadWriter().add(Notify{NotifyType::unacceptable_addresses, {}}));
+  const auto told = peer.asked();
+  CHECK(peer.sent[0].from.address == first);
+  peer.answer_as_seen(told, peer.there);
+  CHECK(peer.sent.empty());
+  CHECK(peer.only_sa()->local().address == first);
 }
 
 TEST_CASE("a NAT on the new way is found, and the new SAs are in UDP") {
