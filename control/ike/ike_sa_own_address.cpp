@@ -27,11 +27,17 @@ void IkeSa::we_are_at(const net::Address& address, Time now) {
   if (address == local_.address || state_ == State::gone || is_half_open()) return;
   if (state_ == State::greeting || state_ == State::proving)
     return end(End::failed, fmt::format("our address {} is gone", net::to_string(local_.address)), now);
+  const auto before = local_.address;
   leave_for(address);
   mobility_.refused.clear();
-  // That it was not answered at the old address is no sign that the peer is gone.
+  // That it was not answered at the old address is no sign that the peer is gone. Once for each: addresses
+  // that come and go for ever keep nobody alive.
   if (request_.is_under_way()) {
-    request_.begin_again(now, random_unit(host_));
+    auto& left = exchange_.left;
+    if (std::ranges::find(left, before) == left.end()) {
+      left.push_back(before);
+      request_.begin_again(now, random_unit(host_));
+    }
     send(request_.messages(), local_, remote_);
   }
   if (state_ != State::established || mobility_.agreed || !lineage_.we_began) return;

@@ -170,6 +170,21 @@ TEST_CASE("what is under way is repeated from the new address, and moves again m
   CHECK(world.lineage() == lineage);
 }
 
+TEST_CASE("addresses that come and go do not hide for ever that the peer is gone") {
+  auto flapping = mobile();
+  flapping.retransmission.tries = 4;
+  Moving world(1, flapping);
+  REQUIRE(world.comes_up_from(first));
+  world.drops = [](const auto&) { return true; };
+  const auto is_up = [&] { return !world.a.established().empty(); };
+  for (int i = 0; i < 60 && is_up(); ++i) {
+    world.has({i % 2 == 0 ? second : first});
+    world.run_for(2s);
+  }
+  CHECK_FALSE(is_up());
+  CHECK_THAT(world.a.core().last_failure("a"), Catch::Contains("does not answer any more"));
+}
+
 TEST_CASE("nothing comes back to an address that is there: the next one is tried") {
   Moving world;
   REQUIRE(world.comes_up_from(first));
