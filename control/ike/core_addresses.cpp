@@ -49,12 +49,12 @@ void IkeCore::on(const LocalAddresses& event, Time now) {
   const std::vector<SaId> youngest_first(ids->second.rbegin(), ids->second.rend());
   for (const auto id : youngest_first) {
     auto* sa = find(id);
-    const bool is_lost = !has(record.usable, sa->local().address);
-    const bool is_up = sa->state() == IkeSa::State::established;
     if (!sa->lineage().we_began) continue;
-    if (is_lost || (came_back && is_up))
+    const bool is_lost = !has(record.usable, sa->local().address);
+    const auto state = sa->state();
+    if (is_lost || (came_back && state == IkeSa::State::established))
       sa->we_are_at(preferred, now);
-    else if (came_back)
+    else if (came_back && (state == IkeSa::State::greeting || state == IkeSa::State::proving))
       record.goes_back = id;
   }
 }
