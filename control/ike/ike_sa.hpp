@@ -251,7 +251,7 @@ class IkeSa {
   std::optional<NotifyType> refusal_of_create(const std::optional<std::uint32_t>& rekeyed_outbound_spi,
                                               std::uint32_t own);
   void answer_creation(PeerCreation& creation, Bytes value, Time now);
-  void note_successor(const PeerCreation& creation);
+  void note_successor(const PeerCreation& creation, Time now);
   std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
