@@ -56,6 +56,11 @@ struct Child {
   Time rekey_at = never;
   Time expires_at = never;
   unsigned rekey_failures = 0;
+
+  // Its packets are of that form between these two; a peer's place that is in UDP may be any.
+  bool is_between(const net::Address& ours, const net::Address& peers, bool in_udp) const {
+    return encapsulated == in_udp && our_address == ours && (in_udp || peers_place.address == peers);
+  }
 };
 
 // A child to be made, not before a time.

@@ -240,6 +240,7 @@ void IkeCore::settle(SaId id, Time now) {
   const auto found = sas_.find(id);
   if (found == sas_.end()) return;
   auto& sa = *found->second.sa;
+  go_back(sa, now);
   sa.proceed(now);
   if (sa.peer_identity()) half_open_.remove(id);
   if (sa.replaces() != 0 && sa.is_complete()) {

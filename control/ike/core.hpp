@@ -125,6 +125,7 @@ class IkeCore final : private SaHost {
     Failure last_failure;
     PeerRestarts peer_restarts;
     std::vector<net::Address> usable;  // our addresses; empty: that was not said, or none is
+    SaId goes_back = 0;                // to the first of them, once it is up; 0: none does
   };
 
   // -- events --
@@ -167,6 +168,7 @@ class IkeCore final : private SaHost {
   IkeSa& begin_anew(const ConnectionHandle& connection, const net::Address& from,
                     std::vector<ChildHandle> children, Time now, const std::optional<Endpoint>& natt = {});
   static const net::Address& start_of(const Record& record);
+  void go_back(IkeSa& sa, Time now);
   void try_again(Record& record, Time at);
   // Everything that may have changed with the SAs that an event touched: timers, standing, end.
   void settle_touched(Time now);

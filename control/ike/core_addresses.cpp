@@ -49,10 +49,24 @@ void IkeCore::on(const LocalAddresses& event, Time now) {
   const std::vector<SaId> youngest_first(ids->second.rbegin(), ids->second.rend());
   for (const auto id : youngest_first) {
     auto* sa = find(id);
+    if (!sa->lineage().we_began) continue;
     const bool is_lost = !has(record.usable, sa->local().address);
-    const bool goes_back = came_back && sa->state() == IkeSa::State::established;
-    if (sa->lineage().we_began && (is_lost || goes_back)) sa->we_are_at(preferred, now);
+    const auto state = sa->state();
+    if (is_lost || (came_back && state == IkeSa::State::established))
+      sa->we_are_at(preferred, now);
+    else if (came_back && (state == IkeSa::State::greeting || state == IkeSa::State::proving))
+      record.goes_back = id;
   }
+}
+
+// What began elsewhere, and was not up yet when the preferred address came.
+void IkeCore::go_back(IkeSa& sa, Time now) {
+  if (sa.connection()->other_locals.empty() || sa.state() != IkeSa::State::established) return;
+  if (sa.children().empty() && !sa.is_complete()) return;
+  const auto found = records_.find(sa.connection()->name);
+  if (found == records_.end() || found->second.goes_back != sa.id()) return;
+  found->second.goes_back = 0;
+  if (!found->second.usable.empty()) sa.we_are_at(found->second.usable.front(), now);
 }
 
 std::vector<net::Address> IkeCore::usable_locals(const IkeSa& sa) const {

@@ -85,6 +85,7 @@ struct Exchange {
   bool follows = false;              // what is under way is an IKE_FOLLOWUP_KE
   std::vector<std::uint8_t> cookie;  // that the peer is to repeat from where it says to be
   Endpoint there;                    // where that is, or where we say to be
+  std::vector<net::Address> left;    // of ours, that it was sent from until they went
 };
 
 // The peer's CREATE_CHILD_SA, answered: nothing is made before its key exchanges are complete.

@@ -42,7 +42,7 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       local_(origin.local),
       remote_(origin.remote),
       connection_(std::move(origin.connection)),
-      last_heard_(now) {}
+      liveness_{now, now, now} {}
 
 std::string IkeSa::name() const {
   return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));
@@ -114,7 +114,7 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
   }
   peer_is_at(datagram);
   if (!opened->is_whole) return;
-  last_heard_ = now;  // what comes again may be anybody's who copied it
+  liveness_.heard = now;  // what comes again may be anybody's who copied it
   const Inner inner{opened->first,
                     std::make_shared<const std::vector<std::uint8_t>>(std::move(opened->bytes))};
   if (is_response) {
@@ -182,7 +182,7 @@ void IkeSa::on_response(const Inner& inner, Time now) {
     case Exchange::Kind::delete_ike:
       return end(end_ == End::none ? End::failed : end_, reason_, now);
     case Exchange::Kind::liveness:
-      return exchange_over();
+      return on_alive(inner);
     case Exchange::Kind::routability:
       return on_routability(inner, now);
     case Exchange::Kind::update:

@@ -33,6 +33,7 @@
 #include "control/ike/channel.hpp"
 #include "control/ike/child_sa.hpp"
 #include "control/ike/exchange.hpp"
+#include "control/ike/liveness.hpp"
 #include "control/ike/mobility.hpp"
 #include "control/ike/nat_detection.hpp"
 #include "control/ike/origin.hpp"
@@ -131,12 +132,11 @@ class IkeSa {
   const std::vector<net::Address>& given_addresses() const { return given_; }
   // What an unprotected message said to IKE_SA_INIT instead of an answer, or nothing.
   const std::string& refusal() const { return refused_; }
-  // Once IKE_SA_INIT is through.
-  const std::optional<IkeChoice>& choice() const { return choice_; }
+  const std::optional<IkeChoice>& choice() const { return choice_; }  // once IKE_SA_INIT is through
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
   const OurRequest& our_request() const { return request_; }
-  Time last_heard() const { return last_heard_; }  // something protected
+  Time last_heard() const { return liveness_.heard; }  // something protected
 
  private:
   // -- messages (ike_sa.cpp) --
@@ -160,6 +160,7 @@ class IkeSa {
   Time next_task() const;
   Time liveness_at() const;
   Time keepalive_at() const;
+  void begin_anew_beside(Time now);
   void note_lifetime_of_proof(const Payloads& payloads, Time now);
   void close_since(std::string reason);
   void delete_ike_sa(Time now);
@@ -250,7 +251,7 @@ class IkeSa {
   std::optional<NotifyType> refusal_of_create(const std::optional<std::uint32_t>& rekeyed_outbound_spi,
                                               std::uint32_t own);
   void answer_creation(PeerCreation& creation, Bytes value, Time now);
-  void note_successor(const PeerCreation& creation);
+  void note_successor(const PeerCreation& creation, Time now);
   std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
@@ -298,12 +299,14 @@ class IkeSa {
   bool take_unprotected(const Header& header, const DatagramReceived& datagram, Time now);
 
   // -- where we are (ike_sa_own_address.cpp) --
+  bool is_mobile() const { return mobility_.agreed && lineage_.we_began; }
   void add_nat_detection(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const;
   void leave_for(const net::Address& address);
   void try_other_path();
-  void begin_anew_beside(Time now);
+  void on_alive(const Inner& inner);
   void tell_address(Time now);
   void on_address_told(const Inner& inner, Time now);
+  void refused_here(NotifyType why, Time now);
 
   // -- where the peer is (ike_sa_moves.cpp) --
   void peer_is_at(const DatagramReceived& datagram);
@@ -371,14 +374,11 @@ class IkeSa {
   bool close_wanted_ = false;
   Time rekey_at_ = never;
   Time expires_at_ = never;
-  Time kept_at_{};  // the mapping of a NAT on our side, by us
   Time reauthenticate_at_ = never;
   Time proof_until_ = never;  // of the peer, who began: it is to have proved again who it is by then
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
-  Time last_heard_;
-  Time not_doubted_before_ = Time::min();
-  bool is_doubted_ = false;
+  Liveness liveness_;
   Secret peers_token_;      // RFC 6290; empty: it has none
   Time token_due_ = never;  // it has none of ours yet for these SPIs
   std::optional<PeerRekey> peer_rekey_;

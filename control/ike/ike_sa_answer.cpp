@@ -132,17 +132,22 @@ void IkeSa::answer_creation(PeerCreation& creation, Bytes value, Time now) {
   if (terms.choice.key_exchange != 0) reply.add(KeyExchange{terms.choice.key_exchange, value});
   reply.add_ts_initiator(terms.ts_initiator).add_ts_responder(terms.ts_responder);
   if (!complete) {
-    if (creation.rekeyed_outbound_spi) note_successor(creation);
+    if (creation.rekeyed_outbound_spi) note_successor(creation, now);
     await_followup(creation, reply, now);
   }
   answer(ExchangeType::create_child_sa, reply);
 }
 
-// The peer replaces a child of ours: we do not.
-void IkeSa::note_successor(const PeerCreation& creation) {
+// The peer replaces a child of ours: we do not. If that is since it moved it goes on with the others.
+void IkeSa::note_successor(const PeerCreation& creation, Time now) {
   auto& old = *find_child_by_outbound(*creation.rekeyed_outbound_spi);
   old.peer_rekey = PeerRekey{creation.inbound_spi, creation.keys.nonces.lowest()};
   old.rekey_at = never;
+  constexpr Time patience = std::chrono::seconds(2);  // from one to the next
+  if (!mobility_.agreed || is_mobile()) return;
+  for (auto& other : children_)
+    if (other.rekey_at != never && !other.is_between(local_.address, remote_.address, encapsulated_))
+      other.rekey_at = std::max(other.rekey_at, now + patience);
 }
 
 // Traffic does not move to a replacement before the peer deletes the old child or uses the new one: only then
@@ -157,7 +162,7 @@ std::optional<NotifyType> IkeSa::make_child(const PeerCreation& creation, Time n
   if (creation.rekeyed_outbound_spi) {
     find_child(creation.inbound_spi)->predecessor =
         find_child_by_outbound(*creation.rekeyed_outbound_spi)->inbound_spi;
-    note_successor(creation);
+    note_successor(creation, now);
   } else {
     use_new_child(creation.inbound_spi, now);
   }

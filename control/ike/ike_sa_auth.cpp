@@ -203,8 +203,7 @@ void IkeSa::become_established(Time now) {
   until_ = never;
   our_first_message_ = {};
   peers_first_message_ = {};
-  last_heard_ = now;
-  kept_at_ = now;
+  liveness_ = {now, now, now};
   const auto jittered = [&](std::chrono::seconds after) {
     if (after.count() == 0) return never;
     return now + std::chrono::duration_cast<Time>(after * (1 - 0.1 * random_unit(host_)));

@@ -279,7 +279,7 @@ bool IkeSa::take_over(const std::string& key, Time now) {
 
 // The peer's new child waits until the one before goes, or something good comes in on it.
 void IkeSa::traffic_arrived(std::uint32_t inbound_spi, Time now) {
-  last_heard_ = now;
+  liveness_.heard = now;
   auto* child = find_child(inbound_spi);
   if (child == nullptr || !child->outbound_waiting) return;
   auto* before = find_child(child->predecessor);

@@ -48,9 +48,9 @@ bool IkeSa::take_unprotected(const Header& header, const DatagramReceived& datag
 
 void IkeSa::doubt(Time now) {
   constexpr Time just_now = std::chrono::seconds(2), seldom = std::chrono::seconds(10);
-  if (now - last_heard_ < just_now || now < not_doubted_before_) return;
-  not_doubted_before_ = now + seldom;
-  is_doubted_ = true;
+  if (now - liveness_.heard < just_now || now < liveness_.not_doubted_before) return;
+  liveness_.not_doubted_before = now + seldom;
+  liveness_.is_doubted = true;
 }
 
 bool IkeSa::sends_on(std::uint32_t outbound_spi) const {

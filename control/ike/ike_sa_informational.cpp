@@ -31,7 +31,7 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
   if (payloads.notify(NotifyType::authentication_failed) != nullptr) ike_deleted = true;
   if (!deleted.empty()) reply.add(Delete{ProtocolId::esp, deleted});
   note_lifetime_of_proof(payloads, now);
-  if (mobility_.agreed && !lineage_.we_began) update_addresses(payloads, reply, now);
+  if (mobility_.agreed && !is_mobile()) update_addresses(payloads, reply, now);
   if (const auto* echo = payloads.notify(NotifyType::cookie2))
     reply.add(Notify{NotifyType::cookie2, echo->data});
   answer(ExchangeType::informational, reply);

@@ -94,15 +94,17 @@ void IkeSa::on_routability(const Inner& inner, Time now) {
 }
 
 // Only what is in UDP can move, and only the peer's end; plain ESP, what has to change from one to the other,
-// and what we moved gets new SAs.
+// and what we moved gets new SAs. Who moved makes them if it works like us, and there should not be two.
 void IkeSa::move_children(Time now) {
+  // Its first comes a round trip and some public-key work later, or it leaves them to us.
+  constexpr Time patience = std::chrono::milliseconds(200);
+  const auto due = is_mobile() ? now : now + patience;
   for (auto& child : children_) {
-    const bool is_elsewhere = child.encapsulated != encapsulated_ || child.our_address != local_.address ||
-                              (!encapsulated_ && child.peers_place.address != remote_.address);
-    if (!is_elsewhere && child.peers_place != remote_)
+    const bool is_there = child.is_between(local_.address, remote_.address, encapsulated_);
+    if (is_there && child.peers_place != remote_)
       move_child(child);
-    else if (is_elsewhere && !child.peer_rekey && !child.replaced)
-      child.rekey_at = now;
+    else if (!is_there && !child.peer_rekey && !child.replaced)
+      child.rekey_at = std::min(child.rekey_at, due);
   }
 }
 

@@ -57,7 +57,13 @@ void IkeSa::start_next_exchange(Time now) {
       return create_child(chosen.configuration, 0, chosen.failures, now);
     }
   if (token_due_ <= now) return send_crash_token(now);
-  if (is_doubted_ || liveness_at() <= now) check_liveness(now);
+  if (liveness_.is_doubted || liveness_at() <= now) check_liveness(now);
+}
+
+// What there is goes once the new one is complete.
+void IkeSa::begin_anew_beside(Time now) {
+  reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
+  host_.reauthenticate(*this, now);
 }
 
 // RFC 4478: who answered says how long it believes who we are. That can be less from one time to the next.
@@ -74,12 +80,16 @@ void IkeSa::note_lifetime_of_proof(const Payloads& payloads, Time now) {
 
 Time IkeSa::liveness_at() const {
   const auto after = connection_->liveness_after;
-  return after.count() == 0 ? never : last_heard_ + after;
+  if (after.count() == 0) return never;
+  // Packets of the peer's say nothing of the mapping that its IKE messages would need.
+  const bool may_be_lost = is_mobile() && nat_.we_are_behind;
+  return (may_be_lost ? std::min(liveness_.heard, liveness_.asked) : liveness_.heard) + after;
 }
 
 Time IkeSa::keepalive_at() const {
   const auto every = connection_->nat_keepalive;
-  return every.count() == 0 || !nat_.we_are_behind || !children_.empty() ? never : kept_at_ + every;
+  return every.count() == 0 || !nat_.we_are_behind || !children_.empty() ? never
+                                                                         : liveness_.mapping_kept + every;
 }
 
 Time IkeSa::next_task() const {
@@ -120,7 +130,7 @@ void IkeSa::timer(Time now) {
     }
   if (state_ == State::established && keepalive_at() <= now) {
     host_.act(KeepNatMapping{local_, remote_});
-    kept_at_ = now;
+    liveness_.mapping_kept = now;
   }
   if (expires_at_ <= now) {
     expires_at_ = never;
@@ -194,9 +204,13 @@ void IkeSa::delete_children(std::vector<std::uint32_t> spis, const std::set<std:
 }
 
 void IkeSa::check_liveness(Time now) {
-  is_doubted_ = false;
+  liveness_.is_doubted = false;
+  liveness_.asked = now;
   exchange_.kind = Exchange::Kind::liveness;
-  send_request(ExchangeType::informational, {}, now);
+  exchange_.there = local_;
+  PayloadWriter payloads;
+  if (is_mobile() && nat_.peer_knows) add_nat_detection(payloads, local_, remote_);
+  send_request(ExchangeType::informational, payloads, now);
 }
 
 }  // namespace espgate::ike

@@ -33,6 +33,7 @@ NatSituation detect_nat(const Payloads& payloads, const Spis& spis, const Endpoi
                         const Endpoint& to) {
   bool source_known = false, source_matches = false;
   bool destination_known = false, destination_matches = false;
+  NatHash as_seen{};
   const auto of_source = nat_hash(spis, from);
   const auto of_destination = nat_hash(spis, to);
   for (const auto& notify : payloads.notifies) {
@@ -43,11 +44,12 @@ NatSituation detect_nat(const Payloads& payloads, const Spis& spis, const Endpoi
       source_matches |= std::ranges::equal(notify.data, of_source);
     } else if (notify.type == NotifyType::nat_detection_destination_ip) {
       destination_known = true;
+      std::ranges::copy(notify.data, as_seen.begin());
       destination_matches |= std::ranges::equal(notify.data, of_destination);
     }
   }
   if (!source_known || !destination_known) return {};
-  return {true, !destination_matches, !source_matches};
+  return {true, !destination_matches, !source_matches, as_seen};
 }
 
 }  // namespace espgate::ike

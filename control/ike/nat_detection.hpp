@@ -18,7 +18,14 @@ struct NatSituation {
   bool peer_knows = false;  // both kinds of notifies were there, of the right length
   bool we_are_behind = false;
   bool peer_is_behind = false;
+  NatHash as_seen{};  // of our address and port, as the peer sees them
   bool any() const { return we_are_behind || peer_is_behind; }
+  // There is a NAT where there was one, with the same mapping of ours (RFC 4555 3.8). With other SPIs than
+  // before a mapping never looks the same.
+  bool is_like(const NatSituation& before) const {
+    return we_are_behind == before.we_are_behind && peer_is_behind == before.peer_is_behind &&
+           (!we_are_behind || as_seen == before.as_seen);
+  }
 };
 // From a message that came `from` there `to` here.
 NatSituation detect_nat(const Payloads& payloads, const Spis& spis, const Endpoint& from, const Endpoint& to);

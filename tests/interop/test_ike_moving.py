@@ -1,10 +1,10 @@
-"""Our address goes and comes back, and the tunnel with us: MOBIKE as the one that moves, under traffic."""
+"""Our address goes and comes back, and the tunnel with us: MOBIKE as the one that moves, under traffic; and a NAT that changes its mind."""
 
 import contextlib
 import time
 import unittest
 
-from lib import ike_case, pair, swan_case
+from lib import ike_case, pair, router, swan_case
 from lib.stream import Stream
 
 PER_SECOND = 500
@@ -60,6 +60,36 @@ class Gateways(Moves, ike_case.IkeCase):
             self.assert_passes()
         self.assertEqual(self.up("a")["initiator_spi"], before, self.logs())
         self.assertEqual({sa["remote"] for sa in self.ike_sas("b") if sa["state"] == "up"}, {first})
+
+
+class BehindNat(ike_case.IkeCase):
+    """a is behind a NAT that one day has another port for it, and no packets come to tell of it."""
+
+    @staticmethod
+    def BETWEEN(gateways):
+        nat = router.Router(gateways)
+        nat.translate()
+        return nat
+
+    @classmethod
+    def settings(cls, name):
+        ike = {"liveness": 2, "local_id": f"{name}.example.org", "remote_id": f"{pair.other(name)}.example.org"}
+        ike |= {"other_addresses": ["192.0.3.1"]} if name == "a" else {"start": "passive"}
+        remote = {"remote": router.TRANSLATED[4]} if name == "b" else {}
+        return ike_case.gateway(name, [ike_case.connection(name, ike=ike, versions=(4,), **remote)])
+
+    def test_the_peer_is_told_of_the_mapping(self):
+        before = self.up("a")
+        self.assertEqual(self.up("b")["remote_port"], 4500)
+        self.assert_passes()
+        self.pair.between.translate(":7000-7100")
+        self.pair.between.forget()
+        self.until(lambda: 7000 <= self.up("b")["remote_port"] <= 7100)
+        self.assert_passes("b")
+        self.gateway("b").ask("rekey", "site")
+        self.until(lambda: self.up("a")["children"][0]["inbound_spi"] != before["children"][0]["inbound_spi"])
+        self.assert_passes("b")
+        self.assertEqual(self.up("a")["initiator_spi"], before["initiator_spi"], self.logs())
 
 
 class StrongSwan(Moves, swan_case.SwanCase):

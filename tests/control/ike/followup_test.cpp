@@ -125,11 +125,11 @@ namespace {
 struct Beginner : HandMadePeer {
   Beginner()
       : HandMadePeer([] {
-          auto connection = connection_of_b();
-          connection.children[0].algorithms.key_exchanges = {31};
-          connection.children[0].algorithms.additional = {{19}};
-          connection.liveness_after = 0s;
-          return connection;
+          auto of_core = connection_of_b();
+          of_core.children[0].algorithms.key_exchanges = {31};
+          of_core.children[0].algorithms.additional = {{19}};
+          of_core.liveness_after = 0s;
+          return of_core;
         }()) {
     connect();
   }

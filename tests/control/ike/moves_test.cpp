@@ -89,6 +89,10 @@ TEST_CASE("traffic that a move takes out of UDP, or into it, gets new SAs") {
   if (!nat_before) as_seen.port = 999;  // now a NAT changes it
   REQUIRE(peer.ask(informational, peer.update(as_seen)));
   CHECK(peer.answer_question().empty());
+  // It may make them itself, and is waited for.
+  CHECK_FALSE(peer.question());
+  peer.now += 200ms;
+  peer.handle(TimerExpired{});
   const auto rekey = peer.question();
   REQUIRE(rekey);
   CHECK(ExchangeType{rekey->bytes[18]} == ExchangeType::create_child_sa);

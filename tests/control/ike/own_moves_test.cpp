@@ -23,6 +23,17 @@ Connection mobile(Connection connection = connection_of_a()) {
   return connection;
 }
 
+// With two children more.
+Connection manifold(Connection connection) {
+  for (const auto* name : {"voice", "storage"}) {
+    connection.children.push_back(connection.children.front());
+    connection.children.back().name = name;
+    for (auto* sides : {&connection.children.back().local, &connection.children.back().remote})
+      sides->front().protocol = static_cast<std::uint8_t>(connection.children.size());
+  }
+  return connection;
+}
+
 // b is reached from anywhere.
 Connection open() {
   auto connection = connection_of_b();
@@ -67,6 +78,34 @@ struct Moving : Simulation {
   std::map<ExchangeType, int> by_exchange;  // a's messages
 };
 
+// A peer with MOBIKE that the test speaks for, and all is up.
+struct MobileResponder : HandMadeResponder {
+  explicit MobileResponder(bool nat = false) : HandMadeResponder(mobile()) {
+    natted = nat;
+    REQUIRE(answer_greeting());
+    auto payloads = proof_payloads();
+    answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  }
+  // The request that the core sent last.
+  Answer asked() {
+    REQUIRE(sent.size() == 1);
+    return open_request(sent[0].bytes);
+  }
+  // It comes from here as the peer sees it.
+  Actions answer_as_seen(const Answer& asked, const Endpoint& from) {
+    PayloadWriter payloads;
+    payloads.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(spis, here)});
+    payloads.add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(spis, from)});
+    return answer_request(asked.header, payloads);
+  }
+  // What the core asks when it has heard nothing for so long.
+  Answer asked_after(Time silence) {
+    now += silence;
+    handle(TimerExpired{});
+    return asked();
+  }
+};
+
 }  // namespace
 
 TEST_CASE("our address goes: the IKE SA stays, and its children have new SAs from the next one at once") {
@@ -91,6 +130,26 @@ TEST_CASE("our address goes: the IKE SA stays, and its children have new SAs fro
   CHECK(world.a.missed + world.b.missed + world.a.unsent + world.b.unsent == 0);
 }
 
+TEST_CASE("who moved makes the new SAs, and nobody a second one") {
+  Moving world(1, manifold(mobile()), manifold(open()));
+  REQUIRE(world.comes_up_from(first));
+  REQUIRE(world.run_until([&] { return world.a.outbound().size() == 3; }, 10s));
+  const auto before = world.a.installed;
+  unsigned begun_by_b = 0;
+  world.drops = [&](const SendDatagram& datagram) {
+    begun_by_b += world.node_of(datagram) == &world.b && (datagram.bytes[19] & flag_response) == 0 &&
+                  ExchangeType{datagram.bytes[18]} == ExchangeType::create_child_sa;
+    return false;
+  };
+  world.has({second});
+  world.run_for(20s);
+  INFO(world.state());
+  for (const auto& [child, sa] : world.a.outbound()) CHECK(sa.local.address == second);
+  CHECK(world.a.installed - before == 3);
+  CHECK(begun_by_b == 0);
+  CHECK(world.problem.empty());
+}
+
 TEST_CASE("the preferred address is gone back to when it is back, and not for others") {
   Moving world;
   REQUIRE(world.comes_up_from(first));
@@ -104,6 +163,18 @@ TEST_CASE("the preferred address is gone back to when it is back, and not for ot
   world.has({first, second});
   CHECK(world.comes_up_from(first));
   CHECK(world.by_exchange[ExchangeType::ike_auth] == 1);
+}
+
+TEST_CASE("what began elsewhere a moment before the preferred address came goes there once it is up") {
+  auto of_b = open();
+  of_b.follow_peer = GENERATE(true, false);
+  Moving world(1, mobile(), of_b);
+  world.has({second});
+  REQUIRE(world.run_until([&] { return world.a.core().ike_sa_count() == 1; }, 1s));
+  world.run_for(world.between(0ms, 20ms));
+  world.has({first, second});
+  CHECK(world.a.established().empty());
+  CHECK(world.comes_up_from(first));
 }
 
 TEST_CASE("with no address left it waits for one") {
@@ -128,6 +199,21 @@ TEST_CASE("what is under way is repeated from the new address, and moves again m
   world.has({third});
   CHECK(world.comes_up_from(third));
   CHECK(world.lineage() == lineage);
+}
+
+TEST_CASE("addresses that come and go do not hide for ever that the peer is gone") {
+  auto flapping = mobile();
+  flapping.retransmission.tries = 4;
+  Moving world(1, flapping);
+  REQUIRE(world.comes_up_from(first));
+  world.drops = [](const auto&) { return true; };
+  const auto is_up = [&] { return !world.a.established().empty(); };
+  for (int i = 0; i < 60 && is_up(); ++i) {
+    world.has({i % 2 == 0 ? second : first});
+    world.run_for(2s);
+  }
+  CHECK_FALSE(is_up());
+  CHECK_THAT(world.a.core().last_failure("a"), Catch::Contains("does not answer any more"));
 }
 
 TEST_CASE("nothing comes back to an address that is there: the next one is tried") {
@@ -186,42 +272,93 @@ TEST_CASE("who has one address says nothing of MOBIKE, and stays in port 500") {
   CHECK(peer.there.port == (has_others ? 4500 : 500));
 }
 
-TEST_CASE("a peer that does not take us where we are gets a new IKE SA from there") {
-  HandMadeResponder peer(mobile());
-  REQUIRE(peer.answer_greeting());
-  auto payloads = peer.proof_payloads();
-  peer.answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
-  peer.handle(LocalAddresses{"a", {second}});
+TEST_CASE(
+    "a peer that does not take us where we are is told of each other address once, then all begins anew") {
+  MobileResponder peer;
+  const PayloadWriter refusal = PayloadWriter().add(Notify{NotifyType::unacceptable_addresses, {}});
+  peer.handle(LocalAddresses{"a", {second, third, first}});
+  for (const auto& address : {second, third, first}) {
+    REQUIRE(peer.sent.size() == 1);
+    CHECK(peer.sent[0].from.address == address);
+    const auto told = peer.asked();
+    CHECK(told.has(NotifyType::update_sa_addresses));
+    CHECK(told.has(NotifyType::nat_detection_source_ip));
+    CHECK(told.has(NotifyType::nat_detection_destination_ip));
+    peer.answer_request(told.header, refusal);
+    const auto line = "does not take us at " + net::to_string(address);
+    CHECK(std::ranges::any_of(peer.lines, [&](const auto& each) { return each.find(line) != each.npos; }));
+  }
   REQUIRE(peer.sent.size() == 1);
+  CHECK(ExchangeType{peer.sent[0].bytes[18]} == ExchangeType::ike_sa_init);
   CHECK(peer.sent[0].from.address == second);
-  const auto told = peer.open_request(peer.sent[0].bytes);
-  CHECK(told.has(NotifyType::update_sa_addresses));
-  CHECK(told.has(NotifyType::nat_detection_source_ip));
-  CHECK(told.has(NotifyType::nat_detection_destination_ip));
-  peer.answer_request(told.header, PayloadWriter().add(Notify{NotifyType::unacceptable_addresses, {}}));
-  const auto is_greeting = [](const SendDatagram& datagram) {
-    return ExchangeType{datagram.bytes[18]} == ExchangeType::ike_sa_init && datagram.from.address == second;
-  };
-  CHECK(std::ranges::any_of(peer.sent, is_greeting));
-  CHECK_THAT(peer.lines.back(), Catch::Contains("does not take us at 198.51.100.1"));
+}
+
+TEST_CASE("a peer that takes us at none but the address before keeps us there") {
+  MobileResponder peer;
+  peer.handle(LocalAddresses{"a", {second, first}});
+  peer.answer_request(peer.asked().header,
+                      PayloadWriter().add(Notify{NotifyType::unacceptable_addresses, {}}));
+  const auto told = peer.asked();
+  CHECK(peer.sent[0].from.address == first);
+  peer.answer_as_seen(told, peer.there);
+  CHECK(peer.sent.empty());
+  CHECK(peer.only_sa()->local().address == first);
 }
 
 TEST_CASE("a NAT on the new way is found, and the new SAs are in UDP") {
-  HandMadeResponder peer(mobile());
-  REQUIRE(peer.answer_greeting());
-  auto payloads = peer.proof_payloads();
-  peer.answer(payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  MobileResponder peer;
   CHECK_FALSE(peer.only_sa()->nat().any());
   peer.handle(LocalAddresses{"a", {second}});
-  const auto told = peer.open_request(peer.sent.at(0).bytes);
-  const auto changed = nat_hash(peer.spis, {third, 999});
-  PayloadWriter answer;
-  answer.add(Notify{NotifyType::nat_detection_source_ip, nat_hash(peer.spis, peer.here)});
-  answer.add(Notify{NotifyType::nat_detection_destination_ip, changed});
-  peer.answer_request(told.header, answer);
+  peer.answer_as_seen(peer.asked(), {third, 999});
   CHECK(peer.only_sa()->nat().we_are_behind);
   REQUIRE(peer.sent.size() == 1);
   CHECK(ExchangeType{peer.sent[0].bytes[18]} == ExchangeType::create_child_sa);
+}
+
+TEST_CASE("a NAT's mapping that has changed is found out by asking, and the peer told to take us there") {
+  MobileResponder peer(true);
+  const Endpoint mapped{third, 999}, mapped_anew{third, 1001};
+  // That of the other port which IKE_SA_INIT came by is no news, but cannot be told from some.
+  auto asked = peer.asked_after(11s);
+  CHECK(asked.has(NotifyType::nat_detection_source_ip));
+  CHECK_FALSE(asked.has(NotifyType::update_sa_addresses));
+  peer.answer_as_seen(asked, mapped);
+  peer.answer_as_seen(peer.asked(), mapped);
+  CHECK(peer.sent.empty());
+
+  peer.answer_as_seen(peer.asked_after(11s), mapped);
+  CHECK(peer.sent.empty());
+
+  peer.answer_as_seen(peer.asked_after(11s), mapped_anew);
+  asked = peer.asked();
+  CHECK(asked.has(NotifyType::update_sa_addresses));
+  CHECK(asked.has(NotifyType::nat_detection_source_ip));
+  // The peer's SAs follow; ours have the same ends as before.
+  peer.answer_as_seen(asked, mapped_anew);
+  CHECK(peer.sent.empty());
+}
+
+TEST_CASE("a NAT that comes in between is found out by asking, and all gets into UDP") {
+  MobileResponder peer;
+  peer.answer_as_seen(peer.asked_after(11s), {third, 999});
+  const auto told = peer.asked();
+  CHECK(told.has(NotifyType::update_sa_addresses));
+  peer.answer_as_seen(told, {third, 999});
+  CHECK(peer.asked().header.exchange == ExchangeType::create_child_sa);
+}
+
+TEST_CASE("who is behind a NAT asks also while packets come, and who is not does not") {
+  const bool nat = GENERATE(false, true);
+  MobileResponder peer(nat);
+  bool asked = false;
+  for (int i = 0; i < 11; ++i) {
+    peer.now += 1s;
+    peer.handle(TrafficArrived{peer.only_sa()->children().at(0).inbound_spi});
+    asked |= !peer.sent.empty();
+    peer.handle(TimerExpired{});
+    asked |= !peer.sent.empty();
+  }
+  CHECK(asked == nat);
 }
 
 TEST_CASE("a responder with several addresses names the others, and is found at them") {
