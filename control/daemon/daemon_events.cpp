@@ -70,9 +70,11 @@ void Daemon::on_frames_from_host(std::size_t port) {
 }
 
 unsigned Daemon::take_spi_misses() {
-  return take<sa::SpiMiss>(gateway_->shared().rings.spi, [this](const sa::SpiMiss& miss) {
+  const auto& rings = gateway_->shared().rings;
+  const auto handle = [this](const sa::SpiMiss& miss) {
     invalid_spi_->handle(miss, gateway_->ports()[miss.port]->port().name, now());
-  });
+  };
+  return take<sa::SpiMiss>(rings.spi_known, handle) + take<sa::SpiMiss>(rings.spi, handle);
 }
 
 unsigned Daemon::take_neighbour_questions() {
