@@ -235,7 +235,7 @@ Expected<void> Daemon::start_sas() {
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
                         journal_, assigned_.get(), gateway_->shared().ike_spis, spare_cpus_,
-                        spi_journal_.get(), &mirror_->view()},
+                        spi_journal_.get(), &mirror_->view(), &gateway_->forwarding()},
       configuration_.limits);
   take_token_secrets();
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
