@@ -40,8 +40,8 @@ Expected<void> Daemon::watch() {
     tunnels_->follow(*sas_);
   });
   loop_.every("evidence", 100ms, [this] { evidence_->tick(now()); });
-  loop_.every("token secrets", 1h, [this] { take_token_secrets(); });
   loop_.every("flows and counters", 1s, [this] {
+    if (secret_keeper_) secret_keeper_->tick(now());
     invalid_spi_->tick(now());
     port_watch_->look(now());
     counters_.sample(now());
