@@ -5,8 +5,8 @@
 #include <string>
 
 #include "control/cli/protocol.hpp"
-#include "control/cli/unique_fd.hpp"
 #include "datapath/base/expected.hpp"
+#include "datapath/base/unique_fd.hpp"
 
 namespace espgate::cli {
 

@@ -292,7 +292,9 @@ constexpr Command rows[] = {
                               "tx": {"packets": 790, "bytes": 94800, "errors": 0},
                               "offloads": ["rx-ipv4-checksum"]}]})"},
 
-    // packets: taken in. idle_share: 0..1, part of the cycles without packets. cycles_per_packet: in stage
+    // packets: taken in. busy_cycles, idle_cycles: of rounds with packets and of those without, sleep
+    // included,
+    // since the start. idle_share: 0..1, part of the cycles without packets. cycles_per_packet: in stage
     // order. burst_histogram: polls that returned from..to packets. reassembling: packets whose fragments
     // wait for others. notices_lost: senders to be told, peers' moves, neighbours wanted and lifetimes
     // reached that the control core was not told of for want of room; the next packet tells again.
@@ -309,7 +311,8 @@ constexpr Command rows[] = {
          "start, "
          "and\nwhat took it longest.",
      .example = "show workers",
-     .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "idle_share": 0.97,
+     .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "busy_cycles": 3000000,
+                                "idle_cycles": 97000000, "idle_share": 0.97,
                                 "cycles_per_packet": [{"stage": "parse", "cycles": 21.5}],
                                 "burst_histogram": [{"from": 1, "to": 1, "bursts": 12}],
                                 "reassembling": 1, "notices_lost": 0,

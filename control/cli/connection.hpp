@@ -8,7 +8,7 @@
 
 #include "control/cli/protocol.hpp"
 #include "control/cli/stream.hpp"
-#include "control/cli/unique_fd.hpp"
+#include "datapath/base/unique_fd.hpp"
 
 namespace espgate::cli {
 

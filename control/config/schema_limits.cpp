@@ -38,9 +38,10 @@ constexpr std::array limit_keys{
           "IKE packets a second that one worker hands to the control core; several workers hand over as many "
           "each. As many again may be of IKE SAs that are there, so that those who begin do not crowd them "
           "out."),
-    limit("punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
-          "Reports of packets with an unknown SPI that one worker sends each second; "
-          "the packets beyond are dropped and counted all the same."),
+    limit(
+        "punt-spi-pps", "packets/s", 1, 100'000'000, "10000",
+        "Reports of packets with an unknown SPI that one worker sends each second, and as many of SPIs that "
+        "are being set up or were ours; the packets beyond are dropped and counted all the same."),
     limit("icmp-error-pps", "packets/s", 1, 1'000'000, "1000",
           "Senders a second whom one worker has told by ICMP that a packet is too big, has been through too "
           "many routers, or has no route; packets beyond are dropped and counted all the same."),

@@ -33,7 +33,7 @@ json unknown_result(const cli::Command& command) {
 template <typename Items>
 int run_stream(cli::Client& client, const cli::Invocation& invocation, Items& output) {
   const bool open = open_ended(invocation);
-  const auto signals = open ? catch_signals() : cli::UniqueFd();
+  const auto signals = open ? catch_signals() : UniqueFd();
   if (auto sent = client.send(*invocation.command, invocation.arguments); !sent)
     return output.fail(sent.error());
   for (;;) {

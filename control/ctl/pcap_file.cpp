@@ -18,7 +18,7 @@ Expected<PcapFile> PcapFile::open(const std::string& path) {
     }
     return PcapFile({}, STDOUT_FILENO, "standard output");
   }
-  cli::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   if (!file) {
     return Error{fmt::format("cannot write {}: {}", path, std::strerror(errno)), "choose another file"};
   }

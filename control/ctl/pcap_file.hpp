@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "control/cli/unique_fd.hpp"
 #include "datapath/base/expected.hpp"
+#include "datapath/base/unique_fd.hpp"
 
 namespace espgate::ctl {
 
@@ -21,10 +21,10 @@ class PcapFile {
   Expected<void> write(const std::string& bytes);
 
  private:
-  PcapFile(cli::UniqueFd file, int fd, std::string path)
+  PcapFile(UniqueFd file, int fd, std::string path)
       : file_(std::move(file)), fd_(fd), path_(std::move(path)) {}
 
-  cli::UniqueFd file_;  // empty for standard output
+  UniqueFd file_;  // empty for standard output
   int fd_;
   std::string path_;
   bool begun_ = false;

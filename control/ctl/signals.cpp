@@ -6,13 +6,13 @@
 
 namespace espgate::ctl {
 
-cli::UniqueFd catch_signals() {
+UniqueFd catch_signals() {
   sigset_t ending;
   sigemptyset(&ending);
   sigaddset(&ending, SIGINT);
   sigaddset(&ending, SIGTERM);
   sigprocmask(SIG_BLOCK, &ending, nullptr);
-  return cli::UniqueFd(signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK));
+  return UniqueFd(signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 }  // namespace espgate::ctl

@@ -12,14 +12,13 @@ namespace espgate::ctl {
 using nlohmann::json;
 
 Expected<WiresharkFile> WiresharkFile::create(const std::string& path) {
-  cli::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (file) return WiresharkFile(std::move(file), path);
   if (errno == EEXIST) return Error{fmt::format("{} exists", path), "remove it or choose another file"};
   return Error{fmt::format("cannot write {}: {}", path, std::strerror(errno)), "choose another file"};
 }
 
-WiresharkFile::WiresharkFile(cli::UniqueFd fd, std::string path)
-    : fd_(std::move(fd)), path_(std::move(path)) {}
+WiresharkFile::WiresharkFile(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
 
 WiresharkFile::WiresharkFile(WiresharkFile&& other) noexcept = default;
 

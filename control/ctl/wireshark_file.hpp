@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "control/cli/unique_fd.hpp"
 #include "control/ctl/output.hpp"
+#include "datapath/base/unique_fd.hpp"
 
 namespace espgate::ctl {
 
@@ -24,9 +24,9 @@ class WiresharkFile {
   const std::string& path() const { return path_; }
 
  private:
-  WiresharkFile(cli::UniqueFd fd, std::string path);
+  WiresharkFile(UniqueFd fd, std::string path);
 
-  cli::UniqueFd fd_;
+  UniqueFd fd_;
   std::string path_;
   bool whole_ = false;
 };

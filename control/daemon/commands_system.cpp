@@ -109,6 +109,8 @@ json worker_json(const worker::Worker& worker, unsigned cpu) {
   return {{"worker", worker.id()},
           {"cpu", cpu},
           {"packets", worker.counters().received.value() + worker.counters().from_host.value()},
+          {"busy_cycles", busy},
+          {"idle_cycles", total - busy},
           {"idle_share", total == 0 ? 1.0 : 1.0 - static_cast<double>(busy) / static_cast<double>(total)},
           {"cycles_per_packet", cycles},
           {"burst_histogram", histogram},

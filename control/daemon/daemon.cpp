@@ -8,10 +8,8 @@
 #include <functional>
 
 #include "control/daemon/log.hpp"
-#include "control/daemon/random.hpp"
 #include "control/daemon/running_daemon.hpp"
 #include "control/daemon/tsc_clock.hpp"
-#include "control/recovery/token_secrets.hpp"
 #include "datapath/base/counted.hpp"
 #include "drivers/port/eal.hpp"
 
@@ -186,14 +184,6 @@ void Daemon::open_spi_journal() {
   spi_journal_ = std::move(*journal);
 }
 
-// As from now, or from another month on.
-void Daemon::take_token_secrets() {
-  if (!spi_journal_) return;  // another has the folder, or there is none
-  auto secrets = recovery::token_secrets(configuration_.state_directory, now().wall, fill_random);
-  if (!secrets) return spdlog::warn("{}", secrets.error().text());
-  ike_->set_token_secrets(std::move(*secrets));
-}
-
 // Without files all goes on as before, but that evidence is in memory alone.
 void Daemon::start_evidence() {
   std::optional<EvidenceFiles> files;
@@ -237,9 +227,15 @@ Expected<void> Daemon::start_sas() {
   ike_ = std::make_unique<IkeService>(
       IkeService::Parts{*host_path_, *sas_, gateway_->sas(), gateway_->policies(), gateway_->tunnels(),
                         journal_, assigned_.get(), gateway_->shared().ike_spis, spare_cpus_,
-                        spi_journal_.get(), &mirror_->view()},
+                        spi_journal_.get(), &mirror_->view(), &gateway_->forwarding()},
       configuration_.limits);
-  take_token_secrets();
+  if (spi_journal_) {  // else another has the folder, or there is none
+    secret_keeper_ = std::make_unique<SecretKeeper>(
+        loop_, configuration_.state_directory,
+        [this](std::vector<Secret> secrets) { ike_->set_token_secrets(std::move(secrets)); }, log_line,
+        spare_cpus_);
+    secret_keeper_->start(now());
+  }
   host_path_->take_ike([this](std::span<const std::uint8_t> frame) {
     if (ike_->in_use()) ike_->received(frame, now());
     return ike_->in_use();
@@ -274,6 +270,7 @@ Daemon::~Daemon() {
   journal_.close();
   server_.reset();
   evidence_.reset();
+  secret_keeper_.reset();
   tunnels_.reset();
   ike_.reset();
   sas_.reset();

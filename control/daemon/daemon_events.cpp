@@ -41,8 +41,8 @@ Expected<void> Daemon::watch() {
     tunnels_->follow(*sas_);
   });
   loop_.every("evidence", 100ms, [this] { evidence_->tick(now()); });
-  loop_.every("token secrets", 1h, [this] { take_token_secrets(); });
   loop_.every("flows and counters", 1s, [this] {
+    if (secret_keeper_) secret_keeper_->tick(now());
     invalid_spi_->tick(now());
     port_watch_->look(now());
     counters_.sample(now());
@@ -74,9 +74,11 @@ void Daemon::on_frames_from_host(std::size_t port) {
 }
 
 unsigned Daemon::take_spi_misses() {
-  return take<sa::SpiMiss>(gateway_->shared().rings.spi, [this](const sa::SpiMiss& miss) {
+  const auto& rings = gateway_->shared().rings;
+  const auto handle = [this](const sa::SpiMiss& miss) {
     invalid_spi_->handle(miss, gateway_->ports()[miss.port]->port().name, now());
-  });
+  };
+  return take<sa::SpiMiss>(rings.spi_known, handle) + take<sa::SpiMiss>(rings.spi, handle);
 }
 
 unsigned Daemon::take_neighbour_questions() {

@@ -10,8 +10,8 @@
 #include <filesystem>
 #include <system_error>
 
-#include "control/cli/unique_fd.hpp"
 #include "control/cli/values.hpp"
+#include "datapath/base/unique_fd.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -23,7 +23,7 @@ Error failed(std::string_view what, const std::string& path, int reason) {
 
 // A new file with just this in it, which only its owner can read.
 bool write_file(const std::string& path, std::string_view bytes) {
-  const cli::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) return false;
   while (!bytes.empty()) {
     const auto written = ::write(file.get(), bytes.data(), bytes.size());

@@ -16,12 +16,12 @@ namespace espgate::daemon {
 namespace {
 
 struct Pipe {
-  cli::UniqueFd out, in;
+  UniqueFd out, in;
 };
 
 Expected<Pipe> make_pipe() {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) == 0) return Pipe{cli::UniqueFd(ends[0]), cli::UniqueFd(ends[1])};
+  if (pipe2(ends, O_CLOEXEC) == 0) return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
   return Error{fmt::format("cannot make a pipe: {}", std::generic_category().message(errno)),
                "raise the limit on open files"};
 }
@@ -70,8 +70,8 @@ class Attributes {
 };
 
 // glibc 2.36 declares it for C only.
-cli::UniqueFd open_pid(pid_t pid) {
-  return cli::UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+UniqueFd open_pid(pid_t pid) {
+  return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts) {
@@ -118,7 +118,7 @@ Expected<HookProcess> HookProcess::start(const HookCommand& command) {
   return process;
 }
 
-HookProcess::HookProcess(pid_t pid, cli::UniqueFd output)
+HookProcess::HookProcess(pid_t pid, UniqueFd output)
     : pid_(pid), ended_(open_pid(pid)), output_(std::move(output)) {}
 
 HookProcess::HookProcess(HookProcess&& other) noexcept

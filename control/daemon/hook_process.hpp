@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "control/cli/unique_fd.hpp"
 #include "datapath/base/expected.hpp"
+#include "datapath/base/unique_fd.hpp"
 
 namespace espgate::daemon {
 
@@ -48,12 +48,12 @@ class HookProcess {
   End reap();
 
  private:
-  HookProcess(pid_t pid, cli::UniqueFd output);
+  HookProcess(pid_t pid, UniqueFd output);
 
   pid_t pid_;  // of the process group as well; -1: reaped
   std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
-  cli::UniqueFd ended_;
-  cli::UniqueFd output_;
+  UniqueFd ended_;
+  UniqueFd output_;
 };
 
 }  // namespace espgate::daemon

@@ -135,6 +135,7 @@ void IkeService::act(const ike::RetireInbound& action, Moment now) {
     (void)parts_.sas.supersede_inbound(action.inbound_spi, now);
   else
     (void)parts_.sas.retire_inbound(action.inbound_spi, sa::Reason::deleted, now);
+  if (parts_.spi_journal != nullptr) say_if_unwritten(parts_.spi_journal->end(action.inbound_spi));
   if (known.empty()) return;
   const auto of_many = peers_.find(known.mapped().connection);
   if (of_many == peers_.end() || known.mapped().index == sa::no_sa) return;

@@ -9,10 +9,13 @@ namespace espgate::daemon {
 
 void IkeService::act(const ike::OwnChild& action, Moment now) {
   if (parts_.spi_journal == nullptr) return;
-  const auto noted = parts_.spi_journal->note(
+  say_if_unwritten(parts_.spi_journal->note(
       action.inbound_spi,
-      {action.peer, action.child, action.ike_sa.initiator, action.ike_sa.responder, action.we_began}, now);
-  // Once, until it goes well again.
+      {action.peer, action.child, action.ike_sa.initiator, action.ike_sa.responder, action.we_began}, now));
+}
+
+// Once, until it goes well again.
+void IkeService::say_if_unwritten(const Expected<void>& noted) {
   if (!noted && journal_is_written_) ike_log().warn("{}", noted.error().text());
   journal_is_written_ = static_cast<bool>(noted);
 }
@@ -112,9 +115,20 @@ recovery::Repair IkeService::send_token(const sa::SpiMiss& miss, Moment now) {
   // IP, UDP, and the non-ESP marker of port 4500.
   const std::size_t headers = (miss.family == net::Family::v4 ? 20u : 40u) + 8u + (udp ? 4u : 0u);
   lost.most_bytes = miss.packet_bytes > headers ? miss.packet_bytes - headers : 0;
-  const auto sent = core_.tokens_sent();
+  const auto sent = core_.tokens_sent(), withheld = core_.tokens_withheld();
   feed(std::move(lost), now);
-  return core_.tokens_sent() != sent || must_wait() ? recovery::Repair::token : recovery::Repair::limited;
+  using recovery::Repair;
+  if (must_wait()) return Repair::queued;
+  if (core_.tokens_sent() != sent) return knows_way_to(source) ? Repair::token : Repair::queued;
+  // Or the packet was too small for an answer, or the token's secret is gone.
+  return core_.tokens_withheld() != withheld ? Repair::limited : Repair::only_peer;
+}
+
+// Else what is sent there waits a moment for the neighbour's Ethernet address (LateDatagrams).
+bool IkeService::knows_way_to(const net::Address& address) const {
+  if (parts_.forwarding == nullptr) return true;
+  const auto kind = parts_.forwarding->hop_to(address.bytes.data(), address.family).kind;
+  return kind == forward::HopKind::resolved || kind == forward::HopKind::tunnel;
 }
 
 }  // namespace espgate::daemon

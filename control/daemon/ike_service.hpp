@@ -32,6 +32,7 @@
 #include "control/ike/core.hpp"
 #include "control/recovery/repair.hpp"
 #include "control/sa/sa_manager.hpp"
+#include "datapath/forward/forwarding.hpp"
 #include "datapath/policy/classifier.hpp"
 #include "datapath/tunnel/tunnel_table.hpp"
 
@@ -46,11 +47,12 @@ class IkeService final : public recovery::Repairer {
     const policy::Classifier& policies;
     const tunnel::TunnelTable& tunnels;
     Journal& journal;
-    AssignedAddresses* assigned = nullptr;     // null: addresses that peers give are not taken
-    net::IkeSpis ike_spis{};                   // the workers'
-    Cpus spare_cpus{};                         // for public-key work; none: the control loop's
-    sa::SpiJournal* spi_journal = nullptr;     // null: none is kept
-    const host::KernelView* kernel = nullptr;  // null: our addresses are taken to be there
+    AssignedAddresses* assigned = nullptr;            // null: addresses that peers give are not taken
+    net::IkeSpis ike_spis{};                          // the workers'
+    Cpus spare_cpus{};                                // for public-key work; none: the control loop's
+    sa::SpiJournal* spi_journal = nullptr;            // null: none is kept
+    const host::KernelView* kernel = nullptr;         // null: our addresses are taken to be there
+    const forward::Forwarding* forwarding = nullptr;  // null: each neighbour is taken to be known
   };
   IkeService(Parts parts, const config::Limits& limits);
 
@@ -191,7 +193,9 @@ class IkeService final : public recovery::Repairer {
   bool is_established(const std::string& connection);
   recovery::Repair repair_by(const std::string& connection, const std::string& child, const sa::SpiMiss& miss,
                              Moment now);
+  void say_if_unwritten(const Expected<void>& noted);
   std::optional<ike::Endpoint> in_udp_from(const sa::SpiMiss& miss) const;
+  bool knows_way_to(const net::Address& address) const;
   recovery::Repair send_token(const sa::SpiMiss& miss, Moment now);
   void feed(ike::Event event, Moment now);
   void handle_events(Moment now, const std::function<void()>& pause = {});

@@ -13,6 +13,7 @@
 #include "control/daemon/policy_table.hpp"
 #include "control/daemon/port_watch.hpp"
 #include "control/daemon/reloader.hpp"
+#include "control/daemon/secret_keeper.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/signals.hpp"
 #include "control/daemon/size_service.hpp"
@@ -42,7 +43,6 @@ class Daemon {
   Expected<void> start_host_sync();
   Expected<void> apply_host_configuration();
   void open_spi_journal();
-  void take_token_secrets();
   void start_evidence();
   Expected<void> start_sas();
   Expected<void> watch();
@@ -77,6 +77,7 @@ class Daemon {
   std::unique_ptr<sa::SaManager> sas_;
   std::unique_ptr<AssignedAddresses> assigned_;
   std::unique_ptr<IkeService> ike_;
+  std::unique_ptr<SecretKeeper> secret_keeper_;
   std::unique_ptr<EvidenceService> evidence_;
   std::unique_ptr<recovery::InvalidSpiHandler> invalid_spi_;
   std::unique_ptr<SizeService> size_service_;

@@ -104,6 +104,8 @@ class IkeCore final : private SaHost {
     impossible,   // only the peer can
   };
   std::uint64_t tokens_sent() const { return tokens_sent_; }  // RFC 6290
+  // That there was too much of it lately for.
+  std::uint64_t tokens_withheld() const { return tokens_withheld_; }
   Reach reach(const std::string& connection, const std::optional<Identity>& peer = {}) const;
   // Those that are configured with that remote address.
   std::vector<ConnectionHandle> connections_of_peer(const net::Address& remote) const {
@@ -226,6 +228,7 @@ class IkeCore final : private SaHost {
   UnprotectedBudget for_stray_ike_{{}};
   UnprotectedBudget for_stray_esp_{{}};
   std::uint64_t tokens_sent_ = 0;
+  std::uint64_t tokens_withheld_ = 0;
   Actions actions_;
   bool is_stopping_ = false;
   SaId next_id_ = 1;

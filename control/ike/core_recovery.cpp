@@ -93,9 +93,14 @@ void IkeCore::send_token(Header header, const Spis& spis, bool we_began, const s
     left -= bytes;
     return true;
   };
+  if (!takes(header_bytes + notify_bytes + CrashTokens::bytes)) return;
+  if (!budget.has_room(to.address, now)) {
+    ++tokens_withheld_;
+    return;
+  }
   const auto token = parts_.tokens.make(spis, we_began ? spis.initiator : spis.responder);
-  if (!token || !takes(header_bytes + notify_bytes + CrashTokens::bytes)) return;
-  if (!budget.take(to.address, now)) return;
+  if (!token) return;
+  budget.took(to.address, now);
   PayloadWriter payloads;
   for (const auto& reason : reasons)
     if (takes(notify_bytes + reason.data.size())) payloads.add(reason);

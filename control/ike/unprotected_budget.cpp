@@ -1,6 +1,7 @@
 #include "control/ike/unprotected_budget.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 namespace espgate::ike {
 namespace {
@@ -11,26 +12,27 @@ net::Address network_of(net::Address address) {
   return address;
 }
 
-std::uint32_t count_of(const std::unordered_map<net::Address, std::uint32_t>& counts,
-                       const net::Address& address) {
-  const auto found = counts.find(address);
-  return found == counts.end() ? 0 : found->second;
-}
-
 }  // namespace
 
-bool UnprotectedBudget::take(const net::Address& to, Time now) {
-  if (all_.is_over(now)) {
-    by_network_.clear();
-    by_address_.clear();
+bool UnprotectedBudget::has_one(const Buckets& buckets, const net::Address& address, Time now) {
+  const auto found = buckets.find(address);
+  return found == buckets.end() || found->second.has_one(now);
+}
+
+bool UnprotectedBudget::has_room(const net::Address& to, Time now) const {
+  return all_.has_one(now) && has_one(by_network_, network_of(to), now) && has_one(by_address_, to, now);
+}
+
+void UnprotectedBudget::took(const net::Address& to, Time now) {
+  // Buckets are full again after a second at most, and then as if they had never been.
+  if (now - forgot_ >= std::chrono::seconds(1)) {
+    for (auto* buckets : {&by_network_, &by_address_})
+      std::erase_if(*buckets, [&](const auto& each) { return each.second.is_full(now); });
+    forgot_ = now;
   }
-  const auto network = network_of(to);
-  if (count_of(by_network_, network) >= limits_.to_network ||
-      count_of(by_address_, to) >= limits_.to_address || !all_.take(now))
-    return false;
-  ++by_network_[network];
-  ++by_address_[to];
-  return true;
+  (void)all_.take(now);
+  (void)by_network_.try_emplace(network_of(to), limits_.to_network).first->second.take(now);
+  (void)by_address_.try_emplace(to, limits_.to_address).first->second.take(now);
 }
 
 }  // namespace espgate::ike

@@ -23,8 +23,11 @@ void EvidenceBook::make_room(Class kind) {
   const bool stranger = kind == Class::stranger;
   const auto is_alike = [&](const auto& entry) { return (entry.second.kind == Class::stranger) == stranger; };
   const auto alike = static_cast<std::size_t>(std::ranges::count_if(cases_, is_alike));
-  if (alike >= (stranger ? kept_of_strangers : kept_of_peers))
-    cases_.erase(std::ranges::find_if(cases_, is_alike));
+  if (alike < (stranger ? kept_of_strangers : kept_of_peers)) return;
+  // What is made up easily goes before what is not.
+  const auto guess = std::ranges::find_if(
+      cases_, [&](const auto& entry) { return is_alike(entry) && entry.second.kind == Class::never_issued; });
+  cases_.erase(guess != cases_.end() ? guess : std::ranges::find_if(cases_, is_alike));
 }
 
 Case* EvidenceBook::find(std::uint64_t number) {

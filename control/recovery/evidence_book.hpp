@@ -1,8 +1,9 @@
 // What is kept of flows in trouble beyond the line: their first packets, and what IKE did with the peer.
 //
 // Bounds: the newest `kept_of_peers` flows, and as many of strangers' as the other says, so that strangers
-// push out nothing of a peer's (who writes a peer's address into made-up packets does); of each
-// `packets_each` packets, cut by the worker (sa::SpiMiss), as they were on the wire. One thread, no I/O.
+// push out nothing of a peer's; who writes a peer's address into made-up packets, and so has SPIs that were
+// never issued, pushes out others of that kind. Of each `packets_each` packets, cut by the worker
+// (sa::SpiMiss), as they were on the wire. One thread, no I/O.
 #pragma once
 
 #include <chrono>

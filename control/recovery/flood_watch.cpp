@@ -6,7 +6,8 @@ namespace espgate::recovery {
 
 bool FloodWatch::note_new(Time now) {
   roll(now);
-  if (!flows_.take(now) && !began_) {
+  if (counted_ <= most_) ++counted_;
+  if (counted_ > most_ && !began_) {
     began_ = now;
     in_flood_ = 0;
   }
@@ -20,12 +21,13 @@ std::optional<FloodWatch::Over> FloodWatch::tick(Time now) {
 }
 
 void FloodWatch::roll(Time now) {
-  if (!flows_.is_over(now)) return;
-  if (began_ && !flows_.is_exceeded()) {
+  if (now - counted_from_ < std::chrono::seconds(1)) return;
+  if (began_ && counted_ <= most_) {
     over_ = Over{now - *began_, in_flood_};
     began_.reset();
   }
-  flows_.begin_if_over(now);
+  counted_from_ = now;
+  counted_ = 0;
 }
 
 }  // namespace espgate::recovery

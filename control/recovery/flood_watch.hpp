@@ -5,15 +5,13 @@
 #include <cstdint>
 #include <optional>
 
-#include "datapath/base/per_second.hpp"
-
 namespace espgate::recovery {
 
 class FloodWatch {
  public:
   using Time = std::chrono::nanoseconds;  // steady
 
-  explicit FloodWatch(std::uint32_t flows_per_s) : flows_(flows_per_s) {}
+  explicit FloodWatch(std::uint32_t flows_per_s) : most_(flows_per_s) {}
 
   // A flow of which nothing is known begins. Whether it is part of a flood: of one that has begun.
   bool note_new(Time now);
@@ -29,7 +27,9 @@ class FloodWatch {
  private:
   void roll(Time now);
 
-  PerSecond flows_;
+  std::uint32_t most_;
+  Time counted_from_ = Time::min() / 2;  // for a second
+  std::uint32_t counted_ = 0;
   std::optional<Time> began_;
   std::uint64_t in_flood_ = 0;
   std::optional<Over> over_;

@@ -37,11 +37,11 @@ std::size_t FlowTable::chain_of(const FlowKey& key) const {
   return static_cast<std::size_t>(mix(hash, odd)) & (chains_.size() - 1);
 }
 
-Flow& FlowTable::touch(const FlowKey& key) {
+Flow& FlowTable::touch(const FlowKey& key, Sort sort) {
   const auto chain = chain_of(key);
   auto index = lookup(key, chain);
   if (index == none) {
-    index = take_entry();
+    index = take_entry(sort);
     entries_[index].flow = {};
     entries_[index].flow.key = key;
     entries_[index].next = chains_[chain];
@@ -49,6 +49,8 @@ Flow& FlowTable::touch(const FlowKey& key) {
   } else {
     unlink(index);
   }
+  entries_[index].sort = sort;
+  entries_[index].seen = ++touched_;
   link_newest(index);
   return entries_[index].flow;
 }
@@ -64,9 +66,12 @@ std::uint32_t FlowTable::lookup(const FlowKey& key, std::size_t chain) const {
   return index;
 }
 
-std::uint32_t FlowTable::take_entry() {
+std::uint32_t FlowTable::take_entry(Sort sort) {
   if (size_ < entries_.size()) return size_++;
-  const auto index = oldest_;
+  const auto& own = line_of(sort);
+  const auto& other = line_of(sort == Sort::known ? Sort::any : Sort::known);
+  const bool from_own = other.length == 0 || (own.length != 0 && own.length >= size_ / 2);
+  const auto index = (from_own ? own : other).oldest;
   unchain(index);
   unlink(index);
   ++evicted_;
@@ -81,30 +86,37 @@ void FlowTable::unchain(std::uint32_t index) {
 
 void FlowTable::unlink(std::uint32_t index) {
   const auto& entry = entries_[index];
-  (entry.newer == none ? newest_ : entries_[entry.newer].older) = entry.older;
-  (entry.older == none ? oldest_ : entries_[entry.older].newer) = entry.newer;
+  auto& line = line_of(entry.sort);
+  (entry.newer == none ? line.newest : entries_[entry.newer].older) = entry.older;
+  (entry.older == none ? line.oldest : entries_[entry.older].newer) = entry.newer;
+  --line.length;
 }
 
 void FlowTable::link_newest(std::uint32_t index) {
   auto& entry = entries_[index];
+  auto& line = line_of(entry.sort);
   entry.newer = none;
-  entry.older = newest_;
-  (newest_ == none ? oldest_ : entries_[newest_].newer) = index;
-  newest_ = index;
+  entry.older = line.newest;
+  (line.newest == none ? line.oldest : entries_[line.newest].newer) = index;
+  line.newest = index;
+  ++line.length;
 }
 
 void FlowTable::link_oldest(std::uint32_t index) {
   auto& entry = entries_[index];
+  auto& line = line_of(entry.sort);
   entry.older = none;
-  entry.newer = oldest_;
-  (oldest_ == none ? newest_ : entries_[oldest_].older) = index;
-  oldest_ = index;
+  entry.newer = line.oldest;
+  (line.oldest == none ? line.newest : entries_[line.oldest].older) = index;
+  line.oldest = index;
+  ++line.length;
 }
 
 void FlowTable::make_next_to_go(const FlowKey& key) {
   const auto index = lookup(key, chain_of(key));
   if (index == none) return;
   unlink(index);
+  entries_[index].seen = 0;
   link_oldest(index);
 }
 

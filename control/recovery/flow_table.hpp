@@ -1,4 +1,5 @@
-// The flows of packets with unusable SPIs: bounded, the least recently seen makes room for a new one.
+// The flows of packets with unusable SPIs: bounded, the least recently seen makes room for a new one. What is
+// made up and what is known take no room from each other beyond half of the table.
 // All memory is taken by the constructor; every operation costs the same whatever the senders do, since
 // the hash is keyed with a secret.
 #pragma once
@@ -44,15 +45,20 @@ struct Flow {
   std::string_view port_name() const { return port.data(); }
 };
 
+// Of the SPI: one that is or was ours, or any other, which is made up easily.
+enum class Sort : std::uint8_t { known, any };
+
 class FlowTable {
  public:
   // `capacity` at least 1. `secret`: unpredictable to senders.
   FlowTable(std::uint32_t capacity, std::array<std::uint64_t, 2> secret);
 
-  // The flow of this key, made the most recently seen; a new one (packets == 0) when there is none.
-  Flow& touch(const FlowKey& key);
+  // The flow of this key, made the most recently seen, and of that sort from now on; a new one (packets == 0)
+  // when there is none. It takes the place of one of its sort, or of the other while its own has less than half.
+  Flow& touch(const FlowKey& key, Sort sort = Sort::any);
   const Flow* find(const FlowKey& key) const;
-  // The flow of this key makes room before all others, whenever they were seen. References stay good.
+  // The flow of this key makes room before all others of its sort, whenever they were seen. References stay
+  // good.
   void make_next_to_go(const FlowKey& key);
 
   std::uint32_t size() const { return size_; }
@@ -62,8 +68,13 @@ class FlowTable {
   // returns false.
   template <typename Visitor>
   void visit(Visitor&& visitor) const {
-    for (auto i = newest_; i != none; i = entries_[i].older)
-      if (!visitor(entries_[i].flow)) return;
+    std::array<std::uint32_t, sorts> at{lines_[0].newest, lines_[1].newest};
+    while (at[0] != none || at[1] != none) {
+      const bool first = at[1] == none || (at[0] != none && entries_[at[0]].seen >= entries_[at[1]].seen);
+      auto& next = at[first ? 0 : 1];
+      if (!visitor(entries_[next].flow)) return;
+      next = entries_[next].older;
+    }
   }
 
  private:
@@ -73,12 +84,21 @@ class FlowTable {
     std::uint32_t next = none;   // in the hash chain
     std::uint32_t newer = none;  // in the order last seen
     std::uint32_t older = none;
+    std::uint64_t seen = 0;  // its turn among all; 0: next to go
+    Sort sort = Sort::any;
+  };
+  static constexpr std::size_t sorts = 2;
+  struct Line {  // of one sort, in the order last seen
+    std::uint32_t newest = none;
+    std::uint32_t oldest = none;
+    std::uint32_t length = 0;
   };
 
   std::size_t chain_of(const FlowKey& key) const;
   std::uint32_t lookup(const FlowKey& key, std::size_t chain) const;
-  std::uint32_t take_entry();
+  std::uint32_t take_entry(Sort sort);
   void unchain(std::uint32_t index);
+  Line& line_of(Sort sort) { return lines_[static_cast<std::size_t>(sort)]; }
   void unlink(std::uint32_t index);
   void link_newest(std::uint32_t index);
   void link_oldest(std::uint32_t index);
@@ -87,8 +107,8 @@ class FlowTable {
   std::vector<std::uint32_t> chains_;  // first entry of each; a power of two of them
   std::array<std::uint64_t, 2> secret_;
   std::uint32_t size_ = 0;
-  std::uint32_t newest_ = none;
-  std::uint32_t oldest_ = none;
+  std::array<Line, sorts> lines_;
+  std::uint64_t touched_ = 0;
   std::uint64_t evicted_ = 0;
 };
 

@@ -23,6 +23,11 @@ std::string_view owner(const sa::SpiFacts& facts, const sa::SpiKnowledge& knowle
   return facts.connection.empty() ? knowledge.connection_of_peer(source) : facts.connection;
 }
 
+// An SPI in use is seen on the way, and its packets are then made up as easily as those of unknown ones.
+bool is_made_up_easily(sa::Miss miss, const sa::SpiFacts& facts) {
+  return facts.standing == sa::SpiFacts::Standing::unknown || miss == sa::Miss::mismatch;
+}
+
 }  // namespace
 
 InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowledge& knowledge,
@@ -45,9 +50,8 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
                     net::Address::from_bytes(miss.family, miss.destination), miss.spi, miss.encapsulation};
   auto facts = knowledge_.about(miss.spi);
   const auto of_peer = knowledge_.connection_of_peer(key.source);
-  const auto connection = facts.connection.empty() ? of_peer : facts.connection;
 
-  auto& flow = table_.touch(key);
+  auto& flow = table_.touch(key, is_made_up_easily(miss.miss, facts) ? Sort::any : Sort::known);
   if (flow.packets++ == 0) begin(flow, miss.miss, facts, now);
   flow.recent.add(now.steady);
   flow.last = now;
@@ -61,7 +65,7 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   ++packets_[static_cast<std::size_t>(flow.kind)];
   if (flow.kind == Class::flood) table_.make_next_to_go(key);
   if (is_trouble(flow, facts, now)) {
-    repair(flow, miss, connection, now);
+    repair(flow, miss, facts, of_peer, now);
     facts = knowledge_.about(miss.spi);  // what it names may have changed
   }
 
@@ -74,10 +78,9 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   speak(flow, facts, miss, now);
 }
 
-// An SPI in use is seen on the way, and its packets are then made up as easily as those of unknown ones.
 void InvalidSpiHandler::begin(Flow& flow, sa::Miss miss, const sa::SpiFacts& facts, Moment now) {
   flow.first = now;
-  if (facts.standing != sa::SpiFacts::Standing::unknown && miss != sa::Miss::mismatch) return;
+  if (!is_made_up_easily(miss, facts)) return;
   const bool was_on = flood_.is_on();
   flow.of_flood = flood_.note_new(now.steady);
   if (was_on || !flow.of_flood) return;
@@ -108,7 +111,7 @@ void InvalidSpiHandler::tick(Moment now) {
 bool InvalidSpiHandler::is_normal(const Flow& flow, const sa::SpiFacts& facts, Moment now) const {
   const auto age = now.steady - facts.since.steady;
   if (flow.kind == Class::larval) return age < options_.larval_quiet;
-  if (flow.kind == Class::just_rekeyed) return age < options_.rekeyed_quiet;
+  if (flow.kind == Class::just_rekeyed) return age < options_.in_flight;
   return flow.kind == Class::flood;
 }
 
@@ -132,14 +135,20 @@ bool InvalidSpiHandler::is_trouble(const Flow& flow, const sa::SpiFacts& facts, 
   return false;
 }
 
-void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now) {
+// An SPI that we know has two waits: one of its peer, and one of all others together.
+void InvalidSpiHandler::repair(Flow& flow, const sa::SpiMiss& miss, const sa::SpiFacts& facts,
+                               std::string_view of_peer, Moment now) {
   const bool is_guess = flow.kind == Class::never_issued;
-  const auto what = is_guess ? net::to_string(flow.key.source) : fmt::format("SPI {:x}", flow.key.spi);
+  const auto connection = facts.connection.empty() ? of_peer : facts.connection;
+  const auto& source = flow.key.source;
+  const bool is_peers = facts.peer ? *facts.peer == source : of_peer == facts.connection;
+  const auto what = is_guess ? net::to_string(source)
+                             : fmt::format("SPI {:x}{}", flow.key.spi, is_peers ? "" : " from elsewhere");
   auto& budget = is_guess ? guesses_ : known_spis_;
   Repair done;
-  if (budget.take(what, now.steady)) {
+  if (budget.may_try(what, now.steady)) {
     done = repairer_.repair(connection, miss, now);
-    budget.note(what, done);
+    budget.note(what, done, now.steady);
   } else {
     done = budget.refusal(what);
   }

@@ -11,7 +11,7 @@
 //   - The first packet of a flow (source, destination, SPI, encapsulation), then one line a minute while
 //     packets come, with the number of packets in between that had none.
 //   - Nothing while a miss is normal: larval within `larval_quiet` of the reservation, rekeyed within
-//     `rekeyed_quiet` of becoming a tombstone. Such packets are in the table and in its counts all the
+//     `in_flight` of becoming a tombstone. Such packets are in the table and in its counts all the
 //     same. If the condition lasts, the next packet is logged like any other.
 //   - At most `lines_per_s` lines a second over all flows; what is withheld beyond is told by one summary
 //     line when the second is over. A withheld flow speaks at its next packet.
@@ -19,7 +19,8 @@
 //
 // What is repaired: what a peer of ours should not send any more, or never should have: an SPI retired more
 // than `in_flight` ago, of before a restart, or never issued to a configured peer. Never one that is larval,
-// and nothing of a flood. How often is the RepairBudget's to say, for one peer and for all.
+// and nothing of a flood. How often is the RepairBudget's to say, for one peer and for all; who sends an SPI
+// of ours from elsewhere than its peer makes that peer wait for nothing.
 //
 // Bounds: memory is fixed by `flows`, work per record is constant, a flow that was evicted starts anew.
 // Control thread only; no clock, no I/O.
@@ -51,7 +52,6 @@ class InvalidSpiHandler {
     std::uint32_t lines_per_s = 10;
     std::chrono::nanoseconds line_interval = std::chrono::seconds(60);  // of one flow
     std::chrono::nanoseconds larval_quiet = std::chrono::seconds(30);
-    std::chrono::nanoseconds rekeyed_quiet = std::chrono::seconds(30);
     std::chrono::nanoseconds in_flight = std::chrono::seconds(1);  // of packets sent before the peer heard
     std::uint32_t repairs_per_s = 100;
     std::size_t repaired_peers = 20'000;    // with waits of their own
@@ -85,7 +85,8 @@ class InvalidSpiHandler {
   bool is_normal(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
   bool is_trouble(const Flow& flow, const sa::SpiFacts& facts, Moment now) const;
   void begin(Flow& flow, sa::Miss miss, const sa::SpiFacts& facts, Moment now);
-  void repair(Flow& flow, const sa::SpiMiss& miss, std::string_view connection, Moment now);
+  void repair(Flow& flow, const sa::SpiMiss& miss, const sa::SpiFacts& facts, std::string_view of_peer,
+              Moment now);
   void speak(Flow& flow, const sa::SpiFacts& facts, const sa::SpiMiss& miss, Moment now);
 
   Options options_;

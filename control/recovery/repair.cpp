@@ -10,6 +10,7 @@ std::string_view name(Repair repair) {
       "the peer was told",
       "an IKE SA with the peer was begun",
       "the peer was sent a token by which it knows that it has to begin anew",
+      "the peer is being sent a token by which it knows that it has to begin anew",
       "an IKE SA with the peer is being begun",
       "only the peer can begin an IKE SA",
       "the keys are manual, so only an operator can repair it",

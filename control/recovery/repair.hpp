@@ -15,6 +15,7 @@ enum class Repair : std::uint8_t {
   told,       // the peer was told by the IKE SA with it, and a child SA is made if there is none
   begun,      // an IKE SA with the peer was begun
   token,      // the peer, which alone can begin, was sent a token by which it knows that it has to (RFC 6290)
+  queued,     // such a token goes out as soon as it can: when a reload is over, or the neighbour is known
   under_way,  // one was being begun already
   only_peer,  // only the peer can begin
   no_ike,     // no connection with the peer negotiates
@@ -22,11 +23,15 @@ enum class Repair : std::uint8_t {
   turned_off,  // the connection says so
   limited,     // too much of it lately
 };
-inline constexpr std::size_t repair_count = 10;
+inline constexpr std::size_t repair_count = 11;
 // Traffic flows again if the peer does what it should.
 constexpr bool helps(Repair repair) {
   return repair == Repair::told || repair == Repair::begun || repair == Repair::token ||
-         repair == Repair::under_way;
+         repair == Repair::queued || repair == Repair::under_way;
+}
+// Something went out for it, or is about to.
+constexpr bool sends(Repair repair) {
+  return helps(repair) && repair != Repair::under_way;
 }
 std::string_view name(Repair repair);  // for log lines: "the peer was told"
 

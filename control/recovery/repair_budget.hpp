@@ -1,5 +1,5 @@
 // How often something is repaired, so that forged packets make nobody busy: so many a second in all, and one
-// thing ever less often while it does not help.
+// thing ever less often while it does not help. What could not be sent costs nothing of it.
 #pragma once
 
 #include <chrono>
@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "control/recovery/repair.hpp"
-#include "datapath/base/per_second.hpp"
+#include "datapath/base/token_bucket.hpp"
 
 namespace espgate::recovery {
 
@@ -21,11 +21,12 @@ class RepairBudget {
   // `most`: of so many the waits are remembered; while there is no room for another, none is repaired.
   RepairBudget(std::uint32_t per_s, std::size_t most) : repairs_(per_s), most_(most) {}
 
-  // Whether it may be tried now, which then counts. `what`: an SPI that we know, which is hard to guess, or
-  // else the address of a peer that is configured.
-  bool take(const std::string& what, Time now);
-  // What became of it.
-  void note(const std::string& what, Repair done);
+  // Whether it may be tried now; then `note` is called with what came of it. `what`: an SPI that we know,
+  // which is hard to guess, or else the address of a peer that is configured.
+  bool may_try(const std::string& what, Time now);
+  // What was sent counts, here and in all. What was not is tried again: after `first_wait`, or with the next
+  // packet where there was too much of it.
+  void note(const std::string& what, Repair done, Time now);
   // Why it may not be tried now: as it was the last time, if it cannot be repaired, or too much of it lately.
   Repair refusal(const std::string& what) const;
   std::size_t size() const { return all_.size(); }
@@ -38,9 +39,10 @@ class RepairBudget {
   };
   void forget_old(Time now);
 
-  PerSecond repairs_;
+  TokenBucket repairs_;
   std::size_t most_;
   std::unordered_map<std::string, Each> all_;
+  Time forgot_ = Time::min() / 2;
 };
 
 }  // namespace espgate::recovery

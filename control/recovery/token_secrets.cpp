@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "datapath/base/unique_fd.hpp"
+
 namespace espgate::recovery {
 namespace {
 
@@ -15,10 +17,14 @@ constexpr std::size_t secret_bytes = 32;
 
 // As it is in the file.
 struct Record {
-  std::int64_t made_s = 0;  // since 1970
+  std::int64_t given_out_s = 0;  // so far
   std::array<std::uint8_t, secret_bytes> bytes{};
 };
 static_assert(sizeof(Record) == 40);
+
+constexpr std::int64_t seconds_of(std::chrono::seconds time) {
+  return time.count();
+}
 
 struct Records {
   std::array<Record, 2> each{};
@@ -33,42 +39,43 @@ Error failed(std::string_view what, const std::string& path) {
 
 bool write_all(const std::string& path, const Records& records) {
   const auto fresh = path + ".new";
-  const int file = open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  if (file < 0) return false;
+  const UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file) return false;
   const auto bytes = records.count * sizeof(Record);
-  const bool written =
-      write(file, records.each.data(), bytes) == static_cast<ssize_t>(bytes) && fsync(file) == 0;
-  close(file);
-  return written && rename(fresh.c_str(), path.c_str()) == 0;
+  return write(file.get(), records.each.data(), bytes) == static_cast<ssize_t>(bytes) &&
+         fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0;
+}
+
+// The newest becomes the one before.
+void make_another(Records& records, const std::function<void(std::span<std::uint8_t>)>& random) {
+  records.each[1] = records.each[0];
+  records.each[0].given_out_s = 0;
+  random(records.each[0].bytes);
+  // The lowest bit of the first byte tells it from the one before.
+  auto& first = records.each[0].bytes[0];
+  if (records.count != 0) first = static_cast<std::uint8_t>((first & ~1) | (~records.each[1].bytes[0] & 1));
+  records.count = records.count == 0 ? 1 : 2;
 }
 
 }  // namespace
 
-Expected<std::vector<Secret>> token_secrets(const std::string& folder, WallTime now,
+Expected<std::vector<Secret>> token_secrets(const std::string& folder, std::chrono::seconds given_out,
                                             const std::function<void(std::span<std::uint8_t>)>& random) {
   const auto path = folder + "/crash-token-secrets";
   Records records;
-  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0 && errno != ENOENT) return failed("read", path);
-  if (file >= 0) {
-    const auto got = read(file, records.each.data(), sizeof records.each);
-    close(file);
+  {
+    const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file && errno != ENOENT) return failed("read", path);
+    const auto got = file ? read(file.get(), records.each.data(), sizeof records.each) : 0;
     if (got > 0 && got % static_cast<ssize_t>(sizeof(Record)) == 0)
       records.count = static_cast<std::size_t>(got) / sizeof(Record);
   }
-  const auto now_s = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch());
-  const auto age = now_s - std::chrono::seconds(records.each[0].made_s);
-  // One that is of the future is of a clock that was wrong.
-  if (records.count == 0 || age >= secret_life || age < -secret_life) {
-    records.each[1] = records.each[0];
-    records.each[0].made_s = now_s.count();
-    random(records.each[0].bytes);
-    // The lowest bit of the first byte tells it from the one before.
-    auto& first = records.each[0].bytes[0];
-    if (records.count != 0) first = static_cast<std::uint8_t>((first & ~1) | (~records.each[1].bytes[0] & 1));
-    records.count = records.count == 0 ? 1 : 2;
-    if (!write_all(path, records)) return failed("write", path);
-  }
+  auto& newest = records.each[0].given_out_s;
+  const bool is_good = records.count != 0 && newest >= 0 && newest < seconds_of(secret_life);
+  if (is_good) newest += given_out.count();
+  const bool is_old = !is_good || newest >= seconds_of(secret_life);
+  if (is_old) make_another(records, random);
+  if ((is_old || given_out.count() > 0) && !write_all(path, records)) return failed("write", path);
   std::vector<Secret> secrets;
   for (std::size_t i = 0; i < records.count; ++i)
     secrets.emplace_back(

@@ -8,19 +8,20 @@
 #include <string>
 #include <vector>
 
-#include "control/sa/moment.hpp"
 #include "datapath/base/expected.hpp"
 #include "datapath/base/secret.hpp"
 
 namespace espgate::recovery {
 
-// How long one is given out. It is good for as long again, which is longer than IKE SAs live.
+// How long one is given out, counted while it is: no clock of the day has a say in it, which starts at 1970
+// or jumps where none is kept. It is good for as long again, which is longer than IKE SAs live.
 inline constexpr std::chrono::hours secret_life{24 * 30};
 
 // The newest first: two at most, which differ in the lowest bit of the first byte. Made anew in `folder`
-// where the file is missing, is not what it should be, or its newest is too old. `random` fills the bytes
-// with what nobody can foresee. Errors: the file cannot be read or written.
-Expected<std::vector<Secret>> token_secrets(const std::string& folder, WallTime now,
+// where the file is missing, is not what it should be, or its newest was given out for too long. `given_out`:
+// for so long, since the last time that this was asked; none at a start. `random` fills the bytes with what
+// nobody can foresee. May wait for the disk. Errors: the file cannot be read or written.
+Expected<std::vector<Secret>> token_secrets(const std::string& folder, std::chrono::seconds given_out,
                                             const std::function<void(std::span<std::uint8_t>)>& random);
 
 }  // namespace espgate::recovery

@@ -240,6 +240,7 @@ class SaManager final : public SpiKnowledge {
   struct Application;
   enum class Again : std::uint8_t;
 
+  SpiFacts about(std::uint32_t spi, const std::optional<SpiJournal::Entry>& noted) const;
   Expected<ConnectionHandle> connection(const std::string& name) const;
   ConnectionHandle new_connection();
   // The SAs to come follow none that were: they may be another peer's.

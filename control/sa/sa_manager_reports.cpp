@@ -73,6 +73,13 @@ SpiFacts recall(const LifeStory& story) {
 }  // namespace
 
 SpiFacts SaManager::about(std::uint32_t spi) const {
+  const auto noted = parts_.journal == nullptr ? std::nullopt : parts_.journal->find(spi);
+  auto facts = about(spi, noted);
+  if (noted) facts.peer = noted->peer;
+  return facts;
+}
+
+SpiFacts SaManager::about(std::uint32_t spi, const std::optional<SpiJournal::Entry>& noted) const {
   if (const auto* record = inbound_.find(spi)) {
     const bool expired =
         parts_.store.inbound(record->index).state.load(std::memory_order_relaxed) == State::expired;
@@ -86,26 +93,21 @@ SpiFacts SaManager::about(std::uint32_t spi) const {
   }
   if (const auto* story = stories_.find(spi)) return recall(*story);
   SpiFacts facts;
-  const auto before = parts_.journal == nullptr ? std::nullopt : parts_.journal->find(spi);
-  if (before && !before->is_before_restart) {
-    // Its tombstone is gone, or there never was one: what ended it is not known any more, nor when.
-    facts.standing = SpiFacts::Standing::retired;
-    facts.since.wall = before->when;
-    facts.connection = before->connection;
+  if (noted) {
+    // Of this process its tombstone is gone, or there never was one: what ended it is not known any more, nor
+    // when.
+    facts.standing = noted->is_before_restart && !noted->has_ended ? SpiFacts::Standing::before_restart
+                                                                   : SpiFacts::Standing::retired;
+    facts.since.wall = noted->when;
+    facts.connection = noted->connection;
     return facts;
   }
-  if (!before) {
-    const auto outbound = outbound_.with_spi(spi);
-    if (outbound.empty()) return facts;
-    const auto& record = outbound_.records()[outbound.front()];
-    facts.standing = SpiFacts::Standing::outbound;
-    facts.since = record.since;
-    facts.connection = record.connection->name;
-    return facts;
-  }
-  facts.standing = SpiFacts::Standing::before_restart;
-  facts.since.wall = before->when;
-  facts.connection = before->connection;
+  const auto outbound = outbound_.with_spi(spi);
+  if (outbound.empty()) return facts;
+  const auto& record = outbound_.records()[outbound.front()];
+  facts.standing = SpiFacts::Standing::outbound;
+  facts.since = record.since;
+  facts.connection = record.connection->name;
   return facts;
 }
 

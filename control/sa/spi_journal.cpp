@@ -26,8 +26,10 @@ struct SpiJournal::Slot {
   std::uint64_t ike_responder;
   std::uint8_t peer[16];
   std::uint8_t family;
-  std::uint8_t we_began;
+  std::uint8_t flags;
   char connection[70];  // ends with a zero
+
+  static constexpr std::uint8_t we_began = 1, has_ended = 2;  // flags
 
   std::uint32_t sum() const {
     DigestInput input;
@@ -50,21 +52,6 @@ Error failed(std::string_view what, const std::string& path) {
   return {fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)),
           "after a restart, packets of SAs from before it will not be told from others"};
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  ~Descriptor() {
-    if (value_ >= 0) close(value_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return value_; }
-  int release() { return std::exchange(value_, -1); }
-
- private:
-  int value_;
-};
 
 bool lock_alone(int file, std::chrono::milliseconds patience) {
   constexpr std::chrono::milliseconds step(20);
@@ -91,15 +78,15 @@ bool write_at(int file, const void* bytes, std::size_t count, std::size_t place)
 
 }  // namespace
 
-SpiJournal::SpiJournal(int lock, int file, std::string path, std::uint32_t count)
-    : lock_(lock), file_(file), path_(std::move(path)), slots_(count) {}
+SpiJournal::SpiJournal(UniqueFd lock, UniqueFd file, std::string path, std::uint32_t count)
+    : lock_(std::move(lock)), file_(std::move(file)), path_(std::move(path)), slots_(count) {}
 
 Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder, std::uint32_t most,
                                                        std::chrono::milliseconds patience) {
   static_assert(sizeof(Slot) == 128);
   const auto path = folder + "/spi-journal", lock_path = folder + "/lock", fresh_path = path + ".new";
-  Descriptor lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (lock.get() < 0) return failed("open", lock_path);
+  UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock) return failed("open", lock_path);
   if (!lock_alone(lock.get(), patience)) return failed("have alone", lock_path);
 
   // What is good of it, in its order; a file cut off or of other make has little of that.
@@ -111,13 +98,13 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
   if (before.size() > most) before.erase(before.begin(), before.end() - most);
 
   // A new file takes the place of the old one in one step.
-  Descriptor file(::open(fresh_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (file.get() < 0) return failed("make", fresh_path);
+  UniqueFd file(::open(fresh_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (!file) return failed("make", fresh_path);
   const auto bytes = most * sizeof(Slot);
   // All of its room at once, so that a disk that is full later does no harm.
   errno = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
   if (errno != 0) return failed("write", fresh_path);
-  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(lock.release(), file.release(), path, most));
+  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(std::move(lock), std::move(file), path, most));
   for (auto& slot : before) {
     slot.number = journal->next_ + 1;
     slot.checksum = slot.sum();
@@ -125,16 +112,13 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
     journal->places_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
   }
   journal->ours_from_ = journal->next_;
-  if (!write_at(journal->file_, journal->slots_.data(), before.size() * sizeof(Slot), 0) ||
-      fsync(journal->file_) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
+  if (!write_at(journal->file_.get(), journal->slots_.data(), before.size() * sizeof(Slot), 0) ||
+      fsync(journal->file_.get()) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
     return failed("write", path);
   return journal;
 }
 
-SpiJournal::~SpiJournal() {
-  close(file_);
-  close(lock_);
-}
+SpiJournal::~SpiJournal() = default;
 
 Expected<void> SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment now) {
   const auto place = static_cast<std::uint32_t>(next_++ % slots_.size());
@@ -149,11 +133,23 @@ Expected<void> SpiJournal::note(std::uint32_t spi, const Entry& entry, Moment no
   slot.ike_responder = entry.ike_responder;
   std::ranges::copy(entry.peer.bytes, slot.peer);
   slot.family = static_cast<std::uint8_t>(entry.peer.family);
-  slot.we_began = entry.we_began;
+  slot.flags = entry.we_began ? Slot::we_began : std::uint8_t{0};
   entry.connection.copy(slot.connection, sizeof slot.connection - 1);
-  slot.checksum = slot.sum();
   places_[spi] = place;
-  if (!write_at(file_, &slot, sizeof slot, place * sizeof slot)) return failed("write", path_);
+  return write(place);
+}
+
+Expected<void> SpiJournal::end(std::uint32_t spi) {
+  const auto found = places_.find(spi);
+  if (found == places_.end()) return {};
+  slots_[found->second].flags |= Slot::has_ended;
+  return write(found->second);
+}
+
+Expected<void> SpiJournal::write(std::uint32_t place) {
+  auto& slot = slots_[place];
+  slot.checksum = slot.sum();
+  if (!write_at(file_.get(), &slot, sizeof slot, place * sizeof slot)) return failed("write", path_);
   return {};
 }
 
@@ -165,8 +161,9 @@ std::optional<SpiJournal::Entry> SpiJournal::find(std::uint32_t spi) const {
                slot.connection,
                slot.ike_initiator,
                slot.ike_responder,
-               slot.we_began != 0,
+               (slot.flags & Slot::we_began) != 0,
                slot.number <= ours_from_,
+               (slot.flags & Slot::has_ended) != 0,
                std::chrono::system_clock::time_point(std::chrono::milliseconds(slot.when_ms))};
 }
 

@@ -17,6 +17,7 @@
 
 #include "control/sa/moment.hpp"
 #include "datapath/base/expected.hpp"
+#include "datapath/base/unique_fd.hpp"
 #include "datapath/net/address.hpp"
 
 namespace espgate::sa {
@@ -30,6 +31,7 @@ class SpiJournal {
     std::uint64_t ike_responder = 0;
     bool we_began = false;           // the IKE SA
     bool is_before_restart = false;  // noted by a process before this one
+    bool has_ended = false;          // its SA was deleted or replaced here
     std::chrono::system_clock::time_point when{};
   };
 
@@ -43,19 +45,22 @@ class SpiJournal {
   SpiJournal(const SpiJournal&) = delete;
   SpiJournal& operator=(const SpiJournal&) = delete;
 
-  // An SA of ours with that SPI belongs to that IKE SA from here on. `when` is not looked at. Errors: it is
-  // remembered, but could not be written, so that a restart forgets it.
+  // An SA of ours with that SPI belongs to that IKE SA from here on; of the entry only what is known then is
+  // looked at. Errors: it is remembered, but could not be written, so that a restart forgets it.
   Expected<void> note(std::uint32_t spi, const Entry& entry, Moment now);
+  // That SA is no more. Nothing happens if it is not known. Errors: as above.
+  Expected<void> end(std::uint32_t spi);
   // The last that was noted of it; none: nothing, as far as is remembered.
   std::optional<Entry> find(std::uint32_t spi) const;
   std::size_t size() const { return places_.size(); }
 
  private:
   struct Slot;
-  SpiJournal(int lock, int file, std::string path, std::uint32_t count);
+  SpiJournal(UniqueFd lock, UniqueFd file, std::string path, std::uint32_t count);
+  Expected<void> write(std::uint32_t place);
 
-  int lock_;
-  int file_;
+  UniqueFd lock_;
+  UniqueFd file_;
   std::string path_;
   std::vector<Slot> slots_;      // as they are in the file; written round and round
   std::uint64_t next_ = 0;       // its number; the slot is that modulo the count

@@ -34,11 +34,12 @@ struct SpiFacts {
     outbound,        // no inbound SA's, but we send with it
   };
   Standing standing = Standing::unknown;
-  Reason reason = Reason::deleted;  // retired only
-  std::uint32_t successor = 0;      // SPI that took over after a rekey; 0: none
-  Moment since;                     // when it came to this standing
-  std::string_view connection;      // its owner; valid until the next call that changes SAs
-  std::optional<SaEnds> ends{};     // active only
+  Reason reason = Reason::deleted;     // retired only
+  std::uint32_t successor = 0;         // SPI that took over after a rekey; 0: none
+  Moment since;                        // when it came to this standing
+  std::string_view connection;         // its owner; valid until the next call that changes SAs
+  std::optional<SaEnds> ends{};        // active only
+  std::optional<net::Address> peer{};  // that it was given to by IKE, where it was then
 };
 
 struct SpiKnowledge {

@@ -65,12 +65,16 @@ void Worker::drop_missed(unsigned row) {
   }
 }
 
+// What is larval or was retired is hard to guess, and has a ring and a limit of its own, with a share for
+// each SPI: a flood of made-up ones hides no peer that keeps to an SA which is gone.
 void Worker::sample_miss(unsigned row, sa::Miss miss) {
-  if (!spi_limit_.take(burst_.tsc)) {
+  const auto& info = burst_.info[row];
+  const bool known = miss == sa::Miss::larval || miss == sa::Miss::retired;
+  const bool has_share = !known || spi_shares_[info.spi % spi_shares_.size()].take(burst_.tsc);
+  if (!has_share || !(known ? spi_known_limit_ : spi_limit_).take(burst_.tsc)) {
     load_.spi_samples_lost.add(1);
     return;
   }
-  const auto& info = burst_.info[row];
   const auto family = burst_.family[row];
   const std::size_t address_bytes = family == net::Family::v4 ? 4 : 16;
   sa::SpiMiss record{};
@@ -92,7 +96,8 @@ void Worker::sample_miss(unsigned row, sa::Miss miss) {
   record.frame_bytes = static_cast<std::uint16_t>(frame.pkt_len);
   record.head_bytes = std::min<std::uint16_t>(frame.data_len, sizeof record.head);
   std::memcpy(record.head, rte_pktmbuf_mtod(&frame, const std::uint8_t*), record.head_bytes);
-  if (rte_ring_mp_enqueue_elem(shared_.rings.spi, &record, sizeof record) != 0) load_.spi_samples_lost.add(1);
+  auto* ring = known ? shared_.rings.spi_known : shared_.rings.spi;
+  if (rte_ring_mp_enqueue_elem(ring, &record, sizeof record) != 0) load_.spi_samples_lost.add(1);
 }
 
 }  // namespace espgate::worker

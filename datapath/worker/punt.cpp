@@ -37,6 +37,7 @@ Expected<void> PuntRings::create(unsigned entries, unsigned capture_entries) {
   refused = packets("refused", entries, RING_F_SC_DEQ);
   inject = packets("inject", entries, RING_F_SC_DEQ | RING_F_SP_ENQ);
   capture = packets("captured", capture_entries, RING_F_SC_DEQ);
+  spi_known = records("spi-known", sizeof(sa::SpiMiss), entries);
   spi = records("spi", sizeof(sa::SpiMiss), entries);
   neighbour = records("neighbour", sizeof(NeighbourWanted), entries);
   peer = records("peer", sizeof(PeerMoved), entries);

@@ -90,7 +90,8 @@ struct PuntRings {
   rte_ring* inner = nullptr;      // rte_mbuf*: the same, of what came encrypted
   rte_ring* ike_known = nullptr;  // rte_mbuf*, frames like host's: IKE messages to SPIs of ours
   rte_ring* ike = nullptr;        // the same, all others: who begins, and what anybody may make up
-  rte_ring* spi = nullptr;        // sa::SpiMiss by value
+  rte_ring* spi_known = nullptr;  // sa::SpiMiss by value: of SPIs that are larval here or were retired
+  rte_ring* spi = nullptr;        // the same, of all others, which anybody may make up
   rte_ring* neighbour = nullptr;  // NeighbourWanted by value
   rte_ring* peer = nullptr;       // PeerMoved by value
   rte_ring* refused = nullptr;    // rte_mbuf*, whose senders are to be told by ICMP
@@ -109,13 +110,13 @@ struct PuntRings {
   std::array<rte_ring**, 8> of_packets() {
     return {&link, &host, &inner, &ike_known, &ike, &refused, &capture, &inject};
   }
-  std::array<rte_ring**, 5> of_records() { return {&spi, &neighbour, &peer, &lifetime, &trace}; }
+  std::array<rte_ring**, 6> of_records() { return {&spi_known, &spi, &neighbour, &peer, &lifetime, &trace}; }
 };
 
 struct PuntRates {
   std::uint32_t host_pps = 20'000;  // and as many of the link's own, and as many that came encrypted
   std::uint32_t ike_pps = 10'000;   // and as many to SPIs of ours
-  std::uint32_t spi_pps = 10'000;
+  std::uint32_t spi_pps = 10'000;   // and as many of SPIs that are larval here or were retired
   std::uint32_t icmp_error_pps = 1'000;
 };
 

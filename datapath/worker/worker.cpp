@@ -16,10 +16,10 @@
 namespace espgate::worker {
 namespace {
 
-// What goes to one SPI of an IKE SA of ours, and to others of the same hash, is at most a sixteenth of all
-// that does: far more than an IKE SA needs, and too little to keep others out.
-constexpr std::size_t ike_shares = 256;
-constexpr std::uint32_t ike_share = 16;
+// What goes to one SPI of ours, of an IKE SA or of an SA that is gone, and to others of the same hash, is at
+// most a sixteenth of all that does: far more than an IKE SA needs, and too little to keep others out.
+constexpr std::size_t shares = 256;
+constexpr std::uint32_t share = 16;
 
 // Rounds without a packet before the idle policy lets a worker sleep: long enough that a busy worker
 // between two bursts never does.
@@ -45,11 +45,13 @@ Worker::Worker(Shared& shared, unsigned id, std::unique_ptr<crypto::Queue> queue
       inner_limit_(shared.rates.host_pps, shared.tsc_hz),
       ike_limit_(shared.rates.ike_pps, shared.tsc_hz),
       ike_known_limit_(shared.rates.ike_pps, shared.tsc_hz),
+      spi_known_limit_(shared.rates.spi_pps, shared.tsc_hz),
       spi_limit_(shared.rates.spi_pps, shared.tsc_hz),
       neighbour_limit_(1'000, shared.tsc_hz),
       peer_limit_(1'000, shared.tsc_hz),
       icmp_error_limit_(shared.rates.icmp_error_pps, shared.tsc_hz),
-      ike_shares_(ike_shares, RateLimit(shared.rates.ike_pps / ike_share, shared.tsc_hz)),
+      ike_shares_(shares, RateLimit(shared.rates.ike_pps / share, shared.tsc_hz)),
+      spi_shares_(shares, RateLimit(shared.rates.spi_pps / share, shared.tsc_hz)),
       tracer_(shared.trace, shared.rings.trace, static_cast<std::uint8_t>(id)),
       capture_(shared.capture, shared.rings.capture, shared.capture_buffers) {
   for (const auto& suite : crypto::suites())

@@ -323,9 +323,9 @@ class Worker {
   };
   std::array<TxBuffer, port::ports_max> tx_;
 
-  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, ike_known_limit_, spi_limit_,
-      neighbour_limit_, peer_limit_, icmp_error_limit_;
-  std::vector<RateLimit> ike_shares_;  // of what goes to SPIs of ours, by SPI
+  RateLimit link_limit_, host_limit_, inner_limit_, ike_limit_, ike_known_limit_, spi_known_limit_,
+      spi_limit_, neighbour_limit_, peer_limit_, icmp_error_limit_;
+  std::vector<RateLimit> ike_shares_, spi_shares_;  // of what goes to SPIs of ours, by SPI
   Tracer tracer_;
   Capture capture_;
   PacketCounters counters_;

@@ -41,7 +41,7 @@ class RunningServer {
   TemporaryFolder folder_;
   std::string path_;
   std::unique_ptr<cli::Server> server_;
-  cli::UniqueFd wake_;
+  UniqueFd wake_;
   std::mutex mutex_;
   std::condition_variable ran_;
   const std::function<void(cli::Server&)>* work_ = nullptr;
@@ -64,7 +64,7 @@ class RawClient {
   int fd() const { return fd_.get(); }
 
  private:
-  cli::UniqueFd fd_;
+  UniqueFd fd_;
   std::string input_;
 };
 

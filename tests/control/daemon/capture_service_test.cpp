@@ -22,8 +22,8 @@ class Client {
   Client() {
     int ends[2];
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
-    ours_ = cli::UniqueFd(ends[1]);
-    connection_.emplace(cli::UniqueFd(ends[0]), epoll_.get(), 2, cli::Connection::Limits{1 << 16, 1 << 20});
+    ours_ = UniqueFd(ends[1]);
+    connection_.emplace(UniqueFd(ends[0]), epoll_.get(), 2, cli::Connection::Limits{1 << 16, 1 << 20});
   }
   cli::StreamPtr stream() { return connection_->open_stream(); }
   // The lines that have come.
@@ -39,8 +39,8 @@ class Client {
   void leave() { connection_.reset(); }
 
  private:
-  cli::UniqueFd epoll_{epoll_create1(0)};
-  cli::UniqueFd ours_;
+  UniqueFd epoll_{epoll_create1(0)};
+  UniqueFd ours_;
   std::optional<cli::Connection> connection_;
 };
 

@@ -21,8 +21,8 @@ class Client {
   Client() {
     int ends[2];
     REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
-    fd_ = cli::UniqueFd(ends[0]);
-    connection_.emplace(cli::UniqueFd(ends[1]), epoll_.get(), 2, cli::Connection::Limits{65'536, 1 << 20});
+    fd_ = UniqueFd(ends[0]);
+    connection_.emplace(UniqueFd(ends[1]), epoll_.get(), 2, cli::Connection::Limits{65'536, 1 << 20});
   }
   cli::StreamPtr stream() { return connection_->open_stream(); }
   // What is described bit by bit, all of it.
@@ -45,8 +45,8 @@ class Client {
   }
 
  private:
-  cli::UniqueFd epoll_{epoll_create1(0)};
-  cli::UniqueFd fd_;
+  UniqueFd epoll_{epoll_create1(0)};
+  UniqueFd fd_;
   std::optional<cli::Connection> connection_;
   std::string text_;
 };

@@ -36,9 +36,24 @@ TEST_CASE("strangers push out no peer's evidence, and the oldest of each sort ma
   CHECK(book.find(102) == nullptr);
   CHECK(numbers_of(book, 2).front() == 1'101 - EvidenceBook::kept_of_strangers + 1);
   for (std::size_t i = 0; i < EvidenceBook::kept_of_peers; ++i)
-    book.open(flow(3, Class::never_issued), "branch", {});
+    book.open(flow(3, Class::deleted), "branch", {});
   CHECK(book.find(101) == nullptr);
   CHECK(book.size() == EvidenceBook::kept_of_peers + EvidenceBook::kept_of_strangers);
+}
+
+TEST_CASE(
+    "made up SPIs in a peer's name push out others of that kind, and no evidence of an SA that is gone") {
+  EvidenceBook book;
+  for (std::uint32_t spi = 1; spi <= 10; ++spi) book.open(flow(spi, Class::before_restart), "branch", {});
+  for (std::uint32_t i = 0; i < 1'000; ++i) book.open(flow(1'000 + i, Class::never_issued), "branch", {});
+  for (std::uint32_t spi = 1; spi <= 10; ++spi) CHECK(numbers_of(book, spi).size() == 1);
+  CHECK(numbers_of(book, 1'999).size() == 1);
+  CHECK(book.size() == EvidenceBook::kept_of_peers);
+  for (std::uint32_t spi = 11; spi <= 100; ++spi) book.open(flow(spi, Class::deleted), "branch", {});
+  CHECK(numbers_of(book, 1'999).empty());
+  CHECK(numbers_of(book, 1).empty());
+  CHECK(numbers_of(book, 100).size() == 1);
+  CHECK(book.size() == EvidenceBook::kept_of_peers);
 }
 
 TEST_CASE("what is due is a peer's before a stranger's, the oldest first") {

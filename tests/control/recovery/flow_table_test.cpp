@@ -50,6 +50,33 @@ TEST_CASE("what is next to go makes room before what was seen longer ago") {
   }
 }
 
+TEST_CASE("what is known and what is made up keep half of the table each") {
+  FlowTable table(8, {1, 2});
+  const auto count = [&](std::uint32_t from, std::uint32_t to) {
+    const auto spis = order(table);
+    return std::ranges::count_if(spis, [&](auto spi) { return spi >= from && spi < to; });
+  };
+  for (std::uint32_t spi = 0; spi < 3; ++spi) table.touch(key(spi), Sort::known);
+  for (std::uint32_t spi = 100; spi < 200; ++spi) table.touch(key(spi));
+  CHECK(count(0, 3) == 3);
+  CHECK(count(195, 200) == 5);
+  for (std::uint32_t spi = 200; spi < 300; ++spi) table.touch(key(spi), Sort::known);
+  CHECK(count(296, 300) == 4);
+  CHECK(count(196, 200) == 4);
+  // In the order in which they were seen, of either sort; what is next to go last.
+  table.touch(key(197));
+  table.touch(key(297), Sort::known);
+  table.make_next_to_go(key(299));
+  CHECK(order(table) == std::vector{297u, 197u, 298u, 296u, 199u, 198u, 196u, 299u});
+  table.touch(key(300), Sort::known);
+  CHECK_FALSE(table.find(key(299)));
+  // One that turns out to be known is.
+  table.touch(key(196), Sort::known);
+  for (std::uint32_t spi = 400; spi < 500; ++spi) table.touch(key(spi));
+  CHECK(table.find(key(196)) != nullptr);
+  CHECK(count(0, 1'000) == 8);
+}
+
 TEST_CASE("a table of one flow works") {
   FlowTable table(1, {1, 2});
   for (std::uint32_t spi = 0; spi < 100; ++spi) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,12 +25,12 @@ struct FakeKnowledge : sa::SpiKnowledge {
   std::map<net::Address, std::string> peers;
 };
 
-// Says that it did what `answer` says, and remembers for whom.
+// Says that it did what `answer` says, as often as `tokens` let it, and remembers for whom.
 struct FakeRepairer : Repairer {
-  Repair repair(std::string_view connection, const sa::SpiMiss& miss, Moment) override {
+  Repair repair(std::string_view connection, const sa::SpiMiss& miss, Moment now) override {
     const auto peer = net::Address::from_bytes(miss.family, miss.source);
     asked.push_back({std::string(connection), net::to_string(peer), miss.spi});
-    return answer;
+    return tokens && !tokens->take(now.steady) ? Repair::limited : answer;
   }
 
   struct Asked {
@@ -39,6 +40,7 @@ struct FakeRepairer : Repairer {
   };
   std::vector<Asked> asked;
   Repair answer = Repair::no_ike;
+  std::optional<TokenBucket> tokens;
 };
 
 inline sa::SpiMiss miss(const char* source, const char* destination, std::uint32_t spi,

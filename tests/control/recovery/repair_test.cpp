@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <random>
+#include <set>
 
 #include "control/recovery/repair_budget.hpp"
 #include "tests/control/recovery/knowledge.hpp"
@@ -116,17 +117,107 @@ TEST_CASE("what cannot be repaired is called that although it is too early to tr
 
 TEST_CASE(
     "all peers together are repaired so many times a second, and their number takes no room without end") {
-  RepairBudget budget(5, 8);
-  unsigned taken = 0;
-  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(fmt::format("a{}", i), 10s);
-  CHECK(taken == 5);
-  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(fmt::format("b{}", i), 11s);
-  CHECK(taken == 8);
+  RepairBudget budget(8, 8);
+  const auto repair = [&](char group, RepairBudget::Time now) {
+    unsigned done = 0;
+    for (std::uint32_t i = 0; i < 100; ++i)
+      if (const auto what = fmt::format("{}{}", group, i); budget.may_try(what, now)) {
+        budget.note(what, Repair::told, now);
+        ++done;
+      }
+    return done;
+  };
+  CHECK(repair('a', 10s) == 2);  // a quarter of a second's at once
+  unsigned done = 2;
+  for (auto now = 10s + 1ms; now < 11s; now += 1ms) done += repair('b', now);
+  CHECK(done == 8);  // there is no room for the waits of more
   CHECK(budget.size() == 8);
   // Those that were quiet for long make room.
-  for (std::uint32_t i = 0; i < 100; ++i) taken += budget.take(fmt::format("c{}", i), 200s);
-  CHECK(taken == 13);
-  CHECK(budget.size() == 5);
+  CHECK(repair('c', 200s) == 2);
+  CHECK(budget.size() == 2);
+}
+
+TEST_CASE("what could not be sent takes nothing of what others may have, and waits for nothing") {
+  World world;
+  world.repairer.answer = Repair::token;
+  world.repairer.tokens.emplace(4, 1);  // to one address
+  constexpr std::uint32_t peers =
+      300;  // behind one NAT, after a crash of ours; each sends on until it is told
+  for (std::uint32_t spi = 1'000; spi < 1'000 + peers; ++spi) world.knows(spi, Standing::before_restart);
+  std::set<std::uint32_t> told;
+  const auto began = world.now.steady;
+  for (; told.size() < peers && world.now.steady < began + 200s; world.now.steady += 50ms)
+    for (std::uint32_t spi = 1'000; spi < 1'000 + peers; ++spi) {
+      if (told.contains(spi)) continue;
+      world.packet(spi);
+      if (world.flow(spi).repair == Repair::token) told.insert(spi);
+    }
+  CHECK(told.size() == peers);
+  CHECK(world.now.steady - began < 80s);  // 75 s at 4 a second
+}
+
+TEST_CASE("who cannot be told takes nothing of the repairs of those who can") {
+  World world;
+  world.repairer.answer = Repair::only_peer;
+  for (std::uint32_t spi = 1'000; spi < 2'000; ++spi) {
+    world.knows(spi, Standing::before_restart);
+    world.packet(spi);
+  }
+  CHECK(world.repairer.asked.size() == 1'000);
+  for (std::uint32_t spi = 1'000; spi < 2'000; ++spi) world.packet(spi);
+  CHECK(world.repairer.asked.size() == 1'000);  // it is tried again after a second
+  world.repairer.answer = Repair::told;
+  world.knows(2'000, Standing::before_restart);
+  world.packet(2'000);
+  CHECK(world.flow(2'000).repair == Repair::told);
+}
+
+TEST_CASE("who sends a peer's old SPI from elsewhere delays nothing of that peer's, and is one to all") {
+  World world;
+  world.repairer.answer = Repair::told;
+  world.knows(1'000, Standing::before_restart);
+  const bool by_journal = GENERATE(false, true);
+  const auto* peer = by_journal ? "198.51.100.7" : "192.0.2.2";
+  if (by_journal) world.knowledge.spis[1'000].peer = address(peer);
+  for (int second = 0; second < 3; ++second, world.now.steady += 1s)
+    for (int i = 1; i < 200; ++i) world.packet(1'000, fmt::format("203.0.113.{}", i).c_str());
+  const auto elsewhere = world.repairer.asked.size();
+  CHECK(elsewhere == 2);  // at once, and after a second
+  world.packet(1'000, peer);
+  REQUIRE(world.repairer.asked.size() == elsewhere + 1);
+  CHECK(world.repairer.asked.back().peer == peer);
+  world.packet(1'000, peer);
+  CHECK(world.repairer.asked.size() == elsewhere + 1);
+}
+
+TEST_CASE("a peer that does not follow a rekey has its line with what was done about it") {
+  World world;
+  world.repairer.answer = Repair::told;
+  world.knows(1'000, Standing::retired, sa::Reason::rekeyed);
+  world.packet(1'000);
+  world.now.steady += 999ms;
+  world.packet(1'000);
+  CHECK(world.lines.empty());
+  CHECK(world.repairer.asked.empty());
+  world.now.steady += 1ms;
+  world.packet(1'000);
+  CHECK(world.repairer.asked.size() == 1);
+  REQUIRE(world.lines.size() == 1);
+  CHECK_THAT(world.lines[0], Contains("espgate: just rekeyed") && Contains("; the peer was told"));
+}
+
+TEST_CASE("made up SPIs in a peer's name, too few for a flood, push out no flow of an SPI that was ours") {
+  InvalidSpiHandler::Options options;
+  options.flows = 64;
+  World world(options);
+  for (std::uint32_t spi = 1'000; spi < 1'010; ++spi) {
+    world.knows(spi, Standing::before_restart);
+    world.packet(spi);
+  }
+  for (std::uint32_t spi = 10'000; spi < 15'000; ++spi, world.now.steady += 10ms) world.packet(spi);
+  for (std::uint32_t spi = 1'000; spi < 1'010; ++spi) CHECK(world.handler.flows_of(spi).size() == 1);
+  CHECK(world.handler.flows_of(14'999).size() == 1);
+  CHECK(world.handler.flows_of(10'000).empty());
 }
 
 TEST_CASE("a flood has two lines, starts nothing, and hides no packet of before a restart") {

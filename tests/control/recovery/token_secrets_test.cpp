@@ -19,9 +19,8 @@ struct Folder {
     path = name;
   }
   ~Folder() { std::filesystem::remove_all(path); }
-  std::vector<Secret> load(std::chrono::hours later = {}) {
-    auto secrets = token_secrets(path, WallTime(std::chrono::hours(400'000) + later),
-                                 [this](auto bytes) { std::ranges::fill(bytes, ++made); });
+  std::vector<Secret> load(std::chrono::seconds given_out = {}) {
+    auto secrets = token_secrets(path, given_out, [this](auto bytes) { std::ranges::fill(bytes, ++made); });
     REQUIRE(secrets);
     return *secrets;
   }
@@ -45,13 +44,32 @@ TEST_CASE("a secret outlives a restart, and nobody else may read it") {
   CHECK((status.st_mode & 0777) == 0600);
 }
 
-TEST_CASE("after a month another one is given out, and the one before is good still") {
+TEST_CASE("given out for a month, another one is, and the one before is good still") {
   Folder folder;
   folder.load();
-  CHECK(folder.load(secret_life - std::chrono::hours(1)) == std::vector{first});
-  CHECK(folder.load(secret_life) == std::vector{second, first});
-  CHECK(folder.load(secret_life) == std::vector{second, first});
-  CHECK(folder.load(2 * secret_life) == std::vector{third, second});
+  const auto days = [&](int count) {
+    std::vector<Secret> secrets;
+    for (int day = 0; day < count; ++day) secrets = folder.load(std::chrono::hours(24));
+    return secrets;
+  };
+  CHECK(days(29) == std::vector{first});
+  CHECK(folder.load() == std::vector{first});  // a restart
+  CHECK(days(1) == std::vector{second, first});
+  CHECK(folder.load() == std::vector{second, first});
+  CHECK(days(29) == std::vector{second, first});
+  CHECK(days(1) == std::vector{third, second});
+}
+
+TEST_CASE("a file that has when its secret was made, or nonsense, is of one that is good still") {
+  Folder folder;
+  folder.load();
+  const std::int64_t time = GENERATE(std::int64_t{1'700'000'000}, std::int64_t{-5}, std::int64_t{1} << 62);
+  {
+    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.write(reinterpret_cast<const char*>(&time), sizeof time);
+  }
+  CHECK(folder.load() == std::vector{second, first});
+  CHECK(folder.load(std::chrono::hours(1)) == std::vector{second, first});
 }
 
 TEST_CASE("two that follow each other differ in the bit by which they are told apart") {
@@ -72,5 +90,5 @@ TEST_CASE("a file that is not what it should be is replaced, a folder that is no
   CHECK(folder.load() == std::vector{second});
   CHECK(folder.load() == std::vector{second});
   folder.path += "/no";
-  CHECK_FALSE(token_secrets(folder.path, WallTime(), [](auto) {}));
+  CHECK_FALSE(token_secrets(folder.path, {}, [](auto) {}));
 }

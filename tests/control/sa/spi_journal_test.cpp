@@ -195,6 +195,31 @@ TEST_CASE("without tombstones the journal tells what was ours, and without both 
   if (is_kept) CHECK(facts.reason == Reason::deleted);
 }
 
+TEST_CASE("what was deleted before a restart is told from what was in use then") {
+  const Folder folder;
+  auto journal = folder.open();
+  for (const auto spi : {0x2001u, 0x2002u}) REQUIRE(journal->note(spi, {peer4, "gone", 1, 2, true}, noon));
+  REQUIRE(journal->end(0x2001));
+  REQUIRE(journal->end(0x9999));  // never noted
+  journal.reset();
+  journal = folder.open();
+  CHECK(journal->size() == 2);
+  CHECK((journal->find(0x2001)->has_ended && journal->find(0x2001)->we_began));
+  CHECK_FALSE(journal->find(0x2002)->has_ended);
+  using sa::test::Surroundings;
+  Surroundings surroundings({64, 32, 2}, Surroundings::default_options(), journal.get());
+  surroundings.configuration.connections = {sa::test::connection(1)};
+  surroundings.configure();
+  const auto facts = surroundings.manager.about(0x2001);
+  CHECK(facts.standing == SpiFacts::Standing::retired);
+  CHECK(facts.reason == Reason::deleted);
+  CHECK(facts.peer == peer4);
+  CHECK(surroundings.manager.about(0x2002).standing == SpiFacts::Standing::before_restart);
+  // Given out again, it is in use.
+  REQUIRE(journal->note(0x2001, {peer4, "site"}, noon));
+  CHECK_FALSE(journal->find(0x2001)->has_ended);
+}
+
 TEST_CASE("SPIs of before a restart are known by the manager, and not given out") {
   const Folder folder;
   auto journal = folder.open();

@@ -385,7 +385,8 @@ std::vector<std::string> Rig::traced() {
 std::vector<sa::SpiMiss> Rig::spi_misses() {
   std::vector<sa::SpiMiss> misses;
   sa::SpiMiss miss;
-  while (rte_ring_dequeue_elem(shared.rings.spi, &miss, sizeof miss) == 0) misses.push_back(miss);
+  for (auto* ring : {shared.rings.spi_known, shared.rings.spi})
+    while (rte_ring_dequeue_elem(ring, &miss, sizeof miss) == 0) misses.push_back(miss);
   return misses;
 }
 

@@ -204,3 +204,29 @@ TEST_CASE("a flood of made up IKE messages leaves those to SPIs of ours theirs, 
   CHECK(flood(message(ours(8), false, false), 1) >= first + one_share);
   CHECK(flood(message(ours(9), true, true), 1) >= first + 2 * one_share);
 }
+
+TEST_CASE("a flood of made up SPIs hides no packet of an SA that is gone, and one such SA no other") {
+  Rig rig;
+  rig.shared.rates.spi_pps = 1'600;
+  rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
+  REQUIRE(rig.sas->reserve_inbound(0x3002));
+  rig.sas->retire_inbound(rig.inbound);
+  const auto flood = [&](std::uint32_t spi, unsigned bursts) {
+    auto frame = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), net::protocol_ipv4);
+    net::store_be32(frame, net::ethernet_bytes + net::ipv4_header_bytes, spi);
+    for (unsigned i = 0; i < bursts; ++i) {
+      std::array<rte_mbuf*, worker::burst_max> packets;
+      for (auto& packet : packets) packet = buffer_with(rig.shared.buffers, frame);
+      rig.workers[0]->process_frames(packets.data(), worker::burst_max, Rig::outside);
+    }
+    return std::pair(rte_ring_count(rig.shared.rings.spi), rte_ring_count(rig.shared.rings.spi_known));
+  };
+  const auto [made_up, none] = flood(0xdead'beef, 8);
+  CHECK(made_up > 0);
+  CHECK(made_up < 8 * worker::burst_max);
+  CHECK(none == 0);
+  const auto one = flood(Rig::inbound_spi, 3).second;
+  CHECK(one >= 32);
+  CHECK(one < 2 * worker::burst_max);  // its share
+  CHECK(flood(0x3002, 1).second >= one + 32);
+}

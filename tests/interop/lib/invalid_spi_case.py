@@ -8,7 +8,8 @@ from .stream import Stream
 
 NOT_FOUND = {4: "IN_US_V4_PKT_SA_NOT_FOUND_SPI", 6: "IN_US_V6_PKT_SA_NOT_FOUND_SPI"}
 BEGUN = ("an IKE SA with the peer was begun", "an IKE SA with the peer is being begun")
-TOKEN = ("the peer was sent a token by which it knows that it has to begin anew",)
+TOKEN = ("the peer was sent a token by which it knows that it has to begin anew",
+         "the peer is being sent a token by which it knows that it has to begin anew")
 TOLD = ("the peer was told",)
 
 ROUND_TRIPS, WORK_S = 3, 0.05  # what recovery may take where either end can begin

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace espgate::cli {
+namespace espgate {
 
 class UniqueFd {
  public:
@@ -27,4 +27,4 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-}  // namespace espgate::cli
+}  // namespace espgate
