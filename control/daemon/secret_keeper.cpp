@@ -33,7 +33,7 @@ void SecretKeeper::tick(Moment now) {
   const auto made = std::make_shared<std::optional<Result>>();
   const auto given_out = std::chrono::floor<std::chrono::seconds>(now.steady - counted_to_);
   (void)work_.submit(  // there is room: one at a time
-      ike::Urgency::established,
+      0,
       [folder = folder_, given_out, made] {
         *made = recovery::token_secrets(folder, given_out, fill_random);
       },

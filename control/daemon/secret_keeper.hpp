@@ -9,7 +9,7 @@
 
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/give_way.hpp"
-#include "control/ike/key_work.hpp"
+#include "control/daemon/work_threads.hpp"
 #include "control/sa/moment.hpp"
 #include "control/sa/surroundings.hpp"
 #include "datapath/base/secret.hpp"
@@ -42,7 +42,7 @@ class SecretKeeper {
   std::chrono::nanoseconds counted_to_{};  // what was given out until then is in the file
   std::chrono::nanoseconds next_{};
   bool is_working_ = false;
-  ike::KeyWork work_;
+  WorkThreads work_;
 };
 
 }  // namespace espgate::daemon
