@@ -101,7 +101,7 @@ void IkeSa::move_children(Time now) {
                               (!encapsulated_ && child.peers_place.address != remote_.address);
     if (!is_elsewhere && child.peers_place != remote_)
       move_child(child);
-    else if (is_elsewhere && !child.peer_rekey && !child.replaced)
+    else if (is_elsewhere && !child.peer_rekey && !child.replaced && !child.lost)
       child.rekey_at = now;
   }
 }
