@@ -44,6 +44,7 @@ struct Child {
   bool make_again = false;  // once it is deleted
   unsigned failures = 0;    // to make it before, and to install it
   bool replaced = false;    // it has a successor, so its inbound SA lingers
+  bool lost = false;        // to another that was begun at the same time: who began it deletes it
   std::optional<PeerRekey> peer_rekey;
   // Not yet in use: the peer made this child to replace `predecessor`, and traffic moves when that one is
   // deleted or something good comes in on this one.

@@ -19,7 +19,6 @@
 // elsewhere: the exchange waits for its ticket, and looks again at all that may have changed meanwhile.
 //
 // Purpose: the protocol. Non-goals: who may begin and when to try again (the core); I/O and clocks.
-//
 // One owner, one thread. Nothing a peer sends throws or is asserted on; want of memory throws std::bad_alloc.
 #pragma once
 
@@ -149,8 +148,16 @@ class IkeSa {
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
   void log(Level level, const std::string& text) const;
+  // The answer to `run` comes while this SA lives, or never.
   template <typename Result>
-  void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then);
+  void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then) {
+    const auto number = next_work_++;
+    const auto result = std::make_shared<std::optional<Result>>();
+    waiting_[number] = [result, then = std::move(then)](Time now, bool done) {
+      then(now, done ? std::move(*result) : std::nullopt);
+    };
+    host_.act(RunWork{{id_, number}, [result, run = std::move(run)] { *result = run(); }});
+  }
   std::size_t fragment_bytes() const;
   std::string name() const;  // for log lines
 
@@ -229,13 +236,18 @@ class IkeSa {
                    bool we_began, Time now);
   void use_outbound(Child& child);
   void use_unless_redundant(Child& child);
-  void use_new_child(std::uint32_t inbound_spi, Time now);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
-  void forget_successor(std::uint32_t inbound_spi, Time now);
   void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
   void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
   void release_spi(std::uint32_t& inbound_spi);
+
+  // -- children that are there twice (ike_sa_twins.cpp) --
+  void use_new_child(std::uint32_t inbound_spi, Time now);
+  void lose(Child& child, Time now);
+  void forget_successor(std::uint32_t inbound_spi, const std::optional<PeerRekey>& heir, Time now);
+  bool is_spare(const Child& child) const;
+  void let_spares_go(Time now);
 
   // -- CREATE_CHILD_SA for children (ike_sa_create.cpp, ike_sa_answer.cpp) --
   void create_child(const ChildHandle& configuration, std::uint32_t rekeyed_spi, unsigned failures, Time now);
@@ -330,7 +342,6 @@ class IkeSa {
   Endpoint remote_;
   ConnectionHandle connection_;
   std::optional<Identity> peer_identity_;
-
   // What IKE_SA_INIT brought; the messages go once AUTH is good.
   std::optional<IkeChoice> choice_;
   ExchangeNonces nonces_;
@@ -385,16 +396,5 @@ class IkeSa {
   SaId predecessor_ = 0;  // that still has our children, until it is known who won
   SaId successor_ = 0;
 };
-
-// The answer to `run` comes while this SA lives, or never.
-template <typename Result>
-void IkeSa::work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then) {
-  const auto number = next_work_++;
-  const auto result = std::make_shared<std::optional<Result>>();
-  waiting_[number] = [result, then = std::move(then)](Time now, bool done) {
-    then(now, done ? std::move(*result) : std::nullopt);
-  };
-  host_.act(RunWork{{id_, number}, [result, run = std::move(run)] { *result = run(); }});
-}
 
 }  // namespace espgate::ike

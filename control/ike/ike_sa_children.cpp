@@ -246,32 +246,14 @@ void IkeSa::use_unless_redundant(Child& child) {
   if (!in_use || !host_.is_redundant(*this)) use_outbound(child);
 }
 
-// Both sides made the same child at once: as with rekeys the one with the lowest nonce goes, by who made it.
-void IkeSa::use_new_child(std::uint32_t inbound_spi, Time now) {
-  constexpr Time at_once = std::chrono::seconds(60);
-  auto& made = *find_child(inbound_spi);
-  for (auto& other : children_) {
-    const bool is_twin = other.configuration->name == made.configuration->name &&
-                         other.we_began != made.we_began && !other.delete_wanted && !other.peer_rekey &&
-                         other.made_at + at_once > now;
-    if (!is_twin) continue;
-    auto& lost = made.lowest_nonce < other.lowest_nonce ? made : other;
-    lost.rekey_at = never;
-    lost.delete_wanted = lost.we_began;
-    if (&lost == &made) return;
-  }
-  use_outbound(made);
-}
-
 bool IkeSa::take_over(const std::string& key, Time now) {
   if (state_ != State::established || close_wanted_) return false;
   for (auto& child : children_) {
     if (child.delete_wanted || key_of(*child.configuration) != key) continue;
-    // One that was in use before never is again: its sequence numbers would start anew.
-    if (child.outbound_waiting)
-      use_outbound(child);
-    else
-      child.rekey_at = now;
+    // One that was in use before never is again: its sequence numbers would start anew. One that lost ends
+    // soon.
+    if (std::exchange(child.lost, false) || !child.outbound_waiting) child.rekey_at = now;
+    use_outbound(child);
     return true;
   }
   return false;
@@ -293,7 +275,8 @@ void IkeSa::leave_outbound(const Child& child, const std::string& reason, bool m
   const auto key = key_of(*child.configuration);
   if (host_.current_outbound(key) != child.outbound_spi) return;
   const auto heir = std::ranges::find_if(children_, [&](const Child& other) {
-    return other.predecessor == child.inbound_spi && other.outbound_waiting && !other.delete_wanted;
+    return other.predecessor == child.inbound_spi && other.outbound_waiting && !other.delete_wanted &&
+           !other.lost;
   });
   if (heir != children_.end()) return use_outbound(*heir);
   host_.set_current_outbound(key, 0);
@@ -315,16 +298,7 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
       std::ranges::any_of(children_, [&](const Child& other) { return other.predecessor == inbound_spi; });
   leave_outbound(child, reason, make_again, now);
   host_.act(RetireInbound{inbound_spi, child.replaced});
-  forget_successor(inbound_spi, now);
-}
-
-// A successor that is gone is none, so what it should have replaced is due again.
-void IkeSa::forget_successor(std::uint32_t inbound_spi, Time now) {
-  for (auto& other : children_)
-    if (other.peer_rekey && other.peer_rekey->successor == inbound_spi) {
-      other.peer_rekey.reset();
-      if (other.rekey_at == never) other.rekey_at = now + retry_wait(host_, 0);
-    }
+  forget_successor(inbound_spi, child.peer_rekey, now);
 }
 
 void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now) {
@@ -363,12 +337,12 @@ void IkeSa::close_child(const std::string& name) {
 
 void IkeSa::rekey_child(const std::string& name, Time now) {
   for (auto& child : children_)
-    if (child.configuration->name == name && !child.peer_rekey) child.rekey_at = now;
+    if (child.configuration->name == name && !child.peer_rekey && !child.lost) child.rekey_at = now;
 }
 
 void IkeSa::soft_expired(std::uint32_t inbound_spi, Time now) {
   auto* child = find_child(inbound_spi);
-  if (child != nullptr && !child->peer_rekey && !child->replaced)
+  if (child != nullptr && !child->peer_rekey && !child->replaced && !child->lost)
     child->rekey_at = std::min(child->rekey_at, now);
 }
 

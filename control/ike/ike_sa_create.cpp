@@ -172,15 +172,10 @@ void IkeSa::finish_create(Time now) {
   auto* other = rival ? find_child(static_cast<std::uint32_t>(rival->successor)) : nullptr;
   const bool other_comes = rival && creation_ && creation_->inbound_spi == rival->successor;
   if ((other != nullptr || other_comes) && made.keys.nonces.lowest() < rival->lowest_nonce) {
-    child.delete_wanted = true;
     if (old != nullptr) old->rekey_at = never;
-    return;
+    return lose(child, now);
   }
-  // The peer deletes what lost; should it not, we do.
-  if (other != nullptr) {
-    other->rekey_at = never;
-    other->expires_at = now + 2 * host_.limits().linger;
-  }
+  if (other != nullptr) lose(*other, now);
   use_outbound(child);
   if (old == nullptr) return;
   old->replaced = true;

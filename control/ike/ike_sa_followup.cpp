@@ -169,7 +169,7 @@ void IkeSa::drop_creation(Time now) {
 void IkeSa::forget_creation(PeerCreation& creation, Time now) {
   const auto spi = creation.inbound_spi;
   release_spi(creation.inbound_spi);
-  if (spi != 0) forget_successor(spi, now);
+  if (spi != 0) forget_successor(spi, {}, now);
   if (creation.choice && peer_rekey_ && peer_rekey_->successor == creation.heir) peer_rekey_.reset();
 }
 

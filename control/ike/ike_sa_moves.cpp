@@ -103,7 +103,7 @@ void IkeSa::move_children(Time now) {
     const bool is_there = child.is_between(local_.address, remote_.address, encapsulated_);
     if (is_there && child.peers_place != remote_)
       move_child(child);
-    else if (!is_there && !child.peer_rekey && !child.replaced)
+    else if (!is_there && !child.peer_rekey && !child.replaced && !child.lost)
       child.rekey_at = std::min(child.rekey_at, due);
   }
 }

@@ -34,6 +34,7 @@ void IkeSa::proceed(Time now) {
 void IkeSa::start_next_exchange(Time now) {
   if (close_wanted_) return delete_ike_sa(now);
   if (mobility_.update_due) return tell_address(now);
+  let_spares_go(now);
   auto unwanted = std::exchange(orphans_, {});
   for (auto& child : children_)
     if (child.delete_wanted) {
@@ -124,7 +125,9 @@ void IkeSa::timer(Time now) {
   if (creation_ && creation_->until <= now) drop_creation(now);
   for (auto& child : children_)
     if (child.expires_at <= now) {
-      log(Level::warning, fmt::format("child {} expired before it was replaced", child.configuration->name));
+      if (!child.lost && !is_spare(child))
+        log(Level::warning,
+            fmt::format("child {} expired before it was replaced", child.configuration->name));
       child.expires_at = never;
       give_up(child, "its lifetime is over", now);
     }
