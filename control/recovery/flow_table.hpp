@@ -54,7 +54,8 @@ class FlowTable {
   FlowTable(std::uint32_t capacity, std::array<std::uint64_t, 2> secret);
 
   // The flow of this key, made the most recently seen, and of that sort from now on; a new one (packets == 0)
-  // when there is none. It takes the place of one of its sort, or of the other while its own has less than half.
+  // when there is none. It takes the place of one of its sort, or of the other while its own has less than
+  // half.
   Flow& touch(const FlowKey& key, Sort sort = Sort::any);
   const Flow* find(const FlowKey& key) const;
   // The flow of this key makes room before all others of its sort, whenever they were seen. References stay

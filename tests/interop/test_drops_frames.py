@@ -5,34 +5,24 @@ fragments, which the kernel reassembles in front of an af_packet port.
 import os
 import struct
 
-from lib import case, configuration, packets
+from lib import case, configuration, packets, pcap_port
 from lib.coverage import fires
 from lib.esp import keymat
 from lib.testbed import INSIDE, OUTSIDE, Testbed, port
 
-# The pcap port's own address; the byte after "pcap" counts such ports.
-PCAP_MAC = "02:70:63:61:70:00"
 SENDER_MAC = "02:00:00:00:00:02"
 GIANT_BYTES = 65_400  # more than the largest buffer holds
-
-
-def capture_file(path, frames):
-    """A pcap file (little-endian, microseconds, Ethernet)."""
-    with open(path, "wb") as file:
-        file.write(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1))
-        for frame in frames:
-            file.write(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame)
 
 
 class CapturedFrames(case.GatewayCase):
     """The outside port reads this once and is then quiet; what it transmits goes to another file."""
 
     runts = [bytes(length) for length in (1, 6, 12, 13)]
-    cut_tag = packets.mac_bytes(PCAP_MAC) + packets.mac_bytes(SENDER_MAC) + b"\x81\x00\x00"
-    fragments = [packets.ethernet(PCAP_MAC, SENDER_MAC, packets.ipv4(
+    cut_tag = packets.mac_bytes(pcap_port.MAC) + packets.mac_bytes(SENDER_MAC) + b"\x81\x00\x00"
+    fragments = [packets.ethernet(pcap_port.MAC, SENDER_MAC, packets.ipv4(
         OUTSIDE.host[4], OUTSIDE.gateway[4], packets.ESP, struct.pack("!II", 0x1004, 2) + bytes(40), fragment=field))
         for field in (0x2000, 0x0010)]
-    giants = [packets.ethernet(PCAP_MAC, SENDER_MAC, packets.ip(
+    giants = [packets.ethernet(pcap_port.MAC, SENDER_MAC, packets.ip(
         OUTSIDE.host[version], OUTSIDE.gateway[version], packets.ESP, struct.pack("!II", 0x1000 + version, 1) + bytes(
             GIANT_BYTES))) for version in (4, 6)]
 
@@ -40,7 +30,7 @@ class CapturedFrames(case.GatewayCase):
     def setUpClass(cls):
         frames = [*cls.runts, cls.cut_tag, *cls.giants, *cls.fragments]
         read, written = f"/tmp/espgate-{os.getpid()}-in.pcap", f"/tmp/espgate-{os.getpid()}-out.pcap"
-        capture_file(read, frames)
+        pcap_port.capture_file(read, frames)
         cls.addClassCleanup(lambda: [os.path.exists(path) and os.unlink(path) for path in (read, written)])
         outside = port("outside", "", OUTSIDE, ipsec=True)
         outside["device"] = f"net_pcap0,rx_pcap={read},tx_pcap={written}"

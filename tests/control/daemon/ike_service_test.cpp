@@ -179,6 +179,59 @@ TEST_CASE("An SPI that nobody had may be of any connection with that peer, so al
   CHECK(two.a.ike->repair("site", miss, daemon::now()) == recovery::Repair::turned_off);
 }
 
+TEST_CASE("A token that cannot go yet is said to be on its way, one too many to come later") {
+  const config::test::Folder folder;
+  const auto journal = sa::SpiJournal::open(folder.path("."), 8);
+  REQUIRE(journal);
+  const auto peer = net::parse_address("198.51.100.7").value();
+  REQUIRE((*journal)->note(0x1001, {peer, "road", 0x1111, 0x2222, false}, daemon::now()));
+  const auto forwarding = forward::Forwarding::create({}, SOCKET_ID_ANY, nullptr, nullptr);
+  REQUIRE(forwarding);
+  Side a("a");
+  a.more = fmt::format(
+      ", {{ name = \"road\"; local = \"192.0.2.1\"; remote = \"any\"; local-networks = [ \"10.5.0.0/24\" ]; "
+      "remote-networks = [ \"10.6.0.0/24\" ]; ike = {{ {} remote-id = \"%any\"; }}; }}",
+      psk);
+  auto parts = a.parts();
+  parts.spi_journal = journal->get();
+  parts.forwarding = forwarding->get();
+  a.ike.emplace(parts, config::Limits{});
+  a.configure(std::string(psk));
+  a.ike->set_token_secrets({Secret(std::vector<std::uint8_t>(32, 2))});
+  REQUIRE(a.sas.manager.reserve("road", 0x1001, daemon::now()));
+  REQUIRE(a.sas.manager.reserve("road", 0x1002, daemon::now()));
+  const auto way = [&](forward::HopKind kind) {
+    forward::Hop hop;
+    hop.kind = kind;
+    REQUIRE((*forwarding)->set_route({peer, 24}, (*forwarding)->add_hop(hop).value()));
+  };
+  // Each from another address, so that there is room for some.
+  std::uint8_t host = 0;
+  const auto repair = [&](std::uint32_t spi = 0x1001, std::uint16_t packet_bytes = 200) {
+    sa::SpiMiss miss{};
+    miss.family = net::Family::v4;
+    miss.spi = spi;
+    miss.packet_bytes = packet_bytes;
+    std::copy_n(peer.bytes.begin(), 4, miss.source);
+    miss.source[3] = ++host;
+    return a.ike->repair("road", miss, daemon::now());
+  };
+  using recovery::Repair;
+  way(forward::HopKind::glean);
+  CHECK(repair() == Repair::queued);
+  way(forward::HopKind::resolved);
+  CHECK(repair() == Repair::token);
+  CHECK(repair(0x1001, 60) == Repair::only_peer);  // no room for a token
+  CHECK(repair(0x1002) == Repair::only_peer);      // it is from no IKE SA
+  std::optional<Repair> meanwhile;
+  a.configure(std::string(psk), true, [&] {
+    if (!meanwhile) meanwhile = repair();
+  });
+  CHECK(meanwhile == Repair::queued);
+  while (repair() == Repair::token) REQUIRE(host < 200);
+  CHECK(repair() == Repair::limited);
+}
+
 TEST_CASE("Why it is down is what happened last") {
   Two two;
   two.a.configure(std::string(psk) + "suites = [ \"aes128-gcm16\" ]; tries = 1;");

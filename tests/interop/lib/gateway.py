@@ -100,6 +100,12 @@ class Gateway:
                 return int(line.split()[1]) * 1024
         raise GatewayError("no VmRSS")
 
+    def heap_bytes(self):
+        """Of its memory what control allocated bit by bit: neither packet buffers nor tables."""
+        lines = iter(pathlib.Path(f"/proc/{self.pid}/smaps").read_text().splitlines())
+        return sum(int(next(line for line in lines if line.startswith("Rss:")).split()[1]) * 1024
+                   for line in lines if line.endswith("[heap]"))
+
     def alive(self):
         return self._process is not None and self._process.poll() is None
 
