@@ -14,15 +14,13 @@ net::InterfaceAddress alone(const net::Address& address) {
 }  // namespace
 
 void AssignedAddresses::take(const net::Address& beside, const std::vector<net::Address>& addresses) {
-  const auto found = std::ranges::find_if(view_.addresses,
-                                          [&](const auto& entry) { return entry.second.address == beside; });
+  const auto found = std::ranges::find_if(
+      view_.addresses, [&](const auto& entry) { return entry.first.second.address == beside; });
   for (const auto& address : addresses) {
     auto& entry = entries_[address];
     if (entry.users++ != 0) continue;
     // What is there without us is there after us.
-    const bool is_there = std::ranges::any_of(
-        view_.addresses, [&](const auto& known) { return known.second.address == address; });
-    if (is_there) {
+    if (view_.has_address(address)) {
       spdlog::warn("the assigned address {} is one of this host's already", net::to_string(address));
       continue;
     }
@@ -31,7 +29,7 @@ void AssignedAddresses::take(const net::Address& beside, const std::vector<net::
                     net::to_string(beside));
       continue;
     }
-    entry.ifindex = found->first;
+    entry.ifindex = found->first.first;
     if (const auto added = kernel_.add_address(entry.ifindex, alone(address)); !added)
       spdlog::error("{}", added.error().text());
   }

@@ -31,24 +31,36 @@ int way_to(const host::KernelView& view, const net::Address& peer) {
   return 0;
 }
 
+// Of an address, what is better being more.
+enum class Use : std::uint8_t { none, elsewhere_deprecated, elsewhere, deprecated, preferred };
+
+Use use_of(const host::KernelView& view, const net::Address& address, int way) {
+  auto best = Use::none;
+  for (const auto& [place, state] : view.addresses) {
+    const auto& [ifindex, entry] = place;
+    if (entry.address != address || state == host::AddressState::tentative || !runs(view, ifindex)) continue;
+    const bool preferred = state == host::AddressState::preferred;
+    if (ifindex == way || view.link(ifindex)->loopback)
+      best = std::max(best, preferred ? Use::preferred : Use::deprecated);
+    else
+      best = std::max(best, preferred ? Use::elsewhere : Use::elsewhere_deprecated);
+  }
+  return best;
+}
+
 }  // namespace
 
 std::vector<net::Address> usable_addresses(const host::KernelView& view,
                                            const std::vector<net::Address>& ours, const net::Address& peer) {
   const auto way = way_to(view, peer);
   if (way == 0) return {};
-  std::vector<net::Address> there, fitting;
-  for (const auto& address : ours) {
-    bool is_there = false, fits = false;
-    for (const auto& [ifindex, entry] : view.addresses) {
-      if (entry.address != address || !runs(view, ifindex)) continue;
-      is_there = true;
-      fits = fits || ifindex == way || view.link(ifindex)->loopback;
-    }
-    if (is_there) there.push_back(address);
-    if (fits) fitting.push_back(address);
-  }
-  return fitting.empty() ? there : fitting;
+  std::vector<Use> uses;
+  for (const auto& address : ours) uses.push_back(use_of(view, address, way));
+  const auto best = std::ranges::max(uses);
+  std::vector<net::Address> usable;
+  for (std::size_t i = 0; i < ours.size(); ++i)
+    if (best != Use::none && uses[i] == best) usable.push_back(ours[i]);
+  return usable;
 }
 
 }  // namespace espgate::daemon

@@ -71,10 +71,12 @@ void SizeService::tell_sender(std::span<const std::uint8_t> refused, net::Refusa
 
 // Not a link-local one: it says nothing beyond its link.
 std::optional<net::Address> SizeService::address_of(std::size_t port, net::Family family) const {
-  for (const auto& [ifindex, address] : view_.addresses)
-    if (ifindex == twins_[port].ifindex() && address.address.family == family &&
-        !(family == net::Family::v6 && address.address.bytes[0] == 0xfe))
-      return address.address;
+  for (const auto& [place, state] : view_.addresses) {
+    const auto& address = place.second.address;
+    if (place.first == twins_[port].ifindex() && address.family == family &&
+        !(family == net::Family::v6 && address.bytes[0] == 0xfe))
+      return address;
+  }
   return std::nullopt;
 }
 

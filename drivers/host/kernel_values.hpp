@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -92,14 +91,20 @@ struct NeighbourOrder {
 };
 
 using Links = std::map<int, Link>;
-using Addresses = std::set<std::pair<int, net::InterfaceAddress>>;
+// Whether an address may be spoken from (RFC 4862 5.4, 5.5.4).
+enum class AddressState : std::uint8_t {
+  tentative,   // not: another host may have it, or has it
+  deprecated,  // if there is no other
+  preferred,
+};
+using Addresses = std::map<std::pair<int, net::InterfaceAddress>, AddressState>;
 using Neighbours = std::map<NeighbourKey, Neighbour, NeighbourOrder>;
 
 // What changed. The view holds the new state; it is up to date when the event arrives.
 struct LinkChanged {
   int ifindex;
 };
-struct AddressAdded {
+struct AddressAdded {  // or its state is another
   int ifindex;
   net::InterfaceAddress address;
 };

@@ -58,6 +58,14 @@ std::optional<net::Address> gateway_of(int family, const nlattr* gateway, const 
                           nla_len(via) - family_bytes);
 }
 
+// An optimistic address may be used while it is tentative, if there is no other (RFC 4429 3.2).
+AddressState state_of_address(std::uint32_t flags) {
+  if ((flags & IFA_F_DADFAILED) != 0) return AddressState::tentative;
+  if ((flags & IFA_F_OPTIMISTIC) != 0) return AddressState::deprecated;
+  if ((flags & IFA_F_TENTATIVE) != 0) return AddressState::tentative;
+  return (flags & IFA_F_DEPRECATED) != 0 ? AddressState::deprecated : AddressState::preferred;
+}
+
 std::optional<RouteType> type_of(unsigned char type) {
   switch (type) {
     case RTN_UNICAST:
@@ -139,7 +147,9 @@ std::optional<AddressMessage> read_address(nlmsghdr* message) {
   auto address = address_of(header->ifa_family, attributes[IFA_LOCAL]);
   if (!address) address = address_of(header->ifa_family, attributes[IFA_ADDRESS]);
   if (!address) return std::nullopt;
-  return AddressMessage{static_cast<int>(header->ifa_index), {*address, header->ifa_prefixlen}};
+  const auto flags = value_of<std::uint32_t>(attributes[IFA_FLAGS]).value_or(header->ifa_flags);
+  return AddressMessage{
+      static_cast<int>(header->ifa_index), {*address, header->ifa_prefixlen}, state_of_address(flags)};
 }
 
 std::optional<Route> read_route(nlmsghdr* message) {

@@ -20,6 +20,7 @@ std::optional<LinkMessage> read_link(nlmsghdr* message);
 struct AddressMessage {
   int ifindex = 0;
   net::InterfaceAddress address;
+  AddressState state = AddressState::preferred;
 };
 // RTM_NEWADDR, RTM_DELADDR.
 std::optional<AddressMessage> read_address(nlmsghdr* message);

@@ -196,10 +196,12 @@ void NetlinkMirror::take_copy() {
     live_.neighbours_left_out = before.neighbours_left_out;
   } else {
     for_each_difference(before.links, live_.links, [&](int ifindex) { tell(LinkChanged{ifindex}); });
-    for (const auto& [ifindex, address] : before.addresses)
-      if (!live_.addresses.contains({ifindex, address})) tell(AddressRemoved{ifindex, address});
-    for (const auto& [ifindex, address] : live_.addresses)
-      if (!before.addresses.contains({ifindex, address})) tell(AddressAdded{ifindex, address});
+    for_each_difference(before.addresses, live_.addresses, [&](const auto& entry) {
+      if (live_.addresses.contains(entry))
+        tell(AddressAdded{entry.first, entry.second});
+      else
+        tell(AddressRemoved{entry.first, entry.second});
+    });
   }
   for_each_difference(before.routes.all(), live_.routes.all(),
                       [&](const net::Prefix& prefix) { tell(RoutesChanged{prefix}); });
@@ -233,7 +235,7 @@ void NetlinkMirror::on_listed(nlmsghdr* message) {
       break;
     case RTM_NEWADDR:
       if (const auto read = read_address(message); read && keeps_address(read->ifindex))
-        copy_->addresses.emplace(read->ifindex, read->address);
+        copy_->addresses.insert_or_assign({read->ifindex, read->address}, read->state);
       break;
     case RTM_NEWROUTE:
       if (const auto read = read_route(message)) copy_->routes.add(*read, RouteNotice::listed);
@@ -306,13 +308,15 @@ void NetlinkMirror::on_address(nlmsghdr* message) {
   if (gone) doubt_routes();
   if (!keeps_address(read->ifindex)) return;
   const std::pair entry{read->ifindex, read->address};
-  if (copy_ && full_) {
-    if (gone)
-      copy_->addresses.erase(entry);
-    else
-      copy_->addresses.insert(entry);
-  }
-  if (gone ? live_.addresses.erase(entry) == 0 : !live_.addresses.insert(entry).second) return;
+  const auto apply = [&](Addresses& addresses) {
+    if (gone) return addresses.erase(entry) != 0;
+    const auto known = addresses.find(entry);
+    const bool differs = known == addresses.end() || known->second != read->state;
+    addresses.insert_or_assign(entry, read->state);
+    return differs;
+  };
+  if (copy_ && full_) apply(copy_->addresses);
+  if (!apply(live_.addresses)) return;
   if (gone)
     tell(AddressRemoved{read->ifindex, read->address});
   else

@@ -25,7 +25,9 @@ struct Kernel : host::KernelView {
     route("0.0.0.0", 0, fibre, 10);
     route("0.0.0.0", 0, radio, 20);
   }
-  void has(int link, std::string_view address) { addresses.insert({link, {at(address), 24}}); }
+  void has(int link, std::string_view address, host::AddressState state = host::AddressState::preferred) {
+    addresses.insert_or_assign({link, {at(address), 24}}, state);
+  }
   void route(std::string_view to, std::uint8_t length, int link, std::uint32_t metric,
              host::RouteType type = host::RouteType::unicast) {
     host::Route route;
@@ -73,6 +75,23 @@ TEST_CASE("without any where the route leads out, each that is there will do") {
   CHECK(kernel.usable().empty());
   kernel.has(radio, "203.0.113.1");
   CHECK(kernel.usable() == Addresses{at("203.0.113.1")});
+}
+
+TEST_CASE("a tentative address is not there yet, and a deprecated one for want of others") {
+  using host::AddressState;
+  Kernel kernel;
+  kernel.has(fibre, "203.0.113.1");
+  kernel.has(fibre, "192.0.2.1", AddressState::deprecated);
+  CHECK(kernel.usable() == Addresses{at("203.0.113.1")});
+  kernel.has(fibre, "203.0.113.1", AddressState::tentative);
+  CHECK(kernel.usable() == Addresses{at("192.0.2.1")});
+  // The other interface has a preferred one, but the route does not lead out there.
+  kernel.has(radio, "203.0.113.1");
+  CHECK(kernel.usable() == Addresses{at("192.0.2.1")});
+  kernel.has(fibre, "192.0.2.1", AddressState::tentative);
+  CHECK(kernel.usable() == Addresses{at("203.0.113.1")});
+  kernel.has(radio, "203.0.113.1", AddressState::tentative);
+  CHECK(kernel.usable().empty());
 }
 
 TEST_CASE("where no route leads there is no address to speak from") {

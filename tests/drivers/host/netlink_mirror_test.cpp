@@ -93,6 +93,34 @@ TEST_CASE("The mirror starts with what is there") {
   run("ip route del blackhole 10.8.0.0/16");
 }
 
+TEST_CASE("The state of an address is told, and each change of it") {
+  const auto tap = make_tap("twin0", 1);
+  Watcher watcher({{tap.ifindex()}});
+  const auto state_of = [&](const std::string& text) -> std::optional<host::AddressState> {
+    const auto& addresses = watcher.mirror->view().addresses;
+    const auto found = addresses.find({tap.ifindex(), interface_address(text)});
+    return found == addresses.end() ? std::nullopt : std::optional(found->second);
+  };
+  const auto becomes = [&](const std::string& text, host::AddressState state) {
+    return watcher.until([&] { return state_of(text) == state; });
+  };
+  run("ip addr add 10.0.0.1/24 dev twin0");
+  CHECK(becomes("10.0.0.1/24", host::AddressState::preferred));
+  run("ip addr add 2001:db8::1/64 dev twin0 nodad");
+  CHECK(becomes("2001:db8::1/64", host::AddressState::preferred));
+  watcher.events.clear();
+  run("ip addr change 2001:db8::1/64 dev twin0 preferred_lft 0");
+  CHECK(becomes("2001:db8::1/64", host::AddressState::deprecated));
+  CHECK(watcher.told<host::AddressAdded>().size() == 1);
+  // Nobody else has it, which takes a second to be sure of.
+  run("sysctl -qw net.ipv6.conf.twin0.accept_dad=1");
+  run("ip addr add 2001:db8::2/64 dev twin0");
+  CHECK(becomes("2001:db8::2/64", host::AddressState::tentative));
+  watcher.require_equal_to_fresh({{tap.ifindex()}});
+  CHECK(becomes("2001:db8::2/64", host::AddressState::preferred));
+  watcher.require_equal_to_fresh({{tap.ifindex()}});
+}
+
 TEST_CASE("Each change of address, route, neighbour and link is told") {
   auto tap = make_tap("twin0", 1);
   Watcher watcher({{tap.ifindex()}});
