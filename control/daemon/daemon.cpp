@@ -147,9 +147,11 @@ Expected<void> Daemon::start_host_sync() {
                                                }});
   services_.tunnels = tunnels_.get();
   if (auto done = apply_host_configuration(); !done) return done;
-  if (auto started = mirror_->start([this](const host::Event& event) { host_sync_->on_event(event); });
-      !started)
-    return started;
+  const auto follow = [this](const host::Event& event) {
+    host_sync_->on_event(event);
+    if (ike_) ike_->kernel_changed(event);
+  };
+  if (auto started = mirror_->start(follow); !started) return started;
   while (!host_sync_->settle(host::HostSync::Clock::now())) {
   }
   return {};

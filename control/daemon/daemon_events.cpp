@@ -19,6 +19,7 @@ Expected<void> Daemon::watch() {
     loop_.watch("frames from the kernel", taps_[i].fd(), [this, i] { on_frames_from_host(i); });
   loop_.poll("packets to control", [this] { return host_path_->deliver() + size_service_->tell_senders(); });
   loop_.poll("IKE timers", [this] { return ike_->run_timers(now()); });
+  loop_.poll("own addresses", [this] { return ike_->follow_addresses(now()); });
   loop_.poll("invalid SPIs", [this] { return take_spi_misses(); });
   loop_.poll("neighbours", [this] { return take_neighbour_questions(); });
   loop_.poll("peers that moved", [this] { return take_peer_moves(); });

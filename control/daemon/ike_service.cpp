@@ -14,7 +14,6 @@ namespace {
 
 // What waits longer than a peer's patience is better refused.
 constexpr std::size_t most_waiting_for_keys = 4'096;
-constexpr std::size_t connections_a_tick = 16;  // whose addresses are looked for
 
 // One for each CPU that has nothing else to do, as far as one control loop can use them.
 unsigned key_threads(const Cpus& spare) {
@@ -98,8 +97,12 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
         entry.usable.reset();
       }
       if (connection->ike->start == config::Start::on_demand) on_demand_.push_back(connection->name);
-      if (connection == family.front() && !connection->ike->other_addresses.empty() && !connection->any_peer)
-        movable_.push_back(connection->name);
+      const auto& others = connection->ike->other_addresses;
+      if (connection == family.front() && !others.empty() && !connection->any_peer) {
+        std::vector<net::Address> ours{connection->local};
+        ours.insert(ours.end(), others.begin(), others.end());
+        movable_.add({connection->name, std::move(ours), connection->remote});
+      }
       wanted.emplace(connection->name, std::move(entry));
     }
   }
@@ -113,7 +116,10 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
     return !connections_.contains(entry.first) && !peers_.contains(entry.first);
   });
   carry_out(core_.configure(handles, now.steady, successors, pause), now, pause);
-  look_at_addresses(movable_.size(), now);
+  while (const auto* movable = movable_.next()) {
+    look_where_we_are(*movable, now);
+    if (pause) pause();
+  }
   handle_events(now, pause);
   is_configuring_ = false;
   return change;
@@ -152,7 +158,6 @@ void IkeService::tick(Moment now) {
   if (must_wait()) return;
   look_at_traffic(now);
   look_at_demand(now);
-  look_at_addresses(connections_a_tick, now);
 }
 
 std::uint32_t IkeService::inbound_spi_of(const std::string& connection, sa::Direction direction,

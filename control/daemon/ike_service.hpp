@@ -27,6 +27,7 @@
 #include "control/daemon/ike_history.hpp"
 #include "control/daemon/journal.hpp"
 #include "control/daemon/late_datagrams.hpp"
+#include "control/daemon/movable_connections.hpp"
 #include "control/ike/core.hpp"
 #include "control/ike/key_work.hpp"
 #include "control/recovery/repair.hpp"
@@ -79,6 +80,11 @@ class IkeService final : public recovery::Repairer {
   }
   // What is due, a bounded part of it at a time; 0: nothing was. Every millisecond or so.
   unsigned run_timers(Moment now);
+  // The kernel's links, addresses or routes changed: its view has that already.
+  void kernel_changed(const host::Event& event) { movable_.note(event); }
+  // What that means for connections that may move, well below a millisecond of it at a time; 0: nothing was
+  // to be done. Each round.
+  unsigned follow_addresses(Moment now);
   // What traffic says; bounded work. Every few milliseconds.
   void tick(Moment now);
   // An SA of a connection of ours came to a stage of its lifetime.
@@ -207,7 +213,7 @@ class IkeService final : public recovery::Repairer {
   std::optional<sa::SaParameters> parameters(const ike::ChildSaParameters& child) const;
   void look_at_traffic(Moment now);
   void look_at_demand(Moment now);
-  void look_at_addresses(std::size_t most, Moment now);
+  void look_where_we_are(const MovableConnections::Connection& connection, Moment now);
   std::uint64_t demand_of(const config::Connection& connection) const;
   Expected<void> known(const std::string& connection) const;
   // What is there already for connections that share an IKE SA.
@@ -247,8 +253,7 @@ class IkeService final : public recovery::Repairer {
   std::deque<std::uint32_t> to_look_at_;                     // inbound SPIs, in turn
   std::vector<std::string> on_demand_;
   std::size_t next_demand_ = 0;
-  std::vector<std::string> movable_;
-  std::size_t next_movable_ = 0;
+  MovableConnections movable_;
 };
 
 }  // namespace espgate::daemon

@@ -40,18 +40,26 @@ void IkeService::look_at_demand(Moment now) {
 }
 
 // They come and go, and the routes to the peers with them.
-void IkeService::look_at_addresses(std::size_t most, Moment now) {
-  if (parts_.kernel == nullptr) return;
-  for (auto left = std::min(movable_.size(), most); left > 0; --left) {
-    auto& known = connections_.at(movable_[next_movable_++ % movable_.size()]);
-    std::vector<net::Address> ours{known.settings.local};
-    const auto& others = known.settings.ike->other_addresses;
-    ours.insert(ours.end(), others.begin(), others.end());
-    auto usable = usable_addresses(*parts_.kernel, ours, known.settings.remote);
-    if (known.usable == usable) continue;
-    known.usable = usable;
-    feed(ike::LocalAddresses{known.settings.name, std::move(usable)}, now);
+unsigned IkeService::follow_addresses(Moment now) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto slice = std::chrono::microseconds(300);  // some ten moves, or a hundred that stay
+  if (must_wait()) return 0;
+  unsigned looked = 0;
+  for (const auto end = Clock::now() + slice; looked == 0 || Clock::now() < end; ++looked) {
+    const auto* movable = movable_.next();
+    if (movable == nullptr) break;
+    look_where_we_are(*movable, now);
   }
+  return looked;
+}
+
+void IkeService::look_where_we_are(const MovableConnections::Connection& connection, Moment now) {
+  if (parts_.kernel == nullptr) return;
+  auto& before = connections_.at(connection.name).usable;
+  auto usable = usable_addresses(*parts_.kernel, connection.ours, connection.peer);
+  if (before == usable) return;
+  before = usable;
+  feed(ike::LocalAddresses{connection.name, std::move(usable)}, now);
 }
 
 // Of policies all that they took, since without an SA that is dropped; of a tunnel what it dropped.
