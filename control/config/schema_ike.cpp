@@ -128,7 +128,9 @@ constexpr std::array ike_keys{
         "(AUTH_LIFETIME, RFC 4478), as we do when it tells us; if it has not half a minute after that, its "
         "IKE SA is closed. 0 never does, unless the peer says so."),
     seconds_key("liveness", 0, "30",
-                "Silence of the peer after which it is asked whether it is there; 0 never asks."),
+                "Silence of the peer after which it is asked whether it is there; 0 never asks. Behind a NAT, "
+                "with other-addresses, it is asked that often in any case whether the NAT's mapping of ours "
+                "is another by now."),
     Key{.name = "tries",
         .kind = Kind::integer,
         .least = 1,
@@ -151,11 +153,14 @@ constexpr std::array ike_keys{
     list_key("assign-dns", "DNS servers that it is told of then."),
     list_key(
         "other-addresses",
-        "Other outer addresses of ours, the preferred ones first, for when local is on no port, not on the "
-        "one that the route to the peer leads out by, or nothing comes back to it. If we began the tunnel "
-        "moves there (MOBIKE, RFC 4555), with new SAs, and back once local is there again; with a peer that "
-        "cannot do that all is negotiated anew from there. If the peer began it hears of them, and may move "
-        "to them."),
+        "Other outer addresses of ours, the preferred ones first, for when local is gone or nothing comes "
+        "back to it. Of local and these, those count that are on the port which the kernel's route to the "
+        "peer leads out by, or on lo; only if none is, those on another port. So an address of a second "
+        "uplink is used when the route changes to there, and not beside it. A deprecated address counts "
+        "only without another, a tentative one not at all. If we began the tunnel moves there (MOBIKE, RFC "
+        "4555), with new SAs, and back once local is there again; with a peer that cannot do that, or takes "
+        "us at none of them, all is negotiated anew. If the peer began it hears of them, and may move to "
+        "them."),
     Key{.name = "fragment-bytes",
         .kind = Kind::integer,
         .unit = "bytes",

@@ -20,9 +20,7 @@ void AssignedAddresses::take(const net::Address& beside, const std::vector<net::
     auto& entry = entries_[address];
     if (entry.users++ != 0) continue;
     // What is there without us is there after us.
-    const bool is_there = std::ranges::any_of(
-        view_.addresses, [&](const auto& known) { return known.first.second.address == address; });
-    if (is_there) {
+    if (view_.has_address(address)) {
       spdlog::warn("the assigned address {} is one of this host's already", net::to_string(address));
       continue;
     }

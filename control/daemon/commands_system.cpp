@@ -28,9 +28,11 @@ json port_json(std::size_t index, const Services& services) {
   const auto statistics = open.statistics();
   const bool present = port.present.load(std::memory_order_relaxed);
   auto addresses = json::array();
-  for (const auto& [ifindex, address] : services.kernel->addresses)
+  for (const auto& [place, state] : services.kernel->addresses) {
+    const auto& [ifindex, address] = place;
     if (const auto* twin = services.kernel->link(ifindex); twin != nullptr && twin->name == port.name)
       addresses.push_back(fmt::format("{}/{}", net::to_string(address.address), address.prefix_length));
+  }
   return {{"name", port.name},
           {"device", port.device},
           {"driver", port.driver},

@@ -43,9 +43,7 @@ Facts::Ike step_of(State state) {
 
 void add_way(const Services& services, const config::Connection& connection, const net::Address& peer,
              Facts& facts) {
-  const auto& addresses = services.kernel->addresses;
-  facts.has_local_address = std::ranges::any_of(
-      addresses, [&](const auto& entry) { return entry.second.address == connection.local; });
+  facts.has_local_address = services.kernel->has_address(connection.local);
   const auto& hop = services.gateway->forwarding().hop_to(peer.bytes.data(), peer.family);
   const auto by_port = [&] {
     const auto& port = services.gateway->ports()[hop.port]->port();

@@ -80,11 +80,8 @@ std::string nat_text(const ike::NatSituation& nat) {
 }
 
 void add_address(const Services& services, const net::Address& local, Steps& steps) {
-  const auto& addresses = services.kernel->addresses;
-  const bool ours =
-      std::ranges::any_of(addresses, [&](const auto& entry) { return entry.second.address == local; });
   const auto text = net::to_string(local);
-  if (ours)
+  if (services.kernel->has_address(local))
     steps.done("address", fmt::format("{} is an address of this host", text));
   else
     steps.open("address", "failed",

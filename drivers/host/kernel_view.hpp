@@ -1,6 +1,8 @@
 // The kernel's state as far as it is mirrored: what the mirror keeps and the route choice reads.
 #pragma once
 
+#include <algorithm>
+
 #include "drivers/host/kernel_values.hpp"
 #include "drivers/host/route_list.hpp"
 
@@ -20,6 +22,11 @@ struct KernelView {
   const Link* link(int ifindex) const {  // nullptr: no such interface
     const auto found = links.find(ifindex);
     return found == links.end() ? nullptr : &found->second;
+  }
+  // Of any interface that is followed, in whatever state.
+  bool has_address(const net::Address& address) const {
+    return std::ranges::any_of(addresses,
+                               [&](const auto& known) { return known.first.second.address == address; });
   }
   const Neighbour* neighbour(const NeighbourKey& key) const {  // nullptr: not usable
     const auto found = neighbours.find(key);
