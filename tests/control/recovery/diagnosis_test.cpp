@@ -124,7 +124,7 @@ std::vector<Situation> cases() {
             [](Facts& f) { f.is_unanswered = true, f.has_local_address = false; }),
        Cause::address, "no address of this host", 90},
       {"ESP is filtered from the first packet on", with(healthy(), silent), Cause::firewall,
-       "none ever came in", 70},
+       "none ever came in", 60},
       {"nothing comes in any more, and the peer is there", with(healthy(), [](Facts& f) { f.in.last = 30; }),
        Cause::one_way, "the last one came in 30 s ago", 60},
       {"only we send, since the last rekey",
