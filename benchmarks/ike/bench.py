@@ -304,7 +304,8 @@ def text(row):
     if "per_cpu_s" not in row:
         return (f"{row['case']:34}{row['connections']:7,}  {row['child_rekeys_per_s']:.0f} child rekeys a second for "
                 f"{row['seconds']} s, {row['lost']} lost, control {row['control_share']:.0%}, keys {row['keys_share']:.0%}; "
-                f"loop {times}, {loop['over_1_ms']} of {loop['rounds']} rounds over 1 ms, longest in {row['longest_task']}")
+                f"loop {times}, {loop['over_1_ms']} of {loop['rounds']} rounds over 1 ms ({loop['work']['over_1_ms']} by the "
+                f"thread's CPU time, {loop['work']['max_us']} us the most), longest in {row['longest_task']}")
     rate = row["per_cpu_s"]
     spread = f"{rate['median']:,.0f} ({rate['min']:,.0f}, {rate['max']:,.0f})"
     return (f"{row['case']:34}{row['connections']:7,}{spread:>24}{row['per_s']['median']:8,.0f}"

@@ -309,7 +309,8 @@ constexpr Command rows[] = {
          "equal. A worker whose idle share is near 0 and whose bursts are full is at its limit.\n"
          "Of the control core's loop: how long the rounds lasted in which it had something to do, since the "
          "start, "
-         "and\nwhat took it longest.",
+         "and\nwhat took it longest. Its work is how long its thread had a CPU in a round; the rest it "
+         "waited.",
      .example = "show workers",
      .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "busy_cycles": 3000000,
                                 "idle_cycles": 97000000, "idle_share": 0.97,
@@ -323,7 +324,9 @@ constexpr Command rows[] = {
                                                 "consumed": 0, "drops": 0, "holds": true},
                                "loop": {"rounds": 5000, "half_us": 8, "p99_us": 80, "longest_us": 610,
                                         "longest_task": "commands", "longest_task_us": 600,
-                                        "histogram": [{"from_us": 8, "to_us": 10, "rounds": 4000}]}},
+                                        "histogram": [{"from_us": 8, "to_us": 10, "rounds": 4000}],
+                                        "work": {"half_us": 7, "p99_us": 64, "longest_us": 420,
+                                                 "histogram": [{"from_us": 6, "to_us": 7, "rounds": 4000}]}}},
                    "tsc_hz": 2100000000})"},
 
     {.id = CommandId::show_status,

@@ -61,11 +61,11 @@ std::string tags_of(const json& port) {
 
 // How long whatever comes waits for what the control loop is doing.
 std::string loop_text(const json& control, bool color) {
-  const auto text =
-      fmt::format("half of {} rounds within {} us, 99 % within {} us; longest {} us ({} {} us)",
-                  text_at(control, "loop.rounds"), text_at(control, "loop.half_us"),
-                  text_at(control, "loop.p99_us"), text_at(control, "loop.longest_us"),
-                  text_at(control, "loop.longest_task"), text_at(control, "loop.longest_task_us"));
+  const auto text = fmt::format(
+      "half of {} rounds within {} us, 99 % within {} us; longest {} us ({} {} us), most work {} us",
+      text_at(control, "loop.rounds"), text_at(control, "loop.half_us"), text_at(control, "loop.p99_us"),
+      text_at(control, "loop.longest_us"), text_at(control, "loop.longest_task"),
+      text_at(control, "loop.longest_task_us"), text_at(control, "loop.work.longest_us"));
   constexpr std::uint64_t too_long_us = 1'000;
   return count_at(control, "loop.p99_us") > too_long_us ? alarm(text, color) : text;
 }

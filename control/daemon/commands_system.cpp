@@ -121,23 +121,30 @@ json worker_json(const worker::Worker& worker, unsigned cpu) {
           {"conservation", balance(worker.counters())}};
 }
 
-json loop_json(const LoopTimes& times) {
-  const auto us = [](LoopTimes::Duration time) {
-    return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
-  };
+std::int64_t us(Durations::Duration time) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(time).count();
+}
+
+json durations_json(const Durations& durations) {
   auto histogram = json::array();
-  for (std::size_t bin = 0; bin < LoopTimes::bin_count; ++bin)
-    if (times.bins()[bin] != 0)
-      histogram.push_back({{"from_us", LoopTimes::bin_from_us(bin)},
-                           {"to_us", LoopTimes::bin_from_us(bin + 1)},
-                           {"rounds", times.bins()[bin]}});
-  return {{"rounds", times.rounds()},
-          {"half_us", times.quantile_us(0.5)},
-          {"p99_us", times.quantile_us(0.99)},
-          {"longest_us", us(times.longest())},
-          {"longest_task", times.longest_callback_name()},
-          {"longest_task_us", us(times.longest_callback())},
+  for (std::size_t bin = 0; bin < Durations::bin_count; ++bin)
+    if (durations.bins()[bin] != 0)
+      histogram.push_back({{"from_us", Durations::bin_from_us(bin)},
+                           {"to_us", Durations::bin_from_us(bin + 1)},
+                           {"rounds", durations.bins()[bin]}});
+  return {{"half_us", durations.quantile_us(0.5)},
+          {"p99_us", durations.quantile_us(0.99)},
+          {"longest_us", us(durations.longest())},
           {"histogram", std::move(histogram)}};
+}
+
+json loop_json(const LoopTimes& times) {
+  auto loop = durations_json(times.lasted());
+  loop["rounds"] = times.lasted().count();
+  loop["longest_task"] = times.longest_callback_name();
+  loop["longest_task_us"] = us(times.longest_callback());
+  loop["work"] = durations_json(times.worked());
+  return loop;
 }
 
 json show_workers(const Services& services) {

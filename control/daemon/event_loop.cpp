@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <system_error>
 
 namespace espgate::daemon {
@@ -12,6 +13,13 @@ namespace {
 
 // Rounds without work before the loop sleeps: the answer to a packet often comes right behind it.
 constexpr unsigned rounds_before_sleep = 64;
+
+// Of this thread, since it began.
+std::chrono::nanoseconds cpu_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
 
 }  // namespace
 
@@ -49,6 +57,11 @@ void EventLoop::note(std::string_view name, Clock::time_point began) {
   times_.add_callback(name, Clock::now() - began);
 }
 
+void EventLoop::begin_round() {
+  round_began_ = Clock::now();
+  worked_before_round_ = cpu_time();
+}
+
 unsigned EventLoop::run_pollers() {
   unsigned work = 0;
   for (std::size_t i = 0; i < pollers_.size(); ++i) {
@@ -77,7 +90,7 @@ unsigned EventLoop::run_timers() {
 unsigned EventLoop::wait(int timeout_ms) {
   std::array<epoll_event, 32> events;
   const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
-  round_began_ = Clock::now();
+  begin_round();
   for (int i = 0; i < count; ++i) {
     const std::uint64_t data = events[static_cast<std::size_t>(i)].data.u64;
     const auto watcher = watched_.find(static_cast<int>(data & 0xffff'ffff));
@@ -95,11 +108,11 @@ unsigned EventLoop::wait(int timeout_ms) {
 void EventLoop::run() {
   unsigned idle_rounds = 0;
   unsigned work = 0;
-  round_began_ = Clock::now();
+  begin_round();
   while (running_) {
     const unsigned polled = run_pollers();
     idle_rounds = polled != 0 ? 0 : idle_rounds + 1;
-    if (work + polled != 0) times_.add_round(Clock::now() - round_began_);
+    if (work + polled != 0) times_.add_round(Clock::now() - round_began_, cpu_time() - worked_before_round_);
     work = wait(idle_rounds > rounds_before_sleep ? 1 : 0);
     work += run_timers();
   }

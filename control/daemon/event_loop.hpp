@@ -65,10 +65,12 @@ class EventLoop {
   unsigned run_timers();
   unsigned wait(int timeout_ms);
   void note(std::string_view name, Clock::time_point began);
+  void begin_round();
 
   int epoll_;
   bool running_ = true;
   Clock::time_point round_began_{};
+  std::chrono::nanoseconds worked_before_round_{};
   std::uint32_t generation_ = 0;
   std::unordered_map<int, Watcher> watched_;
   std::deque<Timer> timers_;  // what is added does not move what runs

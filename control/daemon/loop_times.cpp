@@ -9,37 +9,37 @@ namespace {
 std::size_t bin_of(std::uint64_t us) {
   if (us < 4) return us;
   const auto octave = static_cast<std::size_t>(std::bit_width(us)) - 1;
-  return std::min(4 * (octave - 1) + (us >> (octave - 2) & 3), LoopTimes::bin_count - 1);
+  return std::min(4 * (octave - 1) + (us >> (octave - 2) & 3), Durations::bin_count - 1);
 }
 
 }  // namespace
 
-std::uint64_t LoopTimes::bin_from_us(std::size_t bin) {
+std::uint64_t Durations::bin_from_us(std::size_t bin) {
   if (bin < 4) return bin;
   return std::uint64_t{4 + bin % 4} << (bin / 4 - 1);
 }
 
-void LoopTimes::add_round(Duration took) {
-  ++rounds_;
+void Durations::add(Duration one) {
+  ++count_;
   ++bins_[bin_of(
-      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count()))];
-  longest_ = std::max(longest_, took);
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(one).count()))];
+  longest_ = std::max(longest_, one);
 }
 
-void LoopTimes::add_callback(std::string_view what, Duration took) {
-  if (took <= longest_callback_) return;
-  longest_callback_ = took;
-  longest_callback_name_ = what;
-}
-
-std::uint64_t LoopTimes::quantile_us(double share) const {
-  const auto wanted = share * static_cast<double>(rounds_);
+std::uint64_t Durations::quantile_us(double share) const {
+  const auto wanted = share * static_cast<double>(count_);
   std::uint64_t seen = 0;
   for (std::size_t bin = 0; bin < bin_count; ++bin) {
     seen += bins_[bin];
     if (static_cast<double>(seen) >= wanted && seen > 0) return bin_from_us(bin + 1);
   }
   return 0;
+}
+
+void LoopTimes::add_callback(std::string_view what, Duration took) {
+  if (took <= longest_callback_) return;
+  longest_callback_ = took;
+  longest_callback_name_ = what;
 }
 
 }  // namespace espgate::daemon

@@ -246,16 +246,20 @@ void IkeSa::use_unless_redundant(Child& child) {
   if (!in_use || !host_.is_redundant(*this)) use_outbound(child);
 }
 
+// One that was in use before never is again: its sequence numbers would start anew. Rekeyed are those, and
+// what lost and so ends soon, unless the peer does that: then its successor is better, if it is there.
 bool IkeSa::take_over(const std::string& key, Time now) {
   if (state_ != State::established || close_wanted_) return false;
-  for (auto& child : children_) {
-    if (child.delete_wanted || key_of(*child.configuration) != key) continue;
-    // One that was in use before never is again: its sequence numbers would start anew. One that lost ends
-    // soon.
-    if (std::exchange(child.lost, false) || !child.outbound_waiting) child.rekey_at = now;
-    use_outbound(child);
-    return true;
-  }
+  for (const bool is_rekeyed : {false, true})
+    for (auto& child : children_) {
+      if (child.delete_wanted || child.peer_rekey.has_value() != is_rekeyed ||
+          key_of(*child.configuration) != key || (is_rekeyed && !child.outbound_waiting))
+        continue;
+      const bool is_to_be_rekeyed = std::exchange(child.lost, false) || !child.outbound_waiting;
+      if (is_to_be_rekeyed && !is_rekeyed) child.rekey_at = now;
+      use_outbound(child);
+      return true;
+    }
   return false;
 }
 

@@ -1,6 +1,7 @@
 #include "control/daemon/loop_times.hpp"
 
 #include <catch2/catch.hpp>
+#include <ctime>
 #include <thread>
 
 #include "control/daemon/event_loop.hpp"
@@ -9,36 +10,36 @@ namespace espgate::test {
 namespace {
 
 using namespace std::chrono_literals;
+using daemon::Durations;
 using daemon::EventLoop;
-using daemon::LoopTimes;
 
 TEST_CASE("Bins follow each other without a gap, each a quarter of its beginning wide at most") {
-  for (std::size_t bin = 0; bin < LoopTimes::bin_count; ++bin) {
-    const auto from = LoopTimes::bin_from_us(bin), to = LoopTimes::bin_from_us(bin + 1);
+  for (std::size_t bin = 0; bin < Durations::bin_count; ++bin) {
+    const auto from = Durations::bin_from_us(bin), to = Durations::bin_from_us(bin + 1);
     CHECK(to > from);
     if (bin >= 4) CHECK(4 * (to - from) <= from);
-    LoopTimes times;
-    times.add_round(std::chrono::microseconds(from));
-    times.add_round(std::chrono::microseconds(to - 1));
+    Durations times;
+    times.add(std::chrono::microseconds(from));
+    times.add(std::chrono::microseconds(to - 1));
     CHECK(times.bins()[bin] == 2);
   }
-  LoopTimes times;
-  times.add_round(24h);
+  Durations times;
+  times.add(24h);
   CHECK(times.bins().back() == 1);
 }
 
 TEST_CASE("Quantiles are the ends of the bins that they are in") {
-  LoopTimes times;
+  Durations times;
   CHECK(times.quantile_us(0.99) == 0);
-  for (int i = 0; i < 98; ++i) times.add_round(10us);
-  times.add_round(500us);
-  times.add_round(3ms);
+  for (int i = 0; i < 98; ++i) times.add(10us);
+  times.add(500us);
+  times.add(3ms);
   CHECK(times.quantile_us(0.5) == 12);
   CHECK(times.quantile_us(0.98) == 12);
   CHECK(times.quantile_us(0.99) == 512);
   CHECK(times.quantile_us(1) == 3'072);
   CHECK(times.longest() == 3ms);
-  CHECK(times.rounds() == 100);
+  CHECK(times.count() == 100);
 }
 
 TEST_CASE("A loop knows its longest round, and what took it longest; rounds without work do not count") {
@@ -55,8 +56,37 @@ TEST_CASE("A loop knows its longest round, and what took it longest; rounds with
   // The round that a callback stops the loop in is not over.
   CHECK(loop.times().longest_callback_name() == "long");
   CHECK(loop.times().longest_callback() >= 15ms);
-  CHECK(loop.times().rounds() <= static_cast<unsigned>(runs));
-  CHECK(loop.times().rounds() < turns);
+  const auto rounds = loop.times().lasted().count();
+  CHECK(rounds <= static_cast<unsigned>(runs));
+  CHECK(rounds < turns);
+  CHECK(loop.times().worked().count() == rounds);
+}
+
+TEST_CASE("What a round waits for is not its work") {
+  EventLoop loop;
+  int runs = 0;
+  loop.every("waits", 1ms, [&] {
+    if (++runs > 5) return loop.stop();
+    std::this_thread::sleep_for(20ms);
+  });
+  loop.run();
+  CHECK(loop.times().lasted().longest() >= 20ms);
+  CHECK(loop.times().worked().longest() < 15ms);
+
+  EventLoop busy;
+  runs = 0;
+  busy.every("works", 1ms, [&] {
+    if (++runs > 5) return busy.stop();
+    timespec time{};
+    const auto used = [&] {
+      clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+      return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+    };
+    const auto until = used() + 20ms;
+    while (used() < until) continue;
+  });
+  busy.run();
+  CHECK(busy.times().worked().longest() >= 20ms);
 }
 
 }  // namespace

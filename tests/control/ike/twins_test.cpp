@@ -50,6 +50,13 @@ const Child* child_with(const HandMadeSide& peer, std::uint32_t outbound_spi) {
   return nullptr;
 }
 
+bool is_used(const HandMadeSide& peer, std::uint32_t outbound_spi) {
+  return std::ranges::any_of(peer.installed, [&](const Action& action) {
+    const auto* outbound = std::get_if<InstallOutbound>(&action);
+    return outbound != nullptr && outbound->sa.spi == outbound_spi;
+  });
+}
+
 Connection with_lifetime(Connection connection, std::chrono::seconds rekey_after) {
   connection.liveness_after = 0s;
   connection.children[0].rekey_after = rekey_after;
@@ -123,14 +130,24 @@ TEST_CASE("what lost takes over when what won goes") {
   answer_delete(peer);
   peer.installed.clear();
   close(peer, 0x1003);
-  const auto is_used = [](const Action& action) {
-    const auto* outbound = std::get_if<InstallOutbound>(&action);
-    return outbound != nullptr && outbound->sa.spi == 0x1002;
-  };
-  CHECK(std::ranges::any_of(peer.installed, is_used));
+  CHECK(is_used(peer, 0x1002));
   // It would end soon, so it is rekeyed.
   const auto next = peer.open_request(peer.sent.back().bytes);
   REQUIRE(next.payloads.notify(NotifyType::rekey_sa) != nullptr);
+}
+
+TEST_CASE("what the peer replaces is not rekeyed when the other one of two goes: its successor is used") {
+  HandMadePeer peer;
+  peer.connect();
+  REQUIRE(peer.ask(create, peer.child_payloads({}, 0x1002))->payloads.security_association);
+  rekey(peer, HandMadePeer::first_spi, 0x1003);
+  peer.installed.clear();
+  close(peer, 0x1002);
+  CHECK(is_used(peer, 0x1003));
+  CHECK(peer.core.deadline() > peer.now);  // there is nothing to do
+  close(peer, HandMadePeer::first_spi);
+  REQUIRE(peer.only_sa()->children().size() == 1);
+  CHECK(peer.only_sa()->children()[0].outbound_spi == 0x1003);
 }
 
 TEST_CASE("of two children that are the same the one that is not sent on goes instead of being rekeyed") {

@@ -1,24 +1,33 @@
 """How long the rounds of a gateway's control loop lasted between two readings of `show workers`."""
 
 
+def bins_of(histogram):
+    return {(bin["from_us"], bin["to_us"]): bin["rounds"] for bin in histogram}
+
+
+def between(before, after):
+    """Of the rounds that had something to do: how many, the ends of the bins of median, p99, p99.9 and the longest,
+    and how many lasted over a millisecond."""
+    rounds = {bin: count - before.get(bin, 0) for bin, count in sorted(after.items())}
+    total = sum(rounds.values())
+
+    def share(wanted):
+        seen = 0
+        for (_, end), count in rounds.items():
+            seen += count
+            if count and seen >= wanted * total:
+                return end
+        return 0
+    return {"rounds": total, "median_us": share(0.5), "p99_us": share(0.99), "p999_us": share(0.999),
+            "max_us": share(1), "over_1_ms": sum(count for (start, _), count in rounds.items() if start >= 1000)}
+
+
 class Reading:
     def __init__(self, gateway):
         loop = gateway.ask("show", "workers")["control"]["loop"]
         self.longest_task, self.longest_task_us = loop["longest_task"], loop["longest_task_us"]
-        self._bins = {(bin["from_us"], bin["to_us"]): bin["rounds"] for bin in loop["histogram"]}
+        self._lasted, self._worked = bins_of(loop["histogram"]), bins_of(loop["work"]["histogram"])
 
     def since(self, before):
-        """Of the rounds that had something to do: how many, the ends of the bins of median, p99, p99.9 and the longest,
-        and how many lasted over a millisecond."""
-        rounds = {bin: count - before._bins.get(bin, 0) for bin, count in sorted(self._bins.items())}
-        total = sum(rounds.values())
-
-        def share(wanted):
-            seen = 0
-            for (_, end), count in rounds.items():
-                seen += count
-                if count and seen >= wanted * total:
-                    return end
-            return 0
-        return {"rounds": total, "median_us": share(0.5), "p99_us": share(0.99), "p999_us": share(0.999),
-                "max_us": share(1), "over_1_ms": sum(count for (start, _), count in rounds.items() if start >= 1000)}
+        """By the clock, and as "work" the same by the CPU time of the loop's thread."""
+        return {**between(before._lasted, self._lasted), "work": between(before._worked, self._worked)}
