@@ -37,7 +37,8 @@ InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowle
       knowledge_(knowledge),
       log_(std::move(log)),
       table_(options.flows, make_secret(random)),
-      budget_(options.lines_per_s),
+      known_lines_(options.lines_per_s),
+      other_lines_(options.lines_per_s),
       known_spis_((options.repairs_per_s + 1) / 2, options.repaired_peers),
       guesses_((options.repairs_per_s + 1) / 2, options.repaired_peers),
       flood_(options.flood_flows_per_s),
@@ -51,7 +52,8 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
   auto facts = knowledge_.about(miss.spi);
   const auto of_peer = knowledge_.connection_of_peer(key.source);
 
-  auto& flow = table_.touch(key, is_made_up_easily(miss.miss, facts) ? Sort::any : Sort::known);
+  const bool known = !is_made_up_easily(miss.miss, facts);
+  auto& flow = table_.touch(key, known ? Sort::known : Sort::any);
   if (flow.packets++ == 0) begin(flow, miss.miss, facts, now);
   flow.recent.add(now.steady);
   flow.last = now;
@@ -71,7 +73,7 @@ void InvalidSpiHandler::handle(const sa::SpiMiss& miss, std::string_view port, M
 
   if (flow.evidence != 0) witness_->flow_went_on(flow, miss, now);
   const bool due = !flow.was_logged || now.steady - flow.logged.steady >= options_.line_interval;
-  if (!due || is_normal(flow, facts, now) || !budget_.take(now.steady)) {
+  if (!due || is_normal(flow, facts, now) || !(known ? known_lines_ : other_lines_).take(now.steady)) {
     ++flow.suppressed;
     return;
   }
@@ -100,7 +102,7 @@ void InvalidSpiHandler::tick(Moment now) {
              std::chrono::duration<double>(over->lasted).count(), over->flows));
     if (witness_ != nullptr) witness_->flood_ended(*over, now);
   }
-  const auto withheld = budget_.settle(now.steady);
+  const auto withheld = known_lines_.settle(now.steady) + other_lines_.settle(now.steady);
   if (withheld == 0) return;
   log_(sa::Severity::warning,
        fmt::format("invalid SPI: {} more line{} withheld (at most {} a second are written); "

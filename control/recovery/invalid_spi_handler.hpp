@@ -13,7 +13,8 @@
 //   - Nothing while a miss is normal: larval within `larval_quiet` of the reservation, rekeyed within
 //     `in_flight` of becoming a tombstone. Such packets are in the table and in its counts all the
 //     same. If the condition lasts, the next packet is logged like any other.
-//   - At most `lines_per_s` lines a second over all flows; what is withheld beyond is told by one summary
+//   - At most `lines_per_s` lines a second over all flows of SPIs that were ours, and as many of others; what
+//   is withheld beyond is told by one summary
 //     line when the second is over. A withheld flow speaks at its next packet.
 //   - Of a flood, that it begins and how long it was; its flows have no lines.
 //
@@ -49,7 +50,7 @@ class InvalidSpiHandler {
  public:
   struct Options {
     std::uint32_t flows = 4'096;
-    std::uint32_t lines_per_s = 10;
+    std::uint32_t lines_per_s = 10;  // of SPIs that were ours, and as many of others
     std::chrono::nanoseconds line_interval = std::chrono::seconds(60);  // of one flow
     std::chrono::nanoseconds larval_quiet = std::chrono::seconds(30);
     std::chrono::nanoseconds in_flight = std::chrono::seconds(1);  // of packets sent before the peer heard
@@ -93,7 +94,9 @@ class InvalidSpiHandler {
   const sa::SpiKnowledge& knowledge_;
   sa::Log log_;
   FlowTable table_;
-  LineBudget budget_;
+  // As with repairs: what is made up easily takes no line from an SPI that was ours.
+  LineBudget known_lines_;
+  LineBudget other_lines_;
   // Half of what is allowed each: who makes up SPIs in peers' names takes nothing from those that were ours.
   RepairBudget known_spis_;
   RepairBudget guesses_;

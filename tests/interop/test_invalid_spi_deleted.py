@@ -113,6 +113,9 @@ class Stray(InvalidSpiCase):
         self.assertEqual((self.outbound_spi("a"), self.outbound_spi("b")), self.sas)
         self.assertEqual(self.pair.ping("a"), 3, self.logs())
 
+    def lines_from_a(self, spi):
+        return [line for line in self.lines(spi) if f"srcaddr={pair.OUTER['a'][4]}," in line]
+
     def test_late_after_a_rekey(self):
         stale = self.outbound_spi("a")
         self.gateway("a").ask("rekey", "site")
@@ -122,14 +125,15 @@ class Stray(InvalidSpiCase):
         self.assertEqual(self.stray(stale), ({"IN_SA_RETIRED": 1}, 0))
         flow = self.flow(stale)
         self.assertEqual((flow["class"], flow["repair"]), ("just rekeyed", "nothing was done"))
-        self.assertEqual(self.lines(stale), [])
+        self.assertEqual(self.lines_from_a(stale), [])
         # Later it is told, as one who has not followed the rekey, and the line says so.
         time.sleep(IN_FLIGHT_S)
         drops, said = self.stray(stale)
         self.assertEqual(drops, {"IN_SA_RETIRED": 1})
         self.assertGreaterEqual(said, 1)
         self.assertIn(self.flow(stale)["repair"], TOLD)
-        self.assert_explained(stale, "just rekeyed", TOLD)
+        line, = self.lines_from_a(stale)
+        self.assertTrue("espgate: just rekeyed, " in line and line.endswith(f"; {TOLD[0]}"), line)
         self.assert_unharmed()
 
     def test_an_spi_that_was_never_given_out(self):
@@ -176,6 +180,24 @@ class Stray(InvalidSpiCase):
         self.assertEqual((flow["class"], flow["repair"]), ("peer moved", "nothing was done"))
         self.assertIn("follow-peer", flow["explanation"])
         self.assert_unharmed()
+
+
+class BeforeARestart(InvalidSpiCase):
+    @classmethod
+    def settings(cls, name):
+        return gateway(name, [connection(name)], limits={"linger_seconds": 0})
+
+    def state(self, spi):
+        return self.gateway("b").ask("show", "spi", spi)["state"]
+
+    def test_what_was_deleted_is_told_from_what_was_in_use(self):
+        self.assert_passes()
+        deleted = self.outbound_spi("a")
+        self.gateway("a").ask("rekey", "site")
+        self.until(lambda: self.state(deleted) == "retired")
+        in_use = self.outbound_spi("a")
+        self.crash("b")
+        self.assertEqual((self.state(deleted), self.state(in_use)), ("retired", "before restart"))
 
 
 if __name__ == "__main__":

@@ -206,6 +206,16 @@ TEST_CASE("a peer that does not follow a rekey has its line with what was done a
   CHECK_THAT(world.lines[0], Contains("espgate: just rekeyed") && Contains("; the peer was told"));
 }
 
+TEST_CASE("made up SPIs in a peer's name take no line from an SPI that was ours") {
+  World world;
+  world.knows(1'000, Standing::before_restart);
+  for (std::uint32_t spi = 10'000; spi < 10'150; ++spi) world.packet(spi);
+  CHECK(world.lines.size() == 10);
+  world.packet(1'000);
+  REQUIRE(world.lines.size() == 11);
+  CHECK_THAT(world.lines.back(), Contains("espgate: before restart"));
+}
+
 TEST_CASE("made up SPIs in a peer's name, too few for a flood, push out no flow of an SPI that was ours") {
   InvalidSpiHandler::Options options;
   options.flows = 64;
