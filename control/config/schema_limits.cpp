@@ -46,9 +46,9 @@ constexpr std::array limit_keys{
           "Senders a second whom one worker has told by ICMP that a packet is too big, has been through too "
           "many routers, or has no route; packets beyond are dropped and counted all the same."),
     limit("reassembly-flows", "packets", 1, 4'096, "256",
-          "Packets in fragments, to us or judged by ports, that one worker puts together at once; as many "
-          "again of fragments that came out of SAs. For each 64 kB are set aside at start. When all places are "
-          "taken the oldest packet is given up."),
+          "Packets in fragments, to us or judged by ports, that one worker puts together at once; as "
+          "many again of fragments that came out of SAs. For each 64 kB are set aside at start. When "
+          "all places are taken the oldest packet is given up."),
     limit("reassembly-ms", "milliseconds", 1, 60'000, "1000",
           "How long the fragments of a packet are waited for. Short, since a tunnel's fragments travel "
           "together."),

@@ -54,8 +54,8 @@ std::uint32_t buffer_count(const config::Configuration& configuration) {
   return configuration.limits.buffers + queues * card_buffer_count;
 }
 
-// One for each packet that is being made whole, of fragments in clear or of decrypted ones, and for a burst of
-// those that are.
+// One for each packet that is being made whole, of fragments in clear or of decrypted ones, and for a burst
+// of those that are.
 std::uint32_t large_buffer_count(const config::Configuration& configuration) {
   const auto workers = static_cast<std::uint32_t>(configuration.worker_cpus.size());
   return workers * (2 * configuration.limits.reassembly_flows + worker::burst_max);

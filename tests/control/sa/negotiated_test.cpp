@@ -55,7 +55,8 @@ TEST_CASE_METHOD(Negotiated, "the SAs of a rekey have one owner, those that come
   const auto first = owners(0x1100);
   install(0x1101, 0x2101);
   CHECK(owners(0x1101) == first);
-  for (const std::uint32_t spi : {0x1100, 0x1101}) REQUIRE(manager.retire_inbound(spi, Reason::deleted, now));
+  for (const std::uint32_t spi : {0x1100u, 0x1101u})
+    REQUIRE(manager.retire_inbound(spi, Reason::deleted, now));
   REQUIRE(manager.retire_outbound("c1", Reason::deleted, now));
   install(0x1102, 0x2102);
   CHECK(owners(0x1102).first != first.first);

@@ -164,11 +164,9 @@ TEST_CASE("selectors narrower than everything judge what comes out of a tunnel")
 namespace {
 
 SaOptions for_udp_port(std::uint16_t port) {
-  return {.selectors = {{net::AddressRange::everything(net::Family::v4),
-                         *net::parse_range("10.2.0.0/16"),
-                         net::protocol_udp,
-                         {},
-                         {port, port}}}};
+  return {.selectors = {
+              testing::selector("10.1.0.0/24", "10.2.0.0/16", net::protocol_udp, {}, {port, port}),
+              testing::selector("2001:db8:1::/64", "2001:db8:2::/48", net::protocol_udp, {}, {port, port})}};
 }
 
 }  // namespace
@@ -207,9 +205,10 @@ TEST_CASE("selectors for ports judge what goes into a tunnel, and let the pieces
 }
 
 TEST_CASE("fragments go into a tunnel for ports as the packet that they are of") {
+  const auto family = GENERATE(net::Family::v4, net::Family::v6);
   const auto port = GENERATE(std::uint16_t{9}, std::uint16_t{10});
   TunnelRig rig(for_udp_port(port));
-  const auto parts = fragments_of(rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 600, false)),
+  const auto parts = fragments_of(rig.frame_to(Rig::inside, rig.inner(family, 600, false)),
                                   std::vector<std::size_t>{304}, 7);
   CHECK(rig.run(Rig::inside, parts[1]).outside.empty());
   const auto out = rig.run(Rig::inside, parts[0]).outside;
