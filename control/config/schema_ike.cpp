@@ -127,10 +127,11 @@ constexpr std::array ike_keys{
         "once the new one has all children. If the peer began it is told to do the same in time "
         "(AUTH_LIFETIME, RFC 4478), as we do when it tells us; if it has not half a minute after that, its "
         "IKE SA is closed. 0 never does, unless the peer says so."),
-    seconds_key("liveness", 0, "30",
-                "Silence of the peer after which it is asked whether it is there; 0 never asks. Behind a NAT, "
-                "with other-addresses, it is asked that often in any case whether the NAT's mapping of ours "
-                "is another by now."),
+    seconds_key(
+        "liveness", 0, "30",
+        "Silence of the peer after which it is asked whether it is there; 0 never asks. Behind a NAT, "
+        "with other-addresses, it is asked that often in any case whether the NAT's mapping of ours "
+        "is another by now."),
     Key{.name = "tries",
         .kind = Kind::integer,
         .least = 1,

@@ -32,18 +32,18 @@ int way_to(const host::KernelView& view, const net::Address& peer) {
 }
 
 // Of an address, what is better being more.
-enum class Use : std::uint8_t { none, elsewhere_deprecated, elsewhere, deprecated, preferred };
+enum class Worth : std::uint8_t { none, elsewhere_deprecated, elsewhere, deprecated, preferred };
 
-Use use_of(const host::KernelView& view, const net::Address& address, int way) {
-  auto best = Use::none;
+Worth worth_of(const host::KernelView& view, const net::Address& address, int way) {
+  auto best = Worth::none;
   for (const auto& [place, state] : view.addresses) {
     const auto& [ifindex, entry] = place;
     if (entry.address != address || state == host::AddressState::tentative || !runs(view, ifindex)) continue;
     const bool preferred = state == host::AddressState::preferred;
     if (ifindex == way || view.link(ifindex)->loopback)
-      best = std::max(best, preferred ? Use::preferred : Use::deprecated);
+      best = std::max(best, preferred ? Worth::preferred : Worth::deprecated);
     else
-      best = std::max(best, preferred ? Use::elsewhere : Use::elsewhere_deprecated);
+      best = std::max(best, preferred ? Worth::elsewhere : Worth::elsewhere_deprecated);
   }
   return best;
 }
@@ -54,12 +54,12 @@ std::vector<net::Address> usable_addresses(const host::KernelView& view,
                                            const std::vector<net::Address>& ours, const net::Address& peer) {
   const auto way = way_to(view, peer);
   if (way == 0) return {};
-  std::vector<Use> uses;
-  for (const auto& address : ours) uses.push_back(use_of(view, address, way));
-  const auto best = std::ranges::max(uses);
+  std::vector<Worth> worths;
+  auto best = Worth::none;
+  for (const auto& address : ours) best = std::max(best, worths.emplace_back(worth_of(view, address, way)));
   std::vector<net::Address> usable;
   for (std::size_t i = 0; i < ours.size(); ++i)
-    if (best != Use::none && uses[i] == best) usable.push_back(ours[i]);
+    if (best != Worth::none && worths[i] == best) usable.push_back(ours[i]);
   return usable;
 }
 

@@ -1,4 +1,5 @@
 // A peer that moves, and says so (MOBIKE, RFC 4555).
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "tests/control/ike/hand_made_peer.hpp"
@@ -140,4 +141,30 @@ TEST_CASE("a second move while the first is asked about is asked about again") {
   const auto moves = peer.answer_question();
   REQUIRE(moves.size() == 1);
   CHECK(moves[0].remote == further);
+}
+
+TEST_CASE("a responder with several addresses names the others, and is found at them") {
+  const auto third = *net::parse_address("203.0.113.1");
+  auto of_b = connection_of_b();
+  of_b.remote.reset();
+  of_b.liveness_after = 0s;
+  of_b.other_locals = {third};
+  HandMadePeer peer(of_b);
+  peer.greet();
+  auto payloads = peer.proof_payloads();
+  const auto answer =
+      peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::mobike_supported, {}}));
+  REQUIRE(answer);
+  const auto* other = answer->payloads.notify(NotifyType::additional_ip4_address);
+  REQUIRE(other != nullptr);
+  CHECK(std::ranges::equal(other->data, Bytes(third.bytes).first(4)));
+  peer.there.address = third;
+  PayloadWriter update;
+  update.add(Notify{NotifyType::update_sa_addresses, {}})
+      .add(Notify{NotifyType::nat_detection_source_ip, nat_hash(peer.spis, peer.here)})
+      .add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(peer.spis, peer.there)});
+  const auto taken = peer.ask(ExchangeType::informational, update);
+  REQUIRE(taken);
+  CHECK_FALSE(taken->has(NotifyType::unacceptable_addresses));
+  CHECK(peer.only_sa()->local().address == third);
 }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "tests/control/ike/hand_made_peer.hpp"
 #include "tests/control/ike/hand_made_responder.hpp"
 #include "tests/sanitized.hpp"
 
@@ -359,29 +358,6 @@ TEST_CASE("who is behind a NAT asks also while packets come, and who is not does
     asked |= !peer.sent.empty();
   }
   CHECK(asked == nat);
-}
-
-TEST_CASE("a responder with several addresses names the others, and is found at them") {
-  auto of_b = open();
-  of_b.other_locals = {third};
-  HandMadePeer peer(of_b);
-  peer.greet();
-  auto payloads = peer.proof_payloads();
-  const auto answer =
-      peer.ask(ExchangeType::ike_auth, payloads.add(Notify{NotifyType::mobike_supported, {}}));
-  REQUIRE(answer);
-  const auto* other = answer->payloads.notify(NotifyType::additional_ip4_address);
-  REQUIRE(other != nullptr);
-  CHECK(std::ranges::equal(other->data, Bytes(third.bytes).first(4)));
-  peer.there.address = third;
-  PayloadWriter update;
-  update.add(Notify{NotifyType::update_sa_addresses, {}})
-      .add(Notify{NotifyType::nat_detection_source_ip, nat_hash(peer.spis, peer.here)})
-      .add(Notify{NotifyType::nat_detection_destination_ip, nat_hash(peer.spis, peer.there)});
-  const auto taken = peer.ask(ExchangeType::informational, update);
-  REQUIRE(taken);
-  CHECK_FALSE(taken->has(NotifyType::unacceptable_addresses));
-  CHECK(peer.only_sa()->local().address == third);
 }
 
 TEST_CASE("whatever comes in between and gets lost, a mover is up again where it is") {
