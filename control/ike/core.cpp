@@ -258,6 +258,7 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
     ids->second.erase(sa.id());
     if (ids->second.empty()) by_connection_.erase(ids);
   }
+  hand_on(sa, now);
   if (sa.ended() == IkeSa::End::replaced) return;
   log_end(sa, now);
   const auto found = records_.find(name);

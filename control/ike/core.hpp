@@ -176,6 +176,7 @@ class IkeCore final : private SaHost {
   void settle_touched(Time now);
   void settle(SaId sa, Time now);
   void ended(const IkeSa& sa, Time now);
+  void hand_on(const IkeSa& ended, Time now);
   void went_down(Record& record, const IkeSa& sa, Time now);
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);

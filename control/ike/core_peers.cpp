@@ -59,6 +59,21 @@ void IkeCore::give_up_greetings(IkeSa& sa, Time now) {
   }
 }
 
+// What it had still to make, or lost on its way out, the only one that stays makes.
+void IkeCore::hand_on(const IkeSa& ended, Time now) {
+  constexpr Time patience = std::chrono::seconds(1);  // for a peer that does the same
+  const auto& connection = ended.connection();
+  const auto found = records_.find(connection->name);
+  if (found == records_.end() || found->second.connection != connection || !connection->remote ||
+      connection->start != StartAction::always)
+    return;
+  const auto there = living(connection->name);
+  if (there.size() != 1) return;
+  for (const auto& child : connection->children)
+    if (!found->second.unwanted.contains(child.name))
+      there.front()->want_child(ChildHandle(connection, &child), now + patience);
+}
+
 bool IkeCore::other_takes_over(const IkeSa& sa, const std::string& key, Time now) {
   return std::ranges::any_of(by_peer_.beside(sa), [&](SaId id) { return find(id)->take_over(key, now); });
 }

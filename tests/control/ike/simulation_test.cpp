@@ -90,6 +90,12 @@ std::string story(unsigned seed) {
   return "";
 }
 
+void check(unsigned seed) {
+  const auto problem = story(seed);
+  INFO("seed " << seed << ": ESPGATE_SEEDS=" << seed << '-' << seed + 1);
+  if (!problem.empty()) FAIL(problem);
+}
+
 }  // namespace
 
 // ESPGATE_SEEDS: how many, or "from-to".
@@ -100,11 +106,12 @@ TEST_CASE("after loss, repetition, reordering, delay and crashes, both sides hav
       last = first;
       first = 0;
     }
-  for (unsigned seed = first; seed < last; ++seed) {
-    const auto problem = story(seed);
-    INFO("seed " << seed << ": ESPGATE_SEEDS=" << seed << '-' << seed + 1);
-    if (!problem.empty()) FAIL(problem);
-  }
+  for (unsigned seed = first; seed < last; ++seed) check(seed);
+}
+
+TEST_CASE("stories that once did not end well do") {
+  const auto seed = GENERATE(3'914u, 13'565u, 23'279u, 61'365u, 61'611u, 77'721u);
+  check(seed);
 }
 
 TEST_CASE("1,000 child rekeys and 100 IKE rekeys under traffic lose no packet") {
