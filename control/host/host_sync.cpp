@@ -232,7 +232,7 @@ void HostSync::neighbour_wanted(forward::HopIndex hop, const net::Address& desti
 }
 
 void HostSync::ask(const NeighbourKey& neighbour, Clock::duration interval, Clock::time_point now) {
-  // It may have been resolved since; a permanent one must not be asked for at all.
+  // It may have been resolved since, and nobody answers for a permanent one.
   const Neighbour* known = view_.neighbour(neighbour);
   if (known != nullptr && (known->permanent || !known->stale)) return;
   const auto done = requests_.request(neighbour, interval, now);

@@ -138,17 +138,42 @@ Expected<void> KernelCommands::remove_route(const RouteRequest& route) {
   return run(message.get(), "cannot remove ", text_of(route), ESRCH);
 }
 
-Expected<void> KernelCommands::resolve_neighbour(int ifindex, const net::Address& address) {
+// nullopt: there is none.
+std::optional<std::uint16_t> KernelCommands::neighbour_state(int ifindex, const net::Address& address) {
   ndmsg header{};
   header.ndm_family = family_of(address);
   header.ndm_ifindex = ifindex;
-  header.ndm_state = NUD_NONE;
-  header.ndm_flags = NTF_USE;
-  // Without NLM_F_REPLACE a known neighbour keeps its MAC address.
-  const Message message = make_request(RTM_NEWNEIGH, NLM_F_CREATE, header);
+  const Message message = make_request(RTM_GETNEIGH, 0, header);
   put_address(message.get(), NDA_DST, address);
-  return run(message.get(), "cannot resolve ",
-             "neighbour " + net::to_string(address) + " on " + interface_name(ifindex), 0);
+  std::optional<std::uint16_t> state;
+  (void)socket_.transact(message.get(), [&](nlmsghdr* answer) {
+    if (answer->nlmsg_type != RTM_NEWNEIGH || !nlmsg_valid_hdr(answer, sizeof(ndmsg))) return;
+    ndmsg known;
+    std::memcpy(&known, nlmsg_data(answer), sizeof known);
+    state = known.ndm_state;
+  });
+  return state;
+}
+
+Expected<void> KernelCommands::resolve_neighbour(int ifindex, const net::Address& address) {
+  const auto ask = [&](int flags, int accept) {
+    ndmsg header{};
+    header.ndm_family = family_of(address);
+    header.ndm_ifindex = ifindex;
+    header.ndm_state = NUD_NONE;
+    header.ndm_flags = NTF_USE;
+    // Without NLM_F_REPLACE a known neighbour keeps its MAC address.
+    const Message message = make_request(RTM_NEWNEIGH, flags, header);
+    put_address(message.get(), NDA_DST, address);
+    return run(message.get(), "cannot resolve ",
+               "neighbour " + net::to_string(address) + " on " + interface_name(ifindex), accept);
+  };
+  // If somebody makes it at this moment it is theirs, and may be permanent.
+  const auto asked = ask(NLM_F_CREATE | NLM_F_EXCL, EEXIST);
+  const auto state = asked ? neighbour_state(ifindex, address) : std::nullopt;
+  constexpr int unresolved = NUD_STALE | NUD_FAILED;
+  if (!state || (*state != NUD_NONE && (*state & unresolved) == 0)) return asked;
+  return ask(NLM_F_CREATE, 0);
 }
 
 Expected<void> KernelCommands::run(nl_msg* request, const std::string& doing, const std::string& subject,

@@ -35,12 +35,13 @@ class KernelCommands {
   Expected<void> remove_route(const RouteRequest& route);
 
   // Asks the kernel to find or confirm a neighbour by ARP or neighbour discovery (RTM_NEWNEIGH with
-  // NTF_USE). A resolved neighbour that is fresh stays as it is. Never ask for a permanent one: the
-  // kernel would turn it into an ordinary one.
+  // NTF_USE). A resolved neighbour that is fresh stays as it is, and so does a permanent one: asked for, it
+  // would lose its MAC address, and the mirror may not have heard yet that somebody made it permanent.
   Expected<void> resolve_neighbour(int ifindex, const net::Address& address);
 
  private:
   explicit KernelCommands(NetlinkSocket socket) : socket_(std::move(socket)) {}
+  std::optional<std::uint16_t> neighbour_state(int ifindex, const net::Address& address);  // NUD_*
   Expected<void> run(nl_msg* request, const std::string& doing, const std::string& subject, int accept);
 
   NetlinkSocket socket_;

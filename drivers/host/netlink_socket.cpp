@@ -70,11 +70,11 @@ int NetlinkSocket::send(std::span<const std::byte> datagram) {
   return sent < 0 ? errno : 0;
 }
 
-NetlinkSocket::Refusal NetlinkSocket::transact(nl_msg* request) {
+NetlinkSocket::Refusal NetlinkSocket::transact(nl_msg* request, const Visit& visit) {
   nlmsg_hdr(request)->nlmsg_flags |= NLM_F_ACK;
   if (const int code = send(request); code != 0) return {code, {}};
   const auto sequence = nlmsg_hdr(request)->nlmsg_seq;
-  return await(sequence, sequence, 1);
+  return await(sequence, sequence, 1, visit);
 }
 
 NetlinkSocket::Refusal NetlinkSocket::transact(std::span<const Message> requests) {
@@ -94,11 +94,12 @@ NetlinkSocket::Refusal NetlinkSocket::transact(std::span<const Message> requests
 }
 
 NetlinkSocket::Refusal NetlinkSocket::await(std::uint32_t first, std::uint32_t last,
-                                            unsigned acknowledgements) {
+                                            unsigned acknowledgements, const Visit& visit) {
   Refusal refusal;
   while (acknowledgements > 0 && refusal.code == 0) {
     const auto received = receive([&](nlmsghdr* message) {
-      if (message->nlmsg_type != NLMSG_ERROR || message->nlmsg_seq - first > last - first) return;
+      if (message->nlmsg_seq - first > last - first) return;
+      if (message->nlmsg_type != NLMSG_ERROR) return visit ? visit(message) : void();
       if (!nlmsg_valid_hdr(message, sizeof(nlmsgerr)) || refusal.code != 0) return;
       nlmsgerr error;
       std::memcpy(&error, nlmsg_data(message), sizeof error);
@@ -110,7 +111,7 @@ NetlinkSocket::Refusal NetlinkSocket::await(std::uint32_t first, std::uint32_t l
   return refusal;
 }
 
-NetlinkSocket::Received NetlinkSocket::receive(const std::function<void(nlmsghdr*)>& visit) {
+NetlinkSocket::Received NetlinkSocket::receive(const Visit& visit) {
   sockaddr_nl sender{};
   socklen_t sender_bytes = sizeof sender;
   const auto bytes =

@@ -53,21 +53,23 @@ class NetlinkSocket {
     int code = 0;        // errno, 0: done
     std::string kernel;  // the kernel's own words, if it gave any
   };
-  // Sends and waits for the kernel's acknowledgement, which it gives before the send returns.
-  Refusal transact(nl_msg* request);
+  using Visit = std::function<void(nlmsghdr*)>;
+  // Sends and waits for the kernel's acknowledgement, which it gives before the send returns. `visit` gets
+  // what the kernel says in front of it.
+  Refusal transact(nl_msg* request, const Visit& visit = {});
   // The same for several that the kernel takes as one: waits for those that ask for an acknowledgement
   // (NLM_F_ACK), or for the first that is refused.
   Refusal transact(std::span<const Message> requests);
 
   enum class Received { message_batch, nothing, overrun, failed };
   // One datagram from the kernel: `visit` gets each message in it.
-  Received receive(const std::function<void(nlmsghdr*)>& visit);
+  Received receive(const Visit& visit);
 
  private:
   explicit NetlinkSocket(nl_sock* socket) : socket_(socket) {}
   int send(std::span<const std::byte> datagram);
   // For that many acknowledgements of requests with these sequence numbers, or the first refusal.
-  Refusal await(std::uint32_t first, std::uint32_t last, unsigned acknowledgements);
+  Refusal await(std::uint32_t first, std::uint32_t last, unsigned acknowledgements, const Visit& visit = {});
 
   std::unique_ptr<nl_sock, SocketDeleter> socket_;
   std::unique_ptr<std::byte[]> buffer_;

@@ -78,15 +78,16 @@ Expected<void> bring_up(int control, const std::string& name) {
   return error_of("cannot bring up " + name, errno, "");
 }
 
-// The twin is a router's interface: it takes no address from advertisements, and says that it is a router in
-// its own (RFC 4861 7.2.4), or hosts forget every half minute what path MTUs they learned of it. The kernel
-// itself forwards nothing for that; only the setting for all interfaces would make it. Duplicate address
-// detection is off: it would hold back neighbour discovery for seconds after each start, and the
-// link-local address derives from the port's MAC address, which no neighbour can share anyway.
-// Where these files are absent or read-only (no IPv6, a container) the kernel's defaults serve too.
-void set_ipv6_defaults(const std::string& name) {
-  constexpr std::pair<const char*, char> settings[] = {
-      {"accept_ra", '0'}, {"autoconf", '0'}, {"accept_dad", '0'}, {"forwarding", '1'}};
+// The interface is a router's: it takes no address from advertisements, and a twin says that it is a router
+// in its own (RFC 4861 7.2.4), or hosts forget every half minute what path MTUs they learned of it. The
+// kernel itself forwards nothing for that; only the setting for all interfaces would make it. In a tunnel
+// nobody asks, and reports of a router's multicast groups would be traffic. Duplicate address detection is
+// off: it would hold back neighbour discovery for seconds after each start, and the link-local address
+// derives from the port's MAC address, which no neighbour can share anyway. Where these files are absent or
+// read-only (no IPv6, a container) the kernel's defaults serve too.
+void set_ipv6_defaults(const std::string& name, bool tunnel) {
+  const std::pair<const char*, char> settings[] = {
+      {"accept_ra", '0'}, {"autoconf", '0'}, {"accept_dad", '0'}, {"forwarding", tunnel ? '0' : '1'}};
   for (const auto& [setting, value] : settings) {
     const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/" + setting;
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
@@ -111,7 +112,7 @@ Expected<Tap> Tap::create(const Options& options) {
   if (!options.tunnel)
     if (auto done = set_mac(control.get(), tap.name_, options.mac); !done) return done.error();
   if (auto done = tap.set_mtu(options.mtu); !done) return done.error();
-  set_ipv6_defaults(tap.name_);
+  set_ipv6_defaults(tap.name_, options.tunnel);
   if (auto done = tap.set_carrier(options.carrier); !done) return done.error();
   if (auto done = bring_up(control.get(), tap.name_); !done) return done.error();
   tap.ifindex_ = static_cast<int>(::if_nametoindex(tap.name_.c_str()));

@@ -136,7 +136,7 @@ class Alive(AliveCase):
                     spis = self.spis("late")
                     self.send(packet)
                     self.until(lambda: flow_of(self.gateway, stale)["repair"] in TOLD)
-                    self.assert_explained(stale, "just rekeyed", TOLD, "IN_SA_RETIRED", before, lines=0)
+                    self.assert_explained(stale, "just rekeyed", TOLD, "IN_SA_RETIRED", before)
                     time.sleep(0.5)
                 self.assertEqual(stream.missing, [], "what it was told is about another SA")
                 self.assertEqual(self.spis("late"), spis)

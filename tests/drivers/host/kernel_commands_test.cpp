@@ -90,6 +90,18 @@ TEST_CASE("A stale neighbour that is asked for stays usable and is confirmed by 
   CHECK(shows("ip neigh show dev twin0", "10.0.0.2 lladdr 02:00:00:00:00:09 DELAY"));
 }
 
+TEST_CASE("A permanent neighbour stays permanent when it is asked for") {
+  auto tap = make_tap("twin0", 1);
+  auto commands = make_commands();
+  for (const auto* own : {"10.0.0.1/24", "fd00::1/64"})
+    REQUIRE(commands.add_address(tap.ifindex(), interface_address(own)));
+  for (const std::string neighbour : {"10.0.0.2", "fd00::2"}) {
+    run("ip neigh add " + neighbour + " dev twin0 lladdr 02:00:00:00:00:09");
+    REQUIRE(commands.resolve_neighbour(tap.ifindex(), address(neighbour)));
+    CHECK(shows("ip neigh show dev twin0", neighbour + " lladdr 02:00:00:00:00:09 PERMANENT"));
+  }
+}
+
 TEST_CASE("An interface that is gone is named in the error") {
   auto commands = make_commands();
   const auto done = commands.add_address(12345, interface_address("10.0.0.1/24"));

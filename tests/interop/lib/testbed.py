@@ -121,10 +121,16 @@ class Testbed:
                     if wire.expect(_is_echo_reply, 0.3):
                         break
                     if time.monotonic() > deadline:
-                        raise AssertionError(f"no echo reply from {side.gateway[version]} through the host path")
+                        raise AssertionError(f"no echo reply from {side.gateway[version]} through the host path\n"
+                                             f"{self._host_path_state()}")
         time.sleep(0.2)
         self.outside.drain()
         self.inside.drain()
+
+    def _host_path_state(self):
+        asked = (("-s", "link"), ("address",), ("neigh",), ("route", "show", "table", "all"))
+        kernel = [self.namespace.ip(*words)[1] for words in asked]
+        return "\n".join([*kernel, self.gateway.ctl("show", "drops")[1], self.gateway.log_text()])
 
 
 def _is_echo_reply(frame):
