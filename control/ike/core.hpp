@@ -177,6 +177,7 @@ class IkeCore final : private SaHost {
   void settle(SaId sa, Time now);
   void ended(const IkeSa& sa, Time now);
   void hand_on(const IkeSa& ended, Time now);
+  void want_all(IkeSa& sa, Time not_before);
   void went_down(Record& record, const IkeSa& sa, Time now);
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);

@@ -54,9 +54,6 @@ void IkeCore::established(IkeSa& sa, Time now) {
   by_connection_[sa.connection()->name].insert(sa.id());
   by_peer_.add(sa);
   const auto found = records_.find(sa.connection()->name);
-  const auto is_unwanted = [&](const ChildConfiguration& child) {
-    return found != records_.end() && found->second.unwanted.contains(child.name);
-  };
   if (found != records_.end()) {
     auto& record = found->second;
     if (record.up_since == never) record.up_since = now;
@@ -68,9 +65,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   }
   // Who began makes the children; if it does not make all that we want up, we do.
   constexpr Time patience = std::chrono::seconds(10);
-  if (!sa.is_initiator() && sa.connection()->start == StartAction::always)
-    for (const auto& child : sa.connection()->children)
-      if (!is_unwanted(child)) sa.want_child(ChildHandle(sa.connection(), &child), now + patience);
+  if (!sa.is_initiator()) want_all(sa, now + patience);
   if (!sa.is_initiator() && sa.connection()->remote) give_up_greetings(sa, now);
   for (const auto id : by_peer_.beside(sa)) {
     auto* other = find(id);

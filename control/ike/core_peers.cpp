@@ -64,14 +64,19 @@ void IkeCore::hand_on(const IkeSa& ended, Time now) {
   constexpr Time patience = std::chrono::seconds(1);  // for a peer that does the same
   const auto& connection = ended.connection();
   const auto found = records_.find(connection->name);
-  if (found == records_.end() || found->second.connection != connection || !connection->remote ||
-      connection->start != StartAction::always)
-    return;
-  const auto there = living(connection->name);
-  if (there.size() != 1) return;
+  if (found == records_.end() || found->second.connection != connection || !connection->remote) return;
+  if (const auto there = living(connection->name); there.size() == 1)
+    want_all(*there.front(), now + patience);
+}
+
+// With `always`: what no operator terminated.
+void IkeCore::want_all(IkeSa& sa, Time not_before) {
+  const auto& connection = sa.connection();
+  if (connection->start != StartAction::always) return;
+  const auto found = records_.find(connection->name);
   for (const auto& child : connection->children)
-    if (!found->second.unwanted.contains(child.name))
-      there.front()->want_child(ChildHandle(connection, &child), now + patience);
+    if (found == records_.end() || !found->second.unwanted.contains(child.name))
+      sa.want_child(ChildHandle(connection, &child), not_before);
 }
 
 bool IkeCore::other_takes_over(const IkeSa& sa, const std::string& key, Time now) {

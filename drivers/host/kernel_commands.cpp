@@ -156,7 +156,8 @@ std::optional<std::uint16_t> KernelCommands::neighbour_state(int ifindex, const 
 }
 
 Expected<void> KernelCommands::resolve_neighbour(int ifindex, const net::Address& address) {
-  const auto ask = [&](int flags, int accept) {
+  const auto subject = "neighbour " + net::to_string(address) + " on " + interface_name(ifindex);
+  const auto ask = [&](int flags) {
     ndmsg header{};
     header.ndm_family = family_of(address);
     header.ndm_ifindex = ifindex;
@@ -165,21 +166,28 @@ Expected<void> KernelCommands::resolve_neighbour(int ifindex, const net::Address
     // Without NLM_F_REPLACE a known neighbour keeps its MAC address.
     const Message message = make_request(RTM_NEWNEIGH, flags, header);
     put_address(message.get(), NDA_DST, address);
-    return run(message.get(), "cannot resolve ",
-               "neighbour " + net::to_string(address) + " on " + interface_name(ifindex), accept);
+    return socket_.transact(message.get());
   };
   // If somebody makes it at this moment it is theirs, and may be permanent.
-  const auto asked = ask(NLM_F_CREATE | NLM_F_EXCL, EEXIST);
-  const auto state = asked ? neighbour_state(ifindex, address) : std::nullopt;
-  constexpr int unresolved = NUD_STALE | NUD_FAILED;
-  if (!state || (*state != NUD_NONE && (*state & unresolved) == 0)) return asked;
-  return ask(NLM_F_CREATE, 0);
+  auto refusal = ask(NLM_F_CREATE | NLM_F_EXCL);
+  if (refusal.code == EEXIST) {
+    constexpr int unresolved = NUD_STALE | NUD_FAILED;
+    const auto state = neighbour_state(ifindex, address);
+    if (!state || (*state != NUD_NONE && (*state & unresolved) == 0)) return {};
+    refusal = ask(NLM_F_CREATE);
+  }
+  return outcome(refusal, "cannot resolve ", subject);
 }
 
 Expected<void> KernelCommands::run(nl_msg* request, const std::string& doing, const std::string& subject,
                                    int accept) {
   const auto refusal = socket_.transact(request);
-  if (refusal.code == 0 || (accept != 0 && refusal.code == accept)) return {};
+  return accept != 0 && refusal.code == accept ? Expected<void>() : outcome(refusal, doing, subject);
+}
+
+Expected<void> KernelCommands::outcome(const NetlinkSocket::Refusal& refusal, const std::string& doing,
+                                       const std::string& subject) {
+  if (refusal.code == 0) return {};
   std::string what = doing + subject + ": " + std::strerror(refusal.code);
   if (!refusal.kernel.empty()) what += " (" + refusal.kernel + ")";
   return Error{std::move(what), remedy_for(refusal.code, subject)};

@@ -42,6 +42,8 @@ class KernelCommands {
  private:
   explicit KernelCommands(NetlinkSocket socket) : socket_(std::move(socket)) {}
   std::optional<std::uint16_t> neighbour_state(int ifindex, const net::Address& address);  // NUD_*
+  static Expected<void> outcome(const NetlinkSocket::Refusal& refusal, const std::string& doing,
+                                const std::string& subject);
   Expected<void> run(nl_msg* request, const std::string& doing, const std::string& subject, int accept);
 
   NetlinkSocket socket_;

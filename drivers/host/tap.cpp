@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 namespace espgate::host {
 namespace {
@@ -86,14 +85,14 @@ Expected<void> bring_up(int control, const std::string& name) {
 // derives from the port's MAC address, which no neighbour can share anyway. Where these files are absent or
 // read-only (no IPv6, a container) the kernel's defaults serve too.
 void set_ipv6_defaults(const std::string& name, bool tunnel) {
-  const std::pair<const char*, char> settings[] = {
-      {"accept_ra", '0'}, {"autoconf", '0'}, {"accept_dad", '0'}, {"forwarding", tunnel ? '0' : '1'}};
-  for (const auto& [setting, value] : settings) {
+  const auto set = [&](const char* setting, char value) {
     const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/" + setting;
     const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.is_open()) [[maybe_unused]]
       const auto written = ::write(file.get(), &value, 1);
-  }
+  };
+  for (const char* setting : {"accept_ra", "autoconf", "accept_dad"}) set(setting, '0');
+  if (!tunnel) set("forwarding", '1');
 }
 
 }  // namespace

@@ -57,6 +57,17 @@ bool is_used(const HandMadeSide& peer, std::uint32_t outbound_spi) {
   });
 }
 
+// Both sides rekey the first child, and the peer's successor, 0x1002, loses to the core's, 0x1003.
+void rekey_at_once(HandMadePeer& peer) {
+  peer.handle(Rekey{"b", "net"});
+  const auto request = peer.sent.front().bytes;
+  peer.nonce = lowest;
+  rekey(peer, HandMadePeer::first_spi, 0x1002);
+  peer.nonce = highest;
+  peer.answer_rekey(request, 0x1003);
+  answer_delete(peer);
+}
+
 Connection with_lifetime(Connection connection, std::chrono::seconds rekey_after) {
   connection.liveness_after = 0s;
   connection.children[0].rekey_after = rekey_after;
@@ -94,13 +105,7 @@ TEST_CASE("what lost is deleted though what won was replaced before the answer c
 TEST_CASE("what the peer is to delete since it lost is not rekeyed, and goes in time") {
   HandMadePeer peer(with_lifetime(connection_of_b(), 1000s));
   peer.connect();
-  peer.handle(Rekey{"b", "net"});
-  const auto request = peer.sent.front().bytes;
-  peer.nonce = lowest;
-  rekey(peer, HandMadePeer::first_spi, 0x1002);
-  peer.nonce = highest;
-  peer.answer_rekey(request, 0x1003);
-  answer_delete(peer);
+  rekey_at_once(peer);
   REQUIRE(peer.only_sa()->children().size() == 2);
   const auto lost = child_with(peer, 0x1002)->inbound_spi;
   // An operator's rekey is of the one that stays, and so is a lifetime in packets.
@@ -121,13 +126,7 @@ TEST_CASE("what the peer is to delete since it lost is not rekeyed, and goes in 
 TEST_CASE("what lost takes over when what won goes") {
   HandMadePeer peer;
   peer.connect();
-  peer.handle(Rekey{"b", "net"});
-  const auto request = peer.sent.front().bytes;
-  peer.nonce = lowest;
-  rekey(peer, HandMadePeer::first_spi, 0x1002);
-  peer.nonce = highest;
-  peer.answer_rekey(request, 0x1003);
-  answer_delete(peer);
+  rekey_at_once(peer);
   peer.installed.clear();
   close(peer, 0x1003);
   CHECK(is_used(peer, 0x1002));

@@ -13,6 +13,7 @@
 #include "tests/datapath/worker/fragments.hpp"
 #include "tests/datapath/worker/must.hpp"
 #include "tests/datapath/worker/rig.hpp"
+#include "tests/datapath/worker/taken_buffers.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
@@ -140,8 +141,7 @@ TEST_CASE("without buffers for its pieces a packet is dropped by name") {
   auto* const all = rig.shared.buffers;
   for (const unsigned available : {0u, 1u, 2u}) {
     auto* few = rte_pktmbuf_pool_create("few", 7, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
-    std::vector<rte_mbuf*> taken;
-    while (rte_mempool_avail_count(few) > available) taken.push_back(rte_pktmbuf_alloc(few));
+    TakenBuffers taken(few, available);
     auto* packet = buffer_with(all, rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 1400, false)));
     rig.shared.buffers = few;
     rig.workers[0]->process_frames(&packet, 1, Rig::inside);
@@ -152,7 +152,7 @@ TEST_CASE("without buffers for its pieces a packet is dropped by name") {
     CHECK(rig.run(Rig::inside, Bytes(1)).outside.size() == available);
     CHECK(rig.taken(Verdict::ETH_RUNT) == 1);
     CHECK(rig.conserved());
-    for (auto* buffer : taken) rte_pktmbuf_free(buffer);
+    taken.give_back();
     CHECK(rte_mempool_in_use_count(few) == 0);
     rte_mempool_free(few);
   }

@@ -9,6 +9,7 @@
 #include "tests/datapath/worker/fragments.hpp"
 #include "tests/datapath/worker/must.hpp"
 #include "tests/datapath/worker/rig.hpp"
+#include "tests/datapath/worker/taken_buffers.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
@@ -155,12 +156,11 @@ TEST_CASE(
 
 TEST_CASE("without a large buffer fragments out of an SA for ports are dropped by name") {
   Rig rig(for_port(9));
-  std::vector<rte_mbuf*> taken;
-  while (auto* buffer = rte_pktmbuf_alloc(rig.shared.large_buffers)) taken.push_back(buffer);
+  TakenBuffers taken(rig.shared.large_buffers);
   const auto parts = cut(rig, rig.inner(net::Family::v4, 600, true), {304});
   for (std::size_t i = 0; i < parts.size(); ++i)
     CHECK(rig.run(Rig::outside, in_esp(rig, parts[i], i + 1)).inside.empty());
   CHECK(rig.verdicts() == "PKT_BUFFER_UNAVAILABLE=2");
-  for (auto* buffer : taken) rte_pktmbuf_free(buffer);
+  taken.give_back();
   CHECK(rig.conserved());
 }

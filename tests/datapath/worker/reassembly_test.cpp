@@ -12,6 +12,7 @@
 #include "datapath/net/headers.hpp"
 #include "tests/datapath/worker/fragments.hpp"
 #include "tests/datapath/worker/rig.hpp"
+#include "tests/datapath/worker/taken_buffers.hpp"
 
 using namespace espgate;
 using namespace espgate::test;
@@ -300,13 +301,12 @@ TEST_CASE("when all places are taken the oldest packet goes, and a whole one sti
 
 TEST_CASE("without a large buffer fragments are dropped by name") {
   Rig rig;
-  std::vector<rte_mbuf*> taken;
-  while (auto* buffer = rte_pktmbuf_alloc(rig.shared.large_buffers)) taken.push_back(buffer);
+  TakenBuffers taken(rig.shared.large_buffers);
   CHECK(taken.size() == Rig::large_buffer_count);
   const auto parts = fragments_of(esp_of(rig, 1000), std::vector<std::size_t>{400}, 1);
   CHECK(run_each(rig, parts).inside.empty());
   CHECK(rig.verdicts() == "PKT_BUFFER_UNAVAILABLE=2");
-  for (auto* buffer : taken) rte_pktmbuf_free(buffer);
+  taken.give_back();
   CHECK(rig.conserved());
 }
 

@@ -5,6 +5,7 @@
 
 #include "tests/datapath/policy/policies.hpp"
 #include "tests/datapath/worker/fragments.hpp"
+#include "tests/datapath/worker/taken_buffers.hpp"
 #include "tests/datapath/worker/tunnel_rig.hpp"
 
 using namespace espgate;
@@ -251,14 +252,13 @@ TEST_CASE("a packet's fragments into a tunnel for ports may straddle the rekey o
 
 TEST_CASE("fragments that a tunnel for ports cannot take count as its drops") {
   TunnelRig rig(for_udp_port(9));
-  std::vector<rte_mbuf*> taken;
-  while (auto* buffer = rte_pktmbuf_alloc(rig.shared.large_buffers)) taken.push_back(buffer);
+  TakenBuffers taken(rig.shared.large_buffers);
   const auto parts = fragments_of(rig.frame_to(Rig::inside, rig.inner(net::Family::v4, 600, false)),
                                   std::vector<std::size_t>{304}, 7);
   for (const auto& part : parts) CHECK(rig.run(Rig::inside, part).outside.empty());
   CHECK(rig.verdicts() == "PKT_BUFFER_UNAVAILABLE=2");
   CHECK(rig.drops() == 2);
-  for (auto* buffer : taken) rte_pktmbuf_free(buffer);
+  taken.give_back();
   CHECK(rig.conserved());
 }
 
