@@ -199,8 +199,7 @@ class Bench:
             rows.append({"bench": "ike", "case": f"{case}, kept up", "connections": count, "seconds": hold_s,
                          "child_rekeys_per_s": last["rekeyed"] / hold_s, "lost": last["lost"],
                          "control_share": control_s / hold_s, "keys_share": keys_s / hold_s,
-                         "loop": held.since(all_up), "longest_task": held.longest_task,
-                         "longest_task_us": held.longest_task_us,
+                         "loop": held.since(all_up),
                          "bytes_an_sa": (memory_bytes(gateway.pid, memory_mb) - before[0]) / count})
         gateway.stop()
         cleanup.now()
@@ -298,6 +297,10 @@ HEADS = (f"{'IKE':34}{'SAs':>7}{'/CPU s (min, max)':>24}{'/s':>8}{'control':>9}{
          f"{'B an SA':>9}{'loop p50, p99, max us':>24}")
 
 
+def long_tasks(loop):
+    return "".join(f"; {count} long rounds in {task}" for task, count in loop["long_tasks"].items())
+
+
 def text(row):
     loop = row.get("loop")
     times = f"{loop['median_us']}, {loop['p99_us']}, {loop['max_us']}" if loop else ""
@@ -305,12 +308,12 @@ def text(row):
         return (f"{row['case']:34}{row['connections']:7,}  {row['child_rekeys_per_s']:.0f} child rekeys a second for "
                 f"{row['seconds']} s, {row['lost']} lost, control {row['control_share']:.0%}, keys {row['keys_share']:.0%}; "
                 f"loop {times}, {loop['over_1_ms']} of {loop['rounds']} rounds over 1 ms ({loop['work']['over_1_ms']} by the "
-                f"thread's CPU time, {loop['work']['max_us']} us the most), longest in {row['longest_task']}")
+                f"thread's CPU time, {loop['work']['max_us']} us the most){long_tasks(loop)}")
     rate = row["per_cpu_s"]
     spread = f"{rate['median']:,.0f} ({rate['min']:,.0f}, {rate['max']:,.0f})"
     return (f"{row['case']:34}{row['connections']:7,}{spread:>24}{row['per_s']['median']:8,.0f}"
             f"{row['control_us']['median']:9.0f}{row['keys_us']['median']:7.0f}{row['initiator_us']['median']:11.0f}"
-            f"{row['bytes_an_sa']:9,.0f}{times:>24}")
+            f"{row['bytes_an_sa']:9,.0f}{times:>24}{long_tasks(loop) if loop else ''}")
 
 
 def main():

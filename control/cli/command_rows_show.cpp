@@ -307,10 +307,11 @@ constexpr Command rows[] = {
      .help =
          "The balance line adds up what each worker took in and what became of it; the two sides must be\n"
          "equal. A worker whose idle share is near 0 and whose bursts are full is at its limit.\n"
-         "Of the control core's loop: how long the rounds lasted in which it had something to do, since the "
-         "start, "
-         "and\nwhat took it longest. Its work is how long its thread had a CPU in a round; the rest it "
-         "waited.",
+         "Of the control core's loop: how long the rounds lasted in which it had something to do, since the\n"
+         "start. Its work is how long its thread had a CPU in a round; the rest it waited. Of its tasks the\n"
+         "five that took most time: a long round worked for over a millisecond, and is of the task that "
+         "took\n"
+         "most of it.",
      .example = "show workers",
      .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "busy_cycles": 3000000,
                                 "idle_cycles": 97000000, "idle_share": 0.97,
@@ -323,10 +324,11 @@ constexpr Command rows[] = {
                                "conservation": {"received": 0, "from_host": 2, "made": 0, "tx": 0, "host": 0, "control": 0,
                                                 "consumed": 0, "drops": 0, "holds": true},
                                "loop": {"rounds": 5000, "half_us": 8, "p99_us": 80, "longest_us": 610,
-                                        "longest_task": "commands", "longest_task_us": 600,
                                         "histogram": [{"from_us": 8, "to_us": 10, "rounds": 4000}],
                                         "work": {"half_us": 7, "p99_us": 64, "longest_us": 420,
-                                                 "histogram": [{"from_us": 6, "to_us": 7, "rounds": 4000}]}}},
+                                                 "histogram": [{"from_us": 6, "to_us": 7, "rounds": 4000}]},
+                                        "tasks": [{"task": "commands", "calls": 40, "total_us": 9000, "longest_us": 600,
+                                                   "long_rounds": 0}]}},
                    "tsc_hz": 2100000000})"},
 
     {.id = CommandId::show_status,

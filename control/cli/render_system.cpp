@@ -62,12 +62,26 @@ std::string tags_of(const json& port) {
 // How long whatever comes waits for what the control loop is doing.
 std::string loop_text(const json& control, bool color) {
   const auto text = fmt::format(
-      "half of {} rounds within {} us, 99 % within {} us; longest {} us ({} {} us), most work {} us",
+      "half of {} rounds within {} us, 99 % within {} us; longest {} us, most work {} us",
       text_at(control, "loop.rounds"), text_at(control, "loop.half_us"), text_at(control, "loop.p99_us"),
-      text_at(control, "loop.longest_us"), text_at(control, "loop.longest_task"),
-      text_at(control, "loop.longest_task_us"), text_at(control, "loop.work.longest_us"));
+      text_at(control, "loop.longest_us"), text_at(control, "loop.work.longest_us"));
   constexpr std::uint64_t too_long_us = 1'000;
   return count_at(control, "loop.p99_us") > too_long_us ? alarm(text, color) : text;
+}
+
+// Those that took most time come first.
+std::string tasks_text(const json& control, bool color) {
+  constexpr std::size_t most = 5;
+  TextTable table({{"Task"},
+                   {"Calls", Align::right},
+                   {"Total us", Align::right},
+                   {"Longest us", Align::right},
+                   {"Long rounds", Align::right}});
+  const auto& tasks = array_at(control, "loop.tasks");
+  for (std::size_t i = 0; i < std::min(tasks.size(), most); ++i)
+    table.add({text_at(tasks[i], "task"), text_at(tasks[i], "calls"), text_at(tasks[i], "total_us"),
+               text_at(tasks[i], "longest_us"), text_at(tasks[i], "long_rounds")});
+  return table.text(color);
 }
 
 }  // namespace
@@ -142,6 +156,7 @@ std::string render_workers(const json& result, bool color) {
     rest += fmt::format("\nControl core (CPU {})\n", text_at(result, "control.cpu"));
     rest += detail_line("balance", balance(result["control"], color));
     rest += detail_line("loop", loop_text(result["control"], color));
+    rest += "\n" + tasks_text(result["control"], color);
   }
   return table.text(color) + rest;
 }

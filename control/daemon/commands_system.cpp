@@ -141,9 +141,16 @@ json durations_json(const Durations& durations) {
 json loop_json(const LoopTimes& times) {
   auto loop = durations_json(times.lasted());
   loop["rounds"] = times.lasted().count();
-  loop["longest_task"] = times.longest_callback_name();
-  loop["longest_task_us"] = us(times.longest_callback());
   loop["work"] = durations_json(times.worked());
+  auto tasks = times.tasks();
+  std::ranges::sort(tasks, std::greater(), &TaskTimes::total);
+  loop["tasks"] = json::array();
+  for (const auto& task : tasks)
+    loop["tasks"].push_back({{"task", task.name},
+                             {"calls", task.calls},
+                             {"total_us", us(task.total)},
+                             {"longest_us", us(task.longest)},
+                             {"long_rounds", task.long_rounds}});
   return loop;
 }
 

@@ -18,15 +18,16 @@ Expected<void> Daemon::watch() {
   for (std::size_t i = 0; i < taps_.size(); ++i)
     loop_.watch("frames from the kernel", taps_[i].fd(), [this, i] { on_frames_from_host(i); });
   loop_.poll("packets to control", [this] { return host_path_->deliver() + size_service_->tell_senders(); });
-  loop_.poll("IKE timers", [this] { return ike_->run_timers(now()); });
+  loop_.poll("IKE timers", [this] { return ike_->run_timer(now()); });
   loop_.poll("own addresses", [this] { return ike_->follow_addresses(now()); });
   loop_.poll("invalid SPIs", [this] { return take_spi_misses(); });
   loop_.poll("neighbours", [this] { return take_neighbour_questions(); });
   loop_.poll("peers that moved", [this] { return take_peer_moves(); });
+  loop_.poll("SAs", [this] { return sas_->move_on(now()); });
   loop_.poll("lifetimes", [this] { return take_lifetimes(); });
   loop_.poll("trace and capture", [this] { return trace_->poll() + capture_->poll(); });
   loop_.poll("routes", [this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
-  loop_.every("SAs", 10ms, [this] { sas_->tick(now()); });
+  loop_.every("SAs at ticks", 10ms, [this] { sas_->tick(now()); });
   loop_.every("IKE traffic", 10ms, [this] { ike_->tick(now()); });
   loop_.every("path MTUs", 10ms, [this] { size_service_->refresh(); });
   loop_.every("NAT keepalives", 10ms, [this] {

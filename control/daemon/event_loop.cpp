@@ -7,12 +7,26 @@
 #include <array>
 #include <ctime>
 #include <system_error>
+#include <utility>
+
+#include "control/daemon/time_slice.hpp"
 
 namespace espgate::daemon {
 namespace {
 
 // Rounds without work before the loop sleeps: the answer to a packet often comes right behind it.
 constexpr unsigned rounds_before_sleep = 64;
+// The kernel goes through those that are readable in turn.
+constexpr std::size_t descriptors_a_round = 4;
+
+unsigned run_poller(const std::function<unsigned()>& poller) {
+  unsigned work = 0;
+  for (const TimeSlice slice;;) {
+    const unsigned done = poller();
+    work += done;
+    if (done == 0 || slice.is_over()) return work;
+  }
+}
 
 // Of this thread, since it began.
 std::chrono::nanoseconds cpu_time() {
@@ -38,7 +52,8 @@ void EventLoop::watch(std::string_view name, int fd, std::function<void()> reada
   event.data.u64 = std::uint64_t{generation} << 32 | static_cast<std::uint32_t>(fd);
   if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0)
     throw std::system_error(errno, std::generic_category(), "epoll_ctl");
-  watched_[fd] = {generation, std::make_shared<const std::function<void()>>(std::move(readable)), name};
+  watched_[fd] = {generation, std::make_shared<const std::function<void()>>(std::move(readable)),
+                  times_.task(name)};
 }
 
 void EventLoop::unwatch(int fd) {
@@ -46,15 +61,11 @@ void EventLoop::unwatch(int fd) {
 }
 
 void EventLoop::every(std::string_view name, Clock::duration period, std::function<void()> callback) {
-  timers_.push_back({period, Clock::now() + period, std::move(callback), name});
+  timers_.push_back({period, Clock::now() + period, std::move(callback), times_.task(name)});
 }
 
 void EventLoop::poll(std::string_view name, std::function<unsigned()> poller) {
-  pollers_.push_back({std::move(poller), name});
-}
-
-void EventLoop::note(std::string_view name, Clock::time_point began) {
-  times_.add_callback(name, Clock::now() - began);
+  pollers_.push_back({std::move(poller), times_.task(name)});
 }
 
 void EventLoop::begin_round() {
@@ -64,31 +75,33 @@ void EventLoop::begin_round() {
 
 unsigned EventLoop::run_pollers() {
   unsigned work = 0;
+  auto began = Clock::now();
   for (std::size_t i = 0; i < pollers_.size(); ++i) {
-    const auto began = Clock::now();
-    work += pollers_[i].callback();
-    note(pollers_[i].name, began);
+    work += run_poller(pollers_[i].callback);
+    const auto ended = Clock::now();
+    times_.add_call(pollers_[i].task, ended - std::exchange(began, ended));
   }
   return work;
 }
 
-unsigned EventLoop::run_timers() {
-  const auto now = Clock::now();
-  unsigned ran = 0;
-  for (std::size_t i = 0; i < timers_.size(); ++i) {
-    auto& timer = timers_[i];
-    if (now < timer.due) continue;
-    timer.due = now + timer.period;
-    const auto began = Clock::now();
-    timer.callback();
-    note(timer.name, began);
-    ++ran;
-  }
-  return ran;
+EventLoop::Timer* EventLoop::due_timer(Clock::time_point now) {
+  const auto next = std::ranges::min_element(timers_, {}, &Timer::due);
+  return next == timers_.end() || now < next->due ? nullptr : &*next;
+}
+
+unsigned EventLoop::run_timer() {
+  const auto began = Clock::now();
+  auto* timer = due_timer(began);
+  if (timer == nullptr) return 0;
+  timer->due = began + timer->period;
+  const auto task = timer->task;
+  timer->callback();
+  times_.add_call(task, Clock::now() - began);
+  return 1;
 }
 
 unsigned EventLoop::wait(int timeout_ms) {
-  std::array<epoll_event, 32> events;
+  std::array<epoll_event, descriptors_a_round> events;
   const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout_ms);
   begin_round();
   for (int i = 0; i < count; ++i) {
@@ -97,10 +110,10 @@ unsigned EventLoop::wait(int timeout_ms) {
     // An earlier callback may have unwatched it, or watched another descriptor with its number.
     if (watcher == watched_.end() || watcher->second.generation != data >> 32) continue;
     const auto readable = watcher->second.readable;
-    const auto name = watcher->second.name;
+    const auto task = watcher->second.task;
     const auto began = Clock::now();
     (*readable)();
-    note(name, began);
+    times_.add_call(task, Clock::now() - began);
   }
   return static_cast<unsigned>(std::max(count, 0));
 }
@@ -113,8 +126,9 @@ void EventLoop::run() {
     const unsigned polled = run_pollers();
     idle_rounds = polled != 0 ? 0 : idle_rounds + 1;
     if (work + polled != 0) times_.add_round(Clock::now() - round_began_, cpu_time() - worked_before_round_);
-    work = wait(idle_rounds > rounds_before_sleep ? 1 : 0);
-    work += run_timers();
+    const bool sleeps = idle_rounds > rounds_before_sleep && due_timer(Clock::now()) == nullptr;
+    work = wait(sleeps ? 1 : 0);
+    work += run_timer();
   }
 }
 

@@ -30,11 +30,12 @@ class EventLoop {
   // owner's, who unwatches before closing it.
   void watch(std::string_view name, int fd, std::function<void()> readable);
   void unwatch(int fd);
-  // Calls `callback` about every `period`; late rather than twice. Timers due at the same time run in the
-  // order in which they were added.
+  // Calls `callback` about every `period`; late rather than twice. Of those that are due one runs in a round,
+  // the one that is due the longest.
   void every(std::string_view name, Clock::duration period, std::function<void()> callback);
-  // Called each round; says how much it did. While pollers have work the loop does not sleep; without, it
-  // sleeps a millisecond at most, which bounds the delay of a punted packet.
+  // Does a few pieces of work, and says how many. Called each round, and again in it while there are any and
+  // it had less than its time slice. While pollers have work the loop does not sleep; without, it sleeps a
+  // millisecond at most, which bounds the delay of a punted packet.
   void poll(std::string_view name, std::function<unsigned()> poller);
 
   void run();  // until stop()
@@ -47,24 +48,24 @@ class EventLoop {
   struct Watcher {
     std::uint32_t generation;  // tells a descriptor from a closed one that had its number
     std::shared_ptr<const std::function<void()>> readable;  // shared with the call that is under way
-    std::string_view name;
+    std::size_t task;                                       // of times_
   };
   struct Timer {
     Clock::duration period;
     Clock::time_point due;
     std::function<void()> callback;
-    std::string_view name;
+    std::size_t task;
   };
   struct Poller {
     std::function<unsigned()> callback;
-    std::string_view name;
+    std::size_t task;
   };
 
+  Timer* due_timer(Clock::time_point now);  // the one that is due the longest; null: none is due
   // Each says how many callbacks had something to do.
   unsigned run_pollers();
-  unsigned run_timers();
+  unsigned run_timer();
   unsigned wait(int timeout_ms);
-  void note(std::string_view name, Clock::time_point began);
   void begin_round();
 
   int epoll_;

@@ -44,6 +44,13 @@ std::uint16_t buffer_bytes(const config::Configuration& configuration) {
   return static_cast<std::uint16_t>(std::max<unsigned>((bytes + 63) & ~63u, RTE_MBUF_DEFAULT_BUF_SIZE));
 }
 
+// A pool puts none of its buffers across the end of a page, if they fit into one.
+std::uint64_t pool_bytes(std::uint64_t count, std::uint64_t bytes, std::uint64_t page) {
+  bytes += mbuf_overhead_bytes;
+  const auto pages = bytes <= page ? count / (page / bytes) + 1 : count * (bytes / page + 1);
+  return pages * page;
+}
+
 // Packets on their way get what the limit says. Were the queues to take it from them, reception would stop
 // for good.
 std::uint32_t buffer_count(const config::Configuration& configuration) {
@@ -69,10 +76,11 @@ std::uint32_t memory_needed_mb(const config::Configuration& configuration) {
   constexpr std::uint64_t base = 64 * megabyte;  // EAL's own, rings, drivers' queues
   const auto& limits = configuration.limits;
   const auto workers = static_cast<unsigned>(configuration.worker_cpus.size());
+  const std::uint64_t page = configuration.hugepages ? 2 * megabyte : 4'096;
   const std::uint64_t buffers =
-      (std::uint64_t{buffer_count(configuration)} + capture_buffer_count) *
-          (buffer_bytes(configuration) + mbuf_overhead_bytes) +
-      std::uint64_t{large_buffer_count(configuration)} * (worker::large_buffer_bytes + mbuf_overhead_bytes);
+      pool_bytes(buffer_count(configuration), buffer_bytes(configuration), page) +
+      pool_bytes(capture_buffer_count, buffer_bytes(configuration), page) +
+      pool_bytes(large_buffer_count(configuration), worker::large_buffer_bytes, page);
   const std::uint64_t sas = sa::SaStore::memory_bytes(sa::store_limits(limits, workers));
   const std::uint64_t tables =
       forward::Forwarding::memory_bytes({limits.routes, limits.neighbours}) +

@@ -7,12 +7,12 @@
 #include <cstring>
 #include <span>
 
+#include "control/daemon/time_slice.hpp"
+
 namespace espgate::daemon {
 namespace {
 
-constexpr unsigned packets_a_round = 64;
-// Each may be opened, answered and logged, which takes tens of microseconds.
-constexpr unsigned ike_messages_a_round = 8;
+constexpr std::size_t packets_at_once = 4;  // an IKE message may be opened, answered and logged
 constexpr std::size_t ethernet_bytes = 14;
 constexpr std::size_t largest_frame_bytes = 65'535 + 18;
 
@@ -21,16 +21,17 @@ constexpr std::size_t largest_frame_bytes = 65'535 + 18;
 HostPath::HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings, rte_mempool* buffers)
     : taps_(taps), rings_(rings), buffers_(buffers), gone_(taps.size()), scratch_(largest_frame_bytes) {}
 
+// The flood that a ring may hold does not keep the others waiting.
 unsigned HostPath::deliver() {
-  // The flood that a ring may hold does not keep the others waiting.
-  return deliver_ring(rings_.link, packets_a_round) + deliver_ring(rings_.ike_known, ike_messages_a_round) +
-         deliver_ring(rings_.ike, ike_messages_a_round) + deliver_ring(rings_.inner, packets_a_round) +
-         deliver_ring(rings_.host, packets_a_round);
+  unsigned delivered = 0;
+  for (auto* ring : {rings_.link, rings_.ike_known, rings_.ike, rings_.inner, rings_.host})
+    delivered += deliver_ring(ring);
+  return delivered;
 }
 
-unsigned HostPath::deliver_ring(rte_ring* ring, unsigned most) {
-  std::array<void*, packets_a_round> packets;
-  const unsigned count = rte_ring_sc_dequeue_burst(ring, packets.data(), most, nullptr);
+unsigned HostPath::deliver_ring(rte_ring* ring) {
+  std::array<void*, packets_at_once> packets;
+  const unsigned count = rte_ring_sc_dequeue_burst(ring, packets.data(), packets.size(), nullptr);
   counters_.received.add(count);
   for (unsigned i = 0; i < count; ++i) {
     auto* packet = static_cast<rte_mbuf*>(packets[i]);
@@ -87,7 +88,8 @@ Expected<void> HostPath::take_from_tunnel(tunnel::Index index) {
 }
 
 Expected<void> HostPath::take_from(host::Tap& tap, std::uint16_t twin) {
-  for (unsigned i = 0; i < packets_a_round; ++i) {
+  const TimeSlice slice;
+  do {
     auto* packet = rte_pktmbuf_alloc(buffers_);
     // Without a buffer the frame must leave the twin all the same, or its descriptor stays readable for ever.
     const auto room = packet == nullptr
@@ -109,7 +111,7 @@ Expected<void> HostPath::take_from(host::Tap& tap, std::uint16_t twin) {
     const bool taken = rte_ring_sp_enqueue(rings_.inject, packet) == 0;
     counters_.count(taken ? Verdict::FORWARDED : Verdict::HOST_INJECT_FULL);
     if (!taken) rte_pktmbuf_free(packet);
-  }
+  } while (!slice.is_over());
   return {};
 }
 

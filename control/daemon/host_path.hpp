@@ -21,7 +21,7 @@ class HostPath {
   // `taps[i]` is the twin of port i. All references outlive this.
   HostPath(std::vector<host::Tap>& taps, const worker::PuntRings& rings, rte_mempool* buffers);
 
-  // Delivers what waits in the host and IKE rings, a bounded number of packets. Returns how many.
+  // Delivers a few packets of each of the host and IKE rings. Returns how many.
   unsigned deliver();
   // Has a worker route and send an IP packet of the control core's own: an outer one as it is, or one in
   // clear by policy, or a dummy, also by `tunnel` (worker::from_control and others). False: no buffer, or no
@@ -35,8 +35,8 @@ class HostPath {
   // Gives `taker` each frame with an IKE message; what it refuses goes to the kernel, where an IKE daemon may
   // listen.
   void take_ike(std::function<bool(std::span<const std::uint8_t>)> taker) { ike_taker_ = std::move(taker); }
-  // Takes frames that wait in a twin, a bounded number. Error: the twin is gone, as from now on; it is told
-  // once, and the descriptor is not to be watched any longer.
+  // Takes frames that wait in a twin, as long as it has time. Error: the twin is gone, as from now on; it is
+  // told once, and the descriptor is not to be watched any longer.
   Expected<void> take(std::size_t port);
 
   // Packets to and from the tunnel of this index go by `link`, which stays the caller's, until it is removed.
@@ -58,7 +58,7 @@ class HostPath {
   const PacketCounters& counters() const { return counters_; }
 
  private:
-  unsigned deliver_ring(rte_ring* ring, unsigned most);  // `most` of 64 packets
+  unsigned deliver_ring(rte_ring* ring);
   // `twin` is as in mbuf->port.
   bool write(std::uint16_t twin, std::span<const std::uint8_t> frame);
   Expected<void> take_from(host::Tap& tap, std::uint16_t twin);

@@ -29,8 +29,12 @@ class IkeHistory {
   static constexpr std::size_t lines_each = 32;
   static constexpr std::size_t most_peers = 4'096;
 
-  // `is_peer`: whether a connection is configured with this address.
-  explicit IkeHistory(std::function<bool(const net::Address&)> is_peer) : is_peer_(std::move(is_peer)) {}
+  // `is_peer`: whether a connection is configured with this address. `children`: so many there may be.
+  IkeHistory(std::function<bool(const net::Address&)> is_peer, std::size_t children)
+      : is_peer_(std::move(is_peer)) {
+    peers_.reserve(most_peers + 1);
+    by_inbound_spi_.reserve(children);
+  }
 
   // Each event before the core has it, and each action before it is carried out.
   void note(const ike::Event& event, Moment now);

@@ -58,7 +58,12 @@ IkeService::IkeService(Parts parts, const config::Limits& limits)
              parts.ike_spis},
             limits_of(limits)),
       history_(
-          [this](const net::Address& address) { return !parts_.sas.connection_of_peer(address).empty(); }) {}
+          [this](const net::Address& address) { return !parts_.sas.connection_of_peer(address).empty(); },
+          limits.inbound_sas) {
+  inbound_.reserve(limits.inbound_sas);
+  in_use_.reserve(limits.outbound_sas);
+  peer_names_.reserve(limits.ike_sas);
+}
 
 IkeService::Change IkeService::configure(const config::Configuration& configuration, Moment now,
                                          const std::function<void()>& pause) {
@@ -66,6 +71,7 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
   now_ = now;
   Change change;
   std::unordered_map<std::string, Known> wanted;
+  wanted.reserve(configuration.connections.size());
   std::vector<ike::ConnectionHandle> handles;
   std::vector<ike::IkeCore::Successor> successors;
   on_demand_.clear();
@@ -146,7 +152,7 @@ void IkeService::received(std::span<const std::uint8_t> frame, Moment now) {
   if (auto datagram = read_ike_frame(frame)) feed(std::move(*datagram), now);
 }
 
-unsigned IkeService::run_timers(Moment now) {
+unsigned IkeService::run_timer(Moment now) {
   work_.hand_over();
   if (must_wait() || core_.deadline() > now.steady) return 0;
   feed(ike::TimerExpired{}, now);

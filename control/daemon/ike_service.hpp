@@ -80,12 +80,11 @@ class IkeService final : public recovery::Repairer {
   void neighbour_missing(const net::Address& destination, Moment now) {
     late_.was_unreachable(destination, now.steady);
   }
-  // What is due, a bounded part of it at a time; 0: nothing was. Every millisecond or so.
-  unsigned run_timers(Moment now);
+  // One thing of those that are due; 0: none is. Every millisecond or so.
+  unsigned run_timer(Moment now);
   // The kernel's links, addresses or routes changed: its view has that already.
   void kernel_changed(const host::Event& event) { movable_.note(event); }
-  // What that means for connections that may move, well below a millisecond of it at a time; 0: nothing was
-  // to be done. Each round.
+  // What that means for one of the connections that may move; 0: nothing was to be done. Each round.
   unsigned follow_addresses(Moment now);
   // What traffic says; bounded work. Every few milliseconds.
   void tick(Moment now);

@@ -4,6 +4,7 @@
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/ike_service.hpp"
 #include "control/daemon/own_addresses.hpp"
+#include "control/daemon/time_slice.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -17,6 +18,7 @@ constexpr std::size_t demands_a_tick = 256;
 // A good packet on an SA is a sign of life, and the first one may be what the peer's switch to it is known
 // by.
 void IkeService::look_at_traffic(Moment now) {
+  const TimeSlice slice;
   for (std::size_t left = std::min(to_look_at_.size(), sas_a_tick); left > 0; --left) {
     const auto spi = to_look_at_.front();
     to_look_at_.pop_front();
@@ -24,33 +26,33 @@ void IkeService::look_at_traffic(Moment now) {
     if (found == inbound_.end()) continue;
     to_look_at_.push_back(spi);
     const auto packets = parts_.store.inbound_total(found->second.index).packets;
-    if (std::exchange(found->second.packets, packets) != packets) feed(ike::TrafficArrived{spi}, now);
+    if (std::exchange(found->second.packets, packets) == packets) continue;
+    feed(ike::TrafficArrived{spi}, now);
+    if (slice.is_over()) return;
   }
 }
 
 // Packets that met a policy of a connection without SA: somebody wants it.
 void IkeService::look_at_demand(Moment now) {
+  const TimeSlice slice;
   for (std::size_t left = std::min(on_demand_.size(), demands_a_tick); left > 0; --left) {
     const auto name = on_demand_[next_demand_++ % on_demand_.size()];
     auto& known = connections_.at(name);
     const auto demand = demand_of(known.settings);
     if (std::exchange(known.demand, demand) == demand) continue;
-    if (!parts_.sas.current_sas(name).outbound) feed(ike::TrafficWaits{known.handle->name, name}, now);
+    if (parts_.sas.current_sas(name).outbound) continue;
+    feed(ike::TrafficWaits{known.handle->name, name}, now);
+    if (slice.is_over()) return;
   }
 }
 
 // They come and go, and the routes to the peers with them.
 unsigned IkeService::follow_addresses(Moment now) {
-  using Clock = std::chrono::steady_clock;
-  constexpr auto slice = std::chrono::microseconds(300);  // some ten moves, or a hundred that stay
   if (must_wait()) return 0;
-  unsigned looked = 0;
-  for (const auto end = Clock::now() + slice; looked == 0 || Clock::now() < end; ++looked) {
-    const auto* movable = movable_.next();
-    if (movable == nullptr) break;
-    look_where_we_are(*movable, now);
-  }
-  return looked;
+  const auto* movable = movable_.next();
+  if (movable == nullptr) return 0;
+  look_where_we_are(*movable, now);
+  return 1;
 }
 
 void IkeService::look_where_we_are(const MovableConnections::Connection& connection, Moment now) {

@@ -36,10 +36,28 @@ std::uint64_t Durations::quantile_us(double share) const {
   return 0;
 }
 
-void LoopTimes::add_callback(std::string_view what, Duration took) {
-  if (took <= longest_callback_) return;
-  longest_callback_ = took;
-  longest_callback_name_ = what;
+std::size_t LoopTimes::task(std::string_view name) {
+  const auto known = std::ranges::find(tasks_, name, &TaskTimes::name);
+  const auto index = static_cast<std::size_t>(known - tasks_.begin());
+  if (known == tasks_.end()) tasks_.push_back({name});
+  return index;
+}
+
+void LoopTimes::add_call(std::size_t index, Duration took) {
+  auto& task = tasks_[index];
+  ++task.calls;
+  task.total += took;
+  task.longest = std::max(task.longest, took);
+  if (took <= longest_call_in_round_) return;
+  longest_in_round_ = index;
+  longest_call_in_round_ = took;
+}
+
+void LoopTimes::add_round(Duration lasted, Duration worked) {
+  lasted_.add(lasted);
+  worked_.add(worked);
+  if (worked > std::chrono::milliseconds(1) && !tasks_.empty()) ++tasks_[longest_in_round_].long_rounds;
+  longest_call_in_round_ = {};
 }
 
 }  // namespace espgate::daemon

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace espgate::daemon {
 
@@ -32,27 +33,36 @@ class Durations {
   Duration longest_{};
 };
 
+// What the loop does under one name, since it was made.
+struct TaskTimes {
+  std::string_view name;
+  std::uint64_t calls = 0;
+  std::chrono::nanoseconds total{}, longest{};  // by the clock
+  std::uint64_t long_rounds =
+      0;  // of those that worked for over a millisecond, where this took the most time
+};
+
 class LoopTimes {
  public:
   using Duration = Durations::Duration;
 
-  void add_round(Duration lasted, Duration worked) {
-    lasted_.add(lasted);
-    worked_.add(worked);
-  }
-  // One callback within a round; `what` lives as long as this.
-  void add_callback(std::string_view what, Duration took);
+  // What its calls are noted under; the same for the same name, which lives as long as this.
+  std::size_t task(std::string_view name);
+  // One call within a round.
+  void add_call(std::size_t task, Duration took);
+  // The round that these calls were in.
+  void add_round(Duration lasted, Duration worked);
 
   const Durations& lasted() const { return lasted_; }  // by the clock
   const Durations& worked() const { return worked_; }  // by the thread's CPU time
-  Duration longest_callback() const { return longest_callback_; }
-  std::string_view longest_callback_name() const { return longest_callback_name_; }
+  const std::vector<TaskTimes>& tasks() const { return tasks_; }
 
  private:
   Durations lasted_;
   Durations worked_;
-  Duration longest_callback_{};
-  std::string_view longest_callback_name_;
+  std::vector<TaskTimes> tasks_;
+  std::size_t longest_in_round_ = 0;
+  Duration longest_call_in_round_{};
 };
 
 }  // namespace espgate::daemon

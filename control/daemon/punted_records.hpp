@@ -8,13 +8,12 @@
 
 namespace espgate::daemon {
 
-// Calls `handle` for each record at hand, up to a limit that lets other work have its turn. Returns how many.
+// Calls `handle` for a few of the records at hand. Returns for how many.
 template <typename Record, typename Handle>
 unsigned take(rte_ring* ring, Handle handle) {
-  constexpr unsigned records_a_round = 256;
-  std::array<Record, records_a_round> records;
+  std::array<Record, 4> records;
   const unsigned count =
-      rte_ring_sc_dequeue_burst_elem(ring, records.data(), sizeof records[0], records_a_round, nullptr);
+      rte_ring_sc_dequeue_burst_elem(ring, records.data(), sizeof records[0], records.size(), nullptr);
   for (unsigned i = 0; i < count; ++i) handle(records[i]);
   return count;
 }

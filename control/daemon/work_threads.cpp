@@ -9,11 +9,11 @@
 #include <exception>
 #include <system_error>
 
+#include "control/daemon/time_slice.hpp"
+
 namespace espgate::daemon {
 namespace {
 
-// What follows from one, keys and a message, takes tens of microseconds.
-constexpr std::size_t results_a_call = 8;
 // A thread has the lock for less than this takes, unless it was interrupted.
 constexpr unsigned lock_attempts = 100;
 
@@ -29,6 +29,7 @@ WorkThreads::WorkThreads(unsigned threads, std::size_t most_waiting, const std::
     : most_waiting_(most_waiting), finished_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(threads > 0 && most_waiting > 0);
   if (finished_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  done_.reserve(line_count * most_waiting);
   try {
     for (unsigned i = 0; i < threads; ++i)
       threads_.emplace_back([this, begin](const std::stop_token& stop) {
@@ -86,25 +87,22 @@ void WorkThreads::cancel(Ticket ticket) {
 
 unsigned WorkThreads::deliver() {
   hand_over();
-  std::vector<Result> results;
-  {
-    const auto lock = lock_soon(mutex_);
-    if (!lock) return 0;  // the descriptor stays readable
+  if (const auto lock = lock_soon(mutex_)) {  // without, the descriptor stays readable
     eventfd_t count = 0;
     eventfd_read(finished_, &count);
-    const auto end =
-        results_.begin() + static_cast<std::ptrdiff_t>(std::min(results_a_call, results_.size()));
-    results.assign(results_.begin(), end);
-    results_.erase(results_.begin(), end);
-    if (!results_.empty()) eventfd_write(finished_, 1);
+    undelivered_.insert(undelivered_.end(), results_.begin(), results_.end());
+    results_.clear();
   }
   unsigned delivered = 0;
-  for (const auto& [ticket, good] : results) {
+  for (const TimeSlice slice; !undelivered_.empty() && (delivered == 0 || !slice.is_over());) {
+    const auto [ticket, good] = undelivered_.front();
+    undelivered_.pop_front();
     auto entry = done_.extract(ticket);  // it may cancel others, or itself
     if (entry.empty()) continue;
     entry.mapped()(good);
     ++delivered;
   }
+  if (!undelivered_.empty()) eventfd_write(finished_, 1);
   return delivered;
 }
 

@@ -55,7 +55,7 @@ class WorkThreads {
   // Readable while results wait.
   int descriptor() const { return finished_; }
   // Calls `done` of what is finished, in the order in which it finished; says how many. A `done` may submit
-  // and cancel. A bounded number: while there are more the descriptor stays readable.
+  // and cancel. As many as there is time for: while there are more the descriptor stays readable.
   unsigned deliver();
   // How many wait for a thread.
   std::size_t waiting(std::size_t line) const { return waiting_[line]; }
@@ -77,6 +77,7 @@ class WorkThreads {
   Ticket last_ticket_ = 0;
   std::unordered_map<Ticket, std::function<void(bool)>> done_;  // the control thread's alone
   std::vector<std::pair<std::size_t, Job>> pending_;            // as well: not yet in a line
+  std::deque<Result> undelivered_;                              // as well: not yet delivered
   std::array<std::atomic<std::size_t>, line_count> waiting_{};  // in line, and pending
 
   mutable std::mutex mutex_;  // of the two below

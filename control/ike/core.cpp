@@ -7,7 +7,15 @@
 namespace espgate::ike {
 
 IkeCore::IkeCore(Parts parts, const Limits& limits)
-    : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random), half_open_(limits) {}
+    : parts_(std::move(parts)), limits_(limits), cookies_(parts_.random), half_open_(limits) {
+  // A table that has to grow moves all that is in it, which takes milliseconds.
+  by_spi_.reserve(limits.ike_sas);
+  by_peer_.reserve(limits.ike_sas);
+  deadlines_.reserve(limits.ike_sas);
+  // Most have one child, and one more while that is replaced.
+  children_.reserve(2 * limits.ike_sas);
+  outbound_.reserve(limits.ike_sas);
+}
 IkeCore::~IkeCore() = default;
 
 // Whatever their state, and those that have proved nothing yet.
@@ -36,6 +44,7 @@ Actions IkeCore::configure(const std::vector<ConnectionHandle>& connections, Tim
   std::map<std::string, Record> before;
   before.swap(records_);
   peers_.clear();
+  peers_.reserve(connections.size());
   any_peer_.clear();
   retries_.clear();
   for (const auto& connection : connections) {
@@ -103,22 +112,14 @@ void IkeCore::on(const DatagramReceived& datagram, Time now) {
   if (fits && header.from_initiator() != sa.is_initiator()) sa.receive(header, datagram, now);
 }
 
-// So much at a time; what is left is due still.
 void IkeCore::on(const TimerExpired&, Time now) {
-  for (auto left = limits_.due_at_once; left > 0 && !retries_.empty() && retries_.begin()->first <= now;
-       --left) {
-    if (beginning_.size() >= limits_.beginning) break;
+  if (beginning_.size() < limits_.beginning && !retries_.empty() && retries_.begin()->first <= now) {
     auto& record = records_.at(retries_.begin()->second);
     retries_.erase(retries_.begin());
     record.retry_at = never;
     begin(record, now);
-  }
-  // Each once: what it then wants at once, it has done.
-  std::set<SaId> done;
-  for (auto id = deadlines_.due(now); id != 0 && done.size() < limits_.due_at_once && done.insert(id).second;
-       id = deadlines_.due(now)) {
+  } else if (const auto id = deadlines_.due(now); id != 0) {
     find(id)->timer(now);
-    settle_touched(now);
   }
 }
 

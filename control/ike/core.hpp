@@ -59,7 +59,7 @@ class IkeCore final : private SaHost {
   Actions handle(const Event& event, Time now);
   // Closes everything, and lets nobody begin any more.
   Actions stop(Time now);
-  // When TimerExpired is next wanted.
+  // When TimerExpired is next wanted. Each does one thing of what is due: while more is, this has passed.
   Time deadline() const;
 
   // -- what is there --

@@ -10,6 +10,7 @@ namespace espgate::ike {
 
 class Deadlines {
  public:
+  void reserve(std::size_t sas) { times_.reserve(sas); }
   // `never` forgets it.
   void set(SaId sa, Time at) {
     const auto known = times_.find(sa);

@@ -12,6 +12,7 @@ namespace espgate::ike {
 
 class PeerSas {
  public:
+  void reserve(std::size_t sas) { sas_.reserve(sas); }
   // Once its peer has proved who it is; a second time nothing happens.
   void add(const IkeSa& sa) { sas_[key_of(sa)].insert(sa.id()); }
   void remove(const IkeSa& sa);

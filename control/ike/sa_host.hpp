@@ -17,7 +17,7 @@ namespace espgate::ike {
 class IkeSa;
 
 struct Limits {
-  std::size_t ike_sas = 100'000;
+  std::size_t ike_sas = 20'000;
   // Of one connection with one peer, those that were replaced or are gone included; then the oldest go.
   std::size_t ike_sas_per_peer = 16;
   std::size_t half_open = 10'000;         // as responder, not yet authenticated; beyond that none is let in
@@ -31,10 +31,8 @@ struct Limits {
   std::size_t greeting_bytes = 4'096;  // of an IKE_SA_INIT request: several offers and the largest value
   // About messages of strangers; what is beyond goes unsaid.
   unsigned stranger_lines_per_minute = 60;
-  // What is done in one go of what is due, of those that begin and of timers, since each may make a message;
-  // and how many of those that we begin have public-key work waiting before others do: after a start all are
+  // How many of those that we begin have public-key work waiting before others begin: after a start all are
   // due at once.
-  std::size_t due_at_once = 16;
   std::size_t beginning = 256;
   Time half_open_life = std::chrono::seconds(30);
   // How long the peer's next additional key exchange is waited for (RFC 9370 2.2.4: 5 to 20 seconds).

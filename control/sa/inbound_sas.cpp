@@ -123,17 +123,19 @@ void InboundSas::release(std::uint32_t index) {
   --used_;
 }
 
-void InboundSas::tick(Moment now, std::size_t most) {
+std::size_t InboundSas::move_on(Moment now, std::size_t most) {
+  std::size_t moved = 0;
   auto& lingering = phases_[static_cast<std::size_t>(Phase::lingering)];
-  for (std::size_t i = 0; i < most && !lingering.empty(); ++i) {
+  for (; moved < most && !lingering.empty(); ++moved) {
     if (now.steady - lingering.front().since.steady < limits_.linger) break;
     retire(lingering.front(), Reason::rekeyed, now);
   }
   auto& tombstones = phases_[static_cast<std::size_t>(Phase::retired)];
-  for (std::size_t i = 0; i < most && !tombstones.empty(); ++i) {
+  for (; moved < most && !tombstones.empty(); ++moved) {
     if (now.steady - tombstones.front().since.steady < limits_.tombstone) break;
     unpublish(tombstones.front(), Happening::tombstone_expired, now);
   }
+  return moved;
 }
 
 void InboundSas::make_room(std::size_t entries, Moment now) {

@@ -72,8 +72,8 @@ class InboundSas {
   // For the reaper only.
   void release(std::uint32_t index);
 
-  // Moves on what is due, at most `most` SAs of each phase.
-  void tick(Moment now, std::size_t most);
+  // Moves on what is due, at most `most` SAs, and says how many.
+  std::size_t move_on(Moment now, std::size_t most);
   // Drops the oldest tombstones until `entries` are free or about to be.
   void make_room(std::size_t entries, Moment now);
   bool full() const { return used_ == capacity_; }

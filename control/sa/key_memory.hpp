@@ -27,7 +27,7 @@ struct KeyUse {
 // Of the `most` keys that were remembered last; a restart forgets them all.
 class KeyMemory {
  public:
-  explicit KeyMemory(std::size_t most) : most_(most) {}
+  explicit KeyMemory(std::size_t most) : most_(most) { uses_.reserve(most + 1); }
 
   // All zero is no key of the configuration's, and not remembered.
   void remember(const Digest& key, const KeyUse& use);

@@ -49,7 +49,11 @@ class LifeStories {
   static constexpr std::size_t events_max = 16;
 
   // Stories of SPIs that left the SA table are kept for the last `ended_max` of them.
-  explicit LifeStories(std::size_t ended_max) : ended_max_(ended_max) {}
+  // Up to `present_max` SPIs that are in it no story takes longer than any other: a table that has to grow
+  // moves all that is in it.
+  explicit LifeStories(std::size_t ended_max, std::size_t present_max) : ended_max_(ended_max) {
+    stories_.reserve(present_max + ended_max);
+  }
 
   void begin(std::uint32_t spi, const ConnectionHandle& connection, Moment now);
   void note(std::uint32_t spi, LifeEvent event);

@@ -56,7 +56,10 @@ PolicyBook::Level PolicyBook::level_of(const PolicyKey& key) {
 }
 
 PolicyBook::PolicyBook(PolicySink& sink, std::uint32_t outbound_limit, Unreferenced unreferenced)
-    : sink_(sink), unreferenced_(std::move(unreferenced)), references_(outbound_limit, 0) {}
+    : sink_(sink), unreferenced_(std::move(unreferenced)), references_(outbound_limit, 0) {
+  known_.reserve(outbound_limit);
+  by_rule_.reserve(outbound_limit);
+}
 
 std::vector<Policy*> PolicyBook::arrange(const std::vector<Wanted>& wanted, const Pause& pause) {
   for (auto& [order, policy] : policies_) {

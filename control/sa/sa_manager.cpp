@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint32_t first_spi = 256;    // 0 to 255 are reserved (RFC 4303 2.1)
 constexpr int allocation_attempts = 1'000;  // at worst every other SPI is taken, so 2^-1000
 // A tick every ten milliseconds moves 25,600 a second on, in some hundred microseconds each.
-constexpr std::size_t moves_a_tick = 256;
+constexpr std::size_t deferred_a_tick = 8;
 constexpr std::size_t entries_kept_free = 64;
 
 }  // namespace
@@ -24,7 +24,7 @@ Limits store_limits(const config::Limits& limits, unsigned workers, std::uint64_
 
 SaManager::SaManager(Parts parts, const Options& options)
     : parts_(std::move(parts)),
-      stories_(options.tombstones),
+      stories_(options.tombstones, parts_.store.limits().inbound),
       reaper_(parts_.grace,
               [this](Direction direction, std::uint32_t index) {
                 direction == Direction::inbound ? inbound_.release(index) : outbound_.release(index);
@@ -34,7 +34,11 @@ SaManager::SaManager(Parts parts, const Options& options)
                {options.tombstones, options.tombstone, options.linger}),
       outbound_(parts_.store, reaper_, lifetimes_, keys_),
       book_(parts_.policies, parts_.store.limits().outbound,
-            [this](std::uint32_t index) { unlink_unnamed(index); }) {}
+            [this](std::uint32_t index) { unlink_unnamed(index); }) {
+  // Peers at any address come one by one.
+  connections_.reserve(parts_.store.limits().outbound);
+  peers_.reserve(parts_.store.limits().outbound);
+}
 
 Expected<std::uint32_t> SaManager::allocate_spi() {
   for (int i = 0; i < allocation_attempts; ++i) {
@@ -132,17 +136,20 @@ Expected<void> SaManager::retire_outbound(const std::string& name, Reason reason
   return {};
 }
 
+unsigned SaManager::move_on(Moment now) {
+  constexpr std::size_t most = 4;  // of each; they take microseconds
+  const auto moved = inbound_.move_on(now, most) + reaper_.collect(most) + (end_a_lifetime(now) ? 1U : 0U);
+  return static_cast<unsigned>(moved);
+}
+
 void SaManager::tick(Moment now) {
-  inbound_.tick(now, moves_a_tick);
   // A negotiation wants its SPI at once, so tombstones make room beforehand.
   inbound_.make_room(std::min<std::size_t>(entries_kept_free, parts_.store.limits().inbound / 16), now);
-  watch_lifetimes(now);
   send_dummies(now);
-  reaper_.collect(moves_a_tick);
   book_.tell_refused();
   while (!former_.empty() && former_.begin()->second->has_no_sas()) former_.erase(former_.begin());
   if (deferred_.empty() || configuring()) return;
-  for (const auto& problem : retry_deferred(moves_a_tick / 4, now))
+  for (const auto& problem : retry_deferred(deferred_a_tick, now))
     parts_.log(Severity::warning, problem.text());
 }
 

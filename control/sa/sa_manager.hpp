@@ -195,7 +195,10 @@ class SaManager final : public SpiKnowledge {
   // bounded number a call, in turn: to be called every ten milliseconds or so.
   void visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send);
 
-  // Moves on whatever is due; bounded work a call. To be called every few milliseconds or so.
+  // Moves on a little of what is due, and says how many pieces: as long as it is any there may be more. To be
+  // called every few milliseconds or so.
+  unsigned move_on(Moment now);
+  // What else has its time; bounded work. To be called every 10 ms.
   void tick(Moment now);
 
   // -- queries --
@@ -277,7 +280,7 @@ class SaManager final : public SpiKnowledge {
   // Of so many.
   std::vector<ConfigureProblem> retry_deferred(std::size_t most, Moment now);
   void index_peers(const config::Configuration& configuration);
-  void watch_lifetimes(Moment now);
+  bool end_a_lifetime(Moment now);  // or say that one ends soon; false: none is due
   void list_senders();
   void send_dummies(Moment now);
   SaReport report_of(const InboundRecord& record) const;

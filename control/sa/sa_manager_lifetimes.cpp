@@ -6,10 +6,6 @@
 namespace espgate::sa {
 namespace {
 
-// Each writes a line into the log. A hundred thousand SAs of one age take four seconds, in which workers
-// expire those that have packets by themselves.
-constexpr std::size_t stages_a_tick = 256;
-
 std::string line(const LifetimeNews& news) {
   return fmt::format("connection {}: the {} SA with SPI 0x{:08x} {}", news.connection,
                      news.direction == Direction::inbound ? "inbound" : "outbound", news.spi,
@@ -20,18 +16,19 @@ std::string line(const LifetimeNews& news) {
 
 }  // namespace
 
-void SaManager::watch_lifetimes(Moment now) {
+// Writes a line into the log, and may start a rekey. While many wait for that, workers expire those that have
+// packets by themselves.
+bool SaManager::end_a_lifetime(Moment now) {
   auto& store = parts_.store;
-  for (std::size_t i = 0; i < stages_a_tick; ++i) {
-    const auto due = lifetimes_.take_due(now);
-    if (!due) return;
-    const auto [direction, index, spi] = due->sa;
-    const bool inbound = direction == Direction::inbound;
-    auto& allowance = inbound ? store.inbound_allowance(index) : store.outbound_allowance(index);
-    if (due->stage == LifetimeStage::hard)
-      (void)expire(inbound ? store.inbound(index).state : store.outbound(index).state);
-    if (allowance.first_at(due->stage)) lifetime_reached({index, spi, inbound, due->stage, {}}, now);
-  }
+  const auto due = lifetimes_.take_due(now);
+  if (!due) return false;
+  const auto [direction, index, spi] = due->sa;
+  const bool inbound = direction == Direction::inbound;
+  auto& allowance = inbound ? store.inbound_allowance(index) : store.outbound_allowance(index);
+  if (due->stage == LifetimeStage::hard)
+    (void)expire(inbound ? store.inbound(index).state : store.outbound(index).state);
+  if (allowance.first_at(due->stage)) lifetime_reached({index, spi, inbound, due->stage, {}}, now);
+  return true;
 }
 
 void SaManager::lifetime_reached(const LifetimeReached& reached, Moment now) {

@@ -105,6 +105,7 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
   errno = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
   if (errno != 0) return failed("write", fresh_path);
   auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(std::move(lock), std::move(file), path, most));
+  journal->places_.reserve(most);
   for (auto& slot : before) {
     slot.number = journal->next_ + 1;
     slot.checksum = slot.sum();

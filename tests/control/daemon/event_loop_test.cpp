@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <stdexcept>
 #include <thread>
@@ -41,9 +42,10 @@ void run_for(EventLoop& loop, EventLoop::Clock::duration time) {
   loop.run();
 }
 
-TEST_CASE("Timers due together run in the order in which they were added") {
+TEST_CASE("Of timers that are due the one that is due the longest runs first, one in a round") {
   EventLoop loop;
   std::vector<int> order;
+  loop.poll("test", [&] { return order.push_back(0), 0u; });
   loop.every("test", 20ms, [&] { order.push_back(1); });
   loop.every("test", 10ms, [&] { order.push_back(2); });
   loop.every("test", 20ms, [&] {
@@ -52,7 +54,32 @@ TEST_CASE("Timers due together run in the order in which they were added") {
   });
   std::this_thread::sleep_for(25ms);
   loop.run();
-  CHECK(order == std::vector{1, 2, 3});
+  CHECK(order == std::vector{0, 2, 0, 1, 0, 3});
+}
+
+TEST_CASE("A poller that always has work goes on for its time slice, and keeps nobody waiting for longer") {
+  EventLoop loop;
+  unsigned pieces = 0, rounds = 0;
+  loop.poll("endless", [&] { return ++pieces; });
+  loop.poll("others", [&] { return ++rounds, 0u; });
+  run_for(loop, 50ms);
+  CHECK(rounds > 10);  // a slice is a tenth of a millisecond
+  CHECK(pieces > 2 * rounds);
+}
+
+TEST_CASE("Of many descriptors that are readable all have their turn") {
+  EventLoop loop;
+  constexpr std::size_t count = 40;
+  std::vector<std::unique_ptr<Event>> events;
+  std::vector<int> calls(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    events.push_back(std::make_unique<Event>(true));
+    loop.watch("test", events.back()->fd(), [&calls, i] { ++calls[i]; });  // stays readable
+  }
+  run_for(loop, 20ms);
+  const auto [least, most] = std::ranges::minmax(calls);
+  CHECK(least > 0);
+  CHECK(most <= least + 1);
 }
 
 TEST_CASE("A timer that was held up runs once, not once for each period it missed") {

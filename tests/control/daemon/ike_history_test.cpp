@@ -46,7 +46,7 @@ struct Rig {
   net::Address peer = net::parse_address("192.0.2.2").value();
   std::uint64_t ike_spi = 0x1122334455667788;
   bool is_configured = true;
-  IkeHistory history{[this](const net::Address& address) { return is_configured && address == peer; }};
+  IkeHistory history{[this](const net::Address& address) { return is_configured && address == peer; }, 8};
   Moment now{1h, {}};
 };
 

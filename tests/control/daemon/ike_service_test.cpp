@@ -356,7 +356,7 @@ TEST_CASE("The limits of the configuration are the core's: where they say so a s
   for (int i = 0; i < 5'000 && greeting.empty(); ++i) {
     pollfd work{two.a.ike->descriptor(), POLLIN, 0};
     if (poll(&work, 1, 1) > 0) two.a.ike->deliver();
-    two.a.ike->run_timers(daemon::now());
+    two.a.ike->run_timer(daemon::now());
     greeting = two.a.take();
   }
   REQUIRE_FALSE(greeting.empty());

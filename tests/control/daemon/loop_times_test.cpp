@@ -1,5 +1,6 @@
 #include "control/daemon/loop_times.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <ctime>
 #include <thread>
@@ -54,11 +55,16 @@ TEST_CASE("A loop knows its longest round, and what took it longest; rounds with
   loop.poll("idle", [&] { return ++turns, 0u; });
   loop.run();
   // The round that a callback stops the loop in is not over.
-  CHECK(loop.times().longest_callback_name() == "long");
-  CHECK(loop.times().longest_callback() >= 15ms);
+  const auto longest = std::ranges::max(loop.times().tasks(), {}, &daemon::TaskTimes::longest);
+  CHECK(longest.name == "long");
+  CHECK(longest.longest >= 15ms);
   const auto rounds = loop.times().lasted().count();
   CHECK(rounds <= static_cast<unsigned>(runs));
   CHECK(rounds < turns);
+  const auto& tasks = loop.times().tasks();
+  REQUIRE(tasks.size() == 3);
+  CHECK(tasks[0].calls == static_cast<unsigned>(runs));
+  CHECK(tasks[2].calls == turns);
   CHECK(loop.times().worked().count() == rounds);
 }
 
@@ -87,6 +93,8 @@ TEST_CASE("What a round waits for is not its work") {
   });
   busy.run();
   CHECK(busy.times().worked().longest() >= 20ms);
+  CHECK(busy.times().tasks().at(0).long_rounds == 5);
+  CHECK(loop.times().tasks().at(0).long_rounds == 0);
 }
 
 }  // namespace

@@ -146,7 +146,7 @@ struct Two {
     for (auto* side : {&a, &b}) {
       pollfd work{side->ike->descriptor(), POLLIN, 0};
       if (poll(&work, 1, 1) > 0) side->ike->deliver();
-      while (side->ike->run_timers(daemon::now()) != 0) {
+      while (side->ike->run_timer(daemon::now()) != 0) {
       }
       side->ike->tick(daemon::now());
       auto& other = side == &a ? b : a;

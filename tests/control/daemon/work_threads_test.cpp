@@ -96,6 +96,25 @@ TEST_CASE("key exchanges of many peers run on the pool at once") {
   CHECK(good == peers);
 }
 
+TEST_CASE("results that take long are delivered over several calls, all of them") {
+  constexpr unsigned count = 20;
+  WorkThreads pool(1, count);
+  unsigned done = 0;
+  for (unsigned i = 0; i < count; ++i)
+    REQUIRE(pool.submit(
+        later, [] {},
+        [&](bool) {
+          std::this_thread::sleep_for(1ms);
+          ++done;
+        }));
+  while (done < count) {
+    const auto before = done;
+    REQUIRE(wait(pool));
+    pool.deliver();
+    CHECK(done <= before + 1);
+  }
+}
+
 TEST_CASE("a full line refuses, for itself alone") {
   WorkThreads pool(1, 2);
   Busy busy(pool);

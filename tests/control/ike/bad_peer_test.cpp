@@ -74,7 +74,7 @@ TEST_CASE("an attempt that failed counts until nothing is left of it, and holds 
   REQUIRE(answer);
   CHECK(answer->has(NotifyType::cookie));
   peer.now += Limits().linger_of_strangers;
-  peer.handle(TimerExpired{});
+  peer.expire();
   CHECK(peer.core.half_open() == 0);
   CHECK(peer.core.ike_sas().empty());
   CHECK(peer.core.deadline() == never);
@@ -94,7 +94,7 @@ TEST_CASE("a peer that no connection knows leaves nothing half built") {
   // The same answer for who asks again; then nothing is left.
   CHECK(peer.deliver(peer.seal(ExchangeType::ike_auth, 1, peer.proof_payloads()).front()));
   peer.now += 31s;
-  peer.handle(TimerExpired{});
+  peer.expire();
   CHECK(peer.core.ike_sas().empty());
   CHECK(peer.core.deadline() == never);
 }
@@ -315,7 +315,7 @@ TEST_CASE("a reused responder SPI after a failed exchange belongs to nobody") {
   peer.greet();
   const auto old = peer.seal(ExchangeType::ike_auth, 1, peer.proof_payloads()).front();
   peer.now += 31s;
-  peer.handle(TimerExpired{});
+  peer.expire();
   CHECK(peer.core.ike_sas().empty());
   CHECK_FALSE(peer.deliver(old));
   CHECK(peer.sent.empty());

@@ -42,6 +42,10 @@ class HandMadeSide {
   Actions answer_request(const Header& request, const PayloadWriter& payloads);
 
   Actions handle(const Event& event);
+  // All that is due.
+  void expire() {
+    while (core.deadline() <= now) handle(TimerExpired{});
+  }
   const IkeSa* only_sa() const;
   // Of child SAs that the core has installed, in both directions.
   std::size_t installed_sas() const;

@@ -87,7 +87,7 @@ TEST_CASE("a request that comes again is no sign of life") {
     CHECK(peer.deliver(last));
   }
   peer.now += 10s;
-  peer.handle(TimerExpired{});
+  peer.expire();
   REQUIRE(peer.sent.size() == 1);
   CHECK(peer.open_request(peer.sent[0].bytes).header.exchange == informational);
 }
@@ -110,7 +110,7 @@ TEST_CASE("a stranger's failure is not the reason of what is up, or was") {
   peer.handle(DatagramReceived{peer.here, peer.there, greeting});
   REQUIRE(peer.core.half_open() == 1);
   peer.now += 31s;
-  peer.handle(TimerExpired{});
+  peer.expire();
   REQUIRE(peer.core.half_open() == 0);
   CHECK(peer.core.last_failure("b").empty());
 }

@@ -258,7 +258,7 @@ TEST_CASE("what an SA carried is added to its connection when it is gone, and ne
 }
 
 TEST_CASE("stories end with the SPIs that came after") {
-  LifeStories stories(2);
+  LifeStories stories(2, 8);
   const auto owner = std::make_shared<Connection>();
   for (std::uint32_t spi : {1000u, 1001u, 1002u}) {
     stories.begin(spi, owner, {});

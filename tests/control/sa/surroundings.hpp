@@ -44,6 +44,12 @@ struct FakeGrace : ReaderGrace {
   std::uint64_t quiet = 0;
 };
 
+// All that is due.
+inline void move_all(SaManager& manager, Moment now) {
+  manager.tick(now);
+  while (manager.move_on(now) != 0) continue;
+}
+
 // Remembers rules; `table` tells what the first of them says of each remote network.
 struct FakeSink : PolicySink {
   struct Rule {
@@ -154,7 +160,7 @@ struct Surroundings {
   void advance(std::chrono::nanoseconds by) {
     now.steady += by;
     now.wall += std::chrono::duration_cast<std::chrono::system_clock::duration>(by);
-    manager.tick(now);
+    move_all(manager, now);
   }
   // Time enough for everything to end.
   void settle() {

@@ -36,9 +36,9 @@ struct Routed : Started {
   void settle_routed() {
     for (int i = 0; i < 4; ++i) {
       now.steady += std::chrono::seconds(400);
-      routed.tick(now);
+      move_all(routed, now);
       grace.pass();
-      routed.tick(now);
+      move_all(routed, now);
     }
   }
 };

@@ -25,9 +25,12 @@ def between(before, after):
 class Reading:
     def __init__(self, gateway):
         loop = gateway.ask("show", "workers")["control"]["loop"]
-        self.longest_task, self.longest_task_us = loop["longest_task"], loop["longest_task_us"]
+        self._long_rounds = {task["task"]: task["long_rounds"] for task in loop["tasks"]}
         self._lasted, self._worked = bins_of(loop["histogram"]), bins_of(loop["work"]["histogram"])
 
     def since(self, before):
-        """By the clock, and as "work" the same by the CPU time of the loop's thread."""
-        return {**between(before._lasted, self._lasted), "work": between(before._worked, self._worked)}
+        """By the clock, and as "work" the same by the CPU time of the loop's thread; and whose the rounds were that
+        worked for over a millisecond."""
+        long = {task: count - before._long_rounds.get(task, 0) for task, count in self._long_rounds.items()}
+        return {**between(before._lasted, self._lasted), "work": between(before._worked, self._worked),
+                "long_tasks": {task: count for task, count in long.items() if count}}
