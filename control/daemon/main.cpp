@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -20,8 +21,12 @@ using namespace espgate;
 constexpr int exit_runtime_error = 1;
 constexpr int exit_usage_error = 2;
 
+// One mistake in what made the file may be thousands in it.
 void print(const char* severity, const std::vector<config::Problem>& problems) {
-  for (const auto& problem : problems) fmt::print(stderr, "{}: {}\n", severity, problem.text());
+  constexpr std::size_t most = 50;
+  for (std::size_t i = 0; i < std::min(problems.size(), most); ++i)
+    fmt::print(stderr, "{}: {}\n", severity, problems[i].text());
+  if (problems.size() > most) fmt::print(stderr, "{}: and {} more\n", severity, problems.size() - most);
 }
 
 struct CommandLine {

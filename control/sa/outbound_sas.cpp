@@ -1,6 +1,5 @@
 #include "control/sa/outbound_sas.hpp"
 
-#include <algorithm>
 #include <cassert>
 
 namespace espgate::sa {
@@ -57,17 +56,20 @@ void OutboundSas::release(std::uint32_t index) {
   std::erase(record.connection->outbound_sas, index);
   if (record.reason == Reason::rekeyed) store_.retire_outbound(index);
   store_.release_outbound(index);
-  const auto [first, last] = by_spi_.equal_range(record.spi);
-  by_spi_.erase(std::find_if(first, last, [&](const auto& entry) { return entry.second == index; }));
+  by_spi_.erase({record.spi, index});
   record = {};
   --used_;
 }
 
+std::uint32_t OutboundSas::first_with_spi(std::uint32_t spi) const {
+  const auto first = by_spi_.lower_bound({spi, 0});
+  return first != by_spi_.end() && first->first == spi ? first->second : no_sa;
+}
+
 std::vector<std::uint32_t> OutboundSas::with_spi(std::uint32_t spi) const {
   std::vector<std::uint32_t> indices;
-  const auto [first, last] = by_spi_.equal_range(spi);
-  for (auto entry = first; entry != last; ++entry) indices.push_back(entry->second);
-  std::ranges::sort(indices);
+  for (auto entry = by_spi_.lower_bound({spi, 0}); entry != by_spi_.end() && entry->first == spi; ++entry)
+    indices.push_back(entry->second);
   return indices;
 }
 

@@ -8,7 +8,8 @@
 #pragma once
 
 #include <cstdint>
-#include <unordered_map>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "control/sa/connection.hpp"
@@ -53,6 +54,7 @@ class OutboundSas {
   KeyUse use_of(std::uint32_t index) const;
   const std::vector<OutboundRecord>& records() const { return records_; }  // by store index
   // Their store indices, in that order: peers choose the SPIs, so several may have one.
+  std::uint32_t first_with_spi(std::uint32_t spi) const;  // no_sa: none has it
   std::vector<std::uint32_t> with_spi(std::uint32_t spi) const;
 
  private:
@@ -62,7 +64,7 @@ class OutboundSas {
   KeyMemory& keys_;
   std::size_t used_ = 0;
   std::vector<OutboundRecord> records_;
-  std::unordered_multimap<std::uint32_t, std::uint32_t> by_spi_;
+  std::set<std::pair<std::uint32_t, std::uint32_t>> by_spi_;  // and index: many peers may choose one SPI
 };
 
 }  // namespace espgate::sa

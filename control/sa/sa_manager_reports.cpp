@@ -102,9 +102,9 @@ SpiFacts SaManager::about(std::uint32_t spi, const std::optional<SpiJournal::Ent
     facts.connection = noted->connection;
     return facts;
   }
-  const auto outbound = outbound_.with_spi(spi);
-  if (outbound.empty()) return facts;
-  const auto& record = outbound_.records()[outbound.front()];
+  const auto outbound = outbound_.first_with_spi(spi);
+  if (outbound == no_sa) return facts;
+  const auto& record = outbound_.records()[outbound];
   facts.standing = SpiFacts::Standing::outbound;
   facts.since = record.since;
   facts.connection = record.connection->name;

@@ -106,6 +106,11 @@ class FileErrors(unittest.TestCase):
         bad = settings(idle_sleep_us=-1, worker_cpu=[1], routes=[{"to": "nowhere", "via": "10.1.0.254"}])
         self.expect(["idle-sleep-us", "worker-cpu", "nowhere"], program("espgated"), "--check", self.write(bad))
 
+    def test_one_mistake_many_times_is_told_in_few_lines(self):
+        bad = settings(routes=[{"to": f"10.{9 + number}.0.0/16", "via": "nowhere"} for number in range(200)])
+        said = self.expect(["routes[0]", "error: and 150 more"], program("espgated"), "--check", self.write(bad))
+        self.assertEqual(said.count("routes["), 50)
+
     def test_the_machine_is_checked_although_the_file_has_errors(self):
         bad = settings(idle_sleep_us=-1, worker_cpus=[1000],
                        ports=[{"name": "outside", "device": "net_null1,bogus=1", "ipsec": True}])
