@@ -32,9 +32,12 @@ SaManager::SaManager(Parts parts, const Options& options)
       keys_(options.tombstones),
       inbound_(parts_.store, reaper_, stories_, lifetimes_, keys_,
                {options.tombstones, options.tombstone, options.linger}),
+      earlier_(parts_.store, [this](std::uint32_t spi) { return is_followed(spi); }),
       outbound_(parts_.store, reaper_, lifetimes_, keys_),
       book_(parts_.policies, parts_.store.limits().outbound,
-            [this](std::uint32_t index) { unlink_unnamed(index); }) {}
+            [this](std::uint32_t index) { unlink_unnamed(index); }) {
+  if (parts_.journal != nullptr) earlier_.publish(parts_.journal->left_behind());
+}
 
 Expected<std::uint32_t> SaManager::allocate_spi() {
   for (int i = 0; i < allocation_attempts; ++i) {

@@ -6,7 +6,7 @@ from . import pair
 from .ike_case import IkeCase
 from .stream import Stream
 
-NOT_FOUND = {4: "IN_US_V4_PKT_SA_NOT_FOUND_SPI", 6: "IN_US_V6_PKT_SA_NOT_FOUND_SPI"}
+RETIRED = "IN_SA_RETIRED"
 BEGUN = ("an IKE SA with the peer was begun", "an IKE SA with the peer is being begun")
 TOKEN = ("the peer was sent a token by which it knows that it has to begin anew",
          "the peer is being sent a token by which it knows that it has to begin anew")
