@@ -4,8 +4,8 @@
 //
 // How long: as long as there is room. A peer may be quiet for as long as its SA lives, which is the peer's to
 // say, and each takes no more than a place in the SPI table, which is made for the SAs and tombstones of this
-// process. These come first: who finds the table full pushes out one of the oldest, rather one whose peer has
-// another SA by now.
+// process. These come first: who finds the table full pushes out one of the oldest, and rather one whose
+// peer has another SA by now.
 //
 // Control thread only.
 #pragma once

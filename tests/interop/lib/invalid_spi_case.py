@@ -21,6 +21,11 @@ def flow_of(gateway, spi):
     return next((flow for flow in gateway.ask("show", "invalid-spi")["flows"] if flow["spi"] == spi), None)
 
 
+def packets_of(gateway, flow):
+    """Of the only flow since it started: those that were reported, and those beyond the limit of one SPI."""
+    return flow["packets"] + gateway.ask("show", "invalid-spi")["unsampled"]
+
+
 def lines_of(gateway, spi):
     """What the log says about that SPI, in the operators' form."""
     said = f"spi=0x{int(spi, 16):X}("
