@@ -162,8 +162,8 @@ void judge_one_way_traffic(const Facts& facts, Findings& findings) {
                     facts.out.packets));
   }
   findings.add(sign::none_comes_in,
-               fmt::format("{} packets went out, the last {}, and the last one came in {}", facts.out.packets,
-                           ago(facts.out.last), ago(facts.in.last)));
+               fmt::format("{} packets went out, the last {}, and {}", facts.out.packets, ago(facts.out.last),
+                           facts.in.last ? "the last one came in " + ago(facts.in.last) : "none came in"));
   if (ever_worked(facts))
     findings.add(sign::esp_came_before,
                  fmt::format("ESP got through: {} came in so far", counted(facts.in.ever, "packet")));
