@@ -91,6 +91,17 @@ const ike::IkeSa* farthest_of(const Services& services, const config::Connection
   return farthest;
 }
 
+std::uint64_t packets_beside(const Services& services, const ike::IkeSa& sa, const std::string& connection) {
+  std::uint64_t packets = 0;
+  auto& store = services.gateway->sas();
+  for (const auto& child : sa.children()) {
+    const auto index = store.find(child.inbound_spi);
+    if (child.configuration->name != connection && index != sa::no_sa)
+      packets += store.inbound_total(index).packets;
+  }
+  return packets;
+}
+
 // How far IKE is at the moment, or how the last attempt ended.
 void add_ike(const Services& services, const config::Connection& connection, const IkeService::Peer* peer,
              Moment now, Facts& facts) {
@@ -121,6 +132,7 @@ void add_ike(const Services& services, const config::Connection& connection, con
   if (facts.ike == Facts::Ike::established) {
     if (farthest->our_request().is_under_way()) facts.tries = farthest->our_request().tries();
     facts.heard = seconds_since(farthest->last_heard(), now.steady);
+    facts.beside = packets_beside(services, *farthest, connection.name);
     for (const auto& wanted : farthest->wanted())
       facts.is_refused |= wanted.configuration->name == connection.name && !wanted.failure.empty();
     return;

@@ -132,8 +132,8 @@ bool only_we_send(const Facts& facts) {
   return facts.in.packets != 0 ? !is_within(facts.in.last, silent_s) : !is_within(facts.up, now_s);
 }
 
-// A firewall may be the reason, or that nobody there has anything to send: where ESP came before, or goes the
-// way of IKE, which is heard, nothing speaks for a firewall.
+// That nobody there has anything to send, or a firewall: where this peer's ESP gets through, or goes in UDP
+// by the ports that IKE made the SA by, nothing speaks for one.
 void judge_one_way_traffic(const Facts& facts, Findings& findings) {
   constexpr double lately_heard_s = 60;
   constexpr unsigned tries_in_vain = 2;
@@ -149,22 +149,29 @@ void judge_one_way_traffic(const Facts& facts, Findings& findings) {
         fmt::format("nothing comes in, IKE was heard {}, too, and a question was sent {} times",
                     ago(facts.heard), facts.tries));
   const auto heard = fmt::format("IKE was heard {}", ago(facts.heard));
-  if (!ever_worked(facts) && !(facts.in_udp && is_heard)) {
-    findings.add(sign::esp_never_came,
+  const bool goes_as_ike = facts.in_udp && facts.negotiates;
+  if (!ever_worked(facts) && facts.beside == 0 && !goes_as_ike) {
+    findings.add(facts.in_udp ? sign::udp_esp_never_came : sign::esp_never_came,
                  fmt::format("{} packets went out, and none ever came in", facts.out.packets));
-    if (is_heard) findings.add(sign::ike_gets_through, "IKE gets through: " + heard);
+    if (is_heard)
+      findings.add(sign::ike_gets_through,
+                   "IKE gets through: it goes in UDP, and plain ESP does not; " + heard);
     return findings.add(
-        sign::perhaps_one_way,
+        is_heard ? sign::perhaps_as_meant : sign::perhaps_one_way,
         fmt::format("{} packets went out, and nothing tells whether the peer has anything to send",
                     facts.out.packets));
   }
   findings.add(sign::none_comes_in,
-               fmt::format("{} packets went out, the last {}, and the last one came in {}", facts.out.packets,
-                           ago(facts.out.last), ago(facts.in.last)));
+               fmt::format("{} packets went out, the last {}, and {}", facts.out.packets, ago(facts.out.last),
+                           facts.in.last ? "the last one came in " + ago(facts.in.last) : "none came in"));
   if (ever_worked(facts))
     findings.add(sign::esp_came_before,
                  fmt::format("ESP got through: {} came in so far", counted(facts.in.ever, "packet")));
-  if (facts.in_udp && is_heard)
+  if (facts.beside != 0)
+    findings.add(sign::esp_comes_beside,
+                 fmt::format("ESP of the peer's gets through: {} came in by other SAs of its IKE SA",
+                             counted(facts.beside, "packet")));
+  if (goes_as_ike)
     findings.add(sign::esp_goes_as_ike, fmt::format("ESP goes in UDP by the ports of IKE, and {}", heard));
   else if (is_heard)
     findings.add(sign::peer_is_there, "the peer is there: " + heard);

@@ -76,7 +76,8 @@ struct Facts {
     Age last;
   };
   Traffic in, out;
-  Age up;  // how long
+  std::uint64_t beside = 0;  // packets in, by other child SAs of the same IKE SA
+  Age up;                    // how long
   bool in_udp = false;
   std::uint64_t top_sequence = 0;  // the highest number that came in, where numbers began with 1; 0: unknown
   std::uint64_t arrived = 0;       // packets that came in for the SA, good or not

@@ -73,11 +73,19 @@ inline constexpr std::string_view let_esp_through =
 inline constexpr std::string_view ask_the_peer =
     "nothing, if only this side has to send; else see whether the peer sends (`show sa` there): if it does, "
     "its packets are lost on the way";
+// Of plain ESP that never came: between the same two hosts UDP passes both ways then, and IP protocol 50 was
+// not seen once, which is how a filter looks, though a peer that has nothing to send looks the same. Where
+// IKE was not heard either, nothing points at a filter more than at the peer.
 inline constexpr Sign esp_never_came{.cause = Cause::firewall, .weight = 45, .remedy = let_esp_through};
-inline constexpr Sign ike_gets_through{.cause = Cause::firewall, .weight = 30, .remedy = let_esp_through};
+inline constexpr Sign udp_esp_never_came{
+    .cause = Cause::firewall, .weight = 45, .remedy = "let UDP port 4500 through to the peer and back"};
+inline constexpr Sign ike_gets_through{.cause = Cause::firewall, .weight = 45, .remedy = let_esp_through};
 inline constexpr Sign perhaps_one_way{.cause = Cause::one_way, .weight = 55, .remedy = ask_the_peer};
+inline constexpr Sign perhaps_as_meant{.cause = Cause::one_way, .weight = 40, .remedy = ask_the_peer};
+// What came before, by another SA of the peer's, or would come as IKE does, no filter of ESP keeps off.
 inline constexpr Sign none_comes_in{.cause = Cause::one_way, .weight = 45, .remedy = ask_the_peer};
 inline constexpr Sign esp_came_before{.cause = Cause::one_way, .weight = 25, .remedy = ask_the_peer};
+inline constexpr Sign esp_comes_beside{.cause = Cause::one_way, .weight = 25, .remedy = ask_the_peer};
 inline constexpr Sign esp_goes_as_ike{.cause = Cause::one_way, .weight = 25, .remedy = ask_the_peer};
 inline constexpr Sign peer_is_there{.cause = Cause::one_way, .weight = 10, .remedy = ask_the_peer};
 inline constexpr Sign peer_does_not_answer{.cause = Cause::peer_down, .weight = 75};

@@ -32,12 +32,14 @@ SaManager::SaManager(Parts parts, const Options& options)
       keys_(options.tombstones),
       inbound_(parts_.store, reaper_, stories_, lifetimes_, keys_,
                {options.tombstones, options.tombstone, options.linger}),
+      earlier_(parts_.store, [this](std::uint32_t spi) { return is_followed(spi); }),
       outbound_(parts_.store, reaper_, lifetimes_, keys_),
       book_(parts_.policies, parts_.store.limits().outbound,
             [this](std::uint32_t index) { unlink_unnamed(index); }) {
   // Peers at any address come one by one.
   connections_.reserve(parts_.store.limits().outbound);
   peers_.reserve(parts_.store.limits().outbound);
+  if (parts_.journal != nullptr) earlier_.publish(parts_.journal->left_behind());
 }
 
 Expected<std::uint32_t> SaManager::allocate_spi() {

@@ -34,6 +34,7 @@
 #include <vector>
 
 #include "control/config/configuration.hpp"
+#include "control/sa/earlier_spis.hpp"
 #include "control/sa/inbound_sas.hpp"
 #include "control/sa/lifetimes.hpp"
 #include "control/sa/outbound_sas.hpp"
@@ -253,6 +254,8 @@ class SaManager final : public SpiKnowledge {
   // Frees a retired outbound SA once neither a policy nor a tunnel names it.
   void unlink_unnamed(std::uint32_t outbound_sa);
   Expected<InboundRecord*> reserve_inbound(std::uint32_t spi, const ConnectionHandle& owner, Moment now);
+  // Its peer has another inbound SA by now.
+  bool is_followed(std::uint32_t earlier_spi) const;
   Expected<void> switch_outbound(const ConnectionHandle& connection, const SaParameters& parameters,
                                  Moment now);
   void drop_outbound(Connection& connection, Reason reason, Moment now);
@@ -293,6 +296,7 @@ class SaManager final : public SpiKnowledge {
   Lifetimes lifetimes_;
   KeyMemory keys_;
   InboundSas inbound_;
+  EarlierSpis earlier_;
   OutboundSas outbound_;
   PolicyBook book_;
   std::unordered_map<std::string, ConnectionHandle> connections_;

@@ -39,6 +39,13 @@ void SaManager::peer_moved(std::uint32_t spi, const net::Address& peer, std::uin
   if (peers_.try_emplace(peer, record->connection).second) connection.moved_to = peer;
 }
 
+bool SaManager::is_followed(std::uint32_t earlier_spi) const {
+  const auto noted = parts_.journal->find(earlier_spi);
+  if (!noted) return true;
+  const auto found = peers_.find(noted->peer);
+  return found != peers_.end() && found->second->inbound != no_sa;
+}
+
 void SaManager::visit_silent(Moment now, const std::function<void(const OutboundSa&)>& send) {
   for (auto left = std::min(keepalives_a_call, keepalive_senders_.size()); left > 0; --left) {
     const auto& connection = keepalive_senders_[next_keepalive_sender_++ % keepalive_senders_.size()];

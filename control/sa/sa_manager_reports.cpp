@@ -102,6 +102,10 @@ SpiFacts SaManager::about(std::uint32_t spi, const std::optional<SpiJournal::Ent
     facts.connection = noted->connection;
     return facts;
   }
+  if (parts_.store.is_earlier(spi)) {  // and the journal has had no room for it since
+    facts.standing = SpiFacts::Standing::before_restart;
+    return facts;
+  }
   const auto outbound = outbound_.first_with_spi(spi);
   if (outbound == no_sa) return facts;
   const auto& record = outbound_.records()[outbound];

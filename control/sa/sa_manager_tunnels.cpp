@@ -40,6 +40,7 @@ void SaManager::unlink_unnamed(std::uint32_t index) {
 
 Expected<InboundRecord*> SaManager::reserve_inbound(std::uint32_t spi, const ConnectionHandle& owner,
                                                     Moment now) {
+  earlier_.make_room();
   auto record = inbound_.reserve(spi, owner, now);
   if (record && parts_.tunnels != nullptr) parts_.tunnels->bind_inbound((*record)->index, owner->tunnel);
   return record;

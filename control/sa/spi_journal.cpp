@@ -168,4 +168,14 @@ std::optional<SpiJournal::Entry> SpiJournal::find(std::uint32_t spi) const {
                std::chrono::system_clock::time_point(std::chrono::milliseconds(slot.when_ms))};
 }
 
+std::vector<std::uint32_t> SpiJournal::left_behind() const {
+  std::vector<std::uint32_t> result;
+  for (auto number = next_ - std::min<std::uint64_t>(next_, slots_.size()); number < ours_from_; ++number) {
+    const auto place = static_cast<std::uint32_t>(number % slots_.size());
+    const auto& slot = slots_[place];
+    if (places_.at(slot.spi) == place && (slot.flags & Slot::has_ended) == 0) result.push_back(slot.spi);
+  }
+  return result;
+}
+
 }  // namespace espgate::sa

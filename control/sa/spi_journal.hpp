@@ -53,6 +53,8 @@ class SpiJournal {
   // The last that was noted of it; none: nothing, as far as is remembered.
   std::optional<Entry> find(std::uint32_t spi) const;
   std::size_t size() const { return places_.size(); }
+  // SPIs of SAs that a process before this one had and did not end, the oldest first.
+  std::vector<std::uint32_t> left_behind() const;
 
  private:
   struct Slot;

@@ -93,7 +93,7 @@ bool expire(std::atomic<State>& state) {
 Expected<std::unique_ptr<SaStore>> SaStore::create(const Limits& limits, crypto::Engine& engine,
                                                    std::pmr::memory_resource& memory) {
   if (limits.workers == 0) return Error{"an SA store for no worker", "name at least one worker CPU"};
-  if (limits.inbound > SaTable::most_entries)
+  if (limits.inbound >= SaTable::most_entries)
     return Error{"an SA table for " + std::to_string(limits.inbound) + " inbound SAs",
                  "keep limits.inbound-sas and limits.tombstones together below " +
                      std::to_string(SaTable::most_entries)};
@@ -121,12 +121,13 @@ std::size_t SaStore::memory_bytes(const Limits& limits) {
 SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_resource& memory,
                  const net::SipKey& label_secret)
     : limits_(limits),
+      earlier_(limits.inbound),
       engine_(engine),
       memory_(memory),
       table_(std::max(limits.inbound, 1u), memory),
-      inbound_(memory, limits.inbound),
+      inbound_(memory, limits.inbound + 1),
       outbound_(memory, limits.outbound),
-      inbound_faults_(memory, limits.inbound),
+      inbound_faults_(memory, limits.inbound + 1),
       outbound_faults_(memory, limits.outbound),
       inbound_allowances_(memory, limits.inbound),
       outbound_allowances_(memory, limits.outbound),
@@ -144,7 +145,9 @@ SaStore::SaStore(const Limits& limits, crypto::Engine& engine, std::pmr::memory_
       free_inbound_(all_free(limits.inbound)),
       free_outbound_(all_free(limits.outbound)),
       iv_bases_(outbound_, limits.outbound),
-      label_secret_(label_secret) {}
+      label_secret_(label_secret) {
+  inbound_[earlier_].state.store(State::retired, std::memory_order_relaxed);
+}
 
 SaStore::~SaStore() {
   for (std::uint32_t index = 0; index < limits_.inbound; ++index) {
@@ -158,7 +161,8 @@ SaStore::~SaStore() {
 
 Expected<std::uint32_t> SaStore::reserve_inbound(std::uint32_t spi) {
   if (auto result = validate_spi(spi); !result) return result.error();
-  if (table_.find(spi) != no_sa) return Error{"SPI " + spi_text(spi) + " is in use", "choose another"};
+  const bool was_earlier = is_earlier(spi);
+  if (find(spi) != no_sa) return Error{"SPI " + spi_text(spi) + " is in use", "choose another"};
   if (free_inbound_.empty())
     return Error{"all " + std::to_string(limits_.inbound) + " inbound SAs are in use",
                  "raise limits.inbound-sas"};
@@ -168,7 +172,7 @@ Expected<std::uint32_t> SaStore::reserve_inbound(std::uint32_t spi) {
   entry.state.store(State::larval, std::memory_order_relaxed);
   zero_usage(inbound_usage_, inbound_row_, index);
   inbound_faults_.reset(index);
-  if (table_.insert(spi, index) != SaTable::Insert::inserted)
+  if (was_earlier ? !table_.replace(spi, index) : table_.insert(spi, index) != SaTable::Insert::inserted)
     return Error{"no room for SPI " + spi_text(spi) + " in the SA table", "raise limits.inbound-sas"};
   free_inbound_.pop_back();
   inbound_stage_[index] = Stage::published;
@@ -227,6 +231,14 @@ void SaStore::release_inbound(std::uint32_t index) {
   inbound_.reset(index);
   inbound_stage_[index] = Stage::free;
   free_inbound_.push_back(index);
+}
+
+bool SaStore::publish_earlier(std::uint32_t spi) {
+  return validate_spi(spi) && has_spi_room() && table_.insert(spi, earlier_) == SaTable::Insert::inserted;
+}
+
+void SaStore::unpublish_earlier(std::uint32_t spi) {
+  if (is_earlier(spi)) table_.erase(spi);
 }
 
 Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters, std::uint64_t owner) {

@@ -6,6 +6,9 @@
 //                 │                                         │        expired when it is retired)
 //                 └───────────── retire ──────────────────┘        any published state may be unpublished
 //
+// SPIs whose SAs were another process's have one entry together that is always retired: each takes a place in
+// the SPI table, and no more.
+//
 // Outbound SAs are published by policies, so they only know active, expired and retired. Everything of an
 // entry is written before its state says `active` (release); who reads `active` (acquire) may read the rest.
 #pragma once
@@ -50,7 +53,8 @@ class SaStore {
   static std::size_t memory_bytes(const Limits& limits);
 
   // -- control thread --
-  // Claims an entry and publishes the SPI as larval. Errors: SPI reserved or in use, table full.
+  // Claims an entry and publishes the SPI as larval, whoever had it before this process. Errors: SPI reserved
+  // or in use, table full.
   Expected<std::uint32_t> reserve_inbound(std::uint32_t spi);
   // Fills a larval entry and makes it active. On error the entry is larval as before.
   // `owner`: SAs with the same number follow each other for one peer and the same traffic, so that the
@@ -64,6 +68,15 @@ class SaStore {
   void unpublish_inbound(std::uint32_t index);
   void release_inbound(std::uint32_t index);
 
+  // An SPI that had an SA in a process before this one: packets with it are dropped as IN_SA_RETIRED. False:
+  // SPI reserved or in use, or has_spi_room() says no.
+  bool publish_earlier(std::uint32_t spi);
+  // Nothing happens if an SA has it by now.
+  void unpublish_earlier(std::uint32_t spi);
+  bool is_earlier(std::uint32_t spi) const { return table_.find(spi) == earlier_; }
+  // Each inbound entry has a place in the SPI table if earlier SPIs leave it.
+  bool has_spi_room() const { return table_.size() < limits_.inbound; }
+
   // Installed and active; the caller publishes it in a policy. Errors: SPI reserved, none free.
   // While another SA has its key, that one gets a last sequence number (see IvBases). `owner`: as inbound.
   Expected<std::uint32_t> install_outbound(const SaParameters& parameters, std::uint64_t owner = 0);
@@ -74,7 +87,11 @@ class SaStore {
   // As release_inbound; nothing may point at the entry any more.
   void release_outbound(std::uint32_t index);
 
-  std::uint32_t find(std::uint32_t spi) const { return table_.find(spi); }
+  // The SA's index, or no_sa.
+  std::uint32_t find(std::uint32_t spi) const {
+    const auto index = table_.find(spi);
+    return index == earlier_ ? no_sa : index;
+  }
 
   // -- any thread --
   const SaTable& table() const { return table_; }
@@ -124,6 +141,7 @@ class SaStore {
   Total total(const FixedArray<Usage>& usage, std::size_t row, std::uint32_t index) const;
 
   Limits limits_;
+  std::uint32_t earlier_;  // index of the entry that earlier SPIs have, behind those of SAs
   crypto::Engine& engine_;
   std::pmr::memory_resource& memory_;
   SaTable table_;

@@ -93,7 +93,7 @@ class BlockedEsp(OnlyWeSend):
             self.assert_listed()
             second = self.diagnosis()["causes"][1]
             self.assertEqual(second["cause"], "one-way traffic")
-            self.assertLess(second["weight"], found["weight"])
+            self.assertLess(second["weight"] + 20, found["weight"])
 
 
 class OneWay(OnlyWeSend):
@@ -120,6 +120,22 @@ class OneWayInUdp(OnlyWeSend):
         self.up("a")
         with self.sending():
             self.assert_cause("one-way traffic", "by the ports of IKE")
+            self.assertNotIn("firewall", [cause["cause"] for cause in self.diagnosis()["causes"]])
+
+
+class OneOfTwoChildren(OnlyWeSend):
+    """ESP of the peer's comes in by the other one."""
+
+    @classmethod
+    def settings(cls, name):
+        voice = {**connection(name, "voice", versions=(6,)), "ike": {"child_of": "site"}}
+        return gateway(name, [connection(name, ike=QUICK, versions=(4,)), voice])
+
+    def test_it_is_one_way_traffic_and_no_firewall(self):
+        self.up("a")
+        self.assert_passes("a", 6)
+        with self.sending():
+            self.assert_cause("one-way traffic", "came in by other SAs of its IKE SA")
             self.assertNotIn("firewall", [cause["cause"] for cause in self.diagnosis()["causes"]])
 
 

@@ -6,7 +6,7 @@ import unittest
 
 from lib import pair
 from lib.ike_case import PSK, connection, gateway
-from lib.invalid_spi_case import BEGUN, DYNAMIC_S, NOT_FOUND, TOKEN, InvalidSpiCase
+from lib.invalid_spi_case import BEGUN, DYNAMIC_S, RETIRED, TOKEN, InvalidSpiCase, packets_of
 
 QUIET = {"start": "passive", "liveness": 0}
 
@@ -36,7 +36,7 @@ class Crash(InvalidSpiCase):
                              f"{type(self).__name__}, IPv{version}, {begins} began, {lost} crashed")
         flow = self.assert_explained(self.stale, "before restart", repairs, lost)
         self.assertEqual(flow["source"], pair.OUTER[sender][version])
-        self.assertEqual(self.gateway(lost).counters().of(NOT_FOUND[version]), flow["packets"])
+        self.assertEqual(self.gateway(lost).counters().of(RETIRED), packets_of(self.gateway(lost), flow))
         # Both ways, and of the IKE SA before nothing is left.
         self.assertEqual(self.pair.ping(lost, version), 3, self.logs())
         self.until(lambda: all(len(self.up_of(name, of)) == 1 for name in pair.NAMES))

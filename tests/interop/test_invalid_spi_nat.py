@@ -7,7 +7,7 @@ import unittest
 
 from lib import pair
 from lib.ike_case import PSK, connection, gateway
-from lib.invalid_spi_case import BEGUN, DYNAMIC_S, NOT_FOUND, TOKEN, InvalidSpiCase
+from lib.invalid_spi_case import BEGUN, DYNAMIC_S, RETIRED, TOKEN, InvalidSpiCase, packets_of
 from lib.router import TRANSLATED, Router
 from lib.stream import Stream
 
@@ -57,7 +57,7 @@ class Configured(InvalidSpiCase):
                              f"{type(self).__name__}, UDP, IPv{version}, {lost} crashed")
         flow = self.assert_explained(self.stale, "before restart", self.REPAIRS if lost == "b" else BEGUN, lost, prot=17)
         self.assertEqual(flow["source"], TRANSLATED[version] if lost == "b" else pair.OUTER["b"][version])
-        self.assertEqual(self.gateway(lost).counters().of(NOT_FOUND[version]), flow["packets"])
+        self.assertEqual(self.gateway(lost).counters().of(RETIRED), packets_of(self.gateway(lost), flow))
         self.assertEqual(self.pair.ping(lost, version), 3, self.logs())
 
     def test_ipv4_b_crashes(self):

@@ -124,7 +124,10 @@ std::vector<Situation> cases() {
             [](Facts& f) { f.is_unanswered = true, f.has_local_address = false; }),
        Cause::address, "no address of this host", 90},
       {"ESP is filtered from the first packet on", with(healthy(), silent), Cause::firewall,
-       "none ever came in", 60},
+       "none ever came in", 65},
+      {"only we send, and the peer's ESP comes by another SA",
+       with(healthy(), [&](Facts& f) { silent(f), f.beside = 7; }), Cause::one_way,
+       "7 packets came in by other SAs", 55},
       {"nothing comes in any more, and the peer is there", with(healthy(), [](Facts& f) { f.in.last = 30; }),
        Cause::one_way, "the last one came in 30 s ago", 60},
       {"only we send, since the last rekey",
@@ -137,6 +140,12 @@ std::vector<Situation> cases() {
        "by the ports of IKE, and IKE was heard 3 s ago", 55},
       {"only we send, and the peer is not asked whether it is there",
        with(healthy(), [&](Facts& f) { silent(f), f.heard = 3'000; }), Cause::one_way,
+       "whether the peer has anything to send", 50},
+      {"only we send, in UDP, and the peer is not asked whether it is there",
+       with(healthy(), [&](Facts& f) { silent(f), f.in_udp = true, f.heard = 3'000; }), Cause::one_way,
+       "IKE was heard 50 min ago", 55},
+      {"only we send, in UDP with manual keys",
+       with(healthy(), [&](Facts& f) { manual(f), silent(f), f.in_udp = true; }), Cause::one_way,
        "whether the peer has anything to send", 50},
       {"only we send, with manual keys", with(healthy(), [&](Facts& f) { manual(f), silent(f); }),
        Cause::one_way, "whether the peer has anything to send", 50},
@@ -239,6 +248,44 @@ TEST_CASE("each situation has its cause, and the evidence says why") {
     CHECK_THAT(evidence, Catch::Contains(one.evidence));
     CHECK(first.weight >= one.least);
     CHECK_FALSE(first.remedy.empty());
+  }
+}
+
+TEST_CASE("whether nothing came in because of a firewall is told by what else gets through") {
+  struct Side {
+    const char* what;
+    std::function<void(Facts&)> change;
+    unsigned firewall, one_way;
+    const char* remedy = "";  // within the firewall's
+  };
+  const Side sides[] = {
+      {"plain, IKE is heard", [](Facts&) {}, 70, 40, "protocol 50"},
+      {"plain, IKE was heard long ago", [](Facts& f) { f.heard = 3'000; }, 45, 55, "protocol 50"},
+      {"plain, manual keys", [](Facts& f) { f.negotiates = false, f.heard.reset(); }, 45, 55, "protocol 50"},
+      {"UDP, manual keys", [](Facts& f) { f.negotiates = false, f.heard.reset(), f.in_udp = true; }, 45, 55,
+       "UDP port 4500"},
+      {"UDP, IKE is heard", [](Facts& f) { f.in_udp = true; }, 0, 59},
+      {"UDP, IKE was heard long ago", [](Facts& f) { f.in_udp = true, f.heard = 3'000; }, 0, 59},
+      {"plain, and another SA of the peer's carries", [](Facts& f) { f.beside = 7; }, 0, 63},
+      {"plain, and the SA before this one carried", [](Facts& f) { f.in.ever = 5, f.in.last = 900; }, 0, 63},
+      {"UDP, and the SA before this one carried",
+       [](Facts& f) { f.in.ever = 5, f.in.last = 900, f.in_udp = true; }, 0, 69},
+  };
+  for (const auto& side : sides) {
+    auto facts = healthy();
+    facts.in = {};
+    facts.top_sequence = facts.arrived = 0;
+    side.change(facts);
+    std::array<unsigned, cause_count> weights{};
+    std::string remedy;
+    for (const auto& finding : diagnose(facts)) {
+      weights[static_cast<std::size_t>(finding.cause)] = finding.weight;
+      if (finding.cause == Cause::firewall) remedy = finding.remedy;
+    }
+    CAPTURE(side.what);
+    CHECK(weights[static_cast<std::size_t>(Cause::firewall)] == side.firewall);
+    CHECK(weights[static_cast<std::size_t>(Cause::one_way)] == side.one_way);
+    CHECK_THAT(remedy, Catch::Contains(side.remedy));
   }
 }
 

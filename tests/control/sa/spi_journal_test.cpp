@@ -6,8 +6,10 @@
 
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <thread>
 
 #include "tests/control/sa/surroundings.hpp"
@@ -215,6 +217,9 @@ TEST_CASE("what was deleted before a restart is told from what was in use then")
   CHECK(facts.reason == Reason::deleted);
   CHECK(facts.peer == peer4);
   CHECK(surroundings.manager.about(0x2002).standing == SpiFacts::Standing::before_restart);
+  // Workers know what was left behind, and no more.
+  CHECK_FALSE(surroundings.store->is_earlier(0x2001));
+  CHECK(surroundings.store->is_earlier(0x2002));
   // Given out again, it is in use.
   REQUIRE(journal->note(0x2001, {peer4, "site"}, noon));
   CHECK_FALSE(journal->find(0x2001)->has_ended);
@@ -235,4 +240,76 @@ TEST_CASE("SPIs of before a restart are known by the manager, and not given out"
   CHECK(facts.connection == "gone");
   CHECK(facts.since.wall == noon.wall);
   CHECK(surroundings.manager.about(0x1001).standing == SpiFacts::Standing::active);
+  CHECK(surroundings.manager.report(0x2001).events.empty());
+  CHECK(surroundings.manager.use(Direction::inbound).retired == 0);
+  // Whatever the journal has no room for any more.
+  for (std::uint32_t spi = 0x9000; spi < 0x9008; ++spi) REQUIRE(journal->note(spi, {peer4, "new"}, noon));
+  CHECK_FALSE(journal->find(0x2001));
+  CHECK(surroundings.manager.about(0x2001).standing == SpiFacts::Standing::before_restart);
+  CHECK(surroundings.manager.about(0x2001).connection.empty());
+}
+
+TEST_CASE("a new SA may have an SPI of before a restart, and is told from it as long as anything is known") {
+  const Folder folder;
+  auto journal = folder.open();
+  for (const auto spi : {0x1001u, 0x1002u}) REQUIRE(journal->note(spi, {peer4, "gone"}, noon));
+  journal.reset();
+  journal = folder.open();
+  using sa::test::Surroundings;
+  Surroundings surroundings({64, 32, 2}, Surroundings::default_options(), journal.get());
+  CHECK(surroundings.store->is_earlier(0x1001));
+  surroundings.configuration.connections = {sa::test::connection(1)};
+  CHECK(surroundings.configure().problems.empty());
+  CHECK_FALSE(surroundings.store->is_earlier(0x1001));
+  CHECK(surroundings.inbound_state(0x1001) == State::active);
+  REQUIRE(surroundings.manager.reserve("c1", 0x1002, surroundings.now));
+  CHECK(surroundings.inbound_state(0x1002) == State::larval);
+  REQUIRE(surroundings.manager.retire_inbound(0x1001, Reason::expired, surroundings.now));
+  CHECK(surroundings.manager.about(0x1001).reason == Reason::expired);
+  CHECK(surroundings.inbound_state(0x1001) == State::retired);
+  surroundings.settle();
+  CHECK_FALSE(surroundings.store->is_earlier(0x1001));
+  CHECK(surroundings.manager.about(0x1001).standing == SpiFacts::Standing::retired);
+}
+
+TEST_CASE("SPIs of before a restart leave all room to new SAs, those of peers that are back first") {
+  const Folder folder;
+  constexpr std::uint32_t count = 100'000, room = 110'000, first = 0x100'000;
+  {
+    const auto journal = folder.open(room);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const auto peer = i % 4 == 0 ? sa::test::connection(1).remote : peer4;
+      REQUIRE(journal->note(first + i, {peer, "any"}, noon));
+    }
+  }
+  const auto journal = folder.open(room);
+  using sa::test::Surroundings;
+  const auto begin = std::clock();
+  Surroundings surroundings({room, 32, 2}, Surroundings::default_options(), journal.get());
+  std::cout << count << " SPIs of before a restart: " << 1'000 * (std::clock() - begin) / CLOCKS_PER_SEC
+            << " ms\n";
+  const auto& table = surroundings.store->table();
+  CHECK(table.size() == count);
+  surroundings.configuration.connections = {sa::test::connection(1)};
+  surroundings.configure();
+  const auto known = [&](bool is_back) {
+    std::uint32_t found = 0;
+    for (std::uint32_t i = 0; i < count; ++i)
+      found += (i % 4 == 0) == is_back && surroundings.store->is_earlier(first + i);
+    return found;
+  };
+  std::uint32_t next = 0x800'000;
+  const auto take = [&](std::uint32_t entries) {
+    for (; entries != 0; --entries) REQUIRE(surroundings.manager.reserve("", next++, surroundings.now));
+  };
+  take(room - count - 1);
+  CHECK(table.size() == room);
+  CHECK(known(true) == count / 4);
+  take(count / 4);
+  CHECK(known(true) == 0);
+  CHECK(known(false) == count - count / 4);
+  take(count - count / 4);
+  CHECK(table.size() == room);
+  CHECK(known(false) == 0);
+  CHECK_FALSE(surroundings.manager.reserve("", next, surroundings.now));
 }

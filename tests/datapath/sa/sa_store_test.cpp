@@ -79,9 +79,9 @@ TEST_CASE("the salt lies behind the cipher key and before the integrity key, and
 TEST_CASE("more inbound SAs than the table can number are refused") {
   FakeEngine engine;
   CountingMemory memory;
-  const auto store = SaStore::create({SaTable::most_entries + 1, 1, 1}, engine, memory);
+  const auto store = SaStore::create({SaTable::most_entries, 1, 1}, engine, memory);
   REQUIRE_FALSE(store);
-  CHECK(store.error().text().find("8388609 inbound SAs") != std::string::npos);
+  CHECK(store.error().text().find("8388608 inbound SAs") != std::string::npos);
   CHECK(memory.out_bytes == 0);
 }
 
@@ -102,6 +102,32 @@ TEST_CASE("reserved, used and too many SPIs are refused") {
   CHECK_FALSE(f.store->install_outbound(parameters_of(255)));
   REQUIRE(f.store->install_outbound(parameters_of(256)));
   CHECK_FALSE(f.store->install_outbound(parameters_of(257)));
+}
+
+TEST_CASE("SPIs of another process's SAs are retired, take no entry, and give way") {
+  StoreFixture f({2, 1, 1});
+  CHECK_FALSE(f.store->publish_earlier(255));
+  REQUIRE(f.store->publish_earlier(256));
+  CHECK_FALSE(f.store->publish_earlier(256));
+  REQUIRE(f.store->publish_earlier(257));
+  CHECK_FALSE(f.store->has_spi_room());
+  CHECK_FALSE(f.store->publish_earlier(258));
+  const auto seen = f.store->table().find(256);
+  CHECK(f.store->table().find(257) == seen);
+  CHECK(f.store->inbound(seen).state == State::retired);
+  CHECK(f.store->find(256) == no_sa);
+
+  const auto index = f.store->reserve_inbound(256);
+  REQUIRE(index);
+  CHECK(f.store->find(256) == *index);
+  CHECK_FALSE(f.store->is_earlier(256));
+  f.store->unpublish_earlier(256);
+  CHECK(f.store->find(256) == *index);
+  CHECK_FALSE(f.store->publish_earlier(256));
+  f.store->unpublish_earlier(257);
+  CHECK(f.store->table().find(257) == no_sa);
+  REQUIRE(f.store->reserve_inbound(258));
+  CHECK(f.store->inbound(*index).state == State::larval);
 }
 
 TEST_CASE("wrong parameters are refused and the entry stays larval") {

@@ -210,6 +210,7 @@ TEST_CASE("a flood of made up SPIs hides no packet of an SA that is gone, and on
   rig.shared.rates.spi_pps = 1'600;
   rig.workers[0] = std::make_unique<worker::Worker>(rig.shared, 0, rig.engine->make_queue().value());
   REQUIRE(rig.sas->reserve_inbound(0x3002));
+  REQUIRE(rig.sas->publish_earlier(0x3003));
   rig.sas->retire_inbound(rig.inbound);
   const auto flood = [&](std::uint32_t spi, unsigned bursts) {
     auto frame = rig.esp_frame(1, rig.inner(net::Family::v4, 20, true), net::protocol_ipv4);
@@ -228,5 +229,10 @@ TEST_CASE("a flood of made up SPIs hides no packet of an SA that is gone, and on
   const auto one = flood(Rig::inbound_spi, 3).second;
   CHECK(one >= 32);
   CHECK(one < 2 * worker::burst_max);  // its share
-  CHECK(flood(0x3002, 1).second >= one + 32);
+  const auto two = flood(0x3002, 1).second;
+  CHECK(two >= one + 32);
+  // One of before a restart is known as well.
+  CHECK(rig.taken(Verdict::IN_SA_RETIRED) == 3 * worker::burst_max);
+  CHECK(flood(0x3003, 1).second >= two + 32);
+  CHECK(rig.taken(Verdict::IN_SA_RETIRED) == worker::burst_max);
 }

@@ -6,7 +6,7 @@ from . import pair
 from .ike_case import IkeCase
 from .stream import Stream
 
-NOT_FOUND = {4: "IN_US_V4_PKT_SA_NOT_FOUND_SPI", 6: "IN_US_V6_PKT_SA_NOT_FOUND_SPI"}
+RETIRED = "IN_SA_RETIRED"
 BEGUN = ("an IKE SA with the peer was begun", "an IKE SA with the peer is being begun")
 TOKEN = ("the peer was sent a token by which it knows that it has to begin anew",
          "the peer is being sent a token by which it knows that it has to begin anew")
@@ -19,6 +19,11 @@ _CHANCES = 3  # on a machine that is busy with something else
 
 def flow_of(gateway, spi):
     return next((flow for flow in gateway.ask("show", "invalid-spi")["flows"] if flow["spi"] == spi), None)
+
+
+def packets_of(gateway, flow):
+    """Of the only flow since it started: those that were reported, and those beyond the limit of one SPI."""
+    return flow["packets"] + gateway.ask("show", "invalid-spi")["unsampled"]
 
 
 def lines_of(gateway, spi):

@@ -197,8 +197,8 @@ class SwanCase(unittest.TestCase):
         ends = [(self.net.host, inner(1, number)), (self.net.peer, inner(2, number))]
         return Stream(*(ends if from_us else ends[::-1]), 9001 + from_us, per_second=per_second)
 
-    def recovery_s(self, name, from_us, timeout_s=15):
+    def recovery_s(self, name, from_us, timeout_s=15, per_second=1000):
         """From the first packet to the first that arrives."""
-        with self.stream(name, from_us) as stream:
+        with self.stream(name, from_us, per_second) as stream:
             self.until(lambda: stream.first_came_s is not None, timeout_s, "traffic")
         return stream.first_came_s
