@@ -255,9 +255,11 @@ constexpr Command rows[] = {
      .path = "log level",
      .where = Where::answer,
      .summary = "Log more, or less, until the daemon ends",
-     .help =
-         "The configuration's log-level is what a start begins with. `log level debug ike` shows each step "
-         "of\nnegotiations and nothing else more than before.",
+     .help = "The configuration's log-level is what a start begins with. `log level debug ike` shows each "
+             "message\n"
+             "and each step of negotiations, and nothing else more than before. Of more than 500 messages a "
+             "second,\n"
+             "as in a flood, it shows the number.",
      .example = "log level debug ike",
      .result = R"({"level": "debug", "topic": "ike", "before": "info"})",
      .arguments = log_level_arguments,

@@ -37,15 +37,17 @@ constexpr Parameter rekey_options[] = {
 
 constexpr Command rows[] = {
     // One item an IKE SA, and one a connection without any. state: "up", "connecting", "closing", "down".
-    // role: "initiator" or "responder". reason: why it is not up, where that is known. children: those that
-    // exist; their SAs are in `show sa`. refused: IKE SAs that peers began, by the limit which refused them.
+    // role: "initiator" or "responder". reason: why it is not up, or which child is not as it should be,
+    // where that is known. children: those that exist; their SAs are in `show sa`. refused: IKE SAs that
+    // peers began, by the limit which refused them.
     {.id = CommandId::show_ike,
      .path = "show ike",
      .where = Where::stream,
      .summary = "Negotiated connections: IKE SAs, peers, children, and why one is down",
      .help = "Connections with manual keys are not listed: `show connections` has all.",
      .example = "show ike",
-     .result = R"({"ike_sas": [{"connection": "branch", "state": "up", "reason": "no answer",
+     .result = R"({"ike_sas": [{"connection": "branch", "state": "up",
+                                "reason": "child voice: the peer refused it with TS_UNACCEPTABLE",
                                 "role": "initiator", "local": "192.0.2.1", "local_port": 500,
                                 "remote": "192.0.2.2", "remote_port": 500, "peer_id": "gw.example.org",
                                 "initiator_spi": "0x0123456789abcdef",
@@ -74,7 +76,7 @@ constexpr Command rows[] = {
                    "algorithms": [{"kind": "suite", "name": "aes256-gcm16", "ike": 1, "traffic": 1,
                                    "ike_allowed": true, "traffic_allowed": true,
                                    "refused": "SHA-1 is broken"}],
-                   "additional": [{"for": "ike", "exchange": 2, "methods": ["mlkem768", "ecp384"]}]})",
+                   "additional": [{"for": "ike", "exchange": 2, "methods": ["ml-kem-768", "ecp384"]}]})",
      .arguments = proposals_argument},
 
     // settings: the file's and those that it leaves out. steps: what must be for traffic to flow, in its
@@ -117,13 +119,14 @@ constexpr Command rows[] = {
      .items = "connections",
      .arguments = diagnose_argument},
 
+    // Of these three: before: the state that the connection was in.
     {.id = CommandId::initiate,
      .path = "initiate",
      .where = Where::answer,
      .summary = "Bring a connection up",
      .help = "Returns at once; `show ike` tells what came of it. A connection that is up stays as it is.",
      .example = "initiate branch",
-     .result = R"({"connection": "branch", "command": "initiate"})",
+     .result = R"({"connection": "branch", "command": "initiate", "before": "down"})",
      .arguments = connection_argument,
      .changes = true},
 
@@ -135,7 +138,7 @@ constexpr Command rows[] = {
          "The peer is told. Its traffic is dropped, never sent in clear. It stays down until `initiate`, a\n"
          "reload that changes it, or the peer brings it up; with start = \"on-demand\" traffic does, too.",
      .example = "terminate branch",
-     .result = R"({"connection": "branch", "command": "terminate"})",
+     .result = R"({"connection": "branch", "command": "terminate", "before": "up"})",
      .arguments = connection_argument,
      .changes = true},
 
@@ -145,7 +148,7 @@ constexpr Command rows[] = {
      .summary = "Give a connection new keys",
      .help = "Replaces the child SA, or with --ike the IKE SA. No packet is lost.",
      .example = "rekey branch",
-     .result = R"({"connection": "branch", "command": "rekey"})",
+     .result = R"({"connection": "branch", "command": "rekey", "before": "up"})",
      .arguments = connection_argument,
      .options = rekey_options,
      .changes = true},

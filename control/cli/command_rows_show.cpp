@@ -193,9 +193,8 @@ constexpr Command rows[] = {
      .options = sa_options},
 
     // One item a connection, by name. keys: "manual" or "ike". state: "up", "connecting", "closing", "down";
-    // reason: why it is not up. in, out: of all its SAs since the start, those that are gone included; SPIs
-    // are
-    // null where there is no SA now.
+    // reason: why it is not up, or what is amiss if it is. in, out: of all its SAs since the start, those
+    // that are gone included; SPIs are null where there is no SA now.
     {.id = CommandId::show_connections,
      .path = "show connections",
      .where = Where::stream,
@@ -205,7 +204,7 @@ constexpr Command rows[] = {
          "one,\n`explain NAME` why it is not up.",
      .example = "show connections",
      .result = R"({"connections": [{"connection": "branch", "keys": "ike", "state": "up",
-                                    "reason": "no answer at all to IKE_SA_INIT",
+                                    "reason": "its keys were not replaced: the peer refused it",
                                     "local": "192.0.2.1", "remote": "192.0.2.2",
                                     "inbound_spi": "0x00001001", "outbound_spi": "0x00002001", "line": 12,
                                     "in": {"packets": 800, "bytes": 67200, "last": "2025-03-01T12:30:00Z",

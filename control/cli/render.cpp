@@ -83,6 +83,8 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::initiate:
     case CommandId::terminate:
     case CommandId::rekey:
+      if (text_at(result, "command") == "initiate" && text_at(result, "before") == "up")
+        return fmt::format("{} is up already, and stays as it is\n", text_at(result, "connection"));
       return fmt::format("{} {}: begun; `espgatectl show ike` tells what comes of it\n",
                          text_at(result, "command"), text_at(result, "connection"));
     case CommandId::show_policies:

@@ -48,10 +48,8 @@ std::string render_proposals(const json& result, bool color) {
 }
 
 std::string render_explanation(const json& result, bool color) {
-  const auto state = text_at(result, "state");
-  const auto reason = text_at(result, "reason");
-  auto text = fmt::format("connection {} is {}{}\n\n", text_at(result, "connection"),
-                          state == "up" ? state : alarm(state, color), reason == "-" ? "" : ": " + reason);
+  auto text =
+      fmt::format("connection {} is {}\n\n", text_at(result, "connection"), standing_of(result, color));
   TextTable steps({{"Step"}, {"State"}, {"Detail"}});
   for (const auto& step : array_at(result, "steps")) {
     const auto how = text_at(step, "state");
@@ -71,11 +69,8 @@ std::string render_explanation(const json& result, bool color) {
 std::string render_diagnosis(const json& result, bool color) {
   std::string text;
   for (const auto& connection : array_at(result, "connections")) {
-    const auto state = text_at(connection, "state");
-    const auto reason = text_at(connection, "reason");
-    text +=
-        fmt::format("{}connection {} is {}{}\n", text.empty() ? "" : "\n", text_at(connection, "connection"),
-                    state == "up" ? state : alarm(state, color), reason == "-" ? "" : ": " + reason);
+    text += fmt::format("{}connection {} is {}\n", text.empty() ? "" : "\n",
+                        text_at(connection, "connection"), standing_of(connection, color));
     bool is_first = true;
     for (const auto& cause : array_at(connection, "causes")) {
       const bool is_well = text_at(cause, "cause") == "all well";
@@ -127,8 +122,8 @@ std::string render_ike(const json& result, bool color) {
                text_at(sa, "peer_id"),
                spis_of(sa, "inbound_spi"),
                spis_of(sa, "outbound_spi")});
-    if (const auto reason = text_at(sa, "reason"); reason != "-" && state != "up")
-      rest += fmt::format("\n{} is {}: {}\n", text_at(sa, "connection"), state, reason);
+    if (text_at(sa, "reason") != "-")
+      rest += fmt::format("\n{} is {}\n", text_at(sa, "connection"), standing_of(sa, false));
   }
   return (table.empty() ? "no connection negotiates its keys\n" : table.text(color) + rest) +
          refused_text(result);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "control/cli/text_table.hpp"
+
 namespace espgate::cli {
 namespace {
 
@@ -75,6 +77,14 @@ std::string endpoint_at(const json& object, std::string_view address, std::strin
   if (at(object, port).is_null()) return host;
   const bool v6 = host.find(':') != std::string::npos;
   return fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", text_at(object, port));
+}
+
+std::string standing_of(const json& object, bool color) {
+  const auto state = text_at(object, "state");
+  const auto reason = text_at(object, "reason");
+  const bool is_up = state == "up";
+  const auto shown = is_up ? state : alarm(state, color);
+  return reason == "-" ? shown : fmt::format("{}{}{}", shown, is_up ? ", but " : ": ", reason);
 }
 
 }  // namespace espgate::cli

@@ -155,8 +155,9 @@ std::string render_connections(const json& result, bool color) {
     const auto& out = connection.contains("out") ? connection["out"] : none;
     const auto state = text_at(connection, "state");
     up += state == "up";
-    if (const auto reason = text_at(connection, "reason"); state != "up" && reason != "-")
-      reasons += fmt::format("\n{} is {}: {}\n", text_at(connection, "connection"), state, reason);
+    if (text_at(connection, "reason") != "-")
+      reasons +=
+          fmt::format("\n{} is {}\n", text_at(connection, "connection"), standing_of(connection, false));
     table.add({text_at(connection, "connection"),
                text_at(connection, "keys"),
                {state, state == "up" ? Mark::plain : Mark::alarm},

@@ -34,6 +34,8 @@ constexpr Algorithm refused_names[] = {
     {.kind = Kind::suite, .name = "blowfish", .refused = "its blocks are too short (RFC 8221)"},
 };
 
+constexpr std::string_view missing = "this OpenSSL does not have it, and 3.5 or later does";
+
 Algorithm described(const crypto::Suite& each) {
   const auto refused = weakness_for_ike(each);
   return {Kind::suite, each.name, refused.empty(), weakness_of(each).empty(), refused};
@@ -54,6 +56,7 @@ std::string_view name(AlgorithmKind kind) {
 }
 
 std::string_view why_refused(std::string_view name) {
+  if (std::ranges::count(ike::missing_key_exchanges(), name) != 0) return missing;
   const auto* found = std::ranges::find(refused_names, name, &Algorithm::name);
   return found == std::end(refused_names) ? "" : found->refused;
 }
@@ -83,6 +86,8 @@ std::vector<Algorithm> known_algorithms() {
     const auto refused = why_not_alone(method);
     all.push_back({Kind::key_exchange, method.name, refused.empty(), refused.empty(), refused});
   }
+  for (const auto name : ike::missing_key_exchanges())
+    all.push_back({.kind = Kind::key_exchange, .name = name, .refused = missing});
   std::ranges::copy(refused_names, std::back_inserter(all));
   std::ranges::stable_sort(all, {}, &Algorithm::kind);
   return all;

@@ -33,11 +33,22 @@ json children_json(const Services& services, const ike::IkeSa& sa) {
   return children;
 }
 
+// What ended it, or which of its children are not as they should be.
+std::string trouble_of(const ike::IkeSa& sa) {
+  auto text = sa.reason();
+  if (!sa.connection() || !text.empty() || sa.state() != ike::IkeSa::State::established) return text;
+  if (!sa.refusal().empty()) text = "it was not replaced: " + sa.refusal();
+  for (const auto& child : sa.connection()->children)
+    if (const auto failure = sa.child_failure(child.name); !failure.empty())
+      text += fmt::format("{}child {}: {}", text.empty() ? "" : "; ", child.name, failure);
+  return text;
+}
+
 json ike_sa_json(const Services& services, const ike::IkeSa& sa) {
   const auto& connection = sa.connection();
   return {{"connection", connection ? json(services.ike->name_with(connection->name, sa)) : json(nullptr)},
           {"state", state_text(sa.state())},
-          {"reason", reason_json(sa.reason())},
+          {"reason", reason_json(trouble_of(sa))},
           {"role", sa.is_initiator() ? "initiator" : "responder"},
           {"local", net::to_string(sa.local().address)},
           {"local_port", sa.local().port},
@@ -192,9 +203,22 @@ Expected<json> show_proposals(const Services& services, const std::optional<std:
               {"additional", additional_json(found->ike->algorithms, found->ike->child_algorithms)}};
 }
 
-Expected<json> done(const Expected<void>& result, const std::string& connection, std::string_view command) {
-  if (!result) return result.error();
-  return json{{"connection", connection}, {"command", command}};
+// What there was before, of a connection or of one of many peers; what comes of it takes time.
+std::string_view state_of(const Services& services, const std::string& name) {
+  const auto& connections = services.configuration->connections;
+  const auto found = std::ranges::find(connections, name, &config::Connection::name);
+  return found == connections.end() ? "up" : standing_of(services, *found).state;
+}
+
+void add_deed(Services& services, cli::Handlers& handlers, cli::CommandId id, std::string_view command,
+              std::function<Expected<void>(const cli::Request&, const std::string&)> run) {
+  handlers.answer(id,
+                  [&services, command, run = std::move(run)](const cli::Request& request) -> Expected<json> {
+                    const auto connection = *request.text("connection");
+                    const auto before = state_of(services, connection);
+                    if (const auto done = run(request, connection); !done) return done.error();
+                    return json{{"connection", connection}, {"command", command}, {"before", before}};
+                  });
 }
 
 }  // namespace
@@ -208,19 +232,19 @@ void add_ike_commands(Services& services, cli::Handlers& handlers) {
   handlers.answer(cli::CommandId::show_proposals, [&services](const cli::Request& request) {
     return show_proposals(services, request.text("connection"));
   });
-  handlers.answer(cli::CommandId::initiate, [&services](const cli::Request& request) {
-    const auto connection = *request.text("connection");
-    return done(services.ike->initiate(connection, now()), connection, "initiate");
-  });
-  handlers.answer(cli::CommandId::terminate, [&services](const cli::Request& request) {
-    const auto connection = *request.text("connection");
-    return done(services.ike->terminate(connection, now()), connection, "terminate");
-  });
-  handlers.answer(cli::CommandId::rekey, [&services](const cli::Request& request) {
-    const auto connection = *request.text("connection");
-    const auto what = request.flag("ike") ? IkeService::What::ike : IkeService::What::child;
-    return done(services.ike->rekey(connection, what, now()), connection, "rekey");
-  });
+  add_deed(services, handlers, cli::CommandId::initiate, "initiate",
+           [&services](const cli::Request&, const std::string& connection) {
+             return services.ike->initiate(connection, now());
+           });
+  add_deed(services, handlers, cli::CommandId::terminate, "terminate",
+           [&services](const cli::Request&, const std::string& connection) {
+             return services.ike->terminate(connection, now());
+           });
+  add_deed(services, handlers, cli::CommandId::rekey, "rekey",
+           [&services](const cli::Request& request, const std::string& connection) {
+             const auto what = request.flag("ike") ? IkeService::What::ike : IkeService::What::child;
+             return services.ike->rekey(connection, what, now());
+           });
 }
 
 }  // namespace espgate::daemon

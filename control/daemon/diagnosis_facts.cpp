@@ -133,8 +133,8 @@ void add_ike(const Services& services, const config::Connection& connection, con
     if (farthest->our_request().is_under_way()) facts.tries = farthest->our_request().tries();
     facts.heard = seconds_since(farthest->last_heard(), now.steady);
     facts.beside = packets_beside(services, *farthest, connection.name);
-    for (const auto& wanted : farthest->wanted())
-      facts.is_refused |= wanted.configuration->name == connection.name && !wanted.failure.empty();
+    facts.is_refused = !farthest->child_failure(connection.name).empty() ||
+                       (facts.state == Facts::State::up && !farthest->refusal().empty());
     return;
   }
   // Of an attempt that has only begun, the one before tells more.

@@ -8,7 +8,6 @@
 #include "control/daemon/explain.hpp"
 #include "control/daemon/standing.hpp"
 #include "control/ike/describe.hpp"
-#include "control/ike/key_exchange.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -58,27 +57,6 @@ const ike::IkeSa* farthest(std::span<const ike::IkeSa* const> sas) {
   return found == sas.end() || rank(*found) == 0 ? nullptr : *found;
 }
 
-std::string choice_text(const ike::IkeSa& sa) {
-  const auto& choice = sa.choice();
-  if (!choice) return "";
-  const auto name_of = [](std::uint16_t id) {
-    const auto* method = ike::find_key_exchange(id);
-    return method == nullptr ? std::string_view("?") : method->name;
-  };
-  auto text = fmt::format("{}, PRF {} bits, {}", crypto::suite(choice->suite).name,
-                          8 * ike::prf_bytes(choice->prf), name_of(choice->key_exchange));
-  for (const auto id : choice->additional) text += fmt::format(", then {}", name_of(id));
-  return text;
-}
-
-std::string nat_text(const ike::NatSituation& nat) {
-  if (!nat.peer_knows) return "the peer does not look for NATs";
-  if (!nat.any()) return "no NAT on the way";
-  return nat.we_are_behind && nat.peer_is_behind ? "both sides are behind a NAT"
-         : nat.we_are_behind                     ? "we are behind a NAT"
-                                                 : "the peer is behind a NAT";
-}
-
 void add_address(const Services& services, const net::Address& local, Steps& steps) {
   const auto text = net::to_string(local);
   if (services.kernel->has_address(local))
@@ -92,7 +70,8 @@ void add_greeting(const Services& services, const config::Connection& connection
                   const Standing& standing, Steps& steps) {
   constexpr std::string_view step = "IKE_SA_INIT";
   if (sa != nullptr && sa->state() != State::greeting && sa->state() != State::answering)
-    return steps.done(step, fmt::format("{}; {}", choice_text(*sa), nat_text(sa->nat())));
+    return steps.done(
+        step, sa->choice() ? fmt::format("{}; {}", describe(*sa->choice()), describe(sa->nat())) : "");
   if (sa != nullptr && !sa->refusal().empty()) return steps.open(step, "failed", sa->refusal());
   const auto failure = services.ike->failure(connection.name);
   const bool here = services.ike->core().failure(owner_of(connection)).state == State::greeting;

@@ -17,11 +17,15 @@ constexpr std::size_t lines_kept = 16;  // of each connection, for `explain`
 // Lost like any datagram when there is no buffer: it is sent again.
 void IkeService::act(const ike::SendDatagram& action, Moment now) {
   const auto packet = ike_packet(action);
-  if (!packet.empty() && parts_.path.send(packet))
-    late_.sent(action.to.address, packet, now.steady);
-  else
-    ike_log().debug("IKE message of {} bytes to {} was not sent", action.bytes.size(),
-                    ike::to_string(action.to));
+  const bool is_sent = !packet.empty() && parts_.path.send(packet);
+  if (is_sent) late_.sent(action.to.address, packet, now.steady);
+  log_message(is_sent ? "to" : "not sent to", action.to, action.bytes, now);
+}
+
+void IkeService::log_message(std::string_view way, const ike::Endpoint& peer, ike::Bytes message,
+                             Moment now) {
+  if (ike_log().should_log(spdlog::level::debug) && message_lines_.take(now.steady))
+    ike_log().debug("{} {}: {}", way, ike::to_string(peer), describe_ike_message(message));
 }
 
 void IkeService::act(const ike::RunWork& action, Moment now) {
@@ -185,8 +189,10 @@ void IkeService::act(const ike::LogLine& action, Moment now) {
     tell(known->second, level, action.text, now);
 }
 
+// Steps are for who follows the log: kept, they would soon be all that is.
 void IkeService::tell(Known& known, spdlog::level::level_enum level, std::string text, Moment now) {
   ike_log().log(level, text);
+  if (level < spdlog::level::info) return;
   if (known.lines.size() == lines_kept) known.lines.pop_front();
   known.lines.push_back({now, std::move(text)});
 }

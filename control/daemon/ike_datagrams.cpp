@@ -1,7 +1,10 @@
 #include "control/daemon/ike_datagrams.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
+#include "control/ike/describe.hpp"
 #include "datapath/net/headers.hpp"
 #include "datapath/parse/frame.hpp"
 
@@ -46,6 +49,16 @@ std::optional<ike::DatagramReceived> read_ike_frame(std::span<const std::uint8_t
       {net::Address::from_bytes(info.family, addresses.data()), info.source_port},
       {net::Address::from_bytes(info.family, addresses.data() + half), info.destination_port},
       {payload.begin(), payload.end()}};
+}
+
+std::string describe_ike_message(std::span<const std::uint8_t> message) {
+  ike::Header header;
+  if (ike::decode_header(message, header) || ike::describe(header.exchange).empty())
+    return fmt::format("{} bytes that are no message of IKEv2", message.size());
+  const bool is_part = header.first == ike::PayloadType::encrypted_fragment;
+  return fmt::format("{}{} {} {}, {} bytes, of IKE SA 0x{:016x} 0x{:016x}", is_part ? "a part of " : "",
+                     ike::describe(header.exchange), header.is_response() ? "answer" : "request",
+                     header.message_id, message.size(), header.initiator_spi, header.responder_spi);
 }
 
 namespace {

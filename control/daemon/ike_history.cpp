@@ -2,31 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
-
+#include "control/ike/describe.hpp"
 #include "datapath/sa/sa_parameters.hpp"
 
 namespace espgate::daemon {
 namespace {
-
-// Empty: one that IKEv2 has not, which anybody may make up.
-std::string_view exchange_name(ike::ExchangeType type) {
-  switch (type) {
-    case ike::ExchangeType::ike_sa_init:
-      return "IKE_SA_INIT";
-    case ike::ExchangeType::ike_auth:
-      return "IKE_AUTH";
-    case ike::ExchangeType::create_child_sa:
-      return "CREATE_CHILD_SA";
-    case ike::ExchangeType::informational:
-      return "INFORMATIONAL";
-    case ike::ExchangeType::ike_intermediate:
-      return "IKE_INTERMEDIATE";
-    case ike::ExchangeType::ike_followup_ke:
-      return "IKE_FOLLOWUP_KE";
-  }
-  return {};
-}
 
 // A message in parts counts once, by the first of them (RFC 7383 2.5).
 bool is_later_part(const ike::Header& header, ike::Bytes datagram) {
@@ -108,7 +88,7 @@ IkeHistory::Line* IkeHistory::exchange_in(Peer& peer, ike::ExchangeType exchange
 
 void IkeHistory::message(const net::Address& address, ike::Bytes datagram, bool from_us, Moment now) {
   ike::Header header;
-  if (ike::decode_header(datagram, header) || exchange_name(header.exchange).empty()) return;
+  if (ike::decode_header(datagram, header) || ike::describe(header.exchange).empty()) return;
   if (is_later_part(header, datagram)) return;
   auto* peer = known(address);
   if (peer == nullptr) return;
@@ -150,7 +130,7 @@ recovery::HistoryLine IkeHistory::describe(const Line& line) {
   switch (line.what) {
     case Line::What::exchange:
       return told("exchange", fmt::format("{} begun by {}: {} begun, {} answered, {} repeated",
-                                          exchange_name(line.exchange), line.we_began ? "us" : "the peer",
+                                          ike::describe(line.exchange), line.we_began ? "us" : "the peer",
                                           line.begun, line.answered, line.repeated));
     case Line::What::made:
       return told("SA made", fmt::format("SPIs {} in, {} out", sa::spi_text(line.inbound_spi),

@@ -7,6 +7,7 @@
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/ike_connections.hpp"
 #include "control/daemon/ike_datagrams.hpp"
+#include "control/daemon/log.hpp"
 #include "control/daemon/random.hpp"
 
 namespace espgate::daemon {
@@ -149,7 +150,10 @@ IkeService::Inherited IkeService::inherited_by(std::span<const config::Connectio
 }
 
 void IkeService::received(std::span<const std::uint8_t> frame, Moment now) {
-  if (auto datagram = read_ike_frame(frame)) feed(std::move(*datagram), now);
+  auto datagram = read_ike_frame(frame);
+  if (!datagram) return;
+  log_message("from", datagram->from, datagram->bytes, now);
+  feed(std::move(*datagram), now);
 }
 
 unsigned IkeService::run_timer(Moment now) {
@@ -160,6 +164,9 @@ unsigned IkeService::run_timer(Moment now) {
 }
 
 void IkeService::tick(Moment now) {
+  if (const auto more = message_lines_.settle(now.steady); more != 0)
+    ike_log().debug("{} more messages were not told of: there are more than {} a second", more,
+                    message_lines_a_second);
   late_.send_due(now.steady, [this](std::span<const std::uint8_t> packet) { parts_.path.send(packet); });
   if (must_wait()) return;
   look_at_traffic(now);
@@ -232,8 +239,20 @@ Expected<void> IkeService::terminate(const std::string& connection, Moment now) 
   return {};
 }
 
+bool IkeService::has_what_to_rekey(const std::string& name, What what) const {
+  if (peers_.contains(name)) return true;
+  if (connections_.at(name).settings.any_peer) return !peers_of(name).empty();
+  if (what == What::child) return parts_.sas.current_outbound_spi(name) != 0;
+  return std::ranges::any_of(core_.ike_sas_of(place_of(name).connection), [](const ike::IkeSa* sa) {
+    return sa->state() == ike::IkeSa::State::established;
+  });
+}
+
 Expected<void> IkeService::rekey(const std::string& connection, What what, Moment now) {
   if (auto found = known(connection); !found) return found;
+  if (!has_what_to_rekey(connection, what))
+    return Error{fmt::format("{} has no {} SA to replace", connection, what == What::ike ? "IKE" : "child"),
+                 fmt::format("`explain {}` tells what there is", connection)};
   auto place = place_of(connection);
   const auto* of_many = peer(connection);
   const auto& child = of_many == nullptr ? connection : of_many->connection;

@@ -30,6 +30,7 @@
 #include "control/daemon/movable_connections.hpp"
 #include "control/daemon/work_threads.hpp"
 #include "control/ike/core.hpp"
+#include "control/recovery/line_budget.hpp"
 #include "control/recovery/repair.hpp"
 #include "control/sa/sa_manager.hpp"
 #include "datapath/forward/forwarding.hpp"
@@ -233,11 +234,17 @@ class IkeService final : public recovery::Repairer {
     std::optional<ike::Identity> peer;
   };
   Place place_of(const std::string& connection) const;
+  bool has_what_to_rekey(const std::string& name, What what) const;
   // Of the child that an SA belongs to; 0: none's.
   std::uint32_t inbound_spi_of(const std::string& connection, sa::Direction direction,
                                std::uint32_t spi) const;
 
+  // For who follows each step; of more than so many a second, as in a flood, their number.
+  static constexpr std::uint32_t message_lines_a_second = 500;
+  void log_message(std::string_view way, const ike::Endpoint& peer, ike::Bytes message, Moment now);
+
   Parts parts_;
+  recovery::LineBudget message_lines_{message_lines_a_second};
   WorkThreads work_;
   ike::IkeCore core_;
   LateDatagrams late_;

@@ -38,25 +38,51 @@ Standing of_manual(const Services& services, const config::Connection& connectio
   return {"up", ""};
 }
 
+Standing of_child(const Services& services, const ike::IkeSa& sa, const config::Connection& connection) {
+  if (auto failure = sa.child_failure(connection.name); !failure.empty()) return {"down", std::move(failure)};
+  if (sa.is_making(connection.name))
+    return {"connecting", "its IKE SA is up, and its child SA is not there yet"};
+  if (auto because = services.ike->down_because(connection.name); !because.empty())
+    return {"down", std::move(because)};
+  return {"down", "its IKE SA is up, and neither side has asked for its child SA"};
+}
+
+// Of a first message that nobody answers so far.
+std::string how_it_goes(const Services& services, const ike::IkeSa& sa,
+                        const config::Connection& connection) {
+  if (!sa.refusal().empty()) return sa.refusal();
+  if (auto failure = services.ike->failure(connection.name); !failure.empty()) return failure;
+  const auto tries = sa.our_request().tries();
+  if (sa.state() == ike::IkeSa::State::greeting && tries > 1)
+    return fmt::format("IKE_SA_INIT was sent {} times to {}, and nothing came back so far", tries,
+                       ike::to_string(sa.remote()));
+  return why_down(services, connection);
+}
+
 Standing of_negotiated(const Services& services, const config::Connection& connection) {
   const auto present = services.sas->current_sas(connection.name);
-  if (present.inbound && present.outbound) return {"up", ""};
+  const bool is_up = present.inbound && present.outbound;
   const auto sas = services.ike->core().ike_sas_of(owner_of(connection));
   for (const auto* sa : sas) {
     if (sa->state() != ike::IkeSa::State::established) continue;
-    for (const auto& wanted : sa->wanted())
-      if (wanted.configuration->name == connection.name && !wanted.failure.empty())
-        return {"down", wanted.failure};
-    return {"connecting", "its IKE SA is up, and its child SA is not there yet"};
+    if (!is_up) return of_child(services, *sa, connection);
+    if (const auto failure = sa->child_failure(connection.name); !failure.empty())
+      return {"up", "its keys were not replaced: " + failure};
+    if (!sa->refusal().empty()) return {"up", "its IKE SA was not replaced: " + sa->refusal()};
   }
+  if (is_up) return {"up", ""};
   for (const auto* sa : sas)
     if (const auto state = state_text(sa->state()); state != "up")
-      return {state, sa->refusal().empty() ? why_down(services, connection) : sa->refusal()};
+      return {state, how_it_goes(services, *sa, connection)};
   return {"down", why_down(services, connection)};
 }
 
 Standing of_any_peer(const Services& services, const config::Connection& connection) {
   if (!services.ike->peers_of(connection.name).empty()) return {"up", ""};
+  for (const auto* sa : services.ike->core().ike_sas_of(connection.name))
+    if (const auto failure = sa->child_failure(connection.name); !failure.empty())
+      return {"down",
+              fmt::format("{} has an IKE SA, and no child SA: {}", ike::to_string(sa->remote()), failure)};
   return {"down", why_down(services, connection)};
 }
 

@@ -11,7 +11,7 @@ namespace espgate::daemon {
 
 struct Standing {
   std::string_view state;  // "up", "connecting", "closing", "down"
-  std::string reason;      // unless it is up
+  std::string reason;      // why it is not up, or, if it is, what is amiss; empty: nothing
 };
 
 Standing standing_of(const Services& services, const config::Connection& connection);

@@ -55,8 +55,9 @@ std::string what_is_left_out(const Child& child, bool more_possible) {
                                    : "");
 }
 
-std::string why_refused(NotifyType error, const ChildConfiguration& ours) {
-  return fmt::format("the peer refused it with {}; we offered {}{}", describe(error), describe_request(ours),
+std::string why_refused(NotifyType error, const ChildConfiguration& ours, bool with_key_exchange) {
+  return fmt::format("the peer refused it with {}; we offered {}{}", describe(error),
+                     describe_request(ours, with_key_exchange),
                      error == NotifyType::single_pair_required
                          ? "; it takes one network on each side: give each pair a connection (child-of)"
                          : "");

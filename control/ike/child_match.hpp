@@ -37,6 +37,6 @@ std::string why_no_second(std::span<const Child> there, const ChildConfiguration
 // would make others for that.
 std::string what_is_left_out(const Child& child, bool more_possible);
 // The peer refused a child of ours: with what, what we offered, and what may help.
-std::string why_refused(NotifyType error, const ChildConfiguration& ours);
+std::string why_refused(NotifyType error, const ChildConfiguration& ours, bool with_key_exchange);
 
 }  // namespace espgate::ike

@@ -69,7 +69,6 @@ struct WantedChild {
   ChildHandle configuration;
   Time not_before{};
   unsigned failures = 0;
-  std::string failure{};  // of the last try
 };
 
 }  // namespace espgate::ike

@@ -296,7 +296,8 @@ void IkeCore::log_end(const IkeSa& sa, Time now) {
   const auto& name = sa.connection()->name;
   const auto text =
       fmt::format("connection {}, peer {}: IKE SA is gone: {}", name, to_string(sa.remote()), sa.reason());
-  if (sa.peer_identity())
+  const bool is_told = sa.ended_in() == IkeSa::State::greeting && !sa.refusal().empty();  // when it came
+  if (sa.peer_identity() || is_told)
     act(LogLine{Level::debug, text, name});
   else if (sa.is_initiator())
     act(LogLine{Level::warning, text, name});

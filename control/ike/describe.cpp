@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "control/ike/key_exchange.hpp"
+#include "control/ike/narrowing.hpp"
 
 namespace espgate::ike {
 namespace {
@@ -124,6 +125,7 @@ std::string describe(const SecurityAssociation& payload) {
 std::string describe(const std::vector<SelectorSide>& sides) {
   std::string text;
   for (const auto& side : sides) {
+    if (text.size() > most_offer_text) return text + " and more";
     text += fmt::format("{}{}", text.empty() ? "" : ", ", net::to_string(side.addresses));
     if (side.protocol) text += fmt::format(" {}", net::protocol_name(*side.protocol));
     if (!side.ports.is_everything()) text += fmt::format(" port {}", net::port_text(side.ports));
@@ -135,6 +137,45 @@ std::string describe(NotifyType type) {
   const auto number = static_cast<int>(type);
   const auto name = name_of(type);
   return name.empty() ? fmt::format("notify {}", number) : fmt::format("{} ({})", name, number);
+}
+
+std::string_view describe(ExchangeType type) {
+  switch (type) {
+    case ExchangeType::ike_sa_init:
+      return "IKE_SA_INIT";
+    case ExchangeType::ike_auth:
+      return "IKE_AUTH";
+    case ExchangeType::create_child_sa:
+      return "CREATE_CHILD_SA";
+    case ExchangeType::informational:
+      return "INFORMATIONAL";
+    case ExchangeType::ike_intermediate:
+      return "IKE_INTERMEDIATE";
+    case ExchangeType::ike_followup_ke:
+      return "IKE_FOLLOWUP_KE";
+  }
+  return {};
+}
+
+std::string key_exchange_text(std::uint16_t method) {
+  return name_of(Transform{.type = TransformType::key_exchange, .id = method});
+}
+
+std::string describe(const IkeChoice& choice) {
+  auto text = fmt::format(
+      "{}, {}, {}", crypto::suite(choice.suite).name,
+      name_of(Transform{.type = TransformType::prf, .id = static_cast<std::uint16_t>(choice.prf)}),
+      key_exchange_text(choice.key_exchange));
+  for (const auto method : choice.additional) text += fmt::format(", then {}", key_exchange_text(method));
+  return text;
+}
+
+std::string_view describe(const NatSituation& nat) {
+  if (!nat.peer_knows) return "the peer does not look for NATs";
+  if (!nat.any()) return "no NAT on the way";
+  return nat.we_are_behind && nat.peer_is_behind ? "both sides are behind a NAT"
+         : nat.we_are_behind                     ? "we are behind a NAT"
+                                                 : "the peer is behind a NAT";
 }
 
 namespace {
@@ -171,7 +212,7 @@ std::vector<Transform> of_type(const Proposal& proposal, TransformType type) {
 }
 
 // Types of which two proposals have nothing in common.
-std::vector<TransformType> apart(const Proposal& theirs, const Proposal& ours) {
+std::vector<TransformType> types_apart(const Proposal& theirs, const Proposal& ours) {
   std::vector<TransformType> types;
   for (const auto* proposal : {&theirs, &ours})
     for (const auto& each : proposal->transforms)
@@ -187,19 +228,63 @@ std::vector<TransformType> apart(const Proposal& theirs, const Proposal& ours) {
   return types;
 }
 
+using Names = std::vector<std::string_view>;
+
+Names fewest(const std::vector<Names>& all) {
+  const auto found = std::ranges::min_element(all, {}, [](const Names& names) { return names.size(); });
+  return found == all.end() ? Names() : *found;
+}
+
+Names names_of(const std::vector<TransformType>& types) {
+  Names names;
+  for (const auto type : types) names.push_back(name_of(type));
+  return names;
+}
+
+// Of the two proposals that are the closest. An offer of more transforms than anybody has use for is not
+// looked through.
+Names apart(const SecurityAssociation& offered, const SecurityAssociation& ours) {
+  constexpr std::size_t most_compared = 128;
+  std::size_t transforms = 0;
+  for (const auto& proposal : offered.proposals) transforms += proposal.transforms.size();
+  if (transforms > most_compared) return {};
+  std::vector<Names> all;
+  for (const auto& theirs : offered.proposals)
+    for (const auto& mine : ours.proposals) all.push_back(names_of(types_apart(theirs, mine)));
+  return fewest(all);
+}
+
+Names apart(const Payloads& request, const ChildConfiguration& ours, const SecurityAssociation& allowed) {
+  Names names;
+  const auto compare = [&](const std::optional<TrafficSelectors>& offered,
+                           const std::vector<SelectorSide>& sides, std::string_view name) {
+    if (offered && narrow(*offered, sides).sides.empty()) names.push_back(name);
+  };
+  if (ours.transport != (request.notify(NotifyType::use_transport_mode) != nullptr)) names.push_back("mode");
+  compare(request.ts_initiator, ours.remote, "network of the peer's");
+  compare(request.ts_responder, ours.local, "network of ours");
+  if (request.security_association)
+    for (const auto name : apart(*request.security_association, allowed)) names.push_back(name);
+  return names;
+}
+
+std::string mismatch_text(const Names& names) {
+  std::string text;
+  for (const auto name : names)
+    text += fmt::format("{}{}", text.empty() ? "; in common is no " : ", no ", name);
+  return text;
+}
+
+ChildAlgorithms algorithms_of(const ChildConfiguration& ours, bool with_key_exchange) {
+  auto algorithms = ours.algorithms;
+  if (!with_key_exchange) algorithms.clear_key_exchanges();
+  return algorithms;
+}
+
 }  // namespace
 
 std::string describe_mismatch(const SecurityAssociation& offered, const SecurityAssociation& ours) {
-  std::optional<std::vector<TransformType>> fewest;
-  for (const auto& theirs : offered.proposals)
-    for (const auto& mine : ours.proposals)
-      if (auto types = apart(theirs, mine); !fewest || types.size() < fewest->size())
-        fewest = std::move(types);
-  if (!fewest || fewest->empty()) return "";
-  std::string text;
-  for (const auto type : *fewest)
-    text += fmt::format("{}{}", text.empty() ? "; in common is no " : ", no ", name_of(type));
-  return text;
+  return mismatch_text(apart(offered, ours));
 }
 
 std::string describe_request(const Payloads& request) {
@@ -212,18 +297,29 @@ std::string describe_request(const Payloads& request) {
                      sides(request.ts_initiator), sides(request.ts_responder));
 }
 
-std::string describe_request(const ChildConfiguration& ours) {
-  return fmt::format("{} in {} between {} and {}", describe(offer(ours.algorithms, {})),
-                     mode_text(ours.transport), describe(ours.local), describe(ours.remote));
+std::string describe_request(const ChildConfiguration& ours, bool with_key_exchange) {
+  return fmt::format("{} in {} between {} and {}",
+                     describe(offer(algorithms_of(ours, with_key_exchange), {})), mode_text(ours.transport),
+                     describe(ours.local), describe(ours.remote));
 }
 
-std::string describe_allowed(const Connection& ours) {
+std::string describe_allowed(const Connection& ours, bool with_key_exchange) {
   std::string text;
   for (const auto& child : ours.children)
     text += fmt::format("{}{} in {} between {} and {}", text.empty() ? "" : ", or ",
-                        describe(offer(child.algorithms, {})), mode_text(child.transport),
-                        describe(child.remote), describe(child.local));
+                        describe(offer(algorithms_of(child, with_key_exchange), {})),
+                        mode_text(child.transport), describe(child.remote), describe(child.local));
   return text.empty() ? "no child" : text;
+}
+
+std::string describe_refusal(NotifyType error, const Payloads& request, const Connection& ours,
+                             bool with_key_exchange) {
+  std::vector<Names> all;
+  for (const auto& child : ours.children)
+    all.push_back(apart(request, child, offer(algorithms_of(child, with_key_exchange), {})));
+  return fmt::format("a child of the peer's is refused with {}: it offered {}; we allow {}{}",
+                     describe(error), describe_request(request), describe_allowed(ours, with_key_exchange),
+                     mismatch_text(fewest(all)));
 }
 
 }  // namespace espgate::ike

@@ -107,6 +107,14 @@ struct Inner {
   std::optional<DecodeError> decode(Payloads& out) const { return decode_payloads(first, *bytes, out); }
 };
 
+// What the peer said with IKE_SA_INIT.
+struct PeerAbilities {
+  bool fragments = false;
+  bool childless = false;
+  bool has_ppk = false;
+  PeerWishes wishes;
+};
+
 // As responder of a key exchange.
 struct KeyAgreement {
   std::vector<std::uint8_t> value;

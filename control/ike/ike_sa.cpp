@@ -44,16 +44,14 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       connection_(std::move(origin.connection)),
       liveness_{now, now, now} {}
 
-std::string IkeSa::name() const {
-  return fmt::format("connection {}, peer {}", connection_->name, to_string(remote_));
-}
-
 void IkeSa::log(Level level, const std::string& text) const {
-  host_.act(LogLine{level, fmt::format("{}: {}", name(), text), connection_->name});
+  host_.act(LogLine{level,
+                    fmt::format("connection {}, peer {}: {}", connection_->name, to_string(remote_), text),
+                    connection_->name});
 }
 
 std::size_t IkeSa::fragment_bytes() const {
-  return peer_fragments_ ? connection_->fragment_bytes : 0;
+  return peer_.fragments ? connection_->fragment_bytes : 0;
 }
 
 void IkeSa::send(const Messages& messages, const Endpoint& from, const Endpoint& to) {
@@ -228,7 +226,7 @@ void IkeSa::end(End why, std::string reason, Time now) {
   keys_ = {};
   mixed_.reset();
   nonces_ = {};
-  peer_wishes_ = {};
+  peer_.wishes = {};
 }
 
 }  // namespace espgate::ike

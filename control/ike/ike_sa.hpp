@@ -80,8 +80,7 @@ class IkeSa {
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { rekey_at_ = now; }
   void close(End why);
-  // Its connection is this one from here on, which differs from the one before in children and keepalives at
-  // most.
+  // Its connection is this one from here on, which differs in children and keepalives at most.
   void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
   // It is made in place of another IKE SA that goes once this one is complete; 0: none.
   void replace(SaId other) { replaces_ = other; }
@@ -127,9 +126,12 @@ class IkeSa {
   bool uses(std::uint32_t inbound_spi) const;  // by a child that is not on its way out
   bool sends_on(std::uint32_t outbound_spi) const;
   const std::vector<WantedChild>& wanted() const { return wanted_; }
+  // Why it was not made, or not replaced, the last time that a side wanted it to be; empty: it was.
+  std::string child_failure(const std::string& child) const;
+  bool is_making(const std::string& child) const;  // or will, in its time
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
-  // What an unprotected message said to IKE_SA_INIT instead of an answer, or nothing.
+  // What an unprotected message said to IKE_SA_INIT, or why it was not rekeyed the last time, or nothing.
   const std::string& refusal() const { return refused_; }
   const std::optional<IkeChoice>& choice() const { return choice_; }  // once IKE_SA_INIT is through
   const SaKeys& keys() const { return keys_; }
@@ -159,7 +161,6 @@ class IkeSa {
     host_.act(RunWork{{id_, number}, [result, run = std::move(run)] { *result = run(); }});
   }
   std::size_t fragment_bytes() const;
-  std::string name() const;  // for log lines
 
   // -- what to do next (ike_sa_tasks.cpp) --
   bool is_idle() const { return exchange_.kind == Exchange::Kind::none; }
@@ -181,6 +182,7 @@ class IkeSa {
   void send_greeting(Time now);
   void on_greeting_answer(const Header& header, Bytes datagram, Time now);
   void on_greeting_refused(const Payloads& payloads, Time now);
+  void note_refusal(std::string why);
   void note_capabilities(const Payloads& payloads, const Endpoint& from, const Endpoint& to);
   void add_capabilities(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const;
   void derive_first_keys(const Secret& shared);
@@ -211,7 +213,7 @@ class IkeSa {
   void request_addresses(PayloadWriter& payloads) const;
   void take_addresses(const Payloads& payloads);
   void give_addresses(const Payloads& payloads, PayloadWriter& reply);
-  std::optional<NotifyType> refusal_without_address(const Payloads& payloads) const;
+  std::optional<NotifyType> refusal_without_address(const Payloads& payloads);
   Expected<void> settle_ppk(const Payloads& answer);
   Expected<PpkAnswer> choose_ppk(const Payloads& request) const;
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
@@ -239,7 +241,7 @@ class IkeSa {
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
   void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
   void give_up(Child& child, const std::string& why, Time now);
-  void want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now);
+  void want_again(const ChildHandle& configuration, unsigned failures, Time now);
   void release_spi(std::uint32_t& inbound_spi);
 
   // -- children that are there twice (ike_sa_twins.cpp) --
@@ -265,6 +267,7 @@ class IkeSa {
   void answer_creation(PeerCreation& creation, Bytes value, Time now);
   void note_successor(const PeerCreation& creation, Time now);
   std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
+  void refuse_child(NotifyType error, const std::string& why, const Child* replaced);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
                     std::function<void(Time, std::optional<KeyAgreement>)> then);
@@ -348,12 +351,9 @@ class IkeSa {
   std::vector<std::uint8_t> our_first_message_;
   std::vector<std::uint8_t> peers_first_message_;
   std::vector<std::uint8_t> cookie_;
-  std::string refused_;  // what an unprotected answer said
-  PeerWishes peer_wishes_;
+  std::string refused_;
+  PeerAbilities peer_;
   NatSituation nat_;
-  bool peer_fragments_ = false;
-  bool peer_allows_childless_ = false;
-  bool peer_offers_ppk_ = false;
   std::optional<SaKeys> mixed_;  // as initiator: ours with the PPK, until the peer says whether it has it
   bool encapsulated_ = false;
   std::vector<net::Address> assigned_;  // to us
@@ -362,10 +362,9 @@ class IkeSa {
 
   SaKeys keys_;
   std::optional<Channel> channel_;
-  std::optional<Channel> previous_channel_;  // of the peer's last request, until the next one
-  std::size_t mixed_in_ = 0;                 // additional key exchanges so far
-  Secret covered_initiators_;                // IntAuth of the initiator's messages (RFC 9242 3.3.2)
-  Secret covered_responders_;
+  std::optional<Channel> previous_channel_;         // of the peer's last request, until the next one
+  std::size_t mixed_in_ = 0;                        // additional key exchanges so far
+  Secret covered_initiators_, covered_responders_;  // IntAuth of their messages (RFC 9242 3.3.2)
   OurRequest request_;
   std::uint32_t next_request_id_ = 0;
   PeerRequests peer_requests_;
@@ -379,6 +378,7 @@ class IkeSa {
 
   std::vector<Child> children_;
   std::vector<WantedChild> wanted_;
+  std::map<std::string, std::string> child_failures_;
   std::vector<std::uint32_t> orphans_;    // inbound SPIs of children that only the peer has
   std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
   std::vector<ChildHandle> after_report_;

@@ -49,7 +49,7 @@ void IkeSa::give_addresses(const Payloads& payloads, PayloadWriter& reply) {
 
 // Why a child cannot be, for want of an address of its own. One at any address must have one; who else asks
 // for what we never give does without.
-std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payloads) const {
+std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payloads) {
   const auto& ours = connection_->peer_addresses;
   if (ours.empty() || !given_.empty()) return {};
   const auto wanted = payloads.configuration ? addresses_wanted(*payloads.configuration) : AddressesWanted{};
@@ -57,9 +57,12 @@ std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payload
     return each.address.family == net::Family::v4 ? wanted.v4 : wanted.v6;
   });
   if (!asked && connection_->remote) return {};
-  log(Level::warning, asked ? "the peer's first child is refused: no address is free for it"
-                            : "the peer's first child is refused: it asks for no address, and must have one");
-  return asked ? NotifyType::internal_address_failure : NotifyType::failed_cp_required;
+  const auto error = asked ? NotifyType::internal_address_failure : NotifyType::failed_cp_required;
+  refuse_child(error,
+               asked ? "the peer's first child is refused: no address is free for it"
+                     : "the peer's first child is refused: it asks for no address, and must have one",
+               nullptr);
+  return error;
 }
 
 }  // namespace espgate::ike

@@ -55,6 +55,16 @@ std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint
   return {};
 }
 
+// Which child it would have been is not known, unless it was to replace one: it is why none of those is there
+// that are not.
+void IkeSa::refuse_child(NotifyType error, const std::string& why, const Child* replaced) {
+  log(Level::warning, why);
+  if (error == NotifyType::no_additional_sas) return;  // that is no other child's trouble
+  for (const auto& child : connection_->children)
+    if (replaced != nullptr ? replaced->configuration->name == child.name : !has_child_of(child))
+      child_failures_[child.name] = why;
+}
+
 void IkeSa::refuse_key_exchange(std::uint16_t wanted) {
   const std::uint8_t bytes[] = {static_cast<std::uint8_t>(wanted >> 8), static_cast<std::uint8_t>(wanted)};
   answer(ExchangeType::create_child_sa, NotifyType::invalid_ke_payload, bytes);
@@ -85,9 +95,7 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
       rekeyed != nullptr ? find_child_by_outbound(*creation.rekeyed_outbound_spi) : nullptr;
   auto agreed = agree(payloads, replaced, true);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
-    log(Level::warning,
-        fmt::format("a child of the peer's is refused with {}: it offered {}; we allow {}",
-                    describe(*refusal), describe_request(payloads), describe_allowed(*connection_)));
+    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, true), replaced);
     return answer(ExchangeType::create_child_sa, *refusal);
   }
   creation.terms = std::get<ChildTerms>(std::move(agreed));

@@ -46,9 +46,9 @@ Secret IkeSa::octets_of(bool initiators, const Identity& identity, const SaKeys&
 
 void IkeSa::make_proof(Time now) {
   exchange_.kind = Exchange::Kind::ike_auth;
-  if (connection_->childless && !peer_allows_childless_)
+  if (connection_->childless && !peer_.childless)
     return end(End::failed, "the peer makes no IKE SA without a child", now);
-  const auto uses_ppk = plan_ppk(connection_->ppk_use, peer_offers_ppk_);
+  const auto uses_ppk = plan_ppk(connection_->ppk_use, peer_.has_ppk);
   if (!uses_ppk) return end(End::failed, uses_ppk.error().text(), now);
   std::optional<Secret> without_ppk;
   if (*uses_ppk) {
@@ -59,7 +59,7 @@ void IkeSa::make_proof(Time now) {
   work<Expected<Proof>>(
       [by = connection_->authenticator, prf = choice_->prf,
        octets = octets_of(true, connection_->identity, mixed_ ? *mixed_ : keys_), without_ppk,
-       wishes = peer_wishes_]() -> Expected<Proof> {
+       wishes = peer_.wishes]() -> Expected<Proof> {
         auto proof = by->prove(prf, octets, wishes);
         if (!proof || !without_ppk) return proof;
         auto plain = by->prove(prf, *without_ppk, wishes);
@@ -115,7 +115,8 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
     const auto* error = payloads.error();
     const bool refused = error != nullptr && error->type == NotifyType::authentication_failed;
     return end(End::failed,
-               refused ? fmt::format("the peer does not accept that we are {}{} (AUTHENTICATION_FAILED)",
+               refused ? fmt::format("the peer does not accept that we are {}{} (AUTHENTICATION_FAILED): "
+                                     "compare the keys and the identities of both sides",
                                      to_string(connection_->identity),
                                      connection_->asked_peer
                                          ? fmt::format(", or is not {}", to_string(*connection_->asked_peer))
@@ -189,17 +190,21 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   const auto* error = payloads.error();
   const auto why = error == nullptr
                        ? fmt::format("the peer's answer {} does not fit our offer {}",
-                                     describe_request(payloads), describe_request(*configuration))
-                       : why_refused(error->type, *configuration);
+                                     describe_request(payloads), describe_request(*configuration, false))
+                       : why_refused(error->type, *configuration, false);
   log(Level::warning, fmt::format("child {} is not made: {}", configuration->name, why));
   // One that the peer believes to have is deleted.
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
-  if (!exchange_.unwanted) want_again(configuration, 1, why, now);
+  if (exchange_.unwanted) return;
+  child_failures_[configuration->name] = why;
+  want_again(configuration, 1, now);
 }
 
 void IkeSa::become_established(Time now) {
   state_ = State::established;
+  log(Level::debug, fmt::format("IKE SA 0x{:016x} 0x{:016x} is up: the peer is {}", spis_.initiator,
+                                spis_.responder, to_string(*peer_identity_)));
   until_ = never;
   our_first_message_ = {};
   peers_first_message_ = {};
@@ -280,7 +285,7 @@ void IkeSa::on_proof(const Inner& inner, Time now) {
   peer_requests_.is_being_answered = true;
   work<Judgement>(
       [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(true, peer, keys), peer, proof,
-       own = octets_of(false, connection_->identity, keys), wishes = peer_wishes_] {
+       own = octets_of(false, connection_->identity, keys), wishes = peer_.wishes] {
         auto verdict = by->verify(prf, octets, peer, proof);
         if (!verdict) return Judgement{verdict, verdict.error()};
         return Judgement{{}, by->prove(prf, own, wishes)};
@@ -298,7 +303,7 @@ void IkeSa::on_proof(const Inner& inner, Time now) {
 
 // As responder, of the connection that the peer has turned out to be of.
 Expected<PpkAnswer> IkeSa::choose_ppk(const Payloads& request) const {
-  const auto planned = plan_ppk(connection_->ppk_use, peer_offers_ppk_);
+  const auto planned = plan_ppk(connection_->ppk_use, peer_.has_ppk);
   if (!planned) return planned.error();
   return find_ppk(connection_->ppk_use, connection_->ppks, request);
 }
@@ -343,9 +348,7 @@ void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
   }
   const auto agreed = agree(payloads, nullptr, false);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
-    log(Level::warning,
-        fmt::format("the peer's first child is refused with {}: it offered {}; we allow {}",
-                    describe(*refusal), describe_request(payloads), describe_allowed(*connection_)));
+    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, false), nullptr);
     reply.add(Notify{*refusal, {}});
     return;
   }

@@ -230,6 +230,7 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
   host_.own_child(child, *this);
   std::erase_if(wanted_,
                 [&](const WantedChild& wanted) { return wanted.configuration == terms.configuration; });
+  child_failures_.erase(terms.configuration->name);
   return children_.emplace_back(std::move(child));
 }
 
@@ -287,7 +288,7 @@ void IkeSa::leave_outbound(const Child& child, const std::string& reason, bool m
   host_.act(RetireOutbound{connection_->name, child.configuration->name, child.outbound_spi, reason,
                            peer_of_many()});
   if (!host_.other_takes_over(*this, key, now) && make_again)
-    want_again(child.configuration, child.made_at + for_good > now ? child.failures : 0, reason, now);
+    want_again(child.configuration, child.made_at + for_good > now ? child.failures : 0, now);
 }
 
 void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now) {
@@ -305,9 +306,20 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
   forget_successor(inbound_spi, child.peer_rekey, now);
 }
 
-void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, std::string why, Time now) {
+void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time now) {
   if (connection_->start != StartAction::always) return;
-  wanted_.push_back({configuration, now + retry_wait(host_, failures), failures, std::move(why)});
+  wanted_.push_back({configuration, now + retry_wait(host_, failures), failures});
+}
+
+std::string IkeSa::child_failure(const std::string& child) const {
+  const auto found = child_failures_.find(child);
+  return found == child_failures_.end() ? std::string() : found->second;
+}
+
+bool IkeSa::is_making(const std::string& child) const {
+  const auto is_it = [&](const auto& one) { return one.configuration->name == child; };
+  return std::ranges::any_of(wanted_, is_it) || (creation_ && creation_->terms && is_it(*creation_->terms)) ||
+         (exchange_.child && exchange_.child->name == child);
 }
 
 void IkeSa::release_spi(std::uint32_t& inbound_spi) {
@@ -358,6 +370,7 @@ void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Ti
   auto* child = find_child(inbound_spi);
   if (child == nullptr || child->delete_wanted) return;
   ++child->failures;
+  child_failures_[child->configuration->name] = why;
   give_up(*child, why, now);
 }
 

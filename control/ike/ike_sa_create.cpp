@@ -90,7 +90,7 @@ void IkeSa::on_create_answer(const Inner& inner, Time now) {
       !begin_key_exchanges(payloads, terms->choice.additional)) {
     orphans_.push_back(exchange_.inbound_spi);
     return create_failed(fmt::format("the peer's answer {} does not fit our offer {}",
-                                     describe_request(payloads), describe_request(*exchange_.child)),
+                                     describe_request(payloads), describe_request(*exchange_.child, true)),
                          now);
   }
   exchange_.terms = *std::move(terms);
@@ -114,7 +114,7 @@ void IkeSa::on_create_refused(NotifyType error, const Payloads& payloads, Time n
   }
   create_failed(error == NotifyType::temporary_failure
                     ? std::string("the peer is busy with something that excludes it")
-                    : why_refused(error, *exchange_.child),
+                    : why_refused(error, *exchange_.child, true),
                 now);
 }
 
@@ -138,12 +138,14 @@ void IkeSa::create_failed(const std::string& why, Time now) {
   auto* rekeyed = find_child(failed.rekeyed_spi);
   // Of a child that is gone or replaced nobody needs to hear.
   if (failed.rekeyed_spi != 0 && (rekeyed == nullptr || rekeyed->peer_rekey)) return;
-  log(Level::warning, fmt::format("child {} is not {}: {}", failed.child->name,
-                                  failed.rekeyed_spi == 0 ? "made" : "rekeyed", why));
+  const auto& name = failed.child->name;
+  log(Level::warning,
+      fmt::format("child {} is not {}: {}", name, failed.rekeyed_spi == 0 ? "made" : "rekeyed", why));
+  if (!failed.unwanted) child_failures_[name] = why;
   if (rekeyed != nullptr) {
     rekeyed->rekey_at = now + retry_wait(host_, rekeyed->rekey_failures++);
   } else if (!has_child_of(*failed.child) && !failed.unwanted) {
-    wanted_.push_back({failed.child, now + retry_wait(host_, failed.failures), failed.failures + 1, why});
+    wanted_.push_back({failed.child, now + retry_wait(host_, failed.failures), failed.failures + 1});
   }
 }
 

@@ -72,7 +72,7 @@ void IkeSa::add_capabilities(PayloadWriter& payloads, const Endpoint& from, cons
   // As responder when a proposal with additional key exchanges was chosen.
   if (is_initiator_ ? !connection_->algorithms.additional.empty() : !choice_->additional.empty())
     payloads.add(Notify{NotifyType::intermediate_exchange_supported, {}});
-  if (connection_->ppk_use != PpkUse::off && (is_initiator_ || peer_offers_ppk_))
+  if (connection_->ppk_use != PpkUse::off && (is_initiator_ || peer_.has_ppk))
     payloads.add(Notify{NotifyType::use_ppk, {}});
 }
 
@@ -80,11 +80,11 @@ void IkeSa::note_capabilities(const Payloads& payloads, const Endpoint& from, co
   // The initiator hashes with a responder's SPI of 0, since it does not know it.
   const Spis as_sent{spis_.initiator, is_initiator_ ? spis_.responder : 0};
   nat_ = detect_nat(payloads, as_sent, from, to);
-  peer_fragments_ = payloads.notify(NotifyType::ikev2_fragmentation_supported) != nullptr;
-  peer_allows_childless_ = payloads.notify(NotifyType::childless_ikev2_supported) != nullptr;
-  peer_offers_ppk_ = payloads.notify(NotifyType::use_ppk) != nullptr;
+  peer_.fragments = payloads.notify(NotifyType::ikev2_fragmentation_supported) != nullptr;
+  peer_.childless = payloads.notify(NotifyType::childless_ikev2_supported) != nullptr;
+  peer_.has_ppk = payloads.notify(NotifyType::use_ppk) != nullptr;
   if (const auto* hashes = payloads.notify(NotifyType::signature_hash_algorithms))
-    peer_wishes_.signature_hashes = known_hashes(hashes->data);
+    peer_.wishes.signature_hashes = known_hashes(hashes->data);
 }
 
 void IkeSa::float_ports() {
@@ -112,26 +112,23 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
   const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
   if (!choice || choice->key_exchange != exchange_.method ||
       payloads.key_exchange->method != exchange_.method) {
-    refused_ =
-        fmt::format("it chose {}, which is not of our offer {}", describe(*payloads.security_association),
-                    describe(offer(connection_->algorithms, {})));
-    return log(Level::warning, refused_);
+    return note_refusal(fmt::format("it chose {}, which is not of our offer {}",
+                                    describe(*payloads.security_association),
+                                    describe(offer(connection_->algorithms, {}))));
   }
   // Anybody may have sent it, so what cannot be is not the end.
-  if (payloads.key_exchange->data.size() != exchange_.half->method().answer_bytes) {
-    refused_ = "its key exchange value is not as long as its method's are";
-    return log(Level::warning, refused_);
-  }
-  if (!choice->additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported)) {
-    refused_ = "it chose additional key exchanges, and does not do IKE_INTERMEDIATE";
-    return log(Level::warning, refused_);
-  }
+  if (payloads.key_exchange->data.size() != exchange_.half->method().answer_bytes)
+    return note_refusal("its key exchange value is not as long as its method's are");
+  if (!choice->additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported))
+    return note_refusal("it chose additional key exchanges, and does not do IKE_INTERMEDIATE");
   request_.finish();
+  refused_.clear();
   choice_ = choice;
   spis_.responder = header.responder_spi;
   nonces_.responder.assign(payloads.nonce->begin(), payloads.nonce->end());
   peers_first_message_.assign(datagram.begin(), datagram.end());
   note_capabilities(payloads, remote_, local_);
+  log(Level::debug, fmt::format("IKE_SA_INIT is through: {}; {}", describe(*choice), describe(nat_)));
   float_ports();
   const auto half = exchange_.half;
   const Nonce value(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end());
@@ -154,28 +151,34 @@ void IkeSa::on_greeting_refused(const Payloads& payloads, Time now) {
     constexpr std::size_t longest = 64;
     if (cookie->data.empty() || cookie->data.size() > longest || ++exchange_.attempts > most_attempts) return;
     cookie_.assign(cookie->data.begin(), cookie->data.end());
+    log(Level::debug, "the peer asks for its COOKIE");
     return send_greeting(now);
   }
   if (const auto* other = payloads.notify(NotifyType::invalid_ke_payload)) {
     if (other->data.size() != 2) return;
     const auto wanted = net::load_be16(other->data, 0);
     const auto& ours = connection_->algorithms.key_exchanges;
-    if (std::ranges::find(ours, wanted) == ours.end()) {
-      refused_ = fmt::format("it wants key exchange {}, which we do not allow", wanted);
-      return;
-    }
+    if (std::ranges::find(ours, wanted) == ours.end())
+      return note_refusal(fmt::format("it wants {}, which is not of our offer {}", key_exchange_text(wanted),
+                                      describe(offer(connection_->algorithms, {}))));
     if (wanted == exchange_.method || ++exchange_.attempts > most_attempts) return;
+    log(Level::debug, fmt::format("the peer wants {} instead of {}", key_exchange_text(wanted),
+                                  key_exchange_text(exchange_.method)));
     request_.finish();
     exchange_.method = wanted;
     return make_first_half(now);
   }
   for (const auto& notify : payloads.notifies) {
     if (!is_error(notify.type)) continue;
-    auto text = fmt::format("{} to our offer {}", describe(notify.type),
-                            describe(offer(connection_->algorithms, {})));
-    if (text != refused_) log(Level::warning, fmt::format("IKE_SA_INIT is refused: {}", text));
-    refused_ = std::move(text);
+    note_refusal(fmt::format("{} to our offer {}", describe(notify.type),
+                             describe(offer(connection_->algorithms, {}))));
   }
+}
+
+// Told once, however often it is said.
+void IkeSa::note_refusal(std::string why) {
+  if (why != refused_) log(Level::warning, fmt::format("IKE_SA_INIT is refused: {}", why));
+  refused_ = std::move(why);
 }
 
 void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeChoice& choice, Time now) {
@@ -188,6 +191,7 @@ void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeC
   nonces_.initiator.assign(payloads.nonce->begin(), payloads.nonce->end());
   nonces_.responder = new_nonce(host_);
   note_capabilities(payloads, remote_, local_);
+  log(Level::debug, fmt::format("IKE_SA_INIT has come: {}; {}", describe(choice), describe(nat_)));
   float_ports();
   agree_on_key(choice.key_exchange, payloads.key_exchange->data,
                [this](Time then, std::optional<KeyAgreement> agreed) {

@@ -76,6 +76,7 @@ void IkeSa::rekey_failed(const std::string& why, Time now) {
     peer_rekey_.reset();
   }
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
+  refused_ = why;
   rekey_at_ = now + retry_wait(host_, rekey_failures_++);
 }
 
@@ -135,9 +136,10 @@ void IkeSa::answer_rekey(const Payloads& payloads, Time now) {
       choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
   if (!choice || choice->spi == 0) {
     const auto ours = offer(connection_->algorithms, {});
-    log(Level::warning, fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
-                                    describe(*payloads.security_association), describe(ours),
-                                    describe_mismatch(*payloads.security_association, ours)));
+    refused_ = fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
+                           describe(*payloads.security_association), describe(ours),
+                           describe_mismatch(*payloads.security_association, ours));
+    log(Level::warning, refused_);
     return refuse(NotifyType::no_proposal_chosen);
   }
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);
@@ -189,9 +191,8 @@ IkeSa& IkeSa::make_successor(SaId id, const IkeChoice& choice, const Spis& spis,
   made->lineage_ = lineage_;
   made->peer_identity_ = peer_identity_;
   made->choice_ = choice;
-  made->peer_wishes_ = peer_wishes_;
+  made->peer_ = peer_;
   made->nat_ = nat_;
-  made->peer_fragments_ = peer_fragments_;
   made->encapsulated_ = encapsulated_;
   made->mobility_.agreed = mobility_.agreed;
   const auto seed = next_seed(choice_->prf, keys_.d, keys.shared, keys.nonces.view());
@@ -215,6 +216,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   children_.clear();
   wanted_.clear();
   orphans_.clear();
+  heir.child_failures_.merge(child_failures_);
   heir.invalid_spis_.merge(invalid_spis_);
   heir.after_report_ = std::exchange(after_report_, {});
   heir.predecessor_ = 0;

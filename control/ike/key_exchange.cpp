@@ -153,6 +153,13 @@ std::span<const KeyExchangeMethod> key_exchange_methods() {
   return usable;
 }
 
+std::vector<std::string_view> missing_key_exchanges() {
+  std::vector<std::string_view> names;
+  for (const auto& method : all_methods)
+    if (find_key_exchange(method.id) == nullptr) names.push_back(method.name);
+  return names;
+}
+
 const KeyExchangeMethod* find_key_exchange(std::uint16_t id) {
   const auto methods = key_exchange_methods();
   const auto found = std::ranges::find(methods, id, &KeyExchangeMethod::id);

@@ -25,6 +25,8 @@ struct KeyExchangeMethod {
 // All that this OpenSSL can, in IANA's order: ML-KEM from 3.5 on. Key encapsulations are for additional key
 // exchanges only (RFC 9370).
 std::span<const KeyExchangeMethod> key_exchange_methods();
+// Names of those that only a later OpenSSL can.
+std::vector<std::string_view> missing_key_exchanges();
 // Null: not one of ours.
 const KeyExchangeMethod* find_key_exchange(std::uint16_t id);
 bool is_encapsulation(const KeyExchangeMethod& method);

@@ -93,7 +93,11 @@ void judge_silence(const Facts& facts, Findings& findings) {
 }
 
 void judge_negotiation(const Facts& facts, Findings& findings) {
-  if (is_up(facts) || facts.is_terminated) return;
+  if (facts.is_terminated) return;
+  if (is_up(facts)) {
+    if (facts.is_refused) findings.add(sign::rekey_refused, facts.reason);
+    return;
+  }
   using Ike = Facts::Ike;
   switch (facts.ike) {
     case Ike::none:

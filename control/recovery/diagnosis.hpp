@@ -46,7 +46,7 @@ using Age = std::optional<double>;
 struct Facts {
   enum class State : std::uint8_t { up, connecting, down };
   State state = State::up;
-  std::string reason;  // unless it is up
+  std::string reason;  // why it is not up, or what is amiss if it is
   bool negotiates = true;
   std::string peer;  // its address, for texts
   bool is_terminated = false;

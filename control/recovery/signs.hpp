@@ -64,6 +64,12 @@ inline constexpr Sign child_refused{
     .cause = Cause::configuration,
     .weight = 90,
     .remedy = "make the networks (or selectors), the mode and the algorithms of the traffic alike"};
+inline constexpr Sign rekey_refused{
+    .cause = Cause::configuration,
+    .weight = 85,
+    .remedy =
+        "make pfs alike, and the algorithms: the first keys of the traffic come from IKE's, so only the next "
+        "ones show it"};
 inline constexpr Sign peer_fell_silent{.cause = Cause::peer_down, .weight = 70};
 inline constexpr Sign ike_was_lost{.cause = Cause::loss, .weight = 30};
 

@@ -208,6 +208,78 @@ class Mismatch(IkeCase):
         self.assertIn("SHA-1", ranks["aes128-cbc-sha1"]["refused"])
 
 
+class ChildMismatch(IkeCase):
+    """The IKE SA is up, and its child is not made; then it is made, and its keys cannot be replaced."""
+
+    @classmethod
+    def settings(cls, name, **ike):
+        ike = ike or {"child_suites": ["aes128-gcm16" if name == "a" else "aes256-gcm16"]}
+        return gateway(name, [connection(name, ike={"start": "passive", **ike})])
+
+    def look(self, name, words, *parts):
+        text = self.gateway(name).ctl(*words)[1]
+        for part in parts:
+            self.assertIn(part, text)
+        return text
+
+    def test_1_why_the_child_is_not_there(self):
+        self.gateway("a").ask("initiate", "site")
+        offer, allowed = ("1: aes128-gcm16 esn no-esn in tunnel mode between 10.1.0.0/24",
+                          "1: aes256-gcm16 esn no-esn in tunnel mode between 10.1.0.0/24")
+        for name, parts in (("a", (f"NO_PROPOSAL_CHOSEN (14); we offered {offer}",)),
+                            ("b", (f"it offered {offer}", f"we allow {allowed}", "in common is no encryption"))):
+            self.until(lambda: parts[0] in (self.connection(name)["reason"] or ""))
+            self.look(name, ("show", "connections"), "site is down: ", *parts)
+            self.look(name, ("show", "ike"), "site is up, but child site: ", *parts)
+            text = self.look(name, ("explain", "site"), *parts)
+            self.assertRegex(text, r"IKE_AUTH +done .*\nchild SA +failed ")
+            self.look(name, ("diagnose", "site"), "likeliest: configuration mismatch", *parts)
+        code, _, err = self.gateway("a").ctl("rekey", "site")
+        self.assertEqual((code, "no child SA to replace" in err), (1, True), err)
+
+    def test_2_keys_that_cannot_be_replaced(self):
+        for name, method in (("a", "ecp384"), ("b", "x25519")):
+            self.reload(name, self.settings(name, pfs=[method]))
+        self.until(lambda: all(sa["state"] == "down" for name in pair.NAMES for sa in self.ike_sas(name)))
+        self.gateway("a").ask("initiate", "site")
+        self.assert_passes("a")
+        self.assertIsNone(self.connection("a")["reason"])
+        self.gateway("a").ask("rekey", "site")
+        for name, part in (("a", "ecp384"), ("b", "in common is no key exchange")):
+            self.until(lambda: part in (self.connection(name)["reason"] or ""))
+            self.look(name, ("show", "connections"), "site is up, but its keys were not replaced: ", part)
+            self.look(name, ("diagnose", "site"), "likeliest: configuration mismatch", part, "make pfs alike")
+        self.assertEqual(self.pair.ping("a"), 3)
+
+
+class Steps(IkeCase):
+    """What `log level debug ike` adds."""
+
+    @classmethod
+    def settings(cls, name):
+        return gateway(name, [connection(name, ike={"start": "passive"})], log_level="info")
+
+    def test_each_step_is_in_the_log(self):
+        for name in pair.NAMES:
+            self.gateway(name).ask("log", "level", "debug", "ike")
+        self.gateway("a").ask("initiate", "site")
+        sa = self.up("a")
+        self.gateway("a").ask("rekey", "site", "--ike")
+        self.until(lambda: self.up("a")["initiator_spi"] != sa["initiator_spi"])
+        choice = "aes256-gcm16, prf-sha256, x25519; no NAT on the way"
+        for name in pair.NAMES:
+            peer = re.escape(pair.OUTER[pair.other(name)][4])
+            is_up = rf"IKE SA 0x[0-9a-f]{{16}} 0x[0-9a-f]{{16}} is up: the peer is {peer}\n"
+            asks, answers = ("to", "from") if name == "a" else ("from", "to")
+            request, answer = (rf"debug: {way} {peer}:500: IKE_SA_INIT {what} 0, \d+ bytes, of IKE SA 0x"
+                               for way, what in ((asks, "request"), (answers, "answer")))
+            begun = [request, answer, rf"IKE_SA_INIT is through: {choice}"] if name == "a" else \
+                [request, rf"IKE_SA_INIT has come: {choice}", answer]
+            steps = [*begun, rf"{asks} {peer}:500: IKE_AUTH request 1, ", is_up, "connection site is up",
+                     rf"{asks} {peer}:500: CREATE_CHILD_SA request", is_up]
+            self.assertRegex(self.gateway(name).log.read_text(), "(?s)" + ".*".join(steps))
+
+
 class Wireshark(IkeCase):
     @classmethod
     def settings(cls, name):

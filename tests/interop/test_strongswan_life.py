@@ -1,17 +1,13 @@
 """What happens in the life of a tunnel with strongSwan: new keys under traffic, silence, crashes, floods."""
 
-import contextlib
 import os
 import signal
 import socket
 import time
 import unittest
 
-from lib.stream import Stream
+from lib import rekeys
 from lib.swan_case import GATEWAY, ROUTER_RIGHT, SwanCase, inner, ours, outer, theirs
-
-REKEYS = int(os.environ.get("ESPGATE_REKEYS", "10"))  # of children, by each side; of IKE SAs a tenth
-PER_SECOND = 500
 
 
 class Rekeys(SwanCase):
@@ -21,46 +17,16 @@ class Rekeys(SwanCase):
     def connections(cls):
         return {"rekeyed": (1, ours("rekeyed", 1), theirs("rekeyed", 1))}
 
-    @contextlib.contextmanager
-    def streams(self, name):
-        """Traffic both ways, of which nothing may get lost."""
-        number = self.numbers[name]
-        ends = {1: (self.net.host, inner(1, number)), 2: (self.net.peer, inner(2, number))}
-        with Stream(ends[1], ends[2], 9001, PER_SECOND) as forth, Stream(ends[2], ends[1], 9002, PER_SECOND) as back:
-            time.sleep(0.2)
-            yield
-            time.sleep(0.2)
-        for stream, way in ((forth, "to the peer"), (back, "from the peer")):
-            self.assertEqual(stream.missing, [], f"{way}, of {stream.sent}\n{self.logs()}")
-            self.assertEqual(stream.copies, 0, way)
-            print(f"\n{stream.sent} packets {way}, none lost", end="")
-
-    def rekey(self, ask, times, spi):
-        """Asks so often; each has to be done, and what it replaces gone, before the next. spi: of what is new."""
-        for _ in range(times):
-            before = spi(self.until(lambda: self.ike_sa("rekeyed")))
-            ask()
-            self.until(lambda: (sa := self.ike_sa("rekeyed")) and spi(sa) != before, what="new keys")
-            self.until(lambda: [len(sa["children"]) for sa in self.ike_sas("rekeyed") if sa["state"] == "up"] == [1],
-                       what="the old keys' end")
-
     def test_new_keys_under_traffic_lose_nothing(self):
         self.gateway_begins("rekeyed")
         self.assert_passes("rekeyed")
-
-        def child(sa):
-            return sa["children"][0]["inbound_spi"]
-
-        def ike(sa):
-            return sa["initiator_spi"]
-        few = max(2, REKEYS // 10)
-        for what, ask, times, spi in (
-                ("child, by us", lambda: self.gateway.ask("rekey", "rekeyed"), REKEYS, child),
-                ("child, by the peer", lambda: self.charon.rekey_child("rekeyed"), REKEYS, child),
-                ("IKE, by us", lambda: self.gateway.ask("rekey", "rekeyed", "--ike"), few, ike),
-                ("IKE, by the peer", lambda: self.charon.rekey("rekeyed"), few, ike)):
-            with self.subTest(what, times=times), self.streams("rekeyed"):
-                self.rekey(ask, times, spi)
+        number = self.numbers["rekeyed"]
+        ends = (self.net.host, inner(1, number)), (self.net.peer, inner(2, number))
+        rekeys.check(self, lambda: self.ike_sas("rekeyed"), ends, {
+            "child, by us": (lambda: self.gateway.ask("rekey", "rekeyed"), False),
+            "child, by the peer": (lambda: self.charon.rekey_child("rekeyed"), False),
+            "IKE, by us": (lambda: self.gateway.ask("rekey", "rekeyed", "--ike"), True),
+            "IKE, by the peer": (lambda: self.charon.rekey("rekeyed"), True)})
 
 
 class Life(SwanCase):

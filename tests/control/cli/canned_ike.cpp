@@ -26,7 +26,6 @@ json canned_connections() {
 
 json canned_ike_sas() {
   json document = json::parse(cli::command(CommandId::show_ike).result);
-  document["ike_sas"][0]["reason"] = nullptr;
   auto down = document["ike_sas"][0];
   down.update({{"connection", "depot"}, {"state", "down"}, {"reason", "no answer at all to IKE_SA_INIT"}});
   for (const auto* key : {"role", "local_port", "remote_port", "peer_id", "initiator_spi", "responder_spi"})

@@ -40,6 +40,10 @@ TEST_CASE("every command's answer as text") {
 
 TEST_CASE("answers to options that change the text") {
   const auto& drops = command(CommandId::show_drops_ipsec);
+  const auto& initiate = command(CommandId::initiate);
+  check_golden("initiate what is up",
+               render(initiate, json::object(),
+                      {{"connection", "branch"}, {"command", "initiate"}, {"before", "up"}}, false));
   check_golden("show drops ipsec explain", render(drops, {{"explain", true}}, test::canned(drops.id), false));
   const auto& sas = command(CommandId::show_sa);
   check_golden("show sa connection", render(sas, {{"connection", "branch"}}, test::canned(sas.id), false));

@@ -218,6 +218,16 @@ TEST_CASE("what is known of algorithms says of each why it is refused, and refus
   for (const auto id : preset.suites) CHECK(weakness_of(crypto::suite(id)).empty());
 }
 
+TEST_CASE("what only a later OpenSSL can is refused as that, and known otherwise") {
+  const auto result =
+      site().load(fmt::format("{} additional-key-exchanges = [ \"ml-kem-768\" ];", test::psk));
+  CHECK(result.configuration.has_value() == ike::missing_key_exchanges().empty());
+  for (const auto& error : result.errors)
+    CHECK_THAT(error.text(), Catch::Contains("\"ml-kem-768\" is not allowed: this OpenSSL does not have it"));
+  const auto known = known_algorithms();
+  CHECK(std::ranges::count(known, "ml-kem-768", &Algorithm::name) == 1);
+}
+
 TEST_CASE("every mistake is named with its remedy") {
   const struct {
     std::string ike;

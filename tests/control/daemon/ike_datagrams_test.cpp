@@ -61,6 +61,28 @@ TEST_CASE("what is sent is read back, by either family and port") {
       }
 }
 
+TEST_CASE("a message is described by its header, and what is none as that") {
+  std::vector<std::uint8_t> message(28);
+  message[7] = 0x1a;
+  message[15] = 0x2b;
+  message[16] = 46;
+  message[17] = 0x20;
+  message[18] = 35;
+  message[19] = 0x28;
+  message[23] = 1;
+  message[27] = 28;
+  CHECK(describe_ike_message(message) ==
+        "IKE_AUTH answer 1, 28 bytes, of IKE SA 0x000000000000001a 0x000000000000002b");
+  message[16] = 53;
+  message[19] = 0x08;
+  CHECK(describe_ike_message(message) ==
+        "a part of IKE_AUTH request 1, 28 bytes, of IKE SA 0x000000000000001a 0x000000000000002b");
+  message[18] = 99;
+  CHECK(describe_ike_message(message) == "28 bytes that are no message of IKEv2");
+  message.resize(20);
+  CHECK(describe_ike_message(message) == "20 bytes that are no message of IKEv2");
+}
+
 TEST_CASE("a peer behind a NAT is where its datagram says") {
   auto sent = to_us("192.0.2.1", "198.51.100.2", net::natt_port);
   // Port 61,000 has no marker rule of its own: the marker is there since our port is 4500.

@@ -38,6 +38,19 @@ TEST_CASE("New keys take the place of the old, whose inbound SA lingers") {
   CHECK_FALSE(two.a.ike->rekey("nobody", daemon::IkeService::What::ike, daemon::now()));
 }
 
+TEST_CASE("What is not there gets no new keys, and who asks hears so") {
+  Two two;
+  two.start();
+  REQUIRE(two.a.ike->terminate("site", daemon::now()));
+  two.until([&] { return !two.a.is_up() && two.a.ike->core().is_quiet(); });
+  for (const auto& [what, name] :
+       {std::pair{daemon::IkeService::What::child, "child"}, {daemon::IkeService::What::ike, "IKE"}}) {
+    const auto asked = two.a.ike->rekey("site", what, daemon::now());
+    REQUIRE_FALSE(asked);
+    CHECK_THAT(asked.error().text(), Contains(fmt::format("site has no {} SA to replace", name)));
+  }
+}
+
 TEST_CASE("A reload keeps the SAs of what is as before, and negotiates anew what changed") {
   Two two;
   two.start();

@@ -85,7 +85,8 @@ Actions HandMadeSide::handle(const Event& event) {
   sent.clear();
   for (const auto& action : actions) {
     if (const auto* datagram = std::get_if<SendDatagram>(&action)) sent.push_back(*datagram);
-    if (const auto* line = std::get_if<LogLine>(&action)) lines.push_back(line->text);
+    if (const auto* line = std::get_if<LogLine>(&action); line != nullptr && line->level != Level::debug)
+      lines.push_back(line->text);
     if (std::holds_alternative<InstallInbound>(action) || std::holds_alternative<InstallOutbound>(action) ||
         std::holds_alternative<RetireInbound>(action) || std::holds_alternative<RetireOutbound>(action))
       installed.push_back(action);

@@ -55,7 +55,7 @@ class HandMadeSide {
   Time now = 1s;
   std::vector<Action> installed;                      // and retired
   std::vector<SendDatagram> sent;                     // by the core, in the last event
-  std::vector<std::string> lines;                     // that it logged, ever
+  std::vector<std::string> lines;                     // that it logged, ever, without steps
   static constexpr std::uint32_t first_spi = 0x1001;  // ours, of the first child
   std::uint32_t next_id = 0;
   Spis spis;

@@ -1,7 +1,7 @@
 // Who is meant, and what is said when it does not fit.
 #include <catch2/catch.hpp>
 
-#include "tests/control/ike/simulation.hpp"
+#include "tests/control/ike/hand_made_responder.hpp"
 
 using namespace espgate;
 using namespace espgate::ike;
@@ -68,4 +68,74 @@ TEST_CASE("an IKE rekey that the peer refuses: the line has its notify and our o
   CHECK_THAT(world.a.log.back(), Catch::Contains("NO_PROPOSAL_CHOSEN (14); we offered 1: aes256-gcm16"));
   CHECK_THAT(world.b.log.back(), Catch::Contains("the peer's IKE rekey is refused") &&
                                      Catch::Contains("; in common is no encryption, no integrity"));
+  CHECK_THAT(world.a.established()[0]->refusal(), Catch::Contains("NO_PROPOSAL_CHOSEN"));
+  CHECK_THAT(world.b.established()[0]->refusal(), Catch::Contains("in common is no encryption"));
+}
+
+TEST_CASE("why a child is not there is known on both sides, and which comparison failed, until it is") {
+  auto of_a = connection_of_a(), of_b = connection_of_b();
+  const auto [what, at_b] = GENERATE(table<std::string, std::string>(
+      {{"networks", "TS_UNACCEPTABLE (38): it offered 1: aes128-gcm16 esn in tunnel mode between 10.1.0.0"},
+       {"algorithms", "NO_PROPOSAL_CHOSEN (14): it offered 1: aes256-gcm16 esn in tunnel mode"}}));
+  CAPTURE(what);
+  for (auto* of : {&of_a, &of_b}) of->children[0].algorithms.key_exchanges = {31};
+  const auto good = of_a.children[0];
+  if (what == "networks")
+    of_a.children[0].remote = {side("10.9.0.0/16")};
+  else
+    of_a.children[0].algorithms.suites = {crypto::SuiteId::aes_gcm_16_256};
+  Simulation world(1, handle(of_a), handle(of_b));
+  world.a.handle(Initiate{"a", ""});
+  world.run_for(1s);
+  REQUIRE(world.a.established().size() == 1);
+  CHECK_THAT(world.a.established()[0]->child_failure("net"), Catch::Contains(at_b.substr(0, 15)));
+  // The first child has no key exchange of its own, so none was offered.
+  CHECK_THAT(world.a.established()[0]->child_failure("net"), !Catch::Contains("x25519"));
+  const auto said_by_b = world.b.established()[0]->child_failure("net");
+  CHECK_THAT(said_by_b, Catch::Contains(at_b) && !Catch::Contains("x25519"));
+  CHECK_THAT(said_by_b, Catch::EndsWith(what == "networks" ? "; in common is no network of ours"
+                                                           : "; in common is no encryption"));
+  CHECK_FALSE(world.a.established()[0]->is_making("net"));
+  // A reload brings what fits.
+  of_a.children[0] = good;
+  const auto after = handle(of_a);
+  world.a.carry_out(
+      world.a.core().configure({after}, world.now(), {{world.a.established()[0]->connection(), after, {}}}));
+  CHECK(world.a.established()[0]->child_failure("net").empty());
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  CHECK(world.b.established()[0]->child_failure("net").empty());
+}
+
+TEST_CASE("what shows with the first rekey only is known while the child is up, and over a new IKE SA") {
+  auto of_a = connection_of_a(), of_b = connection_of_b();
+  of_a.children[0].algorithms.key_exchanges = {20};
+  of_b.children[0].algorithms.key_exchanges = {31};
+  Simulation world(1, handle(of_a), handle(of_b));
+  world.a.handle(Initiate{"a", ""});
+  REQUIRE(up(world));
+  CHECK(world.a.established()[0]->child_failure("net").empty());
+  world.a.handle(Rekey{"a", "net"});
+  world.run_for(500ms);
+  REQUIRE(world.is_well());
+  for (const bool is_other_ike_sa : {false, true}) {
+    CAPTURE(is_other_ike_sa);
+    if (is_other_ike_sa) world.a.handle(Rekey{"a", ""});
+    world.run_for(500ms);
+    CHECK_THAT(world.a.established()[0]->child_failure("net"),
+               Catch::Contains("NO_PROPOSAL_CHOSEN (14); we offered 1: aes128-gcm16 ecp384"));
+    CHECK_THAT(world.b.established()[0]->child_failure("net"),
+               Catch::EndsWith("; in common is no key exchange"));
+  }
+}
+
+TEST_CASE("a key exchange that the peer wants and we do not allow is told of at once, by name, and once") {
+  HandMadeResponder peer;
+  constexpr std::uint8_t ecp384[] = {0, 20};
+  for (int i = 0; i < 3; ++i)
+    CHECK_FALSE(peer.answer_greeting(PayloadWriter().add(Notify{NotifyType::invalid_ke_payload, ecp384})));
+  REQUIRE(peer.lines.size() == 1);
+  CHECK_THAT(peer.lines[0],
+             Catch::Contains("IKE_SA_INIT is refused: it wants ecp384, which is not of our offer 1: "
+                             "aes256-gcm16 prf-sha256 x25519"));
 }

@@ -239,6 +239,7 @@ void Node::on(const DropAddresses& action) {
 }
 
 void Node::on(const LogLine& action) {
+  if (action.level == Level::debug) return;
   log.push_back(fmt::format("{} ms: {}", world_.now() / 1ms, action.text));
 }
 

@@ -58,7 +58,7 @@ class Node {
   std::size_t installed = 0;
   std::size_t moves = 0;  // of children to another address
   std::multiset<std::string> assigned;
-  std::vector<std::string> log;
+  std::vector<std::string> log;  // without steps
 
  private:
   friend class Simulation;

@@ -83,6 +83,13 @@ std::vector<Situation> cases() {
        "AUTHENTICATION_FAILED", 90},
       {"selectors", with(down(Ike::established, "TS_UNACCEPTABLE"), refused), Cause::configuration,
        "TS_UNACCEPTABLE", 90},
+      {"algorithms that show with the first rekey",
+       with(healthy(),
+            [](Facts& f) {
+              f.is_refused = true;
+              f.reason = "its keys were not replaced: NO_PROPOSAL_CHOSEN";
+            }),
+       Cause::configuration, "NO_PROPOSAL_CHOSEN", 80},
       {"it ended, and is made again", down(Ike::established, "its lifetime is over"), Cause::waiting,
        "lifetime"},
       {"no answer, ever",
