@@ -72,13 +72,15 @@ class Path {
   std::optional<daemon::HostPath> path;
 };
 
-TEST_CASE("Punted packets go to the twin of their port, a bounded number of each kind at a time") {
+TEST_CASE("Punted packets go to the twin of their port, a few of each kind at a time") {
   Path p;
   for (unsigned i = 0; i < ring_entries; ++i)
     for (auto* ring : {p.rings.host, p.rings.inner, p.rings.ike_known, p.rings.ike}) p.punt(ring);
-  constexpr unsigned ike_messages = 2 * 8;  // which take longest
-  CHECK(p.path->deliver() == 2 * ring_entries + ike_messages);
-  CHECK(p.path->deliver() == ike_messages);
+  const auto first = p.path->deliver();
+  CHECK(first > 0);
+  CHECK(first <= 4 * 8);
+  for (auto* ring : {p.rings.host, p.rings.inner, p.rings.ike_known, p.rings.ike})
+    CHECK(rte_ring_count(ring) == ring_entries - first / 4);
   while (p.path->deliver() != 0) {
   }
   CHECK(p.count(Verdict::TO_HOST) == 4 * ring_entries);
