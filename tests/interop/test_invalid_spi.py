@@ -1,10 +1,13 @@
 """A gateway starts anew while its peer goes on sending: what it says in full, and what configuration changes about it."""
 
+import pathlib
+import tempfile
 import unittest
 
-from lib import configuration, pair
-from lib.ike_case import connection, gateway
-from lib.invalid_spi_case import BEGUN, InvalidSpiCase
+from lib import cleanup, configuration, pair
+from lib.ike_case import PSK, connection, gateway
+from lib.invalid_spi_case import BEGUN, TOKEN, InvalidSpiCase
+from lib.shell import run
 
 
 class Restart(InvalidSpiCase):
@@ -20,10 +23,8 @@ class Restart(InvalidSpiCase):
 
     def setUp(self):
         self.gateway("a").ask("initiate", "site")
-        for name in pair.NAMES:
-            self.up(name)
         self.assert_passes("a")
-        self.stale = self.connection("b")["inbound_spi"]
+        self.stale = self.outbound_spi("a")
         self.crash("b")
 
 
@@ -68,6 +69,31 @@ class NoState(Restart):
         self.until(lambda: self.pair.ping("a", count=1) == 1)
         flow = self.flow(self.stale)
         self.assertEqual((flow["class"], flow["repair"]), ("never issued", "an IKE SA with the peer was begun"))
+
+
+class FullDisk(Restart):
+    """b crashes, and then its disk is full. What it had noted is known all the same, also that only a can begin."""
+
+    ROOM = "4m"  # for one journal, and not for a new one beside it
+
+    @classmethod
+    def settings(cls, name):
+        settings = super().settings(name)
+        if name == "a":
+            return settings
+        settings["connections"][0].update(remote="any", ike={"psk": PSK, "remote_id": "%any", "liveness": 0})
+        disk = tempfile.mkdtemp(prefix="espgate-disk-")
+        run("mount", "-t", "tmpfs", "-o", f"size={cls.ROOM},mode=0700", "none", disk)
+        cleanup.later(pathlib.Path(disk).rmdir)
+        cleanup.later(run, "umount", disk)
+        return {**settings, "state_directory": disk}
+
+    def test_what_was_noted_heals_it(self):
+        self.until(lambda: self.pair.ping("a", count=1, interval_s=0.01) == 1)
+        self.assert_explained(self.stale, "before restart", TOKEN)
+        said = self.gateway("b").log.read_text()
+        self.assertIn("No space left on device; after the next restart, packets of SAs", said)
+        self.assertNotIn("is damaged", said)
 
 
 class StateDirectory(InvalidSpiCase):
