@@ -288,8 +288,10 @@ constexpr std::array top_keys{
         .preset = "/var/lib/espgate",
         .meaning =
             "Folder, made if need be, of what outlives the daemon: the SPIs that it gave out, without "
-            "keys, by which a packet of an SA from before a restart is known, and its peer told; and "
-            "invalid-spi/, evidence of packets with invalid SPIs. Each espgated has one of its own. \"\" "
+            "keys, by which a packet of an SA from before a restart is known, and its peer told; the "
+            "secrets of the tokens for that (RFC 6290); and invalid-spi/, evidence of packets with invalid "
+            "SPIs. Each espgated has one of its own, and only root should be able to write in it or above "
+            "it. \"\" "
             "keeps nothing."},
     Key{.name = "log-level",
         .kind = Kind::choice,
