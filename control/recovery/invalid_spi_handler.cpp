@@ -173,30 +173,4 @@ std::string InvalidSpiHandler::owner_of(const Flow& flow) const {
   return std::string(owner(knowledge_.about(flow.key.spi), knowledge_, flow.key.source));
 }
 
-std::vector<FlowReport> InvalidSpiHandler::flows(Order order, std::size_t most) const {
-  std::vector<const Flow*> all;
-  all.reserve(table_.size());
-  table_.visit([&](const Flow& flow) {
-    all.push_back(&flow);
-    return order == Order::packets || all.size() < most;
-  });
-  most = std::min(most, all.size());
-  if (order == Order::packets)
-    std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(most), std::ranges::greater{},
-                              &Flow::packets);
-  std::vector<FlowReport> result;
-  result.reserve(most);
-  for (std::size_t i = 0; i < most; ++i) result.push_back({*all[i], owner_of(*all[i])});
-  return result;
-}
-
-std::vector<FlowReport> InvalidSpiHandler::flows_of(std::uint32_t spi) const {
-  std::vector<FlowReport> result;
-  table_.visit([&](const Flow& flow) {
-    if (flow.key.spi == spi) result.push_back({flow, owner_of(flow)});
-    return true;
-  });
-  return result;
-}
-
 }  // namespace espgate::recovery
