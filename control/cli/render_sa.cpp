@@ -227,12 +227,12 @@ std::string render_spi(const json& result, bool color) {
 
 namespace {
 
-// "Packets by class: 12 never issued, 3 stranger".
+// "All packets since the start, by class: 12 never issued, 3 stranger".
 std::string packets_by(const json& counts, const std::string& key) {
   std::string text;
   for (const auto& each : counts)
     text += fmt::format("{}{} {}", text.empty() ? "" : ", ", text_at(each, "packets"), text_at(each, key));
-  return fmt::format("Packets by {}: {}\n", key, text);
+  return fmt::format("All packets since the start, by {}: {}\n", key, text);
 }
 
 }  // namespace
@@ -260,7 +260,8 @@ std::string render_invalid_spi(const json& result, bool color) {
   }
   const auto shown = array_at(result, "flows").size();
   const auto found = count_at(result, "found");
-  std::string text = table.empty() ? "no invalid SPIs seen\n" : table.text(color) + "\n";
+  if (array_at(result, "classes").empty()) return "no invalid SPIs seen\n";
+  std::string text = table.empty() ? "no such flow is kept\n" : table.text(color) + "\n";
   if (!table.empty())
     text += fmt::format("{}{}; room for {}, {} made room for others; {} packets not sampled\n",
                         counted(shown, "flow"), found > shown ? fmt::format(" of {}", found) : "",

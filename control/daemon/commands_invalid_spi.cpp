@@ -56,13 +56,18 @@ json summary(const Services& services, std::uint64_t found) {
           {"repairs", by_kind<recovery::Repair>("repair", handler.repairs())}};
 }
 
+// `name`: a connection, also one with peers at any address ("site"), or such a peer ("site#7").
+bool belongs_to(const std::string& owner, const std::string& name) {
+  return owner == name || owner.substr(0, owner.find('#')) == name;
+}
+
 Expected<void> show_invalid_spi(const Services& services, const cli::Request& request,
                                 const cli::StreamPtr& stream) {
   const auto top = request.number("top");
   const auto search = std::make_shared<FlowSearch>(
       services.invalid_spi->table(), top ? FlowSearch::Order::packets : FlowSearch::Order::last_seen,
       top.value_or(most_shown), [&services, connection = request.text("connection")](const Flow& flow) {
-        return !connection || services.invalid_spi->owner_of(flow) == *connection;
+        return !connection || belongs_to(services.invalid_spi->owner_of(flow), *connection);
       });
   stream->pull(
       [&services, search, looks = true]() mutable -> std::optional<json> {

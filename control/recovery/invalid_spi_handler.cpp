@@ -18,9 +18,12 @@ std::array<std::uint64_t, 2> make_secret(const sa::RandomSource& random) {
   return secret;
 }
 
+// Of a connection with peers at any address ("site") it is the one that is there now ("site#7").
 std::string_view owner(const sa::SpiFacts& facts, const sa::SpiKnowledge& knowledge,
                        const net::Address& source) {
-  return facts.connection.empty() ? knowledge.connection_of_peer(source) : facts.connection;
+  const auto of_peer = knowledge.connection_of_peer(source);
+  const bool is_one_of_many = of_peer.substr(0, of_peer.find('#')) == facts.connection;
+  return facts.connection.empty() || is_one_of_many ? of_peer : facts.connection;
 }
 
 // An SPI in use is seen on the way, and its packets are then made up as easily as those of unknown ones.

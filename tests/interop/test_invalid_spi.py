@@ -92,6 +92,10 @@ class FullDisk(Restart):
         self.until(lambda: self.pair.ping("a", count=1, interval_s=0.01) == 1)
         self.assert_explained(self.stale, "before restart", TOKEN)
         said = self.gateway("b").log.read_text()
+        # The connection has peers at any address, and this is one of them.
+        for name in ("site", "site#1"):
+            flow, = self.gateway("b").ask("show", "invalid-spi", "--connection", name)["flows"]
+            self.assertEqual((flow["spi"], flow["connection"]), (self.stale, "site#1"))
         self.assertIn("No space left on device; after the next restart, packets of SAs", said)
         self.assertNotIn("is damaged", said)
 

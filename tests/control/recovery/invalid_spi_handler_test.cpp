@@ -176,6 +176,19 @@ TEST_CASE("an SPI in use, from or to elsewhere: the line says for whom its SA is
   CHECK(h.repairer.asked.empty());
 }
 
+TEST_CASE("what a connection with peers at any address had is the peer's that is there now") {
+  Handler h;
+  h.facts(1000, Standing::before_restart);
+  h.packet(1000);
+  CHECK_THAT(h.lines.back(), Contains("before restart, connection branch, "));
+  const auto flow = flows_of(h.handler, 1000).at(0);
+  auto& peer = h.knowledge.peers.at(net::parse_address("192.0.2.2").value());
+  for (const auto* name : {"branch#7", "branch-two#7", "branch-two", ""}) {
+    peer = name;
+    CHECK(h.handler.owner_of(flow) == (peer == "branch#7" ? "branch#7" : "branch"));
+  }
+}
+
 TEST_CASE("packets of an SPI in use from ever new addresses are a flood, too") {
   InvalidSpiHandler::Options options;
   options.flood_flows_per_s = 10;
