@@ -304,10 +304,10 @@ constexpr std::array top_keys{
         .meaning =
             "Program, by its absolute path, that is run on the first log line of each flow with an invalid "
             "SPI, some seconds later, for at most 10 s: one at a time, ten times a minute, for strangers "
-            "five. It learns what happened from ESPGATE_CLASS, ESPGATE_SPI, ESPGATE_SOURCE, "
-            "ESPGATE_DESTINATION, ESPGATE_CONNECTION, ESPGATE_REPAIR and ESPGATE_EVIDENCE in its "
-            "environment, and from a JSON document on its standard input. What it writes goes into the log, "
-            "up to 2 KiB."},
+            "five. It learns what happened from ESPGATE_EVENT, ESPGATE_CLASS, ESPGATE_SPI, "
+            "ESPGATE_SOURCE, ESPGATE_DESTINATION, ESPGATE_CONNECTION, ESPGATE_REPAIR and ESPGATE_EVIDENCE in "
+            "its environment, and from a JSON document on its standard input. What it writes goes into the "
+            "log, up to 2 KiB."},
     Key{.name = "hook-user",
         .kind = Kind::text,
         .unit = "characters",

@@ -75,6 +75,7 @@ class FullDisk(Restart):
     """b crashes, and then its disk is full. What it had noted is known all the same, also that only a can begin."""
 
     ROOM = "4m"  # for one journal, and not for a new one beside it
+    SAID = "No space left on device"
 
     @classmethod
     def settings(cls, name):
@@ -82,11 +83,11 @@ class FullDisk(Restart):
         if name == "a":
             return settings
         settings["connections"][0].update(remote="any", ike={"psk": PSK, "remote_id": "%any", "liveness": 0})
-        disk = tempfile.mkdtemp(prefix="espgate-disk-")
-        run("mount", "-t", "tmpfs", "-o", f"size={cls.ROOM},mode=0700", "none", disk)
-        cleanup.later(pathlib.Path(disk).rmdir)
-        cleanup.later(run, "umount", disk)
-        return {**settings, "state_directory": disk}
+        cls.disk = tempfile.mkdtemp(prefix="espgate-disk-")
+        run("mount", "-t", "tmpfs", "-o", f"size={cls.ROOM},mode=0700", "none", cls.disk)
+        cleanup.later(pathlib.Path(cls.disk).rmdir)
+        cleanup.later(run, "umount", cls.disk)
+        return {**settings, "state_directory": cls.disk}
 
     def test_what_was_noted_heals_it(self):
         self.until(lambda: self.pair.ping("a", count=1, interval_s=0.01) == 1)
@@ -96,8 +97,19 @@ class FullDisk(Restart):
         for name in ("site", "site#1"):
             flow, = self.gateway("b").ask("show", "invalid-spi", "--connection", name)["flows"]
             self.assertEqual((flow["spi"], flow["connection"]), (self.stale, "site#1"))
-        self.assertIn("No space left on device; after the next restart, packets of SAs", said)
+        self.assertIn(f"{self.SAID}; after the next restart, packets of SAs", said)
         self.assertNotIn("is damaged", said)
+
+
+class ReadOnlyDisk(FullDisk):
+    """As a file system that the kernel found errors in."""
+
+    ROOM, SAID = "16m", "Read-only file system"
+
+    def crash(self, name):
+        self.gateway(name).kill()
+        run("mount", "-o", "remount,ro", self.disk)
+        self.gateway(name).start()
 
 
 class StateDirectory(InvalidSpiCase):
