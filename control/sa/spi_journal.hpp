@@ -45,6 +45,8 @@ class SpiJournal {
   ~SpiJournal();
   SpiJournal(const SpiJournal&) = delete;
   SpiJournal& operator=(const SpiJournal&) = delete;
+  // What an operator should know of how it was opened: damage, or that it cannot be written.
+  const std::vector<Error>& problems() const { return problems_; }
 
   // An SA of ours with that SPI belongs to that IKE SA from here on; of the entry only what is known then is
   // looked at. Errors: it is remembered, but could not be written, so that a restart forgets it.
@@ -54,8 +56,6 @@ class SpiJournal {
   // The last that was noted of it; none: nothing, as far as is remembered.
   std::optional<Entry> find(std::uint32_t spi) const;
   std::size_t size() const { return places_.size(); }
-  // What an operator should know of how it was opened: damage, or that it cannot be written.
-  const std::vector<Error>& problems() const { return problems_; }
 
  private:
   struct Slot;
