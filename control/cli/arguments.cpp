@@ -71,7 +71,9 @@ Expected<json> check_text(const Command& command, const Parameter& parameter, co
     const auto& text = value.get_ref<const std::string&>();
     if (!text.empty() && text.size() <= text_limit && text.find('\0') == std::string::npos) return value;
   }
-  return usage_error(command, fmt::format("{} takes a {}", called(command, parameter), parameter.value_name));
+  const bool is_empty = value.is_string() && value.get_ref<const std::string&>().empty();
+  return usage_error(command, fmt::format("{} {}", called(command, parameter),
+                                          is_empty ? "is empty" : "takes a text of up to 4096 bytes"));
 }
 
 Expected<json> check_address(const Command& command, const Parameter& parameter, const json& value) {
@@ -105,6 +107,8 @@ Expected<json> check_value(const Command& command, const Parameter& parameter, c
     case ValueKind::number:
       return check_number(command, parameter, value);
     case ValueKind::spi:
+    case ValueKind::stray_spi:
+    case ValueKind::any_spi:
       return check_spi(command, parameter, value);
     case ValueKind::drop:
       return check_drop(command, parameter, value);

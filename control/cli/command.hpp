@@ -59,7 +59,9 @@ inline constexpr std::size_t command_count = 41;
 enum class ValueKind : std::uint8_t {
   flag,        // given or not: true
   number,      // integer within [least, most]
-  spi,         // "0x1001" or "4097": integer 1..2^32-1
+  spi,         // "0x1001" or "4097": integer 1..2^32-1; completion offers those of SAs
+  stray_spi,   // the same; of packets that no SA was for
+  any_spi,     // the same; of either
   port,        // name of a configured port: string
   connection,  // name of a connection: string
   drop,        // number or name of a drop reason: string, its name as in the verdict table

@@ -58,7 +58,7 @@ constexpr Parameter export_options[] = {
 
 constexpr Parameter evidence_arguments[] = {
     {.name = "spi",
-     .kind = ValueKind::spi,
+     .kind = ValueKind::stray_spi,
      .value_name = "SPI",
      .help = "that the packets came with",
      .required = true},

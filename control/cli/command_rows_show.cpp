@@ -63,10 +63,23 @@ constexpr Parameter sa_options[] = {
 
 constexpr Parameter spi_arguments[] = {
     {.name = "spi",
-     .kind = ValueKind::spi,
+     .kind = ValueKind::any_spi,
      .value_name = "SPI",
      .help = "hexadecimal (0x1001) or decimal (4097)",
      .required = true},
+};
+
+constexpr Parameter invalid_spi_options[] = {
+    {.name = "connection",
+     .kind = ValueKind::connection,
+     .value_name = "NAME",
+     .help = "the flows of this connection and of its peer"},
+    {.name = "top",
+     .kind = ValueKind::number,
+     .value_name = "N",
+     .help = "the N flows with the most packets, those first",
+     .least = 1,
+     .most = 4'096},
 };
 
 constexpr Command rows[] = {
@@ -248,15 +261,18 @@ constexpr Command rows[] = {
                                           "detail": "SPIs 0x00001002 in, 0x00002002 out"}]}]})",
      .arguments = spi_arguments},
 
-    // One row a flow. protocol: 50 (ESP) or 17 (UDP-encapsulated; else the ports are null). class: one of
-    // recovery::Class; explanation: what to do about it; repair: what espgate did about it last, or why not,
-    // one
-    // of recovery::Repair. packets: those sampled. logged: whether a log line
-    // told of the flow. evicted: flows that had to make room; unsampled: packets that the workers did not
-    // report, by their limits.
+    // One item a flow. protocol: 50 (ESP) or 17 (UDP-encapsulated; else the ports are null). connection: that
+    // the SPI belongs or belonged to, or else the sender. class: one of recovery::Class; explanation: what to
+    // do about it; repair: what espgate did about it last, or why not, one of recovery::Repair. packets:
+    // those
+    // sampled. logged: whether a log line told of the flow. found: flows that were asked for, of which at
+    // most
+    // 4096 are shown; evicted: flows that had to make room; unsampled: packets that the workers did not
+    // report,
+    // by their limits. classes, repairs: of all packets that were sampled since the start.
     {.id = CommandId::show_invalid_spi,
      .path = "show invalid-spi",
-     .where = Where::answer,
+     .where = Where::stream,
      .summary = "ESP flows whose SPI led to no active SA, and why",
      .help =
          "Each flow is classified: the SA is still being set up (larval), was just rekeyed, deleted, has\n"
@@ -264,14 +280,18 @@ constexpr Command rows[] = {
          "a\n"
          "known peer or to a stranger; a flood of those is named so. `show spi` tells more of one SPI. What\n"
          "peers with IKE send that has no SA any more is repaired: see invalid-spi-recovery in\n"
-         "espgate.conf(5).",
-     .example = "show invalid-spi",
+         "espgate.conf(5). The flow that was seen last comes first, those of a flood behind all others.",
+     .example = "show invalid-spi --connection branch",
      .result = R"({"flows": [{"source": "192.0.2.2", "destination": "192.0.2.1", "spi": "0xdeadbeef",
                               "protocol": 17, "source_port": 4500, "destination_port": 4500, "port": "outside",
-                              "class": "never issued", "explanation": "compare the SPIs of both sides",
+                              "connection": "branch", "class": "never issued", "explanation": "compare the SPIs of both sides",
                               "repair": "the peer was told", "packets": 12, "first": "2025-03-01T12:00:00Z", "last": "2025-03-01T12:00:09Z",
                               "logged": true}],
-                   "limit": 4096, "evicted": 0, "unsampled": 0})"},
+                   "found": 1, "limit": 4096, "evicted": 0, "unsampled": 0,
+                   "classes": [{"class": "never issued", "packets": 12}],
+                   "repairs": [{"repair": "the peer was told", "packets": 12}]})",
+     .items = "flows",
+     .options = invalid_spi_options},
 
     // link: up, down, gone; link_changes: how often since the start. twin: the TAP device in the kernel;
     // twin_gone: somebody removed it. offloads: those in use.

@@ -153,6 +153,8 @@ class Line {
       case ValueKind::port:
       case ValueKind::connection:
       case ValueKind::spi:
+      case ValueKind::stray_spi:
+      case ValueKind::any_spi:
         for (auto& name : names(parameter.kind, socket_)) found.push_back({std::move(name), ""});
         return;
       case ValueKind::protocol:

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "control/cli/render_parts.hpp"
 #include "control/cli/text_table.hpp"
 #include "datapath/base/counted.hpp"
@@ -200,16 +202,21 @@ std::string evidence(const json& one) {
 std::string render_spi(const json& result, bool color) {
   std::string text = fmt::format("SPI {} is {}: {}\n", text_at(result, "spi"), text_at(result, "state"),
                                  text_at(result, "explanation"));
-  text += detail_line("connection", text_at(result, "connection"));
-  text += detail_line("direction", text_at(result, "direction"));
-  text += detail_line("local", text_at(result, "local"));
-  text += detail_line("remote", text_at(result, "remote"));
-  text += detail_line("replaced by", text_at(result, "replaced_by"));
-  text += detail_line("packets", text_at(result, "packets"));
-  text += detail_line("bytes", text_at(result, "bytes"));
-  text += last_packet(result);
-  text += fault_lines(result, color);
-  text += detail_line("invalid packets", text_at(result, "invalid_packets"));
+  const auto add_known = [&](std::string_view name, std::string_view key) {
+    if (const auto value = text_at(result, key); value != "-") text += detail_line(name, value);
+  };
+  add_known("connection", "connection");
+  add_known("direction", "direction");
+  add_known("local", "local");
+  add_known("remote", "remote");
+  add_known("replaced by", "replaced_by");
+  if (text_at(result, "packets") != "-") {  // else there is no SA with it
+    add_known("packets", "packets");
+    add_known("bytes", "bytes");
+    text += last_packet(result);
+    text += fault_lines(result, color);
+  }
+  add_known("invalid packets", "invalid_packets");
   TextTable table({{"Time (UTC)"}, {"Event"}, {"Detail"}});
   for (const auto& event : array_at(result, "events")) {
     table.add({time_at(event, "time"), text_at(event, "event"), text_at(event, "detail")});
@@ -219,12 +226,25 @@ std::string render_spi(const json& result, bool color) {
   return text;
 }
 
+namespace {
+
+// "All packets since the start, by class: 12 never issued, 3 stranger".
+std::string packets_by(const json& counts, const std::string& key) {
+  std::string text;
+  for (const auto& each : counts)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", text_at(each, "packets"), text_at(each, key));
+  return fmt::format("All packets since the start, by {}: {}\n", key, text);
+}
+
+}  // namespace
+
 std::string render_invalid_spi(const json& result, bool color) {
   TextTable table({{"Source"},
                    {"Destination"},
                    {"SPI"},
                    {"Proto"},
                    {"Port"},
+                   {"Connection"},
                    {"Class"},
                    {"Packets", Align::right},
                    {"First (UTC)"},
@@ -235,15 +255,21 @@ std::string render_invalid_spi(const json& result, bool color) {
     const bool udp = count_at(flow, "protocol") == 17;
     table.add({endpoint_at(flow, "source", "source_port"),
                endpoint_at(flow, "destination", "destination_port"), text_at(flow, "spi"),
-               std::string(udp ? "17 udp" : "50 esp"), text_at(flow, "port"), text_at(flow, "class"),
-               text_at(flow, "packets"), time_at(flow, "first"), time_at(flow, "last"),
-               text_at(flow, "logged"), text_at(flow, "repair")});
+               std::string(udp ? "17 udp" : "50 esp"), text_at(flow, "port"), text_at(flow, "connection"),
+               text_at(flow, "class"), text_at(flow, "packets"), time_at(flow, "first"),
+               time_at(flow, "last"), text_at(flow, "logged"), text_at(flow, "repair")});
   }
-  const std::string counts = fmt::format(
-      "{} flows; {} made room for others; {} packets not sampled\n",
-      part_of({{"n", array_at(result, "flows").size()}, {"limit", text_at(result, "limit")}}, "n", "limit"),
-      text_at(result, "evicted"), text_at(result, "unsampled"));
-  return table.empty() ? "no invalid SPIs seen\n" : table.text(color) + "\n" + counts;
+  const auto shown = array_at(result, "flows").size();
+  const auto found = count_at(result, "found");
+  if (array_at(result, "classes").empty()) return "no invalid SPIs seen\n";
+  std::string text = table.empty() ? "no such flow is kept\n" : table.text(color) + "\n";
+  if (!table.empty())
+    text += fmt::format("{}{}; room for {}, {} made room for others; {} packets not sampled\n",
+                        counted(shown, "flow"), found > shown ? fmt::format(" of {}", found) : "",
+                        text_at(result, "limit"), text_at(result, "evicted"), text_at(result, "unsampled"));
+  for (const auto& [all, one] : {std::pair{"classes", "class"}, std::pair{"repairs", "repair"}})
+    if (!array_at(result, all).empty()) text += packets_by(array_at(result, all), one);
+  return text;
 }
 
 }  // namespace espgate::cli

@@ -10,6 +10,7 @@
 #include <optional>
 #include <system_error>
 
+#include "control/config/others_write.hpp"
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
 
@@ -37,13 +38,6 @@ bool may_enter(const struct stat& status, User user) {
   return (status.st_mode & S_IXOTH) != 0;
 }
 
-// In a folder with the sticky bit nobody replaces what is another's.
-bool others_write(const struct stat& status) {
-  const bool is_shared_folder = S_ISDIR(status.st_mode) && (status.st_mode & S_ISVTX) != 0;
-  const bool own = status.st_uid == 0 || status.st_uid == geteuid();
-  return !own || (!is_shared_folder && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0);
-}
-
 std::optional<Error> fault_of(const std::string& program, User user) {
   std::error_code problem;
   const auto path = std::filesystem::canonical(program, problem);
@@ -51,12 +45,12 @@ std::optional<Error> fault_of(const std::string& program, User user) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
     return Error{fmt::format("{} is not a file", program), "name a program"};
+  if (const auto place = place_that_others_write(path))
+    return Error{fmt::format("others than root can write to {}, and so decide what is run", place->string()),
+                 fmt::format("chown root {0}; chmod go-w {0}", place->string())};
   for (auto place = path;; place = place.parent_path()) {
     if (stat(place.c_str(), &status) != 0)
       return Error{fmt::format("cannot look at {}", place.string()), "correct the path or its permissions"};
-    if (others_write(status))
-      return Error{fmt::format("others than root can write to {}, and so decide what is run", place.string()),
-                   fmt::format("chown root {0}; chmod go-w {0}", place.string())};
     if (!may_enter(status, user))
       return Error{
           fmt::format("hook-user may not {} {}", place == path ? "execute" : "enter", place.string()),

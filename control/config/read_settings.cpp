@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
+#include <filesystem>
+#include <system_error>
 #include <unordered_set>
 
+#include "control/config/others_write.hpp"
 #include "control/config/read.hpp"
 #include "control/config/words.hpp"
 #include "datapath/base/counted.hpp"
@@ -66,6 +69,19 @@ void warn_of_strange_locals(Report& report, const Configuration& configuration, 
   }
 }
 
+// It is made by the daemon if it is not there yet.
+void warn_of_state_directory(const GroupReader& top, const std::string& folder) {
+  std::error_code problem;
+  const auto path = std::filesystem::canonical(folder, problem);
+  if (folder.empty() || problem) return;
+  if (const auto place = place_that_others_write(path))
+    top.warning(
+        "state-directory",
+        fmt::format("others than root can write to {}, and so replace secrets of espgate and files of others",
+                    place->string()),
+        fmt::format("chown root {0}; chmod go-w {0}", place->string()));
+}
+
 }  // namespace
 
 void read_settings(const GroupReader& top, Configuration& configuration, Checks& checks) {
@@ -100,6 +116,7 @@ void read_settings(const GroupReader& top, Configuration& configuration, Checks&
     top.error("state-directory",
               fmt::format("{} is not an absolute path", shown(configuration.state_directory)),
               "write the path from the root directory, such as \"/var/lib/espgate\"");
+  warn_of_state_directory(top, configuration.state_directory);
 }
 
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks) {

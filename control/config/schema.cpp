@@ -288,8 +288,10 @@ constexpr std::array top_keys{
         .preset = "/var/lib/espgate",
         .meaning =
             "Folder, made if need be, of what outlives the daemon: the SPIs that it gave out, without "
-            "keys, by which a packet of an SA from before a restart is known, and its peer told; and "
-            "invalid-spi/, evidence of packets with invalid SPIs. Each espgated has one of its own. \"\" "
+            "keys, by which a packet of an SA from before a restart is known, and its peer told; the "
+            "secrets of the tokens for that (RFC 6290); and invalid-spi/, evidence of packets with invalid "
+            "SPIs. Each espgated has one of its own, and only root should be able to write in it or above "
+            "it. \"\" "
             "keeps nothing."},
     Key{.name = "log-level",
         .kind = Kind::choice,
@@ -302,10 +304,10 @@ constexpr std::array top_keys{
         .meaning =
             "Program, by its absolute path, that is run on the first log line of each flow with an invalid "
             "SPI, some seconds later, for at most 10 s: one at a time, ten times a minute, for strangers "
-            "five. It learns what happened from ESPGATE_CLASS, ESPGATE_SPI, ESPGATE_SOURCE, "
-            "ESPGATE_DESTINATION, ESPGATE_CONNECTION, ESPGATE_REPAIR and ESPGATE_EVIDENCE in its "
-            "environment, and from a JSON document on its standard input. What it writes goes into the log, "
-            "up to 2 KiB."},
+            "five. It learns what happened from ESPGATE_EVENT, ESPGATE_CLASS, ESPGATE_SPI, "
+            "ESPGATE_SOURCE, ESPGATE_DESTINATION, ESPGATE_CONNECTION, ESPGATE_REPAIR and ESPGATE_EVIDENCE in "
+            "its environment, and from a JSON document on its standard input. What it writes goes into the "
+            "log, up to 2 KiB."},
     Key{.name = "hook-user",
         .kind = Kind::text,
         .unit = "characters",

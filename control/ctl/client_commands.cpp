@@ -1,6 +1,7 @@
 #include "control/ctl/client_commands.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "control/cli/client.hpp"
 #include "control/cli/completion.hpp"
@@ -15,11 +16,11 @@ using nlohmann::json;
 // A person waits at the prompt.
 constexpr auto completion_patience = std::chrono::milliseconds(500);
 
-// Distinct values of `key` in the answer to a command without arguments; none when there is no daemon.
+// Distinct values of `key` in the answer to a command; none when there is no daemon.
 std::vector<std::string> ask_names(const std::string& socket, cli::CommandId id, const char* items,
-                                   const char* key) {
+                                   const char* key, const json& arguments = json::object()) {
   std::vector<std::string> names;
-  const auto answer = cli::ask(socket, cli::command(id), json::object(), completion_patience);
+  const auto answer = cli::ask(socket, cli::command(id), arguments, completion_patience);
   if (!answer || !answer->contains(items) || !(*answer)[items].is_array()) return names;
   for (const auto& item : (*answer)[items]) {
     if (item.is_object() && item.contains(key) && item[key].is_string()) names.push_back(item[key]);
@@ -33,7 +34,13 @@ std::vector<std::string> names_of(cli::ValueKind kind, const std::string& socket
   if (kind == cli::ValueKind::port) return ask_names(socket, cli::CommandId::show_ports, "ports", "name");
   if (kind == cli::ValueKind::connection)  // those that are down, too
     return ask_names(socket, cli::CommandId::show_connections, "connections", "connection");
-  return ask_names(socket, cli::CommandId::show_sa, "sas", "spi");
+  constexpr int most_flows = 64;  // in a flood there are thousands
+  std::vector<std::string> spis;
+  if (kind != cli::ValueKind::spi)
+    spis = ask_names(socket, cli::CommandId::show_invalid_spi, "flows", "spi", {{"top", most_flows}});
+  if (kind != cli::ValueKind::stray_spi)
+    std::ranges::copy(ask_names(socket, cli::CommandId::show_sa, "sas", "spi"), std::back_inserter(spis));
+  return spis;
 }
 
 json completed(const std::string& socket, const std::vector<std::string>& words) {

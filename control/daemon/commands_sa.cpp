@@ -1,13 +1,15 @@
-// show sa, show spi, show invalid-spi, sa reserve, sa delete.
+// show sa, show spi, sa reserve, sa delete.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <deque>
+#include <memory>
 #include <utility>
 
 #include "control/cli/values.hpp"
 #include "control/daemon/sa_json.hpp"
 #include "control/daemon/services.hpp"
+#include "control/recovery/flow_search.hpp"
 
 namespace espgate::daemon {
 
@@ -140,7 +142,8 @@ std::string_view standing_text(sa::SpiFacts::Standing standing) {
   return "unknown";
 }
 
-Expected<json> show_spi(Services& services, std::uint32_t spi) {
+// `invalid_packets`: with that SPI, of all flows.
+json describe_spi(Services& services, std::uint32_t spi, std::uint64_t invalid_packets) {
   const auto report = services.sas->report(spi);
   json result{{"spi", cli::spi_text(spi)}, {"state", standing_text(report.facts.standing)},
               {"direction", nullptr},      {"connection", nullptr},
@@ -170,44 +173,24 @@ Expected<json> show_spi(Services& services, std::uint32_t spi) {
         {{"time", cli::time_text(event.when.wall)},
          {"event", sa::name(event.what)},
          {"detail", event.other_spi != 0 ? json(cli::spi_text(event.other_spi)) : json(nullptr)}});
-  std::uint64_t invalid = 0;
-  for (const auto& flow : services.invalid_spi->flows_of(spi)) invalid += flow.flow.packets;
-  result["invalid_packets"] = invalid;
+  result["invalid_packets"] = invalid_packets;
   result["evidence"] = services.evidence->describe(spi);
   return result;
 }
 
-json flow_json(const recovery::FlowReport& report) {
-  const auto& flow = report.flow;
-  const bool udp = flow.key.encapsulation == sa::Encapsulation::udp;
-  return {{"source", net::to_string(flow.key.source)},
-          {"destination", net::to_string(flow.key.destination)},
-          {"spi", cli::spi_text(flow.key.spi)},
-          {"protocol", udp ? 17 : 50},
-          {"source_port", udp ? json(flow.source_port) : json(nullptr)},
-          {"destination_port", udp ? json(4500) : json(nullptr)},
-          {"port", flow.port_name()},
-          {"class", recovery::name(flow.kind)},
-          {"explanation", recovery::remedy(flow.kind)},
-          {"repair", recovery::name(flow.repair)},
-          {"packets", flow.packets},
-          {"first", cli::time_text(flow.first.wall)},
-          {"last", cli::time_text(flow.last.wall)},
-          {"logged", flow.was_logged}};
-}
-
-Expected<json> show_invalid_spi(Services& services) {
-  const auto& handler = *services.invalid_spi;
-  std::uint64_t unsampled = 0;
-  for (const auto& worker : services.gateway->workers()) unsampled += worker->load().spi_samples_lost.value();
-  json result{{"flows", json::array()},
-              {"limit", handler.table().capacity()},
-              {"evicted", handler.table().evicted()},
-              {"unsampled", unsampled}};
-  for (const auto& report :
-       handler.flows(recovery::InvalidSpiHandler::Order::last_seen, handler.table().capacity()))
-    result["flows"].push_back(flow_json(report));
-  return result;
+// Described once all flows were looked at, some at a time.
+Expected<void> show_spi(Services& services, std::uint32_t spi, const cli::StreamPtr& stream) {
+  const auto packets = std::make_shared<std::uint64_t>(0);
+  const auto look = [&services, spi, packets, place = 0u]() mutable -> std::optional<json> {
+    const auto& table = services.invalid_spi->table();
+    if (table.visit_some(place, recovery::FlowSearch::at_once, [&](const recovery::Flow& flow) {
+          if (flow.key.spi == spi) *packets += flow.packets;
+        }))
+      return json();
+    return std::nullopt;
+  };
+  stream->pull(look, [&services, spi, packets] { return describe_spi(services, spi, *packets); });
+  return {};
 }
 
 Expected<json> reserve(Services& services, std::optional<std::uint32_t> wanted) {
@@ -261,10 +244,10 @@ void add_sa_commands(Services& services, cli::Handlers& handlers) {
   handlers.stream(cli::CommandId::show_sa, [&services](const cli::Request& request, cli::StreamPtr stream) {
     return show_sa(services, request, stream);
   });
-  handlers.answer(cli::CommandId::show_spi,
-                  [&services](const cli::Request& request) { return show_spi(services, *request.spi()); });
-  handlers.answer(cli::CommandId::show_invalid_spi,
-                  [&services](const cli::Request&) { return show_invalid_spi(services); });
+  handlers.stream(cli::CommandId::show_spi,
+                  [&services](const cli::Request& request, const cli::StreamPtr& stream) {
+                    return show_spi(services, *request.spi(), stream);
+                  });
   handlers.answer(cli::CommandId::sa_reserve,
                   [&services](const cli::Request& request) { return reserve(services, request.spi()); });
   handlers.answer(cli::CommandId::sa_delete,

@@ -275,6 +275,7 @@ cli::Handlers make_handlers(Services& services) {
   cli::Handlers handlers;
   add_drop_commands(services, handlers);
   add_sa_commands(services, handlers);
+  add_invalid_spi_commands(services, handlers);
   add_connection_commands(services, handlers);
   add_policy_commands(services, handlers);
   add_system_commands(services, handlers);

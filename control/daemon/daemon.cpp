@@ -181,6 +181,7 @@ void Daemon::open_spi_journal() {
   const auto most = configuration_.limits.inbound_sas + configuration_.limits.tombstones;
   auto journal = sa::SpiJournal::open(folder, most);
   if (!journal) return spdlog::warn("{}", journal.error().text());
+  for (const auto& problem : (*journal)->problems()) spdlog::warn("{}", problem.text());
   spi_journal_ = std::move(*journal);
 }
 

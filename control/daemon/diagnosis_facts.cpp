@@ -199,8 +199,11 @@ RecentEsp recent_esp(const Services& services) {
       return false;
     if (flow.kind == recovery::Class::stranger || flow.kind == recovery::Class::flood) return true;
     ++looked_up;
-    if (const auto owner = handler.owner_of(flow); !owner.empty())
-      recent.invalid[owner][static_cast<std::size_t>(flow.kind)] += flow.recent.value(time);
+    if (const auto owner = handler.owner_of(flow); !owner.empty()) {
+      auto& of_owner = recent.invalid[owner];
+      of_owner.packets[static_cast<std::size_t>(flow.kind)] += flow.recent.value(time);
+      of_owner.last = std::max(of_owner.last, flow.last.steady);
+    }
     return true;
   });
   const auto growth = services.counters->history().growth(recovery::RecentCount::window);
@@ -231,8 +234,10 @@ recovery::Facts diagnosis_facts(const Services& services, const config::Connecti
     add_way(services, connection, connection.remote, facts);
   if (connection.ike) add_ike(services, connection, peer, time, facts);
   add_traffic(services, name, time, facts);
-  if (const auto known = recent.invalid.find(name); known != recent.invalid.end())
-    facts.invalid = known->second;
+  if (const auto known = recent.invalid.find(name); known != recent.invalid.end()) {
+    facts.invalid = known->second.packets;
+    facts.invalid_last = seconds_since(known->second.last, time.steady);
+  }
   facts.without_ipsec = recent.without_ipsec;
   return facts;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <string>
 #include <unordered_map>
 
@@ -14,7 +15,11 @@ namespace espgate::daemon {
 // nobody's, by connection and class, and what came by ports where ipsec is off. Taken together since one pass
 // over all flows is as much work as looking for those of one connection; of very many flows the most recent.
 struct RecentEsp {
-  std::unordered_map<std::string, std::array<std::uint64_t, recovery::class_count>> invalid;
+  struct Invalid {
+    std::array<std::uint64_t, recovery::class_count> packets{};
+    std::chrono::nanoseconds last{};  // of them; steady
+  };
+  std::unordered_map<std::string, Invalid> invalid;
   std::uint64_t without_ipsec = 0;
 };
 RecentEsp recent_esp(const Services& services);

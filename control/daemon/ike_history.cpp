@@ -77,13 +77,22 @@ void IkeHistory::add(Peer& peer, Line line) {
   peer.lines.push_back(line);
 }
 
-// Among those since the last SA that came or went: there are few kinds, so the search is short.
-IkeHistory::Line* IkeHistory::exchange_in(Peer& peer, ike::ExchangeType exchange, bool we_began) {
+// Among those since the last SA that came or went, or further back the very same exchange: who answers has
+// made the SA by then. There are few kinds, so the search is short.
+IkeHistory::Line* IkeHistory::exchange_in(Peer& peer, const ike::Header& header, bool we_began) {
+  bool is_older = false;
   for (auto line = peer.lines.rbegin(); line != peer.lines.rend(); ++line) {
-    if (line->what != Line::What::exchange) return nullptr;
-    if (line->exchange == exchange && line->we_began == we_began) return &*line;
+    if (line->what != Line::What::exchange) {
+      is_older = true;
+    } else if (line->exchange == header.exchange && line->we_began == we_began) {
+      return is_older && !is_of(*line, header) ? nullptr : &*line;
+    }
   }
   return nullptr;
+}
+
+bool IkeHistory::is_of(const Line& line, const ike::Header& header) {
+  return line.message_id == header.message_id && line.initiator_spi == header.initiator_spi;
 }
 
 void IkeHistory::message(const net::Address& address, ike::Bytes datagram, bool from_us, Moment now) {
@@ -93,9 +102,8 @@ void IkeHistory::message(const net::Address& address, ike::Bytes datagram, bool 
   auto* peer = known(address);
   if (peer == nullptr) return;
   const bool we_began = from_us != header.is_response();
-  auto* line = exchange_in(*peer, header.exchange, we_began);
-  const bool same =
-      line != nullptr && line->message_id == header.message_id && line->initiator_spi == header.initiator_spi;
+  auto* line = exchange_in(*peer, header, we_began);
+  const bool same = line != nullptr && is_of(*line, header);
   if (header.is_response()) {
     if (!same || line->last_answered) return;
     line->last_answered = true;

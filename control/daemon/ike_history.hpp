@@ -5,7 +5,8 @@
 // Alike exchanges in a row are one line, so that hours of liveness checks push nothing out.
 //
 // Bounds: `lines_each` lines of each peer, the `most_peers` that were heard of last. Who is no configured
-// peer is noted from its first SA on: made-up senders cost nothing and push nobody out. Control thread only.
+// peer is noted from its first SA on, or from when it is expected: made-up senders cost nothing and push
+// nobody out. Control thread only.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +40,8 @@ class IkeHistory {
   // Each event before the core has it, and each action before it is carried out.
   void note(const ike::Event& event, Moment now);
   void note(const ike::Action& action, Moment now);
+  // It had an SA before this process, and is about to come back.
+  void expect(const net::Address& peer) { (void)admitted(peer); }
 
   // Oldest first; empty: nothing is known of it.
   std::vector<recovery::HistoryLine> of(const net::Address& peer) const;
@@ -71,7 +74,8 @@ class IkeHistory {
   Peer& admitted(const net::Address& address);
   void add(Peer& peer, Line line);
   void message(const net::Address& address, ike::Bytes datagram, bool from_us, Moment now);
-  static Line* exchange_in(Peer& peer, ike::ExchangeType exchange, bool we_began);
+  static bool is_of(const Line& line, const ike::Header& header);  // the line's last request, or its answer
+  static Line* exchange_in(Peer& peer, const ike::Header& header, bool we_began);
   static recovery::HistoryLine describe(const Line& line);
 
   std::function<bool(const net::Address&)> is_peer_;

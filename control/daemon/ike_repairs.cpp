@@ -106,6 +106,7 @@ recovery::Repair IkeService::send_token(const sa::SpiMiss& miss, Moment now) {
   const auto source = net::Address::from_bytes(miss.family, miss.source);
   const auto destination = net::Address::from_bytes(miss.family, miss.destination);
   const bool udp = miss.encapsulation == sa::Encapsulation::udp;
+  if (before->peer == source) history_.expect(source);
   ike::LostSpi lost{miss.spi,
                     {before->ike_initiator, before->ike_responder},
                     before->we_began,

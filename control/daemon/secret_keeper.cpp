@@ -4,7 +4,6 @@
 #include <optional>
 
 #include "control/daemon/random.hpp"
-#include "control/recovery/token_secrets.hpp"
 
 namespace espgate::daemon {
 
@@ -47,8 +46,9 @@ void SecretKeeper::tick(Moment now) {
 void SecretKeeper::take(Result result, Moment now) {
   next_ = now.steady + every;
   if (!result) return log_(sa::Severity::warning, result.error().text());
+  if (result->problem) log_(sa::Severity::warning, result->problem->text());
   counted_to_ = now.steady;
-  use_(std::move(*result));
+  use_(std::move(result->secrets));
 }
 
 }  // namespace espgate::daemon

@@ -10,6 +10,7 @@
 #include "control/daemon/event_loop.hpp"
 #include "control/daemon/give_way.hpp"
 #include "control/daemon/work_threads.hpp"
+#include "control/recovery/token_secrets.hpp"
 #include "control/sa/moment.hpp"
 #include "control/sa/surroundings.hpp"
 #include "datapath/base/secret.hpp"
@@ -32,7 +33,7 @@ class SecretKeeper {
   void tick(Moment now);
 
  private:
-  using Result = Expected<std::vector<Secret>>;
+  using Result = Expected<recovery::TokenSecrets>;
   void take(Result result, Moment now);
 
   EventLoop& loop_;

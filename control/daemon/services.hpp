@@ -61,6 +61,7 @@ NarrowedFields narrowed_fields(const net::TrafficSelector& selector);
 // The parts of make_handlers, one file each.
 void add_drop_commands(Services& services, cli::Handlers& handlers);
 void add_sa_commands(Services& services, cli::Handlers& handlers);
+void add_invalid_spi_commands(Services& services, cli::Handlers& handlers);
 void add_connection_commands(Services& services, cli::Handlers& handlers);
 void add_policy_commands(Services& services, cli::Handlers& handlers);
 void add_system_commands(Services& services, cli::Handlers& handlers);

@@ -38,6 +38,13 @@ bool is_working(const Facts& facts) {
   return is_up(facts) && is_within(facts.in.last, silent_s);
 }
 
+// Or it did since the last of the trouble that can pass, and now nobody has anything to send.
+bool has_passed(const Facts& facts) {
+  const auto was_before = [&](const Age& trouble) { return !trouble || *trouble > *facts.in.last; };
+  return is_working(facts) || (is_up(facts) && facts.in.last && was_before(facts.invalid_last) &&
+                               was_before(facts.moved) && was_before(facts.peer_restarted));
+}
+
 bool ever_worked(const Facts& facts) {
   return facts.in.ever != 0;
 }
@@ -278,18 +285,18 @@ void judge_health(const Facts& facts, Findings& findings) {
   if (!is_up(facts)) return;
   const auto trouble = findings.heaviest();
   if (trouble == 100) return;
-  findings.add(
-      {.cause = Cause::well, .weight = static_cast<double>(100 - trouble)},
-      facts.in.packets == 0 && facts.out.packets == 0
-          ? std::string("its SAs are in place, and nothing was sent yet")
-          : fmt::format("its SAs are in place; {} packets in, the last {}, and {} out, the last {}",
-                        facts.in.packets, ago(facts.in.last), facts.out.packets, ago(facts.out.last)));
+  findings.add({.cause = Cause::well, .weight = static_cast<double>(100 - trouble)},
+               facts.in.packets == 0 && facts.out.packets == 0
+                   ? std::string("its SAs are in place, and nothing was sent yet")
+                   : fmt::format("its SAs are in place; {} in, the last {}, and {} out, the last {}",
+                                 counted(facts.in.packets, "packet"), ago(facts.in.last), facts.out.packets,
+                                 ago(facts.out.last)));
 }
 
 }  // namespace
 
 std::vector<Finding> diagnose(const Facts& facts) {
-  Findings findings(is_working(facts));
+  Findings findings(has_passed(facts));
   for (const auto judge : {judge_way, judge_will, judge_negotiation, judge_one_way_traffic, judge_content,
                            judge_loss, judge_moves, judge_restarts, judge_invalid_spis, judge_health})
     judge(facts, findings);

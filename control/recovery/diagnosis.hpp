@@ -3,7 +3,7 @@
 // Each piece of evidence speaks for one cause, with a weight from 0 to 100 (control/recovery/signs.hpp): how
 // sure one would be of it if nothing else were known. Pieces for one cause add up as independent ones do, 1 -
 // (1 - a)(1 - b), so that several weak ones come near a strong one and none passes 100. What speaks for
-// trouble that is over, since the connection carries traffic again, counts less.
+// trouble that is over, since the connection carries traffic again, or did after it, counts less.
 //
 // Non-goals: collecting (control/daemon/diagnosis_facts.hpp), and why a negotiation failed word by word,
 // which `explain` tells.
@@ -86,6 +86,7 @@ struct Facts {
   // -- lately --
   std::array<std::uint64_t, class_count>
       invalid{};                    // packets with SPIs of nobody's, within RecentCount::window
+  Age invalid_last;                 // the last of them
   std::uint64_t without_ipsec = 0;  // as long: ESP of anybody's, by a port where ipsec is off
   unsigned moves = 0;               // of the peer, since the connection is configured
   Age moved;

@@ -37,7 +37,7 @@ struct Case {
   FlowKey key;
   Class kind = Class::stranger;  // when it began, and what was done then
   Repair repair = Repair::none;
-  std::string connection;  // as FlowReport's
+  std::string connection;  // as the handler's owner_of() has it; may be empty
   std::string port;
   Moment began;
   std::vector<EvidencePacket> packets;

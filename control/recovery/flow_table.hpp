@@ -77,6 +77,14 @@ class FlowTable {
       next = entries_[next].older;
     }
   }
+  // Calls visitor(const Flow&) for the next `count` flows at most, each once, in no order of theirs. `place`
+  // is 0 at first and where to go on afterwards, also if flows came or went meanwhile. False: there are no
+  // more.
+  template <typename Visitor>
+  bool visit_some(std::uint32_t& place, std::uint32_t count, Visitor&& visitor) const {
+    for (; count != 0 && place < size_; --count) visitor(entries_[place++].flow);
+    return place < size_;
+  }
 
  private:
   static constexpr std::uint32_t none = 0xffff'ffff;

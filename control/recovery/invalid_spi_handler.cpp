@@ -18,9 +18,12 @@ std::array<std::uint64_t, 2> make_secret(const sa::RandomSource& random) {
   return secret;
 }
 
+// Of a connection with peers at any address ("site") it is the one that is there now ("site#7").
 std::string_view owner(const sa::SpiFacts& facts, const sa::SpiKnowledge& knowledge,
                        const net::Address& source) {
-  return facts.connection.empty() ? knowledge.connection_of_peer(source) : facts.connection;
+  const auto of_peer = knowledge.connection_of_peer(source);
+  const bool is_one_of_many = of_peer.substr(0, of_peer.find('#')) == facts.connection;
+  return facts.connection.empty() || is_one_of_many ? of_peer : facts.connection;
 }
 
 // An SPI in use is seen on the way, and its packets are then made up as easily as those of unknown ones.
@@ -171,32 +174,6 @@ void InvalidSpiHandler::speak(Flow& flow, const sa::SpiFacts& facts, const sa::S
 
 std::string InvalidSpiHandler::owner_of(const Flow& flow) const {
   return std::string(owner(knowledge_.about(flow.key.spi), knowledge_, flow.key.source));
-}
-
-std::vector<FlowReport> InvalidSpiHandler::flows(Order order, std::size_t most) const {
-  std::vector<const Flow*> all;
-  all.reserve(table_.size());
-  table_.visit([&](const Flow& flow) {
-    all.push_back(&flow);
-    return order == Order::packets || all.size() < most;
-  });
-  most = std::min(most, all.size());
-  if (order == Order::packets)
-    std::ranges::partial_sort(all, all.begin() + static_cast<std::ptrdiff_t>(most), std::ranges::greater{},
-                              &Flow::packets);
-  std::vector<FlowReport> result;
-  result.reserve(most);
-  for (std::size_t i = 0; i < most; ++i) result.push_back({*all[i], owner_of(*all[i])});
-  return result;
-}
-
-std::vector<FlowReport> InvalidSpiHandler::flows_of(std::uint32_t spi) const {
-  std::vector<FlowReport> result;
-  table_.visit([&](const Flow& flow) {
-    if (flow.key.spi == spi) result.push_back({flow, owner_of(flow)});
-    return true;
-  });
-  return result;
 }
 
 }  // namespace espgate::recovery

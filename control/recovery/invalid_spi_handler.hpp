@@ -30,7 +30,6 @@
 #include <array>
 #include <chrono>
 #include <string>
-#include <vector>
 
 #include "control/recovery/flood_watch.hpp"
 #include "control/recovery/flow_table.hpp"
@@ -40,11 +39,6 @@
 #include "control/sa/surroundings.hpp"
 
 namespace espgate::recovery {
-
-struct FlowReport {
-  Flow flow;
-  std::string connection;  // that the SPI belongs or belonged to, or else the peer; may be empty
-};
 
 class InvalidSpiHandler {
  public:
@@ -69,11 +63,6 @@ class InvalidSpiHandler {
   // Writes summary lines that are due. To be called about once a second.
   void tick(Moment now);
 
-  enum class Order : std::uint8_t { last_seen, packets };
-  // The first `most` flows in that order, most recent or most frequent first.
-  std::vector<FlowReport> flows(Order order, std::size_t most) const;
-  // All flows with this SPI, most recent first.
-  std::vector<FlowReport> flows_of(std::uint32_t spi) const;
   // Packets reported, by class.
   const std::array<std::uint64_t, class_count>& packets() const { return packets_; }
   // How often something was repaired, or why not, by Repair.

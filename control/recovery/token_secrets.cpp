@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -37,9 +38,14 @@ Error failed(std::string_view what, const std::string& path) {
           "after a crash, peers that only they can begin with will find out by themselves"};
 }
 
+// Nobody chooses one of zeros, but a disk may leave them behind.
+bool is_secret(const Record& record) {
+  return std::ranges::any_of(record.bytes, [](std::uint8_t byte) { return byte != 0; });
+}
+
 bool write_all(const std::string& path, const Records& records) {
   const auto fresh = path + ".new";
-  const UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  const UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file) return false;
   const auto bytes = records.count * sizeof(Record);
   return write(file.get(), records.each.data(), bytes) == static_cast<ssize_t>(bytes) &&
@@ -59,16 +65,24 @@ void make_another(Records& records, const std::function<void(std::span<std::uint
 
 }  // namespace
 
-Expected<std::vector<Secret>> token_secrets(const std::string& folder, std::chrono::seconds given_out,
-                                            const std::function<void(std::span<std::uint8_t>)>& random) {
+Expected<TokenSecrets> token_secrets(const std::string& folder, std::chrono::seconds given_out,
+                                     const std::function<void(std::span<std::uint8_t>)>& random) {
   const auto path = folder + "/crash-token-secrets";
+  TokenSecrets result;
   Records records;
   {
     const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file && errno != ENOENT) return failed("read", path);
     const auto got = file ? read(file.get(), records.each.data(), sizeof records.each) : 0;
-    if (got > 0 && got % static_cast<ssize_t>(sizeof(Record)) == 0)
+    if (got < 0) return failed("read", path);
+    if (got % static_cast<ssize_t>(sizeof(Record)) == 0)
       records.count = static_cast<std::size_t>(got) / sizeof(Record);
+    const auto end = records.each.begin() + records.count;
+    const auto good = std::find_if_not(records.each.begin(), end, is_secret);
+    if (file && (records.count == 0 || good != end))
+      result.problem = Error{path + " is damaged, and a secret of it lost",
+                             "peers that had their tokens by it will find out of a crash by themselves"};
+    records.count = static_cast<std::size_t>(good - records.each.begin());
   }
   auto& newest = records.each[0].given_out_s;
   const bool is_good = records.count != 0 && newest >= 0 && newest < seconds_of(secret_life);
@@ -76,11 +90,10 @@ Expected<std::vector<Secret>> token_secrets(const std::string& folder, std::chro
   const bool is_old = !is_good || newest >= seconds_of(secret_life);
   if (is_old) make_another(records, random);
   if ((is_old || given_out.count() > 0) && !write_all(path, records)) return failed("write", path);
-  std::vector<Secret> secrets;
   for (std::size_t i = 0; i < records.count; ++i)
-    secrets.emplace_back(
+    result.secrets.emplace_back(
         std::vector<std::uint8_t>(records.each[i].bytes.begin(), records.each[i].bytes.end()));
-  return secrets;
+  return result;
 }
 
 }  // namespace espgate::recovery

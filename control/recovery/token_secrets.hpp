@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,11 +18,17 @@ namespace espgate::recovery {
 // or jumps where none is kept. It is good for as long again, which is longer than IKE SAs live.
 inline constexpr std::chrono::hours secret_life{24 * 30};
 
-// The newest first: two at most, which differ in the lowest bit of the first byte. Made anew in `folder`
-// where the file is missing, is not what it should be, or its newest was given out for too long. `given_out`:
-// for so long, since the last time that this was asked; none at a start. `random` fills the bytes with what
-// nobody can foresee. May wait for the disk. Errors: the file cannot be read or written.
-Expected<std::vector<Secret>> token_secrets(const std::string& folder, std::chrono::seconds given_out,
-                                            const std::function<void(std::span<std::uint8_t>)>& random);
+struct TokenSecrets {
+  std::vector<Secret>
+      secrets;  // the newest first: two at most, which differ in the lowest bit of the first byte
+  std::optional<Error> problem;  // what an operator should know: the file was damaged
+};
+
+// Made anew in `folder` where the file is missing, is not what it should be, or its newest was given out for
+// too long. `given_out`: for so long, since the last time that this was asked; none at a start. `random`
+// fills the bytes with what nobody can foresee. May wait for the disk. Errors: the file cannot be read or
+// written.
+Expected<TokenSecrets> token_secrets(const std::string& folder, std::chrono::seconds given_out,
+                                     const std::function<void(std::span<std::uint8_t>)>& random);
 
 }  // namespace espgate::recovery

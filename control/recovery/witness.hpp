@@ -15,7 +15,7 @@ namespace espgate::recovery {
 struct Witness {
   virtual ~Witness() = default;
   // The first line about a flow was written: as many a second as lines, none of a flood and none that is
-  // normal. `connection` as in FlowReport. Returns the number of what is kept of it, from 1.
+  // normal. `connection` as owner_of() has it. Returns the number of what is kept of it, from 1.
   virtual std::uint64_t flow_began(const Flow& flow, std::string_view connection, const sa::SpiMiss& miss,
                                    Moment now) = 0;
   // Another packet of a flow that has such a number.

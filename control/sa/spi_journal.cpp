@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "datapath/base/counted.hpp"
 #include "datapath/base/digest.hpp"
 
 namespace espgate::sa {
@@ -39,6 +40,11 @@ struct SpiJournal::Slot {
     std::memcpy(&result, input.digest().data(), sizeof result);
     return result;
   }
+  // By somebody or something; one that never was is zeros.
+  bool was_used() const {
+    const auto* bytes = reinterpret_cast<const char*>(this);
+    return std::any_of(bytes, bytes + sizeof *this, [](char byte) { return byte != 0; });
+  }
   bool is_good() const {
     const bool has_family = family == static_cast<std::uint8_t>(net::Family::v4) ||
                             family == static_cast<std::uint8_t>(net::Family::v6);
@@ -50,7 +56,7 @@ namespace {
 
 Error failed(std::string_view what, const std::string& path) {
   return {fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)),
-          "after a restart, packets of SAs from before it will not be told from others"};
+          "after the next restart, packets of SAs from before it will not be told from others"};
 }
 
 bool lock_alone(int file, std::chrono::milliseconds patience) {
@@ -78,44 +84,69 @@ bool write_at(int file, const void* bytes, std::size_t count, std::size_t place)
 
 }  // namespace
 
-SpiJournal::SpiJournal(UniqueFd lock, UniqueFd file, std::string path, std::uint32_t count)
-    : lock_(std::move(lock)), file_(std::move(file)), path_(std::move(path)), slots_(count) {}
+SpiJournal::SpiJournal(UniqueFd lock, std::string path, std::uint32_t count)
+    : lock_(std::move(lock)), path_(std::move(path)), slots_(count) {}
+
+// What is good of the file, in its order; one cut off or of other make has little of that.
+std::vector<SpiJournal::Slot> SpiJournal::read_before() {
+  std::vector<Slot> before;
+  std::ifstream old(path_, std::ios::binary);
+  std::size_t damaged = 0;
+  Slot slot;
+  while (old.read(reinterpret_cast<char*>(&slot), sizeof slot)) {
+    if (slot.is_good())
+      before.push_back(slot);
+    else
+      damaged += slot.was_used();
+  }
+  damaged += old.gcount() != 0;
+  if (damaged != 0)
+    problems_.push_back({fmt::format("{} is damaged: {} of it cannot be read and {} left out", path_,
+                                     counted(damaged, "entry"), damaged == 1 ? "was" : "were"),
+                         "packets of those SAs from before this start will not be told from others"});
+  std::ranges::sort(before, {}, &Slot::number);
+  if (before.size() > slots_.size())
+    before.erase(before.begin(), before.end() - static_cast<std::ptrdiff_t>(slots_.size()));
+  return before;
+}
+
+// A new file, which takes the place of the old one in one step. All of its room is taken at once, so that a
+// disk that is full later does no harm.
+Expected<UniqueFd> SpiJournal::make_file(std::size_t used) const {
+  const auto fresh_path = path_ + ".new";
+  UniqueFd file(::open(fresh_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file) return failed("make", fresh_path);
+  errno = posix_fallocate(file.get(), 0, static_cast<off_t>(slots_.size() * sizeof(Slot)));
+  if (errno == 0 && write_at(file.get(), slots_.data(), used * sizeof(Slot), 0) && fsync(file.get()) == 0 &&
+      rename(fresh_path.c_str(), path_.c_str()) == 0)
+    return file;
+  auto error = failed("write", path_);
+  unlink(fresh_path.c_str());
+  return error;
+}
 
 Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder, std::uint32_t most,
                                                        std::chrono::milliseconds patience) {
   static_assert(sizeof(Slot) == 128);
-  const auto path = folder + "/spi-journal", lock_path = folder + "/lock", fresh_path = path + ".new";
-  UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const auto lock_path = folder + "/lock";
+  UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock && errno == EROFS) lock = UniqueFd(::open(lock_path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!lock) return failed("open", lock_path);
   if (!lock_alone(lock.get(), patience)) return failed("have alone", lock_path);
 
-  // What is good of it, in its order; a file cut off or of other make has little of that.
-  std::vector<Slot> before;
-  std::ifstream old(path, std::ios::binary);
-  for (Slot slot; old.read(reinterpret_cast<char*>(&slot), sizeof slot);)
-    if (slot.is_good()) before.push_back(slot);
-  std::ranges::sort(before, {}, &Slot::number);
-  if (before.size() > most) before.erase(before.begin(), before.end() - most);
-
-  // A new file takes the place of the old one in one step.
-  UniqueFd file(::open(fresh_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (!file) return failed("make", fresh_path);
-  const auto bytes = most * sizeof(Slot);
-  // All of its room at once, so that a disk that is full later does no harm.
-  errno = posix_fallocate(file.get(), 0, static_cast<off_t>(bytes));
-  if (errno != 0) return failed("write", fresh_path);
-  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(std::move(lock), std::move(file), path, most));
+  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(std::move(lock), folder + "/spi-journal", most));
   journal->places_.reserve(most);
-  for (auto& slot : before) {
+  for (auto& slot : journal->read_before()) {
     slot.number = journal->next_ + 1;
     slot.checksum = slot.sum();
     journal->slots_[journal->next_] = slot;
     journal->places_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
   }
   journal->ours_from_ = journal->next_;
-  if (!write_at(journal->file_.get(), journal->slots_.data(), before.size() * sizeof(Slot), 0) ||
-      fsync(journal->file_.get()) != 0 || rename(fresh_path.c_str(), path.c_str()) != 0)
-    return failed("write", path);
+  if (auto file = journal->make_file(journal->next_))
+    journal->file_ = std::move(*file);
+  else
+    journal->problems_.push_back(file.error());
   return journal;
 }
 
@@ -150,6 +181,7 @@ Expected<void> SpiJournal::end(std::uint32_t spi) {
 Expected<void> SpiJournal::write(std::uint32_t place) {
   auto& slot = slots_[place];
   slot.checksum = slot.sum();
+  if (!file_) return {};  // as was said
   if (!write_at(file_.get(), &slot, sizeof slot, place * sizeof slot)) return failed("write", path_);
   return {};
 }

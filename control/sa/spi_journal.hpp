@@ -36,14 +36,17 @@ class SpiJournal {
   };
 
   // `folder` exists; nobody else may read the file there. `most` at least 1: entries. Waits up to `patience`
-  // for a process that had it to be gone, which takes its time when it was killed. Errors: the file cannot be
-  // made, or another process has it.
+  // for a process that had it to be gone, which takes its time when it was killed. Where nothing can be
+  // written, what was there is known all the same, and nothing more is remembered over a restart. Errors:
+  // another process has it, or nobody can say.
   static Expected<std::unique_ptr<SpiJournal>> open(
       const std::string& folder, std::uint32_t most,
       std::chrono::milliseconds patience = std::chrono::seconds(3));
   ~SpiJournal();
   SpiJournal(const SpiJournal&) = delete;
   SpiJournal& operator=(const SpiJournal&) = delete;
+  // What an operator should know of how it was opened: damage, or that it cannot be written.
+  const std::vector<Error>& problems() const { return problems_; }
 
   // An SA of ours with that SPI belongs to that IKE SA from here on; of the entry only what is known then is
   // looked at. Errors: it is remembered, but could not be written, so that a restart forgets it.
@@ -58,12 +61,15 @@ class SpiJournal {
 
  private:
   struct Slot;
-  SpiJournal(UniqueFd lock, UniqueFd file, std::string path, std::uint32_t count);
+  SpiJournal(UniqueFd lock, std::string path, std::uint32_t count);
+  std::vector<Slot> read_before();
+  Expected<UniqueFd> make_file(std::size_t used) const;
   Expected<void> write(std::uint32_t place);
 
   UniqueFd lock_;
-  UniqueFd file_;
+  UniqueFd file_;  // none: it cannot be written
   std::string path_;
+  std::vector<Error> problems_;
   std::vector<Slot> slots_;      // as they are in the file; written round and round
   std::uint64_t next_ = 0;       // its number; the slot is that modulo the count
   std::uint64_t ours_from_ = 0;  // numbers up to it are of before

@@ -1,10 +1,13 @@
 """A gateway starts anew while its peer goes on sending: what it says in full, and what configuration changes about it."""
 
+import pathlib
+import tempfile
 import unittest
 
-from lib import configuration, pair
-from lib.ike_case import connection, gateway
-from lib.invalid_spi_case import BEGUN, InvalidSpiCase
+from lib import cleanup, configuration, pair
+from lib.ike_case import PSK, connection, gateway
+from lib.invalid_spi_case import BEGUN, TOKEN, InvalidSpiCase
+from lib.shell import run
 
 
 class Restart(InvalidSpiCase):
@@ -20,10 +23,8 @@ class Restart(InvalidSpiCase):
 
     def setUp(self):
         self.gateway("a").ask("initiate", "site")
-        for name in pair.NAMES:
-            self.up(name)
         self.assert_passes("a")
-        self.stale = self.connection("b")["inbound_spi"]
+        self.stale = self.outbound_spi("a")
         self.crash("b")
 
 
@@ -68,6 +69,47 @@ class NoState(Restart):
         self.until(lambda: self.pair.ping("a", count=1) == 1)
         flow = self.flow(self.stale)
         self.assertEqual((flow["class"], flow["repair"]), ("never issued", "an IKE SA with the peer was begun"))
+
+
+class FullDisk(Restart):
+    """b crashes, and then its disk is full. What it had noted is known all the same, also that only a can begin."""
+
+    ROOM = "4m"  # for one journal, and not for a new one beside it
+    SAID = "No space left on device"
+
+    @classmethod
+    def settings(cls, name):
+        settings = super().settings(name)
+        if name == "a":
+            return settings
+        settings["connections"][0].update(remote="any", ike={"psk": PSK, "remote_id": "%any", "liveness": 0})
+        cls.disk = tempfile.mkdtemp(prefix="espgate-disk-")
+        run("mount", "-t", "tmpfs", "-o", f"size={cls.ROOM},mode=0700", "none", cls.disk)
+        cleanup.later(pathlib.Path(cls.disk).rmdir)
+        cleanup.later(run, "umount", cls.disk)
+        return {**settings, "state_directory": cls.disk}
+
+    def test_what_was_noted_heals_it(self):
+        self.until(lambda: self.pair.ping("a", count=1, interval_s=0.01) == 1)
+        self.assert_explained(self.stale, "before restart", TOKEN)
+        said = self.gateway("b").log.read_text()
+        # The connection has peers at any address, and this is one of them.
+        for name in ("site", "site#1"):
+            flow, = self.gateway("b").ask("show", "invalid-spi", "--connection", name)["flows"]
+            self.assertEqual((flow["spi"], flow["connection"]), (self.stale, "site#1"))
+        self.assertIn(f"{self.SAID}; after the next restart, packets of SAs", said)
+        self.assertNotIn("is damaged", said)
+
+
+class ReadOnlyDisk(FullDisk):
+    """As a file system that the kernel found errors in."""
+
+    ROOM, SAID = "16m", "Read-only file system"
+
+    def crash(self, name):
+        self.gateway(name).kill()
+        run("mount", "-o", "remount,ro", self.disk)
+        self.gateway(name).start()
 
 
 class StateDirectory(InvalidSpiCase):

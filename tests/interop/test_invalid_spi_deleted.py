@@ -116,6 +116,15 @@ class Stray(InvalidSpiCase):
     def lines_from_a(self, spi):
         return [line for line in self.lines(spi) if f"srcaddr={pair.OUTER['a'][4]}," in line]
 
+    def test_an_spi_whose_sa_is_not_in_place_yet(self):
+        spi = self.gateway("b").ask("sa", "reserve")["spi"]
+        self.assertEqual(self.stray(spi), ({"IN_SA_LARVAL": 1}, 0))
+        flow = self.flow(spi)
+        self.assertEqual((flow["class"], flow["repair"], flow["logged"]), ("larval", "nothing was done", False))
+        self.assertEqual(self.lines(spi), [])
+        self.gateway("b").ask("sa", "delete", spi)
+        self.assert_unharmed()
+
     def test_late_after_a_rekey(self):
         stale = self.outbound_spi("a")
         self.gateway("a").ask("rekey", "site")

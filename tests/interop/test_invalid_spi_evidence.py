@@ -135,6 +135,8 @@ class Evidence(Hook):
         code, _, err = self.gateway("b").ctl("export", "evidence", "0x0bad0bad")
         self.assertEqual(code, 1)
         self.assertIn("no packet with SPI 0x0bad0bad is kept", err)
+        for command in (("export", "evidence"), ("show", "spi")):
+            self.assertIn(f"{self.stale}\t", self.gateway("b").ctl("complete", *command, "")[1])
 
     def assert_esp(self, file, count):
         """tshark reads it: ESP with that SPI, from a to b."""

@@ -32,6 +32,7 @@ LINGER_S = 2
 ANSWERS_PER_S = 200  # limits.invalid-spi-repairs, and as many unprotected
 LINES_PER_S = 20  # ten of SPIs that were ours, and ten of others
 DIFFERENT_FRAMES = 8192  # of the port that never ends: twice the flows that are kept
+MOST_WORK_US = 10_000  # of CPU time in one round of the control loop, so that all flows are never shown in one
 BUSY = 0.99  # of a worker's cycles: it is at its limit
 
 
@@ -160,6 +161,23 @@ class OnTheirCable(Tunnels):
         self.assertLess(self.lines(), LINES_PER_S * took_s)
         self.until(lambda: "the flood is over" in b.log.read_text())
         self.assert_passes()
+        self.look_at_flows()
+
+    def look_at_flows(self):
+        """A full table is shown while the control loop goes on with other things."""
+        b, loop = self.gateway("b"), Reading(self.gateway("b"))
+        shown = b.ask("show", "invalid-spi")
+        b.ask("show", "spi", shown["flows"][0]["spi"])
+        loop = Reading(b).since(loop)
+        print(f"\n{len(shown['flows'])} flows shown; control loop: longest {loop['max_us']} us, {loop['work']['max_us']} us of work", end="")
+        self.assertEqual((len(shown["flows"]), shown["found"]), (shown["limit"], shown["limit"]))
+        self.assertLess(loop["work"]["max_us"], MOST_WORK_US)
+        self.assertEqual(len({flow["spi"] for flow in shown["flows"]}), shown["limit"])
+        top = b.ask("show", "invalid-spi", "--top", 5)["flows"]
+        self.assertEqual([flow["packets"] for flow in top], sorted((flow["packets"] for flow in shown["flows"]), reverse=True)[:5])
+        of_peer = b.ask("show", "invalid-spi", "--connection", site(1))["flows"]
+        self.assertGreater(len(of_peer), 0)
+        self.assertEqual({(flow["connection"], flow["source"]) for flow in of_peer}, {(site(1), outer(1))})
 
 
 class WorkerAtItsLimit(Tunnels):

@@ -83,6 +83,7 @@ json flow(const char* spi, bool udp) {
           {"source_port", udp ? json(61'000) : json()},
           {"destination_port", udp ? json(4500) : json()},
           {"port", "outside"},
+          {"connection", udp ? "branch" : json()},
           {"class", udp ? "just rekeyed" : "never issued"},
           {"explanation", udp ? "replaced by 0x00001002 2 s ago" : "no SA has had this SPI"},
           {"repair", udp ? "nothing was done" : "the peer was told"},
@@ -303,9 +304,15 @@ json canned(CommandId id) {
       return sas();
     case CommandId::show_invalid_spi:
       return {{"flows", {flow("0xdeadbeef", false), flow("0x00001001", true)}},
+              {"found", 3},
               {"limit", 4096},
               {"evicted", 0},
-              {"unsampled", 5}};
+              {"unsampled", 5},
+              {"classes",
+               {{{"class", "just rekeyed"}, {"packets", 12}}, {{"class", "never issued"}, {"packets", 13}}}},
+              {"repairs",
+               {{{"repair", "nothing was done"}, {"packets", 12}},
+                {{"repair", "the peer was told"}, {"packets", 13}}}}};
     case CommandId::show_ports:
       return ports();
     case CommandId::show_workers:
@@ -352,8 +359,9 @@ cli::Handlers canned_handlers() {
   }
   handlers.stream(CommandId::show_sa, answer_sas);
   handlers.stream(CommandId::show_policies, answer_policies);
-  for (const auto id : {CommandId::show_connections, CommandId::show_events, CommandId::monitor,
-                        CommandId::show_ike, CommandId::export_evidence, CommandId::diagnose})
+  for (const auto id :
+       {CommandId::show_connections, CommandId::show_events, CommandId::monitor, CommandId::show_ike,
+        CommandId::export_evidence, CommandId::diagnose, CommandId::show_invalid_spi})
     handlers.stream(id, [id](const cli::Request&, const cli::StreamPtr& stream) -> Expected<void> {
       pull_all(stream, canned(id), std::string(cli::command(id).items));
       return {};

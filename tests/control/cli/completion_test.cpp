@@ -17,6 +17,8 @@ Words names(ValueKind kind, const std::string& socket) {
   asked_socket = socket;
   if (kind == ValueKind::port) return {"inside", "outside"};
   if (kind == ValueKind::connection) return {"branch"};
+  if (kind == ValueKind::stray_spi) return {"0xdeadbeef"};
+  if (kind == ValueKind::any_spi) return {"0xdeadbeef", "0x00001001"};
   return {"0x00001001"};
 }
 
@@ -64,6 +66,12 @@ TEST_CASE("hidden commands are not offered, and nothing behind nonsense") {
   CHECK(completed({"show", "spi", "1", "2", ""}).empty());
   CHECK(completed({"show", "drops", "--bogus", ""}).empty());
   CHECK(completed({"capture", "--write", ""}).empty());
+}
+
+TEST_CASE("an SPI is completed to those that the command can have something about") {
+  CHECK(completed({"show", "sa", "--spi", ""}) == Words{"0x00001001"});
+  CHECK(completed({"export", "evidence", ""}) == Words{"0xdeadbeef"});
+  CHECK(completed({"show", "spi", ""}) == Words{"0xdeadbeef", "0x00001001"});
 }
 
 TEST_CASE("names come from the daemon that the line names") {

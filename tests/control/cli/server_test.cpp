@@ -56,7 +56,7 @@ TEST_CASE("every command is answered, with what its handler returns") {
     CAPTURE(row.path);
     json arguments = json::object();
     for (const auto& argument : row.arguments)
-      if (argument.kind == ValueKind::spi && argument.required) arguments["spi"] = 4097;
+      if (argument.name == "spi" && argument.required) arguments["spi"] = 4097;
     if (row.id == CommandId::trace_add) arguments["count"] = 10;
     if (row.id == CommandId::capture) arguments = {{"port", "outside"}, {"count", 2}};
     if (row.id == CommandId::show_policy_match) arguments = {{"from", "10.1.0.7"}, {"to", "10.2.0.9"}};

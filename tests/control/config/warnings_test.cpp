@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <catch2/catch.hpp>
 
@@ -262,4 +263,20 @@ TEST_CASE("a connection from an address that no port of the file has is warned o
   REQUIRE(warnings.size() == 1);
   CHECK(warnings[0].path == "connections[0].local");
   CHECK(warnings[0].message == "192.0.2.1 is on no port of this file");
+}
+
+TEST_CASE("a state directory in which others can write is warned of") {
+  const test::Folder folder;
+  const auto warnings = [&](mode_t mode) {
+    chmod(folder.path("").c_str(), mode);
+    return warnings_of(fmt::format("{}state-directory = \"{}\";\n", test::minimal, folder.path("")));
+  };
+  CHECK(warnings(0700).empty());
+  const auto found = warnings(0770);
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].path == "state-directory");
+  CHECK(found[0].line == 2);
+  CHECK_THAT(found[0].message, Catch::Contains("others than root can write to"));
+  CHECK(warnings_of(fmt::format("{}state-directory = \"/not/there/yet\";\n", test::minimal)).empty());
+  CHECK(warnings_of(fmt::format("{}state-directory = \"\";\n", test::minimal)).empty());
 }

@@ -72,6 +72,25 @@ TEST_CASE("Exchanges are told with who began them, how many were answered, and w
         "SA replaced: SPI 0x00001001 in, by a rekey\n");
 }
 
+TEST_CASE("An answer that goes once the SA is made is of what was asked before") {
+  Rig rig;
+  rig.from_peer(ExchangeType::ike_auth, 1);
+  rig.made(0x1001, 0x2001);
+  rig.to_peer(ExchangeType::ike_auth, 1, true);
+  rig.from_peer(ExchangeType::ike_auth, 1);  // the answer was lost
+  rig.to_peer(ExchangeType::ike_auth, 1, true);
+  rig.from_peer(ExchangeType::create_child_sa, 2);
+  rig.made(0x1002, 0x2002);
+  rig.to_peer(ExchangeType::create_child_sa, 2, true);
+  rig.from_peer(ExchangeType::create_child_sa, 3);
+  CHECK(rig.told() ==
+        "exchange: IKE_AUTH begun by the peer: 1 begun, 1 answered, 1 repeated\n"
+        "SA made: SPIs 0x00001001 in, 0x00002001 out\n"
+        "exchange: CREATE_CHILD_SA begun by the peer: 1 begun, 1 answered, 0 repeated\n"
+        "SA made: SPIs 0x00001002 in, 0x00002002 out\n"
+        "exchange: CREATE_CHILD_SA begun by the peer: 1 begun, 0 answered, 0 repeated\n");
+}
+
 TEST_CASE("Hours of liveness checks are one line, and push nothing out") {
   Rig rig;
   rig.made(0x1001, 0x2001);

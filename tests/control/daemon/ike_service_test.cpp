@@ -219,7 +219,7 @@ TEST_CASE("A token that cannot go yet is said to be on its way, one too many to 
     REQUIRE((*forwarding)->set_route({peer, 24}, (*forwarding)->add_hop(hop).value()));
   };
   // Each from another address, so that there is room for some.
-  std::uint8_t host = 0;
+  std::uint8_t host = 5;
   const auto repair = [&](std::uint32_t spi = 0x1001, std::uint16_t packet_bytes = 200) {
     sa::SpiMiss miss{};
     miss.family = net::Family::v4;
@@ -233,7 +233,11 @@ TEST_CASE("A token that cannot go yet is said to be on its way, one too many to 
   way(forward::HopKind::glean);
   CHECK(repair() == Repair::queued);
   way(forward::HopKind::resolved);
-  CHECK(repair() == Repair::token);
+  CHECK(repair() == Repair::token);  // to where the SPI's peer was, of which IKE is noted from here on
+  const auto said = a.ike->history_of(peer, "road");
+  REQUIRE(said.size() == 1);
+  CHECK(said[0].detail == "INFORMATIONAL begun by us: 1 begun, 0 answered, 0 repeated");
+  CHECK(a.ike->history_of(net::parse_address("198.51.100.6").value(), "road").empty());
   CHECK(repair(0x1001, 60) == Repair::only_peer);  // no room for a token
   CHECK(repair(0x1002) == Repair::only_peer);      // it is from no IKE SA
   std::optional<Repair> meanwhile;

@@ -47,6 +47,7 @@ Facts with(Facts facts, const std::function<void(Facts&)>& change) {
 
 Facts invalid(Facts facts, Class kind, std::uint64_t packets) {
   facts.invalid[static_cast<std::size_t>(kind)] = packets;
+  if (!facts.invalid_last) facts.invalid_last = 1;
   return facts;
 }
 
@@ -236,6 +237,14 @@ std::vector<Situation> cases() {
                     }),
                Class::before_restart, 9),
        Cause::well, "its SAs are in place", 60},
+      {"that is over, and nobody has anything to send since",
+       invalid(with(healthy(), [](Facts& f) { f.in.last = f.out.last = 40, f.invalid_last = 41; }),
+               Class::before_restart, 9),
+       Cause::well, "its SAs are in place", 60},
+      {"that is not over yet",
+       invalid(with(healthy(), [](Facts& f) { f.in.last = f.out.last = 40, f.invalid_last = 39; }),
+               Class::before_restart, 9),
+       Cause::our_restart, "before this gateway restarted", 70},
   };
   return all;
 }

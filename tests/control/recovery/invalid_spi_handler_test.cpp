@@ -72,7 +72,7 @@ TEST_CASE("what a flow had lately is not what it had in its life") {
     h.packet();
     h.advance(10s);
   }
-  const auto flow = h.handler.flows_of(0x1234abcd).at(0).flow;
+  const auto flow = flows_of(h.handler, 0x1234abcd).at(0);
   CHECK(flow.packets == 60);
   CHECK(flow.recent.value(h.now.steady) == 11);
   CHECK(flow.recent.value(h.now.steady + 2min) == 0);
@@ -119,11 +119,11 @@ TEST_CASE("both families, plain and UDP-encapsulated, are flows of their own and
   CHECK_THAT(h.lines[2], Contains("destaddr=2001:db8::1, prot=50, spi=0x1388(5000), srcaddr=2001:db8::2,"));
   CHECK_THAT(h.lines[3], Contains("destaddr=2001:db8::1, prot=17, spi=0x1388(5000), srcaddr=2001:db8::2,"));
   CHECK_THAT(h.lines[3], Contains("known peer branch6"));
-  const auto flows = h.handler.flows_of(5000);
+  const auto flows = flows_of(h.handler, 5000);
   REQUIRE(flows.size() == 4);
-  CHECK(flows[0].connection == "branch6");
-  CHECK(flows[0].flow.source_port == 4500);
-  CHECK(flows[3].connection == "branch");
+  CHECK(h.handler.owner_of(flows[0]) == "branch6");
+  CHECK(flows[0].source_port == 4500);
+  CHECK(h.handler.owner_of(flows[3]) == "branch");
 }
 
 TEST_CASE("each class names its owner and what to do") {
@@ -176,6 +176,19 @@ TEST_CASE("an SPI in use, from or to elsewhere: the line says for whom its SA is
   CHECK(h.repairer.asked.empty());
 }
 
+TEST_CASE("what a connection with peers at any address had is the peer's that is there now") {
+  Handler h;
+  h.facts(1000, Standing::before_restart);
+  h.packet(1000);
+  CHECK_THAT(h.lines.back(), Contains("before restart, connection branch, "));
+  const auto flow = flows_of(h.handler, 1000).at(0);
+  auto& peer = h.knowledge.peers.at(net::parse_address("192.0.2.2").value());
+  for (const auto* name : {"branch#7", "branch-two#7", "branch-two", ""}) {
+    peer = name;
+    CHECK(h.handler.owner_of(flow) == (peer == "branch#7" ? "branch#7" : "branch"));
+  }
+}
+
 TEST_CASE("packets of an SPI in use from ever new addresses are a flood, too") {
   InvalidSpiHandler::Options options;
   options.flood_flows_per_s = 10;
@@ -187,7 +200,7 @@ TEST_CASE("packets of an SPI in use from ever new addresses are a flood, too") {
     record.source[3] = i;
     h.packet(record);
   }
-  CHECK(h.handler.flows_of(1000).back().flow.kind == Class::flood);
+  CHECK(flows_of(h.handler, 1000).back().kind == Class::flood);
   CHECK_THAT(h.lines.back(), StartsWith("invalid SPI: a flood:"));
 }
 
@@ -204,7 +217,7 @@ TEST_CASE("early packets of a rekey are counted, not logged, until they last") {
     h.advance(1s);
   }
   CHECK(h.lines.empty());
-  CHECK(h.handler.flows_of(1000).at(0).flow.packets == 30);
+  CHECK(flows_of(h.handler, 1000).at(0).packets == 30);
   h.packet(1000);
   REQUIRE(h.lines.size() == 1);
   CHECK_THAT(h.lines[0], Contains("31 packets since 12:00:01 (30 suppressed)"));
@@ -269,28 +282,8 @@ TEST_CASE("a million random SPIs use no more memory, time or log than allowed") 
   CHECK(packets == 1'000'000);
 }
 
-TEST_CASE("flows are listed by time and by number") {
-  Handler h;
-  for (const auto spi : {1000u, 1001u, 1001u, 1001u, 1002u, 1002u}) {
-    h.packet(spi);
-    h.advance(1s);
-  }
-  using Order = InvalidSpiHandler::Order;
-  const auto spis = [](const std::vector<FlowReport>& flows) {
-    std::vector<std::uint32_t> result;
-    for (const auto& report : flows) result.push_back(report.flow.key.spi);
-    return result;
-  };
-  CHECK(spis(h.handler.flows(Order::last_seen, 10)) == std::vector{1002u, 1001u, 1000u});
-  CHECK(spis(h.handler.flows(Order::last_seen, 2)) == std::vector{1002u, 1001u});
-  CHECK(spis(h.handler.flows(Order::packets, 2)) == std::vector{1001u, 1002u});
-  CHECK(h.handler.flows(Order::packets, 0).empty());
-  CHECK(h.handler.flows(Order::last_seen, 0).empty());
-  CHECK(h.handler.flows(Order::packets, 1)[0].connection == "branch");
-}
-
 TEST_CASE("a port name of any length is kept, cut to fit") {
   Handler h;
   h.handler.handle(miss("192.0.2.2", "192.0.2.1", 1000), "a-very-long-port-name", h.now);
-  CHECK(h.handler.flows_of(1000).at(0).flow.port_name() == "a-very-long-por");
+  CHECK(flows_of(h.handler, 1000).at(0).port_name() == "a-very-long-por");
 }

@@ -57,4 +57,14 @@ inline sa::SpiMiss miss(const char* source, const char* destination, std::uint32
   return result;
 }
 
+// The flows with that SPI, the most recently seen first.
+inline std::vector<Flow> flows_of(const InvalidSpiHandler& handler, std::uint32_t spi) {
+  std::vector<Flow> flows;
+  handler.table().visit([&](const Flow& flow) {
+    if (flow.key.spi == spi) flows.push_back(flow);
+    return true;
+  });
+  return flows;
+}
+
 }  // namespace espgate::recovery::test

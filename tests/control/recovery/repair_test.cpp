@@ -36,7 +36,7 @@ struct World {
     knowledge.spis[spi] = {standing, reason, 0, now, "branch"};
   }
   const Flow& flow(std::uint32_t spi) {
-    flow_ = handler.flows_of(spi).at(0).flow;
+    flow_ = flows_of(handler, spi).at(0);
     return flow_;
   }
 
@@ -225,9 +225,9 @@ TEST_CASE("made up SPIs in a peer's name, too few for a flood, push out no flow 
     world.packet(spi);
   }
   for (std::uint32_t spi = 10'000; spi < 15'000; ++spi, world.now.steady += 10ms) world.packet(spi);
-  for (std::uint32_t spi = 1'000; spi < 1'010; ++spi) CHECK(world.handler.flows_of(spi).size() == 1);
-  CHECK(world.handler.flows_of(14'999).size() == 1);
-  CHECK(world.handler.flows_of(10'000).empty());
+  for (std::uint32_t spi = 1'000; spi < 1'010; ++spi) CHECK(flows_of(world.handler, spi).size() == 1);
+  CHECK(flows_of(world.handler, 14'999).size() == 1);
+  CHECK(flows_of(world.handler, 10'000).empty());
 }
 
 TEST_CASE("a flood has two lines, starts nothing, and hides no packet of before a restart") {

@@ -22,11 +22,13 @@ struct Folder {
   std::vector<Secret> load(std::chrono::seconds given_out = {}) {
     auto secrets = token_secrets(path, given_out, [this](auto bytes) { std::ranges::fill(bytes, ++made); });
     REQUIRE(secrets);
-    return *secrets;
+    was_damaged = secrets->problem.has_value();
+    return secrets->secrets;
   }
   std::string file() const { return path + "/crash-token-secrets"; }
   std::string path;
   std::uint8_t made = 0;
+  bool was_damaged = false;
 };
 
 const Secret first(std::vector<std::uint8_t>(32, 1)), second(std::vector<std::uint8_t>(32, 2)),
@@ -86,9 +88,29 @@ TEST_CASE("two that follow each other differ in the bit by which they are told a
 TEST_CASE("a file that is not what it should be is replaced, a folder that is not there is an error") {
   Folder folder;
   folder.load();
+  CHECK_FALSE(folder.was_damaged);
   std::ofstream(folder.file(), std::ios::trunc) << "short";
   CHECK(folder.load() == std::vector{second});
+  CHECK(folder.was_damaged);
   CHECK(folder.load() == std::vector{second});
+  CHECK_FALSE(folder.was_damaged);
+  std::filesystem::remove(folder.file());
+  std::filesystem::create_directory(folder.file());
+  CHECK_THAT(token_secrets(folder.path, {}, [](auto) {}).error().text(), Catch::Contains("cannot read"));
   folder.path += "/no";
   CHECK_FALSE(token_secrets(folder.path, {}, [](auto) {}));
+}
+
+TEST_CASE("zeros that a disk left behind are no secret that anybody could guess") {
+  Folder folder;
+  folder.load();
+  folder.load(secret_life);
+  const auto zero = GENERATE(0, 1);  // the newest, or the one before
+  {
+    std::fstream file(folder.file(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(40 * zero + 8);
+    file << std::string(32, '\0');
+  }
+  CHECK(folder.load() == std::vector{zero == 0 ? third : second});
+  CHECK(folder.was_damaged);
 }

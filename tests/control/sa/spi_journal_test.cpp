@@ -38,6 +38,11 @@ struct Folder {
 
 const auto peer4 = net::parse_address("198.51.100.7").value();
 const auto peer6 = net::parse_address("2001:db8::7").value();
+// Nothing tells that anything is missing.
+bool is_cut_between(const std::string& text, const std::string& before) {
+  return text.size() % 128 == 0 && before.starts_with(text);
+}
+
 const Moment noon{1s, std::chrono::system_clock::time_point(1'700'000'000'123ms)};
 
 }  // namespace
@@ -87,6 +92,30 @@ TEST_CASE("the newest have the room, over any number of restarts, and the file n
   CHECK(folder.open(1'000)->size() == 3);
 }
 
+TEST_CASE("what cannot be written is known all the same, and said") {
+  const Folder folder;
+  REQUIRE(folder.open()->note(0x1001, {peer4, "site", 0x1111, 0x2222, true}, noon));
+  CHECK(folder.open()->problems().empty());
+  const auto child = fork();
+  if (child == 0) {  // as with a full disk
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit none{0, 0};
+    setrlimit(RLIMIT_FSIZE, &none);
+    const auto journal = SpiJournal::open(folder.path, 8);
+    const bool is_known = journal && (*journal)->find(0x1001) && (*journal)->find(0x1001)->is_before_restart;
+    const bool goes_on =
+        is_known && (*journal)->note(0x1002, {peer4, "site"}, noon) && (*journal)->find(0x1002);
+    const auto& problems = (*journal)->problems();
+    const bool is_said = goes_on && problems.size() == 1 &&
+                         problems[0].text().find("cannot write " + folder.file()) != std::string::npos;
+    _exit(is_said && !std::filesystem::exists(folder.file() + ".new") ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(folder.open()->find(0x1001));
+}
+
 TEST_CASE("a damaged file tells what of it is good, and no more") {
   const Folder folder;
   for (std::uint32_t spi = 1000; spi < 1008; ++spi) REQUIRE(folder.open()->note(spi, {peer4, "site"}, noon));
@@ -111,6 +140,7 @@ TEST_CASE("a damaged file tells what of it is good, and no more") {
     std::ofstream(folder.file(), std::ios::binary) << text;
     const auto journal = folder.open();
     CAPTURE(i, place);
+    CHECK((journal->problems().size() == 1) == (text != before && !is_cut_between(text, before)));
     if (i % 3 == 0) CHECK(journal->size() >= 7);  // the rest of the last slot is not looked at
     for (std::uint32_t spi = 0; spi < 2000; ++spi)
       if (const auto entry = journal->find(spi)) {
