@@ -328,9 +328,8 @@ constexpr Command rows[] = {
          "equal. A worker whose idle share is near 0 and whose bursts are full is at its limit.\n"
          "Of the control core's loop: how long the rounds lasted in which it had something to do, since the\n"
          "start. Its work is how long its thread had a CPU in a round; the rest it waited. Of its tasks the\n"
-         "five that took most time: a long round worked for over a millisecond, and is of the task that "
-         "took\n"
-         "most of it.",
+         "five that took most time, and those with long rounds: these worked for over a millisecond, and\n"
+         "are of the task whose call was the longest.",
      .example = "show workers",
      .result = R"({"workers": [{"worker": 0, "cpu": 1, "packets": 1602, "busy_cycles": 3000000,
                                 "idle_cycles": 97000000, "idle_share": 0.97,

@@ -15,7 +15,7 @@ constexpr std::size_t read_bytes = 16 * 1024;
 // Sent bytes are cut off the front of the queue once there are this many, not at every send.
 constexpr std::size_t compact_bytes = 256 * 1024;
 // That a pulled stream takes in one turn; then the control loop sees to everything else.
-constexpr std::chrono::microseconds turn{300};
+constexpr std::chrono::microseconds turn{100};
 
 }  // namespace
 

@@ -78,9 +78,11 @@ std::string tasks_text(const json& control, bool color) {
                    {"Longest us", Align::right},
                    {"Long rounds", Align::right}});
   const auto& tasks = array_at(control, "loop.tasks");
-  for (std::size_t i = 0; i < std::min(tasks.size(), most); ++i)
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    if (i >= most && count_at(tasks[i], "long_rounds") == 0) continue;
     table.add({text_at(tasks[i], "task"), text_at(tasks[i], "calls"), text_at(tasks[i], "total_us"),
                text_at(tasks[i], "longest_us"), text_at(tasks[i], "long_rounds")});
+  }
   return table.text(color);
 }
 
@@ -156,7 +158,7 @@ std::string render_workers(const json& result, bool color) {
     rest += fmt::format("\nControl core (CPU {})\n", text_at(result, "control.cpu"));
     rest += detail_line("balance", balance(result["control"], color));
     rest += detail_line("loop", loop_text(result["control"], color));
-    rest += "\n" + tasks_text(result["control"], color);
+    rest += fmt::format("\n{}", tasks_text(result["control"], color));
   }
   return table.text(color) + rest;
 }

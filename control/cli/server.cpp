@@ -18,9 +18,8 @@ using nlohmann::json;
 
 constexpr std::uint64_t listener_id = 0;
 constexpr std::uint64_t timer_id = 1;
-constexpr int events_a_turn = 64;
-constexpr int accepts_a_turn = 16;
-constexpr int requests_a_turn = 16;  // of one client
+constexpr int events_a_turn = 4;  // through which the kernel goes in turn
+constexpr int accepts_a_turn = 4;
 
 Expected<void> add(int epoll, int fd, std::uint64_t id) {
   epoll_event event{};
@@ -141,9 +140,7 @@ void Server::work(Connection& connection, std::uint32_t events) {
   const bool lost = (events & (EPOLLHUP | EPOLLERR)) != 0;
   connection.receive();
   connection.flush();
-  for (int i = 0; i < requests_a_turn; ++i) {
-    const auto line = connection.next_line();
-    if (!line) break;
+  if (const auto line = connection.next_line()) {  // of several the next has the next turn
     answer(connection, *line);
     connection.receive();
   }

@@ -15,7 +15,7 @@
 namespace espgate::daemon {
 namespace {
 
-constexpr unsigned frames_a_round = 64;
+constexpr unsigned frames_at_once = 4;
 using What = worker::CaptureRequest::What;
 
 }  // namespace
@@ -67,9 +67,9 @@ void CaptureService::stop() {
 }
 
 unsigned CaptureService::poll() {
-  std::array<void*, frames_a_round> frames;
+  std::array<void*, frames_at_once> frames;
   const unsigned count =
-      rte_ring_sc_dequeue_burst(shared_.rings.capture, frames.data(), frames_a_round, nullptr);
+      rte_ring_sc_dequeue_burst(shared_.rings.capture, frames.data(), frames_at_once, nullptr);
   for (unsigned i = 0; i < count; ++i) {
     auto* frame = static_cast<rte_mbuf*>(frames[i]);
     if (stream_ != nullptr && stream_->open()) send(*frame);

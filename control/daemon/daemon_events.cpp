@@ -26,7 +26,10 @@ Expected<void> Daemon::watch() {
   loop_.poll("SAs", [this] { return sas_->move_on(now()); });
   loop_.poll("lifetimes", [this] { return take_lifetimes(); });
   loop_.poll("trace and capture", [this] { return trace_->poll() + capture_->poll(); });
-  loop_.poll("routes", [this] { return host_sync_->settle(host::HostSync::Clock::now()) ? 0u : 1u; });
+  loop_.poll("routes", [this] {
+    constexpr std::size_t prefixes_at_once = 8;
+    return host_sync_->settle(host::HostSync::Clock::now(), prefixes_at_once) ? 0u : 1u;
+  });
   loop_.every("SAs at ticks", 10ms, [this] { sas_->tick(now()); });
   loop_.every("IKE traffic", 10ms, [this] { ike_->tick(now()); });
   loop_.every("path MTUs", 10ms, [this] { size_service_->refresh(); });

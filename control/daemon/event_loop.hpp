@@ -33,8 +33,9 @@ class EventLoop {
   // Calls `callback` about every `period`; late rather than twice. Of those that are due one runs in a round,
   // the one that is due the longest.
   void every(std::string_view name, Clock::duration period, std::function<void()> callback);
-  // Does a few pieces of work, and says how many. Called each round, and again in it while there are any and
-  // it had less than its time slice. While pollers have work the loop does not sleep; without, it sleeps a
+  // Does a piece of work, or a few small ones, and says how many. Called each round, and again in it while
+  // there are any and it had less than its time slice; when all of them took long, the rest of the pollers
+  // comes first in the next round. While pollers have work the loop does not sleep; without, it sleeps a
   // millisecond at most, which bounds the delay of a punted packet.
   void poll(std::string_view name, std::function<unsigned()> poller);
 
@@ -76,6 +77,7 @@ class EventLoop {
   std::unordered_map<int, Watcher> watched_;
   std::deque<Timer> timers_;  // what is added does not move what runs
   std::deque<Poller> pollers_;
+  std::size_t next_poller_ = 0;
   LoopTimes times_;
 };
 

@@ -57,7 +57,6 @@ void LoopTimes::add_round(Duration lasted, Duration worked) {
   lasted_.add(lasted);
   worked_.add(worked);
   if (worked > std::chrono::milliseconds(1) && !tasks_.empty()) ++tasks_[longest_in_round_].long_rounds;
-  longest_call_in_round_ = {};
 }
 
 }  // namespace espgate::daemon

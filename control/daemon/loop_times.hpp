@@ -36,10 +36,10 @@ class Durations {
 // What the loop does under one name, since it was made.
 struct TaskTimes {
   std::string_view name;
-  std::uint64_t calls = 0;
+  std::uint64_t calls = 0;                      // that had something to do
   std::chrono::nanoseconds total{}, longest{};  // by the clock
   std::uint64_t long_rounds =
-      0;  // of those that worked for over a millisecond, where this took the most time
+      0;  // of those that worked for over a millisecond, where its call was the longest
 };
 
 class LoopTimes {
@@ -48,9 +48,10 @@ class LoopTimes {
 
   // What its calls are noted under; the same for the same name, which lives as long as this.
   std::size_t task(std::string_view name);
-  // One call within a round.
+  void begin_round() { longest_call_in_round_ = {}; }
+  // One call within the round.
   void add_call(std::size_t task, Duration took);
-  // The round that these calls were in.
+  // The round is over, and had something to do.
   void add_round(Duration lasted, Duration worked);
 
   const Durations& lasted() const { return lasted_; }  // by the clock

@@ -10,7 +10,7 @@ namespace {
 
 // What else the loop does, packets to the kernel above all, waits so long at most, and for a little of what
 // cannot be interrupted.
-constexpr std::chrono::microseconds slice{300};
+constexpr std::chrono::microseconds slice{100};
 
 }  // namespace
 

@@ -13,9 +13,9 @@
 namespace espgate::daemon {
 namespace {
 
-constexpr unsigned reports_a_round = 64;
+constexpr unsigned reports_at_once = 4;
 // 10,000 SAs are through in a tenth of a second, for a few tens of microseconds each time.
-constexpr std::size_t sas_a_round = 1'024;
+constexpr std::size_t sas_a_tick = 1'024;
 
 sizes::PathMtus::Time steady_now() {
   return std::chrono::steady_clock::now().time_since_epoch();
@@ -34,7 +34,7 @@ SizeService::SizeService(Gateway& gateway, HostPath& path, const std::vector<hos
 }
 
 void SizeService::refresh() {
-  path_mtus_.refresh(sas_a_round, steady_now());
+  path_mtus_.refresh(sas_a_tick, steady_now());
 }
 
 void SizeService::refresh_one(std::uint32_t outbound_sa) {
@@ -42,9 +42,9 @@ void SizeService::refresh_one(std::uint32_t outbound_sa) {
 }
 
 unsigned SizeService::tell_senders() {
-  std::array<void*, reports_a_round> packets;
+  std::array<void*, reports_at_once> packets;
   const unsigned count =
-      rte_ring_sc_dequeue_burst(gateway_.shared().rings.refused, packets.data(), reports_a_round, nullptr);
+      rte_ring_sc_dequeue_burst(gateway_.shared().rings.refused, packets.data(), reports_at_once, nullptr);
   for (unsigned i = 0; i < count; ++i) {
     auto* refused = static_cast<rte_mbuf*>(packets[i]);
     tell_sender({rte_pktmbuf_mtod(refused, const std::uint8_t*), refused->data_len},

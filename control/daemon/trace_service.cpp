@@ -14,7 +14,7 @@ namespace espgate::daemon {
 namespace {
 
 constexpr std::size_t packets_kept = 1'000;
-constexpr unsigned records_a_round = 256;
+constexpr unsigned records_at_once = 4;
 
 std::string_view kind_text(parse::FrameKind kind) {
   switch (kind) {
@@ -142,9 +142,9 @@ void TraceService::show(bool follow, cli::StreamPtr stream) {
 }
 
 unsigned TraceService::poll() {
-  std::array<worker::TraceRecord, records_a_round> records;
+  std::array<worker::TraceRecord, records_at_once> records;
   const unsigned count = rte_ring_sc_dequeue_burst_elem(shared_.rings.trace, records.data(),
-                                                        sizeof records[0], records_a_round, nullptr);
+                                                        sizeof records[0], records_at_once, nullptr);
   for (unsigned i = 0; i < count; ++i) take(records[i]);
   std::erase_if(followers_, [](const auto& follower) { return !follower->open(); });
   return count;

@@ -94,13 +94,14 @@ unsigned WorkThreads::deliver() {
     results_.clear();
   }
   unsigned delivered = 0;
-  for (const TimeSlice slice; !undelivered_.empty() && (delivered == 0 || !slice.is_over());) {
+  for (const TimeSlice slice; !undelivered_.empty();) {
     const auto [ticket, good] = undelivered_.front();
     undelivered_.pop_front();
-    auto entry = done_.extract(ticket);  // it may cancel others, or itself
-    if (entry.empty()) continue;
-    entry.mapped()(good);
-    ++delivered;
+    if (auto entry = done_.extract(ticket); !entry.empty()) {  // it may cancel others, or itself
+      entry.mapped()(good);
+      ++delivered;
+    }
+    if (slice.is_over()) break;
   }
   if (!undelivered_.empty()) eventfd_write(finished_, 1);
   return delivered;

@@ -112,13 +112,18 @@ void IkeCore::on(const DatagramReceived& datagram, Time now) {
   if (fits && header.from_initiator() != sa.is_initiator()) sa.receive(header, datagram, now);
 }
 
+// In turn one that begins and one that is there: after a start thousands begin.
 void IkeCore::on(const TimerExpired&, Time now) {
-  if (beginning_.size() < limits_.beginning && !retries_.empty() && retries_.begin()->first <= now) {
+  const auto id = deadlines_.due(now);
+  const bool may_begin =
+      beginning_.size() < limits_.beginning && !retries_.empty() && retries_.begin()->first <= now;
+  if (may_begin && (id == 0 || std::exchange(begins_next_, false))) {
     auto& record = records_.at(retries_.begin()->second);
     retries_.erase(retries_.begin());
     record.retry_at = never;
     begin(record, now);
-  } else if (const auto id = deadlines_.due(now); id != 0) {
+  } else if (id != 0) {
+    begins_next_ = true;
     find(id)->timer(now);
   }
 }

@@ -255,6 +255,7 @@ class IkeCore final : private SaHost {
   unsigned stranger_lines_ = 0;  // in it
   std::set<SaId> touched_;       // by the event at hand
   Deadlines deadlines_;
+  bool begins_next_ = true;  // and not one that is due
   std::set<std::pair<Time, std::string>> retries_;
 };
 

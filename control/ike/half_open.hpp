@@ -23,7 +23,10 @@ class HalfOpen {
   // Refused is who comes when all together have as many as they may, or its source has.
   enum class Decision : std::uint8_t { let_in, ask_for_cookie, all_full, source_full };
 
-  explicit HalfOpen(const Limits& limits) : limits_(limits) {}
+  explicit HalfOpen(const Limits& limits) : limits_(limits) {
+    entries_.reserve(limits.half_open);
+    sources_.reserve(limits.half_open);
+  }
 
   // About one more. A peer that showed a COOKIE receives what is sent to its address.
   Decision decide(const net::Address& peer, bool showed_cookie) const;

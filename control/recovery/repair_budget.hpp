@@ -19,7 +19,7 @@ class RepairBudget {
   static constexpr Time longest_wait = std::chrono::seconds(64);
 
   // `most`: of so many the waits are remembered; while there is no room for another, none is repaired.
-  RepairBudget(std::uint32_t per_s, std::size_t most) : repairs_(per_s), most_(most) {}
+  RepairBudget(std::uint32_t per_s, std::size_t most) : repairs_(per_s), most_(most) { all_.reserve(most); }
 
   // Whether it may be tried now; then `note` is called with what came of it. `what`: an SPI that we know,
   // which is hard to guess, or else the address of a peer that is configured.

@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::uint32_t first_spi = 256;    // 0 to 255 are reserved (RFC 4303 2.1)
 constexpr int allocation_attempts = 1'000;  // at worst every other SPI is taken, so 2^-1000
-// A tick every ten milliseconds moves 25,600 a second on, in some hundred microseconds each.
-constexpr std::size_t deferred_a_tick = 8;
 constexpr std::size_t entries_kept_free = 64;
 
 }  // namespace
@@ -38,7 +36,6 @@ SaManager::SaManager(Parts parts, const Options& options)
             [this](std::uint32_t index) { unlink_unnamed(index); }) {
   // Peers at any address come one by one.
   connections_.reserve(parts_.store.limits().outbound);
-  peers_.reserve(parts_.store.limits().outbound);
   if (parts_.journal != nullptr) earlier_.publish(parts_.journal->left_behind());
 }
 
@@ -140,8 +137,16 @@ Expected<void> SaManager::retire_outbound(const std::string& name, Reason reason
 
 unsigned SaManager::move_on(Moment now) {
   constexpr std::size_t most = 4;  // of each; they take microseconds
-  const auto moved = inbound_.move_on(now, most) + reaper_.collect(most) + (end_a_lifetime(now) ? 1U : 0U);
-  return static_cast<unsigned>(moved);
+  const auto moved = inbound_.move_on(now, most) + reaper_.collect(most);
+  return static_cast<unsigned>(moved) + (end_a_lifetime(now) ? 1U : 0U) + (apply_deferred(now) ? 1U : 0U);
+}
+
+bool SaManager::apply_deferred(Moment now) {
+  if (deferred_.empty() || deferred_wait_ || configuring()) return false;
+  const auto before = deferred_.size();
+  for (const auto& problem : retry_deferred(1, now)) parts_.log(Severity::warning, problem.text());
+  deferred_wait_ = deferred_.size() == before;
+  return !deferred_wait_;
 }
 
 void SaManager::tick(Moment now) {
@@ -150,9 +155,7 @@ void SaManager::tick(Moment now) {
   send_dummies(now);
   book_.tell_refused();
   while (!former_.empty() && former_.begin()->second->has_no_sas()) former_.erase(former_.begin());
-  if (deferred_.empty() || configuring()) return;
-  for (const auto& problem : retry_deferred(deferred_a_tick, now))
-    parts_.log(Severity::warning, problem.text());
+  deferred_wait_ = false;
 }
 
 Expected<ConnectionHandle> SaManager::connection(const std::string& name) const {

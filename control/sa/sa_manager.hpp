@@ -282,6 +282,7 @@ class SaManager final : public SpiKnowledge {
   std::size_t remove_leaving(const Plan& plan, Moment now);
   // Of so many.
   std::vector<ConfigureProblem> retry_deferred(std::size_t most, Moment now);
+  bool apply_deferred(Moment now);  // one; false: there is none, or no room for it yet
   void index_peers(const config::Configuration& configuration);
   bool end_a_lifetime(Moment now);  // or say that one ends soon; false: none is due
   void list_senders();
@@ -318,6 +319,7 @@ class SaManager final : public SpiKnowledge {
   std::vector<ConnectionHandle> dummy_senders_;
   std::size_t next_dummy_sender_ = 0;
   std::deque<config::Connection> deferred_;  // connections of the configuration that found the store full
+  bool deferred_wait_ = false;               // for the next tick
   std::string file_;                         // of the last configuration
   PolicyBook::Pause pause_;                  // while configuring
 };

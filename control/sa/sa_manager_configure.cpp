@@ -309,7 +309,7 @@ std::vector<ConfigureProblem> SaManager::retry_deferred(std::size_t most, Moment
 
 void SaManager::index_peers(const config::Configuration& configuration) {
   decltype(peers_) peers;
-  peers.reserve(configuration.connections.size());
+  peers.reserve(parts_.store.limits().outbound);  // peers at any address come one by one
   for (const auto& wanted : configuration.connections) {
     pause_();
     if (!wanted.any_peer) peers.try_emplace(wanted.remote, connections_.at(wanted.name));

@@ -32,7 +32,7 @@ LINGER_S = 2
 ANSWERS_PER_S = 200  # limits.invalid-spi-repairs, and as many unprotected
 LINES_PER_S = 20  # ten of SPIs that were ours, and ten of others
 DIFFERENT_FRAMES = 8192  # of the port that never ends: twice the flows that are kept
-MOST_WORK_US = 10_000  # of CPU time in one round of the control loop, so that all flows are never shown in one
+MOST_WORK_US = 3_000  # of CPU time in one round of the control loop, so that all flows are never shown in one
 BUSY = 0.99  # of a worker's cycles: it is at its limit
 
 

@@ -67,6 +67,23 @@ TEST_CASE("A poller that always has work goes on for its time slice, and keeps n
   CHECK(pieces > 2 * rounds);
 }
 
+TEST_CASE("When all pollers take long a round ends, and the next goes on behind the last one") {
+  EventLoop loop;
+  constexpr std::size_t count = 20;
+  std::vector<int> calls(count);
+  for (std::size_t i = 0; i < count; ++i)
+    loop.poll("test", [&, i] {
+      ++calls[i];
+      std::this_thread::sleep_for(200us);
+      return 1u;
+    });
+  run_for(loop, 100ms);
+  const auto [least, most] = std::ranges::minmax(calls);
+  CHECK(least > 0);
+  CHECK(most <= least + 1);
+  CHECK(loop.times().lasted().count() > static_cast<unsigned>(most));
+}
+
 TEST_CASE("Of many descriptors that are readable all have their turn") {
   EventLoop loop;
   constexpr std::size_t count = 40;

@@ -64,7 +64,7 @@ TEST_CASE("A loop knows its longest round, and what took it longest; rounds with
   const auto& tasks = loop.times().tasks();
   REQUIRE(tasks.size() == 3);
   CHECK(tasks[0].calls == static_cast<unsigned>(runs));
-  CHECK(tasks[2].calls == turns);
+  CHECK(tasks[2].calls == 0);  // it never had anything to do
   CHECK(loop.times().worked().count() == rounds);
 }
 
@@ -95,6 +95,20 @@ TEST_CASE("What a round waits for is not its work") {
   CHECK(busy.times().worked().longest() >= 20ms);
   CHECK(busy.times().tasks().at(0).long_rounds == 5);
   CHECK(loop.times().tasks().at(0).long_rounds == 0);
+}
+
+TEST_CASE("A long round is of the longest call in it, not of one before") {
+  daemon::LoopTimes times;
+  const auto idle = times.task("idle"), busy = times.task("busy"), other = times.task("other");
+  times.begin_round();
+  times.add_call(idle, 50ms);
+  times.begin_round();
+  times.add_call(busy, 2ms);
+  times.add_call(other, 1ms);
+  times.add_round(3ms, 3ms);
+  CHECK(times.tasks()[idle].long_rounds == 0);
+  CHECK(times.tasks()[busy].long_rounds == 1);
+  CHECK(times.tasks()[other].long_rounds == 0);
 }
 
 }  // namespace
