@@ -4,9 +4,11 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <latch>
 #include <new>
 #include <string>
+#include <thread>
 
 #include "control/ike/key_exchange.hpp"
 
@@ -104,7 +106,7 @@ TEST_CASE("results that take long are delivered over several calls, all of them"
     REQUIRE(pool.submit(
         later, [] {},
         [&](bool) {
-          std::this_thread::sleep_for(1ms);
+          std::this_thread::sleep_for(std::chrono::milliseconds(1));
           ++done;
         }));
   while (done < count) {

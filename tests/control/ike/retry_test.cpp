@@ -117,23 +117,35 @@ TEST_CASE("what it says of why it is down is of what happened last, and not of s
   }
 }
 
+// A core without peers to talk to, and connections to many.
+struct Many {
+  static IkeCore::Parts parts() {
+    IkeCore::Parts parts;
+    parts.random = [random = std::make_shared<std::mt19937>(5)](std::span<std::uint8_t> bytes) {
+      for (auto& byte : bytes) byte = static_cast<std::uint8_t>((*random)());
+    };
+    parts.child_spi = [](const std::string&) { return std::optional<std::uint32_t>(); };
+    return parts;
+  }
+  explicit Many(std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      auto connection = connection_of_a();
+      connection.name = fmt::format("c{}", i);
+      connection.remote = net::Address::v4(0x0a000000 + i);
+      connection.start = StartAction::always;
+      connections.push_back(handle(connection));
+    }
+  }
+
+  Limits limits;
+  IkeCore core{parts(), limits};
+  std::vector<ConnectionHandle> connections;
+};
+
 TEST_CASE("of many connections that start so many begin at a time, and none fails for it") {
   constexpr std::uint32_t count = 1'000;
-  IkeCore::Parts parts;
-  parts.random = [random = std::make_shared<std::mt19937>(5)](std::span<std::uint8_t> bytes) {
-    for (auto& byte : bytes) byte = static_cast<std::uint8_t>((*random)());
-  };
-  parts.child_spi = [](const std::string&) { return std::optional<std::uint32_t>(); };
-  const Limits limits;
-  IkeCore core(std::move(parts), limits);
-  std::vector<ConnectionHandle> connections;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    auto connection = connection_of_a();
-    connection.name = fmt::format("c{}", i);
-    connection.remote = net::Address::v4(0x0a000000 + i);
-    connection.start = StartAction::always;
-    connections.push_back(handle(connection));
-  }
+  Many many(count);
+  auto& [limits, core, connections] = many;
   constexpr Time now = 1s;
   std::deque<RunWork> line;
   std::size_t greetings = 0;
@@ -160,4 +172,25 @@ TEST_CASE("of many connections that start so many begin at a time, and none fail
   }
   CHECK(greetings == count);
   CHECK(core.last_failure("c999").empty());
+}
+
+TEST_CASE("what is sent again waits for none of the many that begin") {
+  Many many(1'000);
+  auto& [limits, core, connections] = many;
+  Time now = 1s;
+  std::deque<RunWork> line;
+  core.configure({connections.front()}, now);
+  for (const auto& action : core.handle(TimerExpired{}, now))
+    if (const auto* work = std::get_if<RunWork>(&action)) line.push_back(*work);
+  REQUIRE(line.size() == 1);
+  line.front().run();
+  core.handle(WorkFinished{line.front().ticket}, now);
+  now = core.deadline();
+  core.configure(connections, now);
+  std::size_t sent_again = 0;
+  for (int i = 0; i < 2; ++i)
+    for (const auto& action : core.handle(TimerExpired{}, now))
+      sent_again += std::holds_alternative<SendDatagram>(action);
+  CHECK(sent_again == 1);
+  CHECK(core.deadline() <= now);
 }
