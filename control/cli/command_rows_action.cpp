@@ -257,7 +257,7 @@ constexpr Command rows[] = {
      .summary = "Log more, or less, until the daemon ends",
      .help = "The configuration's log-level is what a start begins with. `log level debug ike` shows each "
              "message\n"
-             "and each step of negotiations, and nothing else more than before. Of more than 500 messages a "
+             "and each step of negotiations, and nothing else more than before. Of more than 500 of them a "
              "second,\n"
              "as in a flood, it shows the number.",
      .example = "log level debug ike",

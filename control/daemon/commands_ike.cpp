@@ -38,9 +38,19 @@ std::string trouble_of(const ike::IkeSa& sa) {
   auto text = sa.reason();
   if (!sa.connection() || !text.empty() || sa.state() != ike::IkeSa::State::established) return text;
   if (!sa.refusal().empty()) text = "it was not replaced: " + sa.refusal();
-  for (const auto& child : sa.connection()->children)
-    if (const auto failure = sa.child_failure(child.name); !failure.empty())
-      text += fmt::format("{}child {}: {}", text.empty() ? "" : "; ", child.name, failure);
+  std::vector<std::pair<std::string, std::string>> failures;  // and whose they are
+  for (const auto& child : sa.connection()->children) {
+    const auto failure = sa.child_failure(child.name);
+    if (failure.empty()) continue;
+    const auto known = std::ranges::find(failures, failure, &std::pair<std::string, std::string>::first);
+    if (known == failures.end())
+      failures.emplace_back(failure, "child " + child.name);
+    else
+      known->second += ", " + child.name;
+  }
+  const auto add = [&](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
+  for (const auto& [failure, whose] : failures) add(fmt::format("{}: {}", whose, failure));
+  if (const auto failure = sa.child_failure(); !failure.empty()) add(failure);
   return text;
 }
 

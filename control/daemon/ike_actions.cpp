@@ -22,9 +22,13 @@ void IkeService::act(const ike::SendDatagram& action, Moment now) {
   log_message(is_sent ? "to" : "not sent to", action.to, action.bytes, now);
 }
 
+bool IkeService::may_tell_step(Moment now) {
+  return ike_log().should_log(spdlog::level::debug) && step_lines_.take(now.steady);
+}
+
 void IkeService::log_message(std::string_view way, const ike::Endpoint& peer, ike::Bytes message,
                              Moment now) {
-  if (ike_log().should_log(spdlog::level::debug) && message_lines_.take(now.steady))
+  if (may_tell_step(now))
     ike_log().debug("{} {}: {}", way, ike::to_string(peer), describe_ike_message(message));
 }
 
@@ -179,6 +183,7 @@ void IkeService::act(const ike::DropAddresses& action, Moment) {
 }
 
 void IkeService::act(const ike::LogLine& action, Moment now) {
+  if (action.level == ike::Level::debug && !may_tell_step(now)) return;
   const auto level = action.level == ike::Level::debug         ? spdlog::level::debug
                      : action.level == ike::Level::information ? spdlog::level::info
                                                                : spdlog::level::warn;

@@ -164,9 +164,9 @@ unsigned IkeService::run_timer(Moment now) {
 }
 
 void IkeService::tick(Moment now) {
-  if (const auto more = message_lines_.settle(now.steady); more != 0)
-    ike_log().debug("{} more messages were not told of: there are more than {} a second", more,
-                    message_lines_a_second);
+  if (const auto more = step_lines_.settle(now.steady); more != 0)
+    ike_log().debug("{} more messages and steps were not told of: there are more than {} a second", more,
+                    step_lines_a_second);
   late_.send_due(now.steady, [this](std::span<const std::uint8_t> packet) { parts_.path.send(packet); });
   if (must_wait()) return;
   look_at_traffic(now);

@@ -240,11 +240,12 @@ class IkeService final : public recovery::Repairer {
                                std::uint32_t spi) const;
 
   // For who follows each step; of more than so many a second, as in a flood, their number.
-  static constexpr std::uint32_t message_lines_a_second = 500;
+  static constexpr std::uint32_t step_lines_a_second = 500;
+  bool may_tell_step(Moment now);
   void log_message(std::string_view way, const ike::Endpoint& peer, ike::Bytes message, Moment now);
 
   Parts parts_;
-  recovery::LineBudget message_lines_{message_lines_a_second};
+  recovery::LineBudget step_lines_{step_lines_a_second};
   WorkThreads work_;
   ike::IkeCore core_;
   LateDatagrams late_;

@@ -63,6 +63,12 @@ std::string why_refused(NotifyType error, const ChildConfiguration& ours, bool w
                          : "");
 }
 
+bool asks_for(const Payloads& request, const ChildConfiguration& child) {
+  return request.ts_initiator && request.ts_responder &&
+         child.transport == (request.notify(NotifyType::use_transport_mode) != nullptr) &&
+         is_within(*request.ts_initiator, child.remote) && is_within(*request.ts_responder, child.local);
+}
+
 std::string why_no_second(std::span<const Child> there, const ChildConfiguration& child,
                           const TrafficSelectors& local, const TrafficSelectors& remote) {
   for (const auto& other : there) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "control/ike/child_sa.hpp"
+#include "control/ike/message.hpp"
 #include "control/ike/protocol.hpp"
 
 namespace espgate::ike {
@@ -27,6 +28,9 @@ struct NarrowedOffer {
   const TrafficSelectors& local;
 };
 ChildMatch match_of(const ChildConfiguration& child, const NarrowedOffer& offer, bool is_free);
+
+// Whether all that the peer asks for is the child's, and in its mode.
+bool asks_for(const Payloads& request, const ChildConfiguration& child);
 
 // Why another SA for these selectors would take traffic from the child's SA that is there, since a child's
 // goes out by one at a time; empty: it would not.

@@ -305,10 +305,12 @@ std::string describe_request(const ChildConfiguration& ours, bool with_key_excha
 
 std::string describe_allowed(const Connection& ours, bool with_key_exchange) {
   std::string text;
-  for (const auto& child : ours.children)
+  for (const auto& child : ours.children) {
+    if (text.size() > most_offer_text) return text + " and more";
     text += fmt::format("{}{} in {} between {} and {}", text.empty() ? "" : ", or ",
                         describe(offer(algorithms_of(child, with_key_exchange), {})),
                         mode_text(child.transport), describe(child.remote), describe(child.local));
+  }
   return text.empty() ? "no child" : text;
 }
 

@@ -44,6 +44,9 @@ struct KeyExchanges {
   std::uint16_t next() const { return additional[shared.size() - 1]; }
 };
 
+// Why one of ours came to nothing: both sides are well and it may work the next time, or they do not fit.
+enum class Failing : std::uint8_t { passing, mismatch };
+
 // Of ours, under way or waiting for work.
 struct Exchange {
   enum class Kind : std::uint8_t {
@@ -74,6 +77,7 @@ struct Exchange {
   std::uint16_t method = 0;  // of the key exchange; 0: none
   std::shared_ptr<KeyExchangeHalf> half;
   unsigned attempts = 0;            // with another method or a cookie, after the peer asked for it
+  unsigned refusals = 0;            // unprotected ones
   unsigned failures = 0;            // of the wanted child before
   std::optional<PeerRekey> rival;   // of the replaced child, when it is gone already
   std::optional<ChildTerms> terms;  // once CREATE_CHILD_SA is answered: of a child ...

@@ -113,8 +113,7 @@ class IkeSa {
   // Gone, and nobody can need its last answer any more.
   bool is_over(Time now) const { return state_ == State::gone && now >= until_; }
   End ended() const { return end_; }
-  // The state that it ended in; `gone`: it goes on.
-  State ended_in() const { return ended_in_; }
+  State ended_in() const { return ended_in_; }  // the state that it ended in; `gone`: it goes on
   const std::string& reason() const { return reason_; }
   const Spis& spis() const { return spis_; }
   const Lineage& lineage() const { return lineage_; }
@@ -126,8 +125,9 @@ class IkeSa {
   bool uses(std::uint32_t inbound_spi) const;  // by a child that is not on its way out
   bool sends_on(std::uint32_t outbound_spi) const;
   const std::vector<WantedChild>& wanted() const { return wanted_; }
-  // Why it was not made, or not replaced, the last time that a side wanted it to be; empty: it was.
-  std::string child_failure(const std::string& child) const;
+  // Why it does not fit, by the last time that a side wanted it made or replaced; empty: it does. Of a child
+  // that the peer wanted and that may be any of them: under no name.
+  std::string child_failure(const std::string& child = {}) const;
   bool is_making(const std::string& child) const;  // or will, in its time
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
@@ -182,7 +182,7 @@ class IkeSa {
   void send_greeting(Time now);
   void on_greeting_answer(const Header& header, Bytes datagram, Time now);
   void on_greeting_refused(const Payloads& payloads, Time now);
-  void note_refusal(std::string why);
+  void note_refusal(const std::function<std::string()>& why);
   void note_capabilities(const Payloads& payloads, const Endpoint& from, const Endpoint& to);
   void add_capabilities(PayloadWriter& payloads, const Endpoint& from, const Endpoint& to) const;
   void derive_first_keys(const Secret& shared);
@@ -258,7 +258,7 @@ class IkeSa {
   void on_create_answer(const Inner& inner, Time now);
   void on_create_refused(NotifyType error, const Payloads& payloads, Time now);
   void finish_create(Time now);
-  void create_failed(const std::string& why, Time now);
+  void create_failed(Failing kind, const std::string& why, Time now);
   bool try_other_method(const Payloads& payloads, const std::vector<std::uint16_t>& allowed, Time now);
   void on_create_request(const Inner& inner, Time now);
   void answer_create(const Payloads& payloads, const Notify* rekeyed, Time now);
@@ -267,7 +267,7 @@ class IkeSa {
   void answer_creation(PeerCreation& creation, Bytes value, Time now);
   void note_successor(const PeerCreation& creation, Time now);
   std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
-  void refuse_child(NotifyType error, const std::string& why, const Child* replaced);
+  void refuse_child(NotifyType error, const std::string& why, const Payloads& request, const Child* replaced);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
                     std::function<void(Time, std::optional<KeyAgreement>)> then);
@@ -276,7 +276,7 @@ class IkeSa {
   void start_rekey(Time now);
   void send_rekey(Time now);
   void on_rekey_answer(const Inner& inner, Time now);
-  void rekey_failed(const std::string& why, Time now);
+  void rekey_failed(Failing kind, const std::string& why, Time now);
   void finish_rekey(Time now);
   void answer_rekey(const Payloads& payloads, Time now);
   void finish_answer_rekey(PeerCreation& creation, Bytes value, Time now);
@@ -292,7 +292,7 @@ class IkeSa {
   void take_key(Bytes value, Time now);
   void go_on_with_creation(Time now);
   void on_followup_answer(const Inner& inner, Time now);
-  void creation_failed(const std::string& why, Time now);
+  void creation_failed(Failing kind, const std::string& why, Time now);
   bool has_lost();
   void give_way(Time now);
   void await_followup(PeerCreation& creation, PayloadWriter& reply, Time now);
@@ -378,7 +378,7 @@ class IkeSa {
 
   std::vector<Child> children_;
   std::vector<WantedChild> wanted_;
-  std::map<std::string, std::string> child_failures_;
+  std::map<std::string, std::shared_ptr<const std::string>> child_failures_;  // of one refusal all the same
   std::vector<std::uint32_t> orphans_;    // inbound SPIs of children that only the peer has
   std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
   std::vector<ChildHandle> after_report_;

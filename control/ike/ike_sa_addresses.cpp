@@ -61,7 +61,7 @@ std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payload
   refuse_child(error,
                asked ? "the peer's first child is refused: no address is free for it"
                      : "the peer's first child is refused: it asks for no address, and must have one",
-               nullptr);
+               payloads, nullptr);
   return error;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "control/ike/child_match.hpp"
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
@@ -55,14 +56,26 @@ std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint
   return {};
 }
 
-// Which child it would have been is not known, unless it was to replace one: it is why none of those is there
-// that are not.
-void IkeSa::refuse_child(NotifyType error, const std::string& why, const Child* replaced) {
+// Which child it would have been is known if it was to replace one, if there is only one, or if its networks
+// are asked for; those that we want as well may have the same trouble. If it is none of these it is told of
+// under no name: others may have other reasons not to be there.
+void IkeSa::refuse_child(NotifyType error, const std::string& why, const Payloads& request,
+                         const Child* replaced) {
   log(Level::warning, why);
   if (error == NotifyType::no_additional_sas) return;  // that is no other child's trouble
-  for (const auto& child : connection_->children)
-    if (replaced != nullptr ? replaced->configuration->name == child.name : !has_child_of(child))
-      child_failures_[child.name] = why;
+  const auto is_concerned = [&](const ChildConfiguration& child) {
+    if (replaced != nullptr) return replaced->configuration->name == child.name;
+    return !has_child_of(child) &&
+           (connection_->children.size() == 1 || is_making(child.name) || asks_for(request, child));
+  };
+  const auto shared = std::make_shared<const std::string>(why);
+  bool is_known = false;
+  for (const auto& child : connection_->children) {
+    if (!is_concerned(child)) continue;
+    child_failures_[child.name] = shared;
+    is_known = true;
+  }
+  if (!is_known) child_failures_[std::string()] = shared;
 }
 
 void IkeSa::refuse_key_exchange(std::uint16_t wanted) {
@@ -95,7 +108,7 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
       rekeyed != nullptr ? find_child_by_outbound(*creation.rekeyed_outbound_spi) : nullptr;
   auto agreed = agree(payloads, replaced, true);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
-    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, true), replaced);
+    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, true), payloads, replaced);
     return answer(ExchangeType::create_child_sa, *refusal);
   }
   creation.terms = std::get<ChildTerms>(std::move(agreed));

@@ -197,7 +197,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
   if (exchange_.unwanted) return;
-  child_failures_[configuration->name] = why;
+  child_failures_[configuration->name] = std::make_shared<const std::string>(why);
   want_again(configuration, 1, now);
 }
 
@@ -348,7 +348,7 @@ void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
   }
   const auto agreed = agree(payloads, nullptr, false);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
-    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, false), nullptr);
+    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, false), payloads, nullptr);
     reply.add(Notify{*refusal, {}});
     return;
   }

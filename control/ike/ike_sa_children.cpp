@@ -231,6 +231,7 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
   std::erase_if(wanted_,
                 [&](const WantedChild& wanted) { return wanted.configuration == terms.configuration; });
   child_failures_.erase(terms.configuration->name);
+  child_failures_.erase(std::string());
   return children_.emplace_back(std::move(child));
 }
 
@@ -313,7 +314,7 @@ void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time
 
 std::string IkeSa::child_failure(const std::string& child) const {
   const auto found = child_failures_.find(child);
-  return found == child_failures_.end() ? std::string() : found->second;
+  return found == child_failures_.end() ? std::string() : *found->second;
 }
 
 bool IkeSa::is_making(const std::string& child) const {
@@ -342,6 +343,7 @@ void IkeSa::want_child(const ChildHandle& configuration, Time not_before) {
 }
 
 void IkeSa::close_child(const std::string& name) {
+  child_failures_.erase(name);
   std::erase_if(wanted_, [&](const WantedChild& wanted) { return wanted.configuration->name == name; });
   if (exchange_.child && exchange_.child->name == name) exchange_.unwanted = true;
   for (auto& child : children_)
@@ -370,7 +372,7 @@ void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Ti
   auto* child = find_child(inbound_spi);
   if (child == nullptr || child->delete_wanted) return;
   ++child->failures;
-  child_failures_[child->configuration->name] = why;
+  child_failures_[child->configuration->name] = std::make_shared<const std::string>(why);
   give_up(*child, why, now);
 }
 

@@ -23,7 +23,7 @@ void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed
   exchange_.failures = failures;
   offer_selectors(find_child(rekeyed_spi));
   const auto spi = host_.new_child_spi(*configuration);
-  if (!spi) return create_failed("there is no SPI for it", now);
+  if (!spi) return create_failed(Failing::passing, "there is no SPI for it", now);
   exchange_.inbound_spi = *spi;
   exchange_.nonce = new_nonce(host_);
   const auto& methods = configuration->algorithms.key_exchanges;
@@ -34,21 +34,16 @@ void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed
 
 // Of the exchange's method, for a child or an IKE SA.
 void IkeSa::make_half(Time now) {
-  const bool for_child = exchange_.kind != Exchange::Kind::rekey_ike;
   const auto* method = find_key_exchange(exchange_.method);
   if (method == nullptr) {
-    const auto* why = "its key exchange is not one of ours";
-    return for_child ? create_failed(why, now) : rekey_failed(why, now);
+    return creation_failed(Failing::mismatch, "its key exchange is not one of ours", now);
   }
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method] { return std::make_shared<KeyExchangeHalf>(*method); },
-      [this, for_child](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) {
-          const auto* why = "too much public-key work is waiting";
-          return for_child ? create_failed(why, then) : rekey_failed(why, then);
-        }
+      [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
+        if (!half) return creation_failed(Failing::passing, "too much public-key work is waiting", then);
         exchange_.half = std::move(*half);
-        for_child ? send_create_child(then) : send_rekey(then);
+        exchange_.kind == Exchange::Kind::rekey_ike ? send_rekey(then) : send_create_child(then);
       });
 }
 
@@ -77,10 +72,10 @@ void IkeSa::send_create_child(Time now) {
 void IkeSa::on_create_answer(const Inner& inner, Time now) {
   Payloads payloads;
   if (const auto error = inner.decode(payloads))
-    return create_failed(fmt::format("the answer is bad: {}", error->what), now);
+    return create_failed(Failing::mismatch, fmt::format("the answer is bad: {}", error->what), now);
   if (!payloads.security_association) {
     const auto* error = payloads.error();
-    return error == nullptr ? create_failed("the answer says nothing", now)
+    return error == nullptr ? create_failed(Failing::mismatch, "the answer says nothing", now)
                             : on_create_refused(error->type, payloads, now);
   }
   auto terms = accept_terms(payloads, true);
@@ -89,7 +84,8 @@ void IkeSa::on_create_answer(const Inner& inner, Time now) {
   if (!terms || !payloads.nonce || (method != 0 && (!has_key || method != exchange_.method)) ||
       !begin_key_exchanges(payloads, terms->choice.additional)) {
     orphans_.push_back(exchange_.inbound_spi);
-    return create_failed(fmt::format("the peer's answer {} does not fit our offer {}",
+    return create_failed(Failing::mismatch,
+                         fmt::format("the peer's answer {} does not fit our offer {}",
                                      describe_request(payloads), describe_request(*exchange_.child, true)),
                          now);
   }
@@ -109,13 +105,14 @@ void IkeSa::on_create_refused(NotifyType error, const Payloads& payloads, Time n
     const bool gone_already = child == nullptr;
     release_spi(exchange_.inbound_spi);
     exchange_over();
-    if (!gone_already) remove_child(rekeyed, "the peer does not know it", true, now);
+    if (gone_already) return;
+    child_failures_.erase(child->configuration->name);
+    remove_child(rekeyed, "the peer does not know it", true, now);
     return;
   }
-  create_failed(error == NotifyType::temporary_failure
-                    ? std::string("the peer is busy with something that excludes it")
-                    : why_refused(error, *exchange_.child, true),
-                now);
+  if (error == NotifyType::temporary_failure)
+    return create_failed(Failing::passing, "the peer is busy with something that excludes it", now);
+  create_failed(Failing::mismatch, why_refused(error, *exchange_.child, true), now);
 }
 
 // RFC 7296 1.3: the same once more with the method that the peer wants, if that is one of ours.
@@ -131,7 +128,7 @@ bool IkeSa::try_other_method(const Payloads& payloads, const std::vector<std::ui
   return true;
 }
 
-void IkeSa::create_failed(const std::string& why, Time now) {
+void IkeSa::create_failed(Failing kind, const std::string& why, Time now) {
   const auto failed = std::exchange(exchange_, {});
   auto spi = failed.inbound_spi;
   release_spi(spi);
@@ -141,7 +138,8 @@ void IkeSa::create_failed(const std::string& why, Time now) {
   const auto& name = failed.child->name;
   log(Level::warning,
       fmt::format("child {} is not {}: {}", name, failed.rekeyed_spi == 0 ? "made" : "rekeyed", why));
-  if (!failed.unwanted) child_failures_[name] = why;
+  if (!failed.unwanted && kind == Failing::mismatch)
+    child_failures_[name] = std::make_shared<const std::string>(why);
   if (rekeyed != nullptr) {
     rekeyed->rekey_at = now + retry_wait(host_, rekeyed->rekey_failures++);
   } else if (!has_child_of(*failed.child) && !failed.unwanted) {
@@ -154,7 +152,7 @@ void IkeSa::create_failed(const std::string& why, Time now) {
 void IkeSa::finish_create(Time now) {
   const auto& gone = exchange_.gone;
   if (std::ranges::find(gone, exchange_.terms->choice.spi) != gone.end())
-    return create_failed("the peer has deleted it already", now);
+    return create_failed(Failing::passing, "the peer has deleted it already", now);
   const auto made = std::exchange(exchange_, {});
   if (state_ != State::established && state_ != State::closing) {
     auto spi = made.inbound_spi;

@@ -45,9 +45,8 @@ void IkeSa::take_key(Bytes value, Time) {
         if (!shared || !*shared) {
           if (exchange_.keys.additional.empty() && exchange_.inbound_spi != 0)
             orphans_.push_back(exchange_.inbound_spi);
-          return creation_failed(
-              shared ? "the peer's key exchange value is no key" : "too much public-key work is waiting",
-              then);
+          return shared ? creation_failed(Failing::mismatch, "the peer's key exchange value is no key", then)
+                        : creation_failed(Failing::passing, "too much public-key work is waiting", then);
         }
         exchange_.keys.shared.push_back(std::move(**shared));
         go_on_with_creation(then);
@@ -63,7 +62,7 @@ void IkeSa::go_on_with_creation(Time now) {
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method = find_key_exchange(exchange_.method)] { return std::make_shared<KeyExchangeHalf>(*method); },
       [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) return creation_failed("too much public-key work is waiting", then);
+        if (!half) return creation_failed(Failing::passing, "too much public-key work is waiting", then);
         if (has_lost()) return give_way(then);
         exchange_.half = std::move(*half);
         send_request(ExchangeType::ike_followup_ke,
@@ -77,18 +76,24 @@ void IkeSa::go_on_with_creation(Time now) {
 void IkeSa::on_followup_answer(const Inner& inner, Time now) {
   Payloads payloads;
   const auto error = inner.decode(payloads);
-  if (error || !payloads.key_exchange || payloads.key_exchange->method != exchange_.method)
-    return creation_failed("the peer refused an additional key exchange", now);
+  if (error || !payloads.key_exchange || payloads.key_exchange->method != exchange_.method) {
+    // The peer may have begun something else, and forgotten this (RFC 9370 2.2.4).
+    const auto* refusal = error ? nullptr : payloads.error();
+    const bool passes = refusal != nullptr && (refusal->type == NotifyType::temporary_failure ||
+                                               refusal->type == NotifyType::state_not_found);
+    return creation_failed(passes ? Failing::passing : Failing::mismatch,
+                           "the peer refused an additional key exchange", now);
+  }
   const auto* link = payloads.notify(NotifyType::additional_key_exchange);
   const bool last = exchange_.keys.shared.size() == exchange_.keys.additional.size();
   if (!last && link == nullptr)
-    return creation_failed("the peer does not say how the key exchanges go on", now);
+    return creation_failed(Failing::mismatch, "the peer does not say how the key exchanges go on", now);
   if (link != nullptr) exchange_.keys.link.assign(link->data.begin(), link->data.end());
   take_key(payloads.key_exchange->data, now);
 }
 
-void IkeSa::creation_failed(const std::string& why, Time now) {
-  exchange_.kind == Exchange::Kind::rekey_ike ? rekey_failed(why, now) : create_failed(why, now);
+void IkeSa::creation_failed(Failing kind, const std::string& why, Time now) {
+  exchange_.kind == Exchange::Kind::rekey_ike ? rekey_failed(kind, why, now) : create_failed(kind, why, now);
 }
 
 // The peer replaces the same, and by what is known its replacement is to stay.
@@ -102,7 +107,8 @@ bool IkeSa::has_lost() {
 }
 
 void IkeSa::give_way(Time now) {
-  if (exchange_.kind == Exchange::Kind::rekey_ike) return rekey_failed("the peer rekeys it", now);
+  if (exchange_.kind == Exchange::Kind::rekey_ike)
+    return rekey_failed(Failing::passing, "the peer rekeys it", now);
   release_spi(exchange_.inbound_spi);
   exchange_over();
 }

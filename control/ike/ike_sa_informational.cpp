@@ -87,7 +87,10 @@ std::vector<std::uint32_t> IkeSa::on_delete(const Delete& payload, Time now) {
     if (child->made_at + at_once > now)
       ++child->failures;  // it has no use for it, so it is not asked at once
     if (child->state != Child::State::closing) ours.push_back(child->inbound_spi);
+    const auto configuration = child->configuration;
     remove_child(child->inbound_spi, "the peer deleted it", !child->delete_wanted || child->make_again, now);
+    // What was wrong with its rekey is no reason any more.
+    if (!has_child_of(*configuration)) child_failures_.erase(configuration->name);
   }
   return ours;
 }

@@ -13,6 +13,7 @@ namespace espgate::ike {
 namespace {
 
 constexpr unsigned most_attempts = 4;  // with another method or a cookie
+constexpr unsigned most_refusals = 4;
 
 // Those of SIGNATURE_HASH_ALGORITHMS that we know, each once, however many there are.
 std::vector<std::uint16_t> known_hashes(Bytes sent) {
@@ -112,15 +113,17 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
   const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
   if (!choice || choice->key_exchange != exchange_.method ||
       payloads.key_exchange->method != exchange_.method) {
-    return note_refusal(fmt::format("it chose {}, which is not of our offer {}",
-                                    describe(*payloads.security_association),
-                                    describe(offer(connection_->algorithms, {}))));
+    return note_refusal([&] {
+      return fmt::format("it chose {}, which is not of our offer {}",
+                         describe(*payloads.security_association),
+                         describe(offer(connection_->algorithms, {})));
+    });
   }
   // Anybody may have sent it, so what cannot be is not the end.
   if (payloads.key_exchange->data.size() != exchange_.half->method().answer_bytes)
-    return note_refusal("its key exchange value is not as long as its method's are");
+    return note_refusal([] { return "its key exchange value is not as long as its method's are"; });
   if (!choice->additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported))
-    return note_refusal("it chose additional key exchanges, and does not do IKE_INTERMEDIATE");
+    return note_refusal([] { return "it chose additional key exchanges, and does not do IKE_INTERMEDIATE"; });
   request_.finish();
   refused_.clear();
   choice_ = choice;
@@ -159,8 +162,10 @@ void IkeSa::on_greeting_refused(const Payloads& payloads, Time now) {
     const auto wanted = net::load_be16(other->data, 0);
     const auto& ours = connection_->algorithms.key_exchanges;
     if (std::ranges::find(ours, wanted) == ours.end())
-      return note_refusal(fmt::format("it wants {}, which is not of our offer {}", key_exchange_text(wanted),
-                                      describe(offer(connection_->algorithms, {}))));
+      return note_refusal([&] {
+        return fmt::format("it wants {}, which is not of our offer {}", key_exchange_text(wanted),
+                           describe(offer(connection_->algorithms, {})));
+      });
     if (wanted == exchange_.method || ++exchange_.attempts > most_attempts) return;
     log(Level::debug, fmt::format("the peer wants {} instead of {}", key_exchange_text(wanted),
                                   key_exchange_text(exchange_.method)));
@@ -168,17 +173,21 @@ void IkeSa::on_greeting_refused(const Payloads& payloads, Time now) {
     exchange_.method = wanted;
     return make_first_half(now);
   }
-  for (const auto& notify : payloads.notifies) {
-    if (!is_error(notify.type)) continue;
-    note_refusal(fmt::format("{} to our offer {}", describe(notify.type),
-                             describe(offer(connection_->algorithms, {}))));
-  }
+  const auto* error = payloads.error();
+  if (error == nullptr) return;
+  note_refusal([&] {
+    return fmt::format("{} to our offer {}", describe(error->type),
+                       describe(offer(connection_->algorithms, {})));
+  });
 }
 
-// Told once, however often it is said.
-void IkeSa::note_refusal(std::string why) {
-  if (why != refused_) log(Level::warning, fmt::format("IKE_SA_INIT is refused: {}", why));
-  refused_ = std::move(why);
+// Anybody may say it, as often as it likes: the first few of an attempt are looked at, and the same again is
+// not told again.
+void IkeSa::note_refusal(const std::function<std::string()>& why) {
+  if (++exchange_.refusals > most_refusals) return;
+  auto text = why();
+  if (text != refused_) log(Level::warning, fmt::format("IKE_SA_INIT is refused: {}", text));
+  refused_ = std::move(text);
 }
 
 void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeChoice& choice, Time now) {

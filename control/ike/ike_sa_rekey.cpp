@@ -33,7 +33,7 @@ void IkeSa::start_rekey(Time now) {
 void IkeSa::send_rekey(Time now) {
   // Meanwhile the peer may have deleted it, or its own may have been answered.
   if (state_ != State::established) return exchange_over();
-  if (peer_rekey_) return rekey_failed("the peer rekeys it", now);
+  if (peer_rekey_) return rekey_failed(Failing::passing, "the peer rekeys it", now);
   PayloadWriter payloads;
   payloads.add(offer(connection_->algorithms, bytes_of(exchange_.ike_spi)))
       .add_nonce(exchange_.nonce)
@@ -44,29 +44,30 @@ void IkeSa::send_rekey(Time now) {
 void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
   Payloads payloads;
   if (const auto error = inner.decode(payloads))
-    return rekey_failed(fmt::format("the answer is bad: {}", error->what), now);
+    return rekey_failed(Failing::mismatch, fmt::format("the answer is bad: {}", error->what), now);
   if (!payloads.security_association) {
     if (try_other_method(payloads, connection_->algorithms.key_exchanges, now)) return;
     const auto* error = payloads.error();
-    return rekey_failed(error != nullptr && error->type == NotifyType::temporary_failure
-                            ? std::string("the peer is busy with something that excludes it")
-                            : fmt::format("the peer refused it with {}; we offered {}",
-                                          error == nullptr ? "no reason" : describe(error->type),
-                                          describe(offer(connection_->algorithms, {}))),
+    if (error != nullptr && error->type == NotifyType::temporary_failure)
+      return rekey_failed(Failing::passing, "the peer is busy with something that excludes it", now);
+    return rekey_failed(Failing::mismatch,
+                        fmt::format("the peer refused it with {}; we offered {}",
+                                    error == nullptr ? "no reason" : describe(error->type),
+                                    describe(offer(connection_->algorithms, {}))),
                         now);
   }
   const auto choice = accept_ike_answer(*payloads.security_association, connection_->algorithms);
   if (!choice || choice->spi == 0 || choice->key_exchange != exchange_.method || !payloads.nonce ||
       !payloads.key_exchange || payloads.key_exchange->method != exchange_.method ||
       !begin_key_exchanges(payloads, choice->additional))
-    return rekey_failed("the peer's answer does not fit our offer", now);
+    return rekey_failed(Failing::mismatch, "the peer's answer does not fit our offer", now);
   exchange_.choice = choice;
   if (const auto* token = crash_token_of(payloads))
     exchange_.peers_token = Secret({token->data.begin(), token->data.end()});
   take_key(payloads.key_exchange->data, now);
 }
 
-void IkeSa::rekey_failed(const std::string& why, Time now) {
+void IkeSa::rekey_failed(Failing kind, const std::string& why, Time now) {
   exchange_over();
   if (state_ != State::established) return;
   if (peer_rekey_) {
@@ -76,7 +77,7 @@ void IkeSa::rekey_failed(const std::string& why, Time now) {
     peer_rekey_.reset();
   }
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
-  refused_ = why;
+  if (kind == Failing::mismatch) refused_ = why;
   rekey_at_ = now + retry_wait(host_, rekey_failures_++);
 }
 
