@@ -55,8 +55,11 @@ IkeService::IkeService(Parts parts, const config::Limits& limits)
     : parts_(parts),
       work_(key_threads(parts.spare_cpus), most_waiting_for_keys,
             [spare = parts.spare_cpus] { give_way("IKE keys", spare); }),
-      core_({fill_random, [this](const std::string& connection) { return reserve_spi(connection); },
-             parts.ike_spis},
+      core_({fill_random,
+             [this](const std::string& connection) { return reserve_spi(connection); },
+             parts.ike_spis,
+             {},
+             [] { return ike_log().should_log(spdlog::level::debug); }},
             limits_of(limits)),
       history_(
           [this](const net::Address& address) { return !parts_.sas.connection_of_peer(address).empty(); },

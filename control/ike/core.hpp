@@ -38,6 +38,7 @@ class IkeCore final : private SaHost {
     std::function<std::optional<std::uint32_t>(const std::string& child)> child_spi;
     net::IkeSpis ike_spis{};  // how those of IKE SAs are made
     CrashTokens tokens{};
+    std::function<bool()> wants_steps{};  // see SaHost; empty: always
   };
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
@@ -195,6 +196,7 @@ class IkeCore final : private SaHost {
   // -- SaHost --
   const Limits& limits() const override { return limits_; }
   void act(Action action) override;
+  bool wants_steps() const override { return !parts_.wants_steps || parts_.wants_steps(); }
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
   std::optional<CrashTokens::Token> crash_token(const Spis& spis, std::uint64_t ours) const override {
     return parts_.tokens.make(spis, ours);

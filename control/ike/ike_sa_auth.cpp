@@ -203,8 +203,9 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
 
 void IkeSa::become_established(Time now) {
   state_ = State::established;
-  log(Level::debug, fmt::format("IKE SA 0x{:016x} 0x{:016x} is up: the peer is {}", spis_.initiator,
-                                spis_.responder, to_string(*peer_identity_)));
+  if (host_.wants_steps())
+    log(Level::debug, fmt::format("IKE SA 0x{:016x} 0x{:016x} is up: the peer is {}", spis_.initiator,
+                                  spis_.responder, to_string(*peer_identity_)));
   until_ = never;
   our_first_message_ = {};
   peers_first_message_ = {};

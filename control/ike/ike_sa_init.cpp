@@ -131,7 +131,8 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
   nonces_.responder.assign(payloads.nonce->begin(), payloads.nonce->end());
   peers_first_message_.assign(datagram.begin(), datagram.end());
   note_capabilities(payloads, remote_, local_);
-  log(Level::debug, fmt::format("IKE_SA_INIT is through: {}; {}", describe(*choice), describe(nat_)));
+  if (host_.wants_steps())
+    log(Level::debug, fmt::format("IKE_SA_INIT is through: {}; {}", describe(*choice), describe(nat_)));
   float_ports();
   const auto half = exchange_.half;
   const Nonce value(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end());
@@ -200,7 +201,8 @@ void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeC
   nonces_.initiator.assign(payloads.nonce->begin(), payloads.nonce->end());
   nonces_.responder = new_nonce(host_);
   note_capabilities(payloads, remote_, local_);
-  log(Level::debug, fmt::format("IKE_SA_INIT has come: {}; {}", describe(choice), describe(nat_)));
+  if (host_.wants_steps())
+    log(Level::debug, fmt::format("IKE_SA_INIT has come: {}; {}", describe(choice), describe(nat_)));
   float_ports();
   agree_on_key(choice.key_exchange, payloads.key_exchange->data,
                [this](Time then, std::optional<KeyAgreement> agreed) {
