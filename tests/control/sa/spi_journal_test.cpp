@@ -190,10 +190,9 @@ TEST_CASE("a file that fails as it is read is told, and a folder that is read-on
     auto failing = SpiJournal::open(folder.path, 8);
     const bool is_said = failing && (*failing)->problems().size() == 1 &&
                          (*failing)->problems()[0].what == "cannot read " + file + ": Input/output error";
+    if (failing) failing->reset();
     umount(file.c_str());
     if (mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY, "") != 0) _exit(2);
-    if (failing && SpiJournal::open(folder.path, 8, 0ms)) _exit(1);  // in use
-    if (failing) failing->reset();
     const auto fixed = SpiJournal::open(folder.path, 8);
     _exit(is_said && fixed && (*fixed)->find(0x1001) && (*fixed)->problems().size() == 1 ? 0 : 1);
   }
