@@ -3,12 +3,15 @@
 
 #include <filesystem>
 #include <optional>
+#include <string_view>
+
+#include "datapath/base/expected.hpp"
 
 namespace espgate::config {
 
-// The file or folder, or one above it, in which others than root and ourselves can change what is there;
-// none: in none of them. `path` is there and has no symbolic links. Errors of looking count as one that
-// others can change.
-std::optional<std::filesystem::path> place_that_others_write(const std::filesystem::path& path);
+// That others than root and ourselves can change `path`, which has no symbolic links, or put something else
+// in its place from a folder above it, and so do what `consequence` says; or that one of them cannot be
+// looked at. None: nobody can.
+std::optional<Error> others_write(const std::filesystem::path& path, std::string_view consequence);
 
 }  // namespace espgate::config

@@ -45,9 +45,7 @@ std::optional<Error> fault_of(const std::string& program, User user) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
     return Error{fmt::format("{} is not a file", program), "name a program"};
-  if (const auto place = place_that_others_write(path))
-    return Error{fmt::format("others than root can write to {}, and so decide what is run", place->string()),
-                 fmt::format("chown root {0}; chmod go-w {0}", place->string())};
+  if (auto fault = others_write(path, "decide what is run")) return fault;
   for (auto place = path;; place = place.parent_path()) {
     if (stat(place.c_str(), &status) != 0)
       return Error{fmt::format("cannot look at {}", place.string()), "correct the path or its permissions"};

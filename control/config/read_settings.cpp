@@ -74,12 +74,8 @@ void warn_of_state_directory(const GroupReader& top, const std::string& folder) 
   std::error_code problem;
   const auto path = std::filesystem::canonical(folder, problem);
   if (folder.empty() || problem) return;
-  if (const auto place = place_that_others_write(path))
-    top.warning(
-        "state-directory",
-        fmt::format("others than root can write to {}, and so replace secrets of espgate and files of others",
-                    place->string()),
-        fmt::format("chown root {0}; chmod go-w {0}", place->string()));
+  if (const auto fault = others_write(path, "replace secrets of espgate and files of others"))
+    top.warning("state-directory", fault->what, "name a folder of its own, or " + fault->remedy);
 }
 
 }  // namespace

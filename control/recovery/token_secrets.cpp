@@ -1,15 +1,16 @@
 #include "control/recovery/token_secrets.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
-#include "datapath/base/unique_fd.hpp"
+#include "control/sa/state_file.hpp"
 
 namespace espgate::recovery {
 namespace {
@@ -33,9 +34,12 @@ struct Records {
   ~Records() { explicit_bzero(each.data(), sizeof each); }
 };
 
+Error failed(std::string what) {
+  return {std::move(what), "after a crash, peers that only they can begin with will find out by themselves"};
+}
+
 Error failed(std::string_view what, const std::string& path) {
-  return {fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)),
-          "after a crash, peers that only they can begin with will find out by themselves"};
+  return failed(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
 }
 
 // Nobody chooses one of zeros, but a disk may leave them behind.
@@ -45,7 +49,7 @@ bool is_secret(const Record& record) {
 
 bool write_all(const std::string& path, const Records& records) {
   const auto fresh = path + ".new";
-  const UniqueFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  const auto file = sa::make_state_file(fresh);
   if (!file) return false;
   const auto bytes = records.count * sizeof(Record);
   return write(file.get(), records.each.data(), bytes) == static_cast<ssize_t>(bytes) &&
@@ -71,17 +75,16 @@ Expected<TokenSecrets> token_secrets(const std::string& folder, std::chrono::sec
   TokenSecrets result;
   Records records;
   {
-    const UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file && errno != ENOENT) return failed("read", path);
-    const auto got = file ? read(file.get(), records.each.data(), sizeof records.each) : 0;
-    if (got < 0) return failed("read", path);
-    if (got % static_cast<ssize_t>(sizeof(Record)) == 0)
-      records.count = static_cast<std::size_t>(got) / sizeof(Record);
-    const auto end = records.each.begin() + records.count;
-    const auto good = std::find_if_not(records.each.begin(), end, is_secret);
-    if (file && (records.count == 0 || good != end))
-      result.problem = Error{path + " is damaged, and a secret of it lost",
-                             "peers that had their tokens by it will find out of a crash by themselves"};
+    const auto file = sa::open_state_file(path, S_IRWXG | S_IRWXO);
+    if (!file) return failed(file.error().what);
+    const auto got = *file ? sa::read_up_to(file->get(), records.each.data(), sizeof records.each) : 0;
+    if (!got) return failed("read", path);
+    if (*got % sizeof(Record) == 0) records.count = *got / sizeof(Record);
+    const auto end = records.each.begin() + static_cast<std::ptrdiff_t>(records.count);
+    const auto good = std::remove_if(records.each.begin(), end, std::not_fn(is_secret));
+    if (*file && (records.count == 0 || good != end))
+      result.problem = Error{path + " is damaged, and not all of its secrets can be read",
+                             "peers that had their tokens by others will find out of a crash by themselves"};
     records.count = static_cast<std::size_t>(good - records.each.begin());
   }
   auto& newest = records.each[0].given_out_s;
@@ -89,7 +92,8 @@ Expected<TokenSecrets> token_secrets(const std::string& folder, std::chrono::sec
   if (is_good) newest += given_out.count();
   const bool is_old = !is_good || newest >= seconds_of(secret_life);
   if (is_old) make_another(records, random);
-  if ((is_old || given_out.count() > 0) && !write_all(path, records)) return failed("write", path);
+  if ((is_old || result.problem || given_out.count() > 0) && !write_all(path, records))
+    return failed("write", path);
   for (std::size_t i = 0; i < records.count; ++i)
     result.secrets.emplace_back(
         std::vector<std::uint8_t>(records.each[i].bytes.begin(), records.each[i].bytes.end()));

@@ -24,10 +24,10 @@ struct TokenSecrets {
   std::optional<Error> problem;  // what an operator should know: the file was damaged
 };
 
-// Made anew in `folder` where the file is missing, is not what it should be, or its newest was given out for
-// too long. `given_out`: for so long, since the last time that this was asked; none at a start. `random`
-// fills the bytes with what nobody can foresee. May wait for the disk. Errors: the file cannot be read or
-// written.
+// Another one is made in `folder` where the file is missing, has none that is good, or its newest was given
+// out for too long. `given_out`: for so long, since the last time that this was asked; none at a start.
+// `random` fills the bytes with what nobody can foresee. May wait for the disk. Errors: the file cannot be
+// read or written, or others may have read or written it.
 Expected<TokenSecrets> token_secrets(const std::string& folder, std::chrono::seconds given_out,
                                      const std::function<void(std::span<std::uint8_t>)>& random);
 

@@ -3,15 +3,17 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
+#include <span>
 #include <thread>
 #include <utility>
 
+#include "control/sa/state_file.hpp"
 #include "datapath/base/counted.hpp"
 #include "datapath/base/digest.hpp"
 
@@ -52,11 +54,29 @@ struct SpiJournal::Slot {
   }
 };
 
+// What is good of the file, in its order. Not whole: some of it cannot be read now, but perhaps another time.
+struct SpiJournal::Before {
+  std::vector<Slot> slots;
+  bool is_whole = true;
+};
+
 namespace {
 
-Error failed(std::string_view what, const std::string& path) {
-  return {fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)),
+constexpr mode_t others_rights = S_IWGRP | S_IWOTH;  // that nothing of the journal may have
+
+Error failed(std::string what) {
+  return {std::move(what),
           "after the next restart, packets of SAs from before it will not be told from others"};
+}
+
+Error failed(std::string_view what, const std::string& path) {
+  return failed(fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)));
+}
+
+Error left_as_it_is(const Error& error) {
+  return {error.what,
+          "it is left as it is, and packets of SAs from before this start and the next may not be "
+          "told from others"};
 }
 
 bool lock_alone(int file, std::chrono::milliseconds patience) {
@@ -87,26 +107,35 @@ bool write_at(int file, const void* bytes, std::size_t count, std::size_t place)
 SpiJournal::SpiJournal(UniqueFd lock, std::string path, std::uint32_t count)
     : lock_(std::move(lock)), path_(std::move(path)), slots_(count) {}
 
-// What is good of the file, in its order; one cut off or of other make has little of that.
-std::vector<SpiJournal::Slot> SpiJournal::read_before() {
-  std::vector<Slot> before;
-  std::ifstream old(path_, std::ios::binary);
+// One cut off or of other make has little that is good.
+SpiJournal::Before SpiJournal::read_before() {
+  Before before;
+  const auto old = open_state_file(path_, others_rights);
+  if (!old) problems_.push_back(left_as_it_is(old.error()));
+  before.is_whole = old.has_value();
   std::size_t damaged = 0;
-  Slot slot;
-  while (old.read(reinterpret_cast<char*>(&slot), sizeof slot)) {
-    if (slot.is_good())
-      before.push_back(slot);
-    else
-      damaged += slot.was_used();
+  std::vector<Slot> page(32);  // what a disk reads at once
+  for (std::size_t count = page.size(); old && *old && count == page.size();) {
+    const auto got = read_up_to(old->get(), page.data(), page.size() * sizeof(Slot));
+    if (!got) problems_.push_back(left_as_it_is(failed("read", path_)));
+    before.is_whole = got.has_value();
+    count = got.value_or(0) / sizeof(Slot);
+    damaged += got.value_or(0) % sizeof(Slot) != 0;
+    for (const auto& slot : std::span(page).first(count)) {
+      if (slot.is_good())
+        before.slots.push_back(slot);
+      else
+        damaged += slot.was_used();
+    }
   }
-  damaged += old.gcount() != 0;
   if (damaged != 0)
     problems_.push_back({fmt::format("{} is damaged: {} of it cannot be read and {} left out", path_,
                                      counted(damaged, "entry"), damaged == 1 ? "was" : "were"),
                          "packets of those SAs from before this start will not be told from others"});
-  std::ranges::sort(before, {}, &Slot::number);
-  if (before.size() > slots_.size())
-    before.erase(before.begin(), before.end() - static_cast<std::ptrdiff_t>(slots_.size()));
+  auto& slots = before.slots;
+  std::ranges::sort(slots, {}, &Slot::number);
+  if (slots.size() > slots_.size())
+    slots.erase(slots.begin(), slots.end() - static_cast<std::ptrdiff_t>(slots_.size()));
   return before;
 }
 
@@ -114,7 +143,7 @@ std::vector<SpiJournal::Slot> SpiJournal::read_before() {
 // disk that is full later does no harm.
 Expected<UniqueFd> SpiJournal::make_file(std::size_t used) const {
   const auto fresh_path = path_ + ".new";
-  UniqueFd file(::open(fresh_path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  auto file = make_state_file(fresh_path);
   if (!file) return failed("make", fresh_path);
   errno = posix_fallocate(file.get(), 0, static_cast<off_t>(slots_.size() * sizeof(Slot)));
   if (errno == 0 && write_at(file.get(), slots_.data(), used * sizeof(Slot), 0) && fsync(file.get()) == 0 &&
@@ -130,19 +159,26 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
   static_assert(sizeof(Slot) == 128);
   const auto lock_path = folder + "/lock";
   UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!lock && errno == EROFS) lock = UniqueFd(::open(lock_path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!lock && errno == EROFS) {
+    if (auto old = open_state_file(lock_path, others_rights))
+      lock = std::move(*old);
+    else
+      return failed(old.error().what);
+  }
   if (!lock) return failed("open", lock_path);
   if (!lock_alone(lock.get(), patience)) return failed("have alone", lock_path);
 
   auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(std::move(lock), folder + "/spi-journal", most));
   journal->places_.reserve(most);
-  for (auto& slot : journal->read_before()) {
+  auto before = journal->read_before();
+  for (auto& slot : before.slots) {
     slot.number = journal->next_ + 1;
     slot.checksum = slot.sum();
     journal->slots_[journal->next_] = slot;
     journal->places_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
   }
   journal->ours_from_ = journal->next_;
+  if (!before.is_whole) return journal;
   if (auto file = journal->make_file(journal->next_))
     journal->file_ = std::move(*file);
   else

@@ -37,15 +37,15 @@ class SpiJournal {
 
   // `folder` exists; nobody else may read the file there. `most` at least 1: entries. Waits up to `patience`
   // for a process that had it to be gone, which takes its time when it was killed. Where nothing can be
-  // written, what was there is known all the same, and nothing more is remembered over a restart. Errors:
-  // another process has it, or nobody can say.
+  // written, or not all of the file read, which is left as it is then, what could be read is known all the
+  // same, and nothing more is remembered over a restart. Errors: another process has it, or nobody can say.
   static Expected<std::unique_ptr<SpiJournal>> open(
       const std::string& folder, std::uint32_t most,
       std::chrono::milliseconds patience = std::chrono::seconds(3));
   ~SpiJournal();
   SpiJournal(const SpiJournal&) = delete;
   SpiJournal& operator=(const SpiJournal&) = delete;
-  // What an operator should know of how it was opened: damage, or that it cannot be written.
+  // What an operator should know of how it was opened: damage, or that it cannot be read or written.
   const std::vector<Error>& problems() const { return problems_; }
 
   // An SA of ours with that SPI belongs to that IKE SA from here on; of the entry only what is known then is
@@ -61,13 +61,14 @@ class SpiJournal {
 
  private:
   struct Slot;
+  struct Before;
   SpiJournal(UniqueFd lock, std::string path, std::uint32_t count);
-  std::vector<Slot> read_before();
+  Before read_before();
   Expected<UniqueFd> make_file(std::size_t used) const;
   Expected<void> write(std::uint32_t place);
 
   UniqueFd lock_;
-  UniqueFd file_;  // none: it cannot be written
+  UniqueFd file_;  // none: it cannot be written, or must not be
   std::string path_;
   std::vector<Error> problems_;
   std::vector<Slot> slots_;      // as they are in the file; written round and round

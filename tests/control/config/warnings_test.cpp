@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "control/config/load.hpp"
+#include "control/config/others_write.hpp"
 #include "tests/control/config/sample.hpp"
 
 using namespace espgate::config;
@@ -277,6 +278,14 @@ TEST_CASE("a state directory in which others can write is warned of") {
   CHECK(found[0].path == "state-directory");
   CHECK(found[0].line == 2);
   CHECK_THAT(found[0].message, Catch::Contains("others than root can write to"));
+  CHECK(warnings(01777).size() == 1);  // as /tmp: everybody makes files there
   CHECK(warnings_of(fmt::format("{}state-directory = \"/not/there/yet\";\n", test::minimal)).empty());
   CHECK(warnings_of(fmt::format("{}state-directory = \"\";\n", test::minimal)).empty());
+}
+
+TEST_CASE("a place that cannot be looked at is told from one that others can write to") {
+  const test::Folder folder;
+  const auto fault = others_write(folder.path("gone"), "do harm");
+  REQUIRE(fault);
+  CHECK(fault->what == fmt::format("cannot look at {}: No such file or directory", folder.path("gone")));
 }

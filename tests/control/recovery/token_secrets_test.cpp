@@ -96,7 +96,8 @@ TEST_CASE("a file that is not what it should be is replaced, a folder that is no
   CHECK_FALSE(folder.was_damaged);
   std::filesystem::remove(folder.file());
   std::filesystem::create_directory(folder.file());
-  CHECK_THAT(token_secrets(folder.path, {}, [](auto) {}).error().text(), Catch::Contains("cannot read"));
+  CHECK_THAT(token_secrets(folder.path, {}, [](auto) {}).error().text(),
+             Catch::Contains("is not a regular file"));
   folder.path += "/no";
   CHECK_FALSE(token_secrets(folder.path, {}, [](auto) {}));
 }
@@ -111,6 +112,41 @@ TEST_CASE("zeros that a disk left behind are no secret that anybody could guess"
     file.seekp(40 * zero + 8);
     file << std::string(32, '\0');
   }
-  CHECK(folder.load() == std::vector{zero == 0 ? third : second});
+  // The third has 2 and 3s: it follows the first, of whose lowest bit it has not the same.
+  std::vector<std::uint8_t> third_bytes(32, 3);
+  third_bytes[0] = 2;
+  const auto left = zero == 0 ? std::vector{Secret(third_bytes), first} : std::vector{second};
+  CHECK(folder.load() == left);
   CHECK(folder.was_damaged);
+  CHECK(folder.load() == left);
+  CHECK_FALSE(folder.was_damaged);
+}
+
+TEST_CASE("secrets that others may have read or chosen are not used, and no others put in their place") {
+  Folder folder;
+  folder.load();
+  const auto problem = [&] {
+    const auto result = token_secrets(folder.path, {}, [](auto bytes) { std::ranges::fill(bytes, 7); });
+    return result ? std::string() : result.error().text();
+  };
+  REQUIRE(chmod(folder.file().c_str(), 0640) == 0);
+  CHECK_THAT(problem(), Catch::Contains("cannot trust " + folder.file() + ": its mode 0640 lets others in"));
+  REQUIRE(chmod(folder.file().c_str(), 0600) == 0);
+  CHECK(folder.load() == std::vector{first});
+  std::filesystem::rename(folder.file(), folder.path + "/elsewhere");
+  std::filesystem::create_symlink(folder.path + "/elsewhere", folder.file());
+  CHECK_THAT(problem(), Catch::Contains("cannot read " + folder.file()));
+}
+
+TEST_CASE("a new file of secrets is nobody's who prepared its place") {
+  Folder folder;
+  const auto prepared = folder.path + "/prepared";
+  std::ofstream(prepared) << "somebody's";
+  REQUIRE(chmod(prepared.c_str(), 0666) == 0);
+  std::filesystem::create_hard_link(prepared, folder.file() + ".new");
+  CHECK(folder.load() == std::vector{first});
+  CHECK_FALSE(std::filesystem::equivalent(prepared, folder.file()));
+  CHECK(std::filesystem::file_size(prepared) == std::string_view("somebody's").size());
+  CHECK((std::filesystem::status(folder.file()).permissions() & std::filesystem::perms::mask) ==
+        (std::filesystem::perms::owner_read | std::filesystem::perms::owner_write));
 }

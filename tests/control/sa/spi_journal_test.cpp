@@ -1,5 +1,7 @@
 #include "control/sa/spi_journal.hpp"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -148,6 +150,58 @@ TEST_CASE("a damaged file tells what of it is good, and no more") {
         REQUIRE((entry->peer == peer4 && entry->connection == "site" && entry->when == noon.wall));
       }
   }
+}
+
+TEST_CASE("a file that cannot be read or trusted is told, and left as it is") {
+  const Folder folder;
+  REQUIRE(folder.open()->note(0x1001, {peer4, "site"}, noon));
+  const auto said = [&] {
+    const auto journal = folder.open();
+    CHECK(journal->size() == 0);
+    CHECK(journal->note(0x1002, {peer4, "site"}, noon));  // in memory
+    REQUIRE(journal->problems().size() == 1);
+    return journal->problems()[0].text();
+  };
+  std::filesystem::permissions(folder.file(), std::filesystem::perms::group_write,
+                               std::filesystem::perm_options::add);
+  CHECK_THAT(said(), Catch::Contains("cannot trust " + folder.file()) && Catch::Contains("left as it is"));
+  std::filesystem::permissions(folder.file(), std::filesystem::perms::group_write,
+                               std::filesystem::perm_options::remove);
+  const auto elsewhere = folder.path + "/elsewhere";
+  std::filesystem::rename(folder.file(), elsewhere);
+  std::filesystem::create_symlink(elsewhere, folder.file());
+  CHECK_THAT(said(), Catch::Contains("cannot read " + folder.file()));
+  std::filesystem::rename(elsewhere, folder.file());
+  CHECK(folder.open()->find(0x1001));
+}
+
+// Needs the right to mount, and is left out without it.
+TEST_CASE("a file that fails as it is read is told, and a folder that is read-only is used") {
+  const Folder folder;
+  REQUIRE(folder.open()->note(0x1001, {peer4, "site"}, noon));
+  const auto child = fork();
+  if (child == 0) {
+    const auto* path = folder.path.c_str();
+    if (unshare(CLONE_NEWNS) != 0 || mount("", "/", "", MS_REC | MS_PRIVATE, "") != 0 ||
+        mount(path, path, "", MS_BIND, "") != 0)
+      _exit(2);
+    const auto file = folder.file();
+    if (mount("/proc/self/mem", file.c_str(), "", MS_BIND, "") != 0) _exit(2);  // nothing can be read at 0
+    auto failing = SpiJournal::open(folder.path, 8);
+    const bool is_said = failing && (*failing)->problems().size() == 1 &&
+                         (*failing)->problems()[0].what == "cannot read " + file + ": Input/output error";
+    if (failing) failing->reset();
+    umount(file.c_str());
+    if (mount("", path, "", MS_REMOUNT | MS_BIND | MS_RDONLY, "") != 0) _exit(2);
+    const auto fixed = SpiJournal::open(folder.path, 8);
+    _exit(is_said && fixed && (*fixed)->find(0x1001) && (*fixed)->problems().size() == 1 ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  if (WEXITSTATUS(status) == 2)
+    WARN("no right to mount");
+  else
+    CHECK(status == 0);
 }
 
 TEST_CASE("what was noted survives a process that is killed") {
