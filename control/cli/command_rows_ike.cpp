@@ -44,7 +44,10 @@ constexpr Command rows[] = {
      .path = "show ike",
      .where = Where::stream,
      .summary = "Negotiated connections: IKE SAs, peers, children, and why one is down",
-     .help = "Connections with manual keys are not listed: `show connections` has all.",
+     .help =
+         "Connections with manual keys are not listed: `show connections` has all. How long an IKE SA has\n"
+         "had its keys, and when it has new ones, is this side's: the peer may be sooner. --json has its\n"
+         "algorithms and other times as well, `explain CONNECTION` the steps that led to it.",
      .example = "show ike",
      .result = R"({"ike_sas": [{"connection": "branch", "state": "up",
                                 "reason": "child voice: the peer refused it with TS_UNACCEPTABLE",
@@ -52,6 +55,8 @@ constexpr Command rows[] = {
                                 "remote": "192.0.2.2", "remote_port": 500, "peer_id": "gw.example.org",
                                 "initiator_spi": "0x0123456789abcdef",
                                 "responder_spi": "0xfedcba9876543210",
+                                "algorithms": "aes256-gcm16, prf-sha256, x25519", "age_s": 4000,
+                                "rekey_in_s": 9800, "reauthentication_in_s": 80000, "expires_in_s": 11200,
                                 "children": [{"name": "branch", "inbound_spi": "0x00001001",
                                               "outbound_spi": "0x00002001"}]}],
                    "half_open": 0,

@@ -109,8 +109,16 @@ std::string refused_text(const json& result) {
 }  // namespace
 
 std::string render_ike(const json& result, bool color) {
-  TextTable table(
-      {{"Connection"}, {"State"}, {"Role"}, {"Local"}, {"Remote"}, {"Peer"}, {"SPI in"}, {"SPI out"}});
+  TextTable table({{"Connection"},
+                   {"State"},
+                   {"Role"},
+                   {"Local"},
+                   {"Remote"},
+                   {"Peer"},
+                   {"Age", Align::right},
+                   {"Rekey in", Align::right},
+                   {"SPI in"},
+                   {"SPI out"}});
   std::string rest;
   for (const auto& sa : array_at(result, "ike_sas")) {
     const auto state = text_at(sa, "state");
@@ -120,6 +128,8 @@ std::string render_ike(const json& result, bool color) {
                endpoint_at(sa, "local", "local_port"),
                endpoint_at(sa, "remote", "remote_port"),
                text_at(sa, "peer_id"),
+               short_time(sa, "age_s"),
+               short_time(sa, "rekey_in_s"),
                spis_of(sa, "inbound_spi"),
                spis_of(sa, "outbound_spi")});
     if (text_at(sa, "reason") != "-")

@@ -79,6 +79,15 @@ std::string endpoint_at(const json& object, std::string_view address, std::strin
   return fmt::format("{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", text_at(object, port));
 }
 
+std::string short_time(const json& object, std::string_view path) {
+  if (text_at(object, path) == "-") return "-";
+  constexpr std::uint64_t minute = 60, hour = 60 * minute, day = 24 * hour;
+  const auto s = count_at(object, path);
+  if (s < 2 * minute) return fmt::format("{} s", s);
+  if (s < 2 * hour) return fmt::format("{} min", s / minute);
+  return s < 2 * day ? fmt::format("{} h", s / hour) : fmt::format("{} d", s / day);
+}
+
 std::string standing_of(const json& object, bool color) {
   const auto state = text_at(object, "state");
   const auto reason = text_at(object, "reason");

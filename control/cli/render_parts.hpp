@@ -25,6 +25,8 @@ std::string detail_line(std::string_view key, const std::string& value);
 std::string time_at(const nlohmann::json& object, std::string_view path);
 // "192.0.2.1", with a port "192.0.2.1:4500" or "[2001:db8::1]:4500".
 std::string endpoint_at(const nlohmann::json& object, std::string_view address, std::string_view port);
+// Of seconds: "90 s", "90 min", "30 h", "3 d"; "-" where there are none.
+std::string short_time(const nlohmann::json& object, std::string_view path);
 // Of what has a `state` and a `reason`: "up", "up, but its keys were not replaced", "down: no answer".
 std::string standing_of(const nlohmann::json& object, bool color);
 

@@ -2,12 +2,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "control/cli/values.hpp"
 #include "control/config/algorithms.hpp"
 #include "control/config/ike_settings.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/standing.hpp"
+#include "control/ike/describe.hpp"
 #include "control/ike/identity.hpp"
 #include "control/ike/key_exchange.hpp"
 
@@ -54,8 +56,15 @@ std::string trouble_of(const ike::IkeSa& sa) {
   return text;
 }
 
+json seconds_json(ike::Time time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(std::max(time, ike::Time::zero())).count();
+}
+
 json ike_sa_json(const Services& services, const ike::IkeSa& sa) {
   const auto& connection = sa.connection();
+  const auto time = now().steady;
+  const auto& schedule = sa.schedule();
+  const auto until = [&](ike::Time at) { return at == ike::never ? json(nullptr) : seconds_json(at - time); };
   return {{"connection", connection ? json(services.ike->name_with(connection->name, sa)) : json(nullptr)},
           {"state", state_text(sa.state())},
           {"reason", reason_json(trouble_of(sa))},
@@ -67,6 +76,11 @@ json ike_sa_json(const Services& services, const ike::IkeSa& sa) {
           {"peer_id", sa.peer_identity() ? json(ike::to_string(*sa.peer_identity())) : json(nullptr)},
           {"initiator_spi", ike_spi(sa.spis().initiator)},
           {"responder_spi", ike_spi(sa.spis().responder)},
+          {"algorithms", sa.choice() ? json(ike::describe(*sa.choice())) : json(nullptr)},
+          {"age_s", schedule.made_at == ike::never ? json(nullptr) : seconds_json(time - schedule.made_at)},
+          {"rekey_in_s", until(schedule.rekey_at)},
+          {"reauthentication_in_s", until(schedule.reauthenticate_at)},
+          {"expires_in_s", until(schedule.expires_at)},
           {"children", children_json(services, sa)}};
 }
 
@@ -82,6 +96,11 @@ json down_json(const Standing& standing, const config::Connection& connection) {
           {"peer_id", nullptr},
           {"initiator_spi", nullptr},
           {"responder_spi", nullptr},
+          {"algorithms", nullptr},
+          {"age_s", nullptr},
+          {"rekey_in_s", nullptr},
+          {"reauthentication_in_s", nullptr},
+          {"expires_in_s", nullptr},
           {"children", json::array()}};
 }
 

@@ -37,6 +37,7 @@
 #include "control/ike/nat_detection.hpp"
 #include "control/ike/origin.hpp"
 #include "control/ike/sa_host.hpp"
+#include "control/ike/schedule.hpp"
 
 namespace espgate::ike {
 
@@ -78,7 +79,7 @@ class IkeSa {
   void want_child(const ChildHandle& configuration, Time not_before);
   void close_child(const std::string& name);
   void rekey_child(const std::string& name, Time now);
-  void rekey(Time now) { rekey_at_ = now; }
+  void rekey(Time now) { schedule_.rekey_at = now; }
   void close(End why);
   // Its connection is this one from here on, which differs in children and keepalives at most.
   void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
@@ -116,6 +117,7 @@ class IkeSa {
   State ended_in() const { return ended_in_; }  // the state that it ended in; `gone`: it goes on
   const std::string& reason() const { return reason_; }
   const Spis& spis() const { return spis_; }
+  const Schedule& schedule() const { return schedule_; }
   const Lineage& lineage() const { return lineage_; }
   const Endpoint& local() const { return local_; }
   const Endpoint& remote() const { return remote_; }
@@ -383,10 +385,7 @@ class IkeSa {
   std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
   std::vector<ChildHandle> after_report_;
   bool close_wanted_ = false;
-  Time rekey_at_ = never;
-  Time expires_at_ = never;
-  Time reauthenticate_at_ = never;
-  Time proof_until_ = never;  // of the peer, who began: it is to have proved again who it is by then
+  Schedule schedule_;
   SaId replaces_ = 0;
   unsigned rekey_failures_ = 0;
   Liveness liveness_;

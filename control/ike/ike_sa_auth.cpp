@@ -210,17 +210,18 @@ void IkeSa::become_established(Time now) {
   our_first_message_ = {};
   peers_first_message_ = {};
   liveness_ = {now, now, now};
+  schedule_.made_at = now;
   const auto jittered = [&](std::chrono::seconds after) {
     if (after.count() == 0) return never;
     return now + std::chrono::duration_cast<Time>(after * (1 - 0.1 * random_unit(host_)));
   };
-  rekey_at_ = jittered(connection_->rekey_after);
+  schedule_.rekey_at = jittered(connection_->rekey_after);
   const auto reauthenticate_after = connection_->reauthenticate_after;
   if (lineage_.we_began)
-    reauthenticate_at_ = jittered(reauthenticate_after);
+    schedule_.reauthenticate_at = jittered(reauthenticate_after);
   else if (reauthenticate_after.count() != 0)
-    proof_until_ = now + reauthenticate_after + host_.limits().proof_grace;
-  expires_at_ = connection_->expires_after.count() == 0 ? never : now + connection_->expires_after;
+    schedule_.proof_until = now + reauthenticate_after + host_.limits().proof_grace;
+  schedule_.expires_at = connection_->expires_after.count() == 0 ? never : now + connection_->expires_after;
 }
 
 // Which of the connections that agree with the proposals has this peer, and is who the peer wants.

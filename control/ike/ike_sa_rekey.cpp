@@ -78,7 +78,7 @@ void IkeSa::rekey_failed(Failing kind, const std::string& why, Time now) {
   }
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
   if (kind == Failing::mismatch) refused_ = why;
-  rekey_at_ = now + retry_wait(host_, rekey_failures_++);
+  schedule_.rekey_at = now + retry_wait(host_, rekey_failures_++);
 }
 
 void IkeSa::finish_rekey(Time now) {
@@ -99,7 +99,7 @@ void IkeSa::finish_rekey(Time now) {
     return;
   }
   // The peer deletes what lost; should it not, we do.
-  if (other_lives) other->expires_at_ = now + 2 * host_.limits().linger;
+  if (other_lives) other->schedule_.expires_at = now + 2 * host_.limits().linger;
   hand_over(heir, now);
   close_wanted_ = true;
   until_ = never;
@@ -201,8 +201,8 @@ IkeSa& IkeSa::make_successor(SaId id, const IkeChoice& choice, const Spis& spis,
   made->keys_ = derive_keys(choice.prf, seed, keys.nonces.view(), spis, suite);
   made->channel_.emplace(spis, is_initiator, suite, made->keys_);
   made->become_established(now);
-  made->reauthenticate_at_ = reauthenticate_at_;  // a rekey proves nothing anew
-  made->proof_until_ = proof_until_;
+  made->schedule_.reauthenticate_at = schedule_.reauthenticate_at;  // a rekey proves nothing anew
+  made->schedule_.proof_until = schedule_.proof_until;
   made->replaces_ = std::exchange(replaces_, 0);
   return host_.adopt(std::move(made));
 }

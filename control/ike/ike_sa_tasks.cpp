@@ -45,9 +45,9 @@ void IkeSa::start_next_exchange(Time now) {
   std::erase_if(invalid, [this](std::uint32_t spi) { return uses(spi); });  // by now
   if (!unwanted.empty() || !invalid.empty()) return delete_children(std::move(unwanted), invalid, now);
   if (mobility_.peer_unproven) return check_routability(now);
-  if (reauthenticate_at_ <= now) begin_anew_beside(now);
+  if (schedule_.reauthenticate_at <= now) begin_anew_beside(now);
   if (creation_ && creation_->choice) return;  // the peer replaces all of this
-  if (rekey_at_ <= now && !creation_) return start_rekey(now);
+  if (schedule_.rekey_at <= now && !creation_) return start_rekey(now);
   for (const auto& child : children_)
     if (child.rekey_at <= now)
       return create_child(child.configuration, child.inbound_spi, child.rekey_failures, now);
@@ -63,7 +63,7 @@ void IkeSa::start_next_exchange(Time now) {
 
 // What there is goes once the new one is complete.
 void IkeSa::begin_anew_beside(Time now) {
-  reauthenticate_at_ = now + host_.limits().retry_longest;  // unless this one is gone by then
+  schedule_.reauthenticate_at = now + host_.limits().retry_longest;  // unless this one is gone by then
   host_.reauthenticate(*this, now);
 }
 
@@ -76,7 +76,7 @@ void IkeSa::note_lifetime_of_proof(const Payloads& payloads, Time now) {
   // A tenth earlier at least, so that all is there in time, and not when all others come.
   const auto wait =
       std::chrono::duration_cast<Time>(std::max(told, least) * (0.9 - 0.1 * random_unit(host_)));
-  reauthenticate_at_ = std::min(reauthenticate_at_, now + wait);
+  schedule_.reauthenticate_at = std::min(schedule_.reauthenticate_at, now + wait);
 }
 
 Time IkeSa::liveness_at() const {
@@ -94,9 +94,9 @@ Time IkeSa::keepalive_at() const {
 }
 
 Time IkeSa::next_task() const {
-  if (creation_ && creation_->choice) return std::min(reauthenticate_at_, creation_->until);
-  auto first =
-      std::min({creation_ ? creation_->until : rekey_at_, reauthenticate_at_, liveness_at(), token_due_});
+  if (creation_ && creation_->choice) return std::min(schedule_.reauthenticate_at, creation_->until);
+  auto first = std::min({creation_ ? creation_->until : schedule_.rekey_at, schedule_.reauthenticate_at,
+                         liveness_at(), token_due_});
   for (const auto& child : children_) first = std::min(first, child.rekey_at);
   for (const auto& wanted : wanted_) first = std::min(first, wanted.not_before);
   return first;
@@ -106,7 +106,7 @@ Time IkeSa::deadline() const {
   auto first = std::min(request_.deadline(), until_);
   if (state_ != State::established) return first;
   for (const auto& child : children_) first = std::min(first, child.expires_at);
-  first = std::min({first, expires_at_, proof_until_, keepalive_at()});
+  first = std::min({first, schedule_.expires_at, schedule_.proof_until, keepalive_at()});
   if (creation_) first = std::min(first, creation_->until);
   return is_idle() ? std::min(first, next_task()) : first;
 }
@@ -135,13 +135,13 @@ void IkeSa::timer(Time now) {
     host_.act(KeepNatMapping{local_, remote_});
     liveness_.mapping_kept = now;
   }
-  if (expires_at_ <= now) {
-    expires_at_ = never;
+  if (schedule_.expires_at <= now) {
+    schedule_.expires_at = never;
     if (state_ == State::established) close_since("its lifetime is over");
   }
   // It was told when (RFC 4478). One that did so in time has deleted this one.
-  if (proof_until_ <= now) {
-    proof_until_ = never;
+  if (schedule_.proof_until <= now) {
+    schedule_.proof_until = never;
     if (state_ != State::established) return;
     log(Level::warning, fmt::format("the peer did not prove again within {} s who it is, though it was told "
                                     "to (reauthenticate-after): its IKE SA is closed",

@@ -139,6 +139,14 @@ class Looks(IkeCase):
                 self.assertTrue(out.strip())
                 self.assert_documented(words)
 
+    def test_show_ike_has_algorithms_age_and_what_comes_next(self):
+        sa = self.up("a")
+        self.assertRegex(sa["algorithms"], "^aes.*prf.*x25519")
+        self.assertLess(sa["age_s"], 600)
+        self.assertGreater(sa["rekey_in_s"], 0.9 * 14_000 - 600)
+        self.assertLessEqual(sa["rekey_in_s"], 14_000 - sa["age_s"])
+        self.assertGreater(sa["expires_in_s"], sa["rekey_in_s"])
+
     def test_explain_shows_every_step_done(self):
         self.assert_passes("a")
         explained = self.gateway("a").ask("explain", "site")

@@ -28,7 +28,8 @@ json canned_ike_sas() {
   json document = json::parse(cli::command(CommandId::show_ike).result);
   auto down = document["ike_sas"][0];
   down.update({{"connection", "depot"}, {"state", "down"}, {"reason", "no answer at all to IKE_SA_INIT"}});
-  for (const auto* key : {"role", "local_port", "remote_port", "peer_id", "initiator_spi", "responder_spi"})
+  for (const auto* key : {"role", "local_port", "remote_port", "peer_id", "initiator_spi", "responder_spi",
+                          "algorithms", "age_s", "rekey_in_s", "reauthentication_in_s", "expires_in_s"})
     down[key] = nullptr;
   down["children"] = json::array();
   document["ike_sas"].push_back(down);
