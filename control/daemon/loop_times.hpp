@@ -38,8 +38,8 @@ struct TaskTimes {
   std::string_view name;
   std::uint64_t calls = 0;                      // that had something to do
   std::chrono::nanoseconds total{}, longest{};  // by the clock
-  std::uint64_t long_rounds =
-      0;  // of those that worked for over a millisecond, where its call was the longest
+  // Rounds that worked for over a millisecond, where its call was the longest.
+  std::uint64_t long_rounds = 0;
 };
 
 class LoopTimes {
