@@ -29,7 +29,7 @@ WorkThreads::WorkThreads(unsigned threads, std::size_t most_waiting, const std::
     : most_waiting_(most_waiting), finished_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   assert(threads > 0 && most_waiting > 0);
   if (finished_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
-  done_.reserve(line_count * most_waiting);
+  outcomes_.reserve(line_count * most_waiting);
   try {
     for (unsigned i = 0; i < threads; ++i)
       threads_.emplace_back([this, begin](const std::stop_token& stop) {
@@ -53,8 +53,9 @@ std::optional<WorkThreads::Ticket> WorkThreads::submit(std::size_t line, std::fu
   auto& waiting = waiting_.at(line);
   if (waiting == most_waiting_) return {};
   const auto ticket = ++last_ticket_;
-  done_.emplace(ticket, std::move(done));
-  pending_.emplace_back(line, Job{ticket, std::move(work)});
+  const auto is_wanted = std::make_shared<std::atomic<bool>>(true);
+  outcomes_.emplace(ticket, Outcome{std::move(done), is_wanted});
+  pending_.emplace_back(line, Job{ticket, std::move(work), is_wanted});
   ++waiting;
   hand_over();
   return ticket;
@@ -72,17 +73,10 @@ void WorkThreads::hand_over() {
 }
 
 void WorkThreads::cancel(Ticket ticket) {
-  if (done_.erase(ticket) == 0) return;
-  std::function<void()> work;  // goes after the lock: what it holds may be large
-  const std::lock_guard lock(mutex_);
-  for (std::size_t line = 0; line < lines_.size(); ++line) {
-    const auto found = std::ranges::find(lines_[line], ticket, &Job::ticket);
-    if (found == lines_[line].end()) continue;
-    work = std::move(found->work);
-    lines_[line].erase(found);
-    --waiting_[line];
-    return;
-  }
+  const auto found = outcomes_.find(ticket);
+  if (found == outcomes_.end()) return;
+  *found->second.is_wanted = false;
+  outcomes_.erase(found);
 }
 
 unsigned WorkThreads::deliver() {
@@ -97,8 +91,8 @@ unsigned WorkThreads::deliver() {
   for (const TimeSlice slice; !undelivered_.empty();) {
     const auto [ticket, good] = undelivered_.front();
     undelivered_.pop_front();
-    if (auto entry = done_.extract(ticket); !entry.empty()) {  // it may cancel others, or itself
-      entry.mapped()(good);
+    if (auto entry = outcomes_.extract(ticket); !entry.empty()) {  // it may cancel others, or itself
+      entry.mapped().done(good);
       ++delivered;
     }
     if (slice.is_over()) break;
@@ -121,7 +115,7 @@ void WorkThreads::run(const std::stop_token& stop) {
     lock.unlock();
     bool good = true;
     try {
-      job.work();
+      if (*job.is_wanted) job.work();
     } catch (const std::exception&) {
       good = false;
     }

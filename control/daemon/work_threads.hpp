@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -47,7 +48,8 @@ class WorkThreads {
   // `done` is called in deliver(), with false when `work` threw, as it does for want of memory. What `work`
   // makes is kept by what the two share. None: the line, of line_count, is full, and neither is called.
   std::optional<Ticket> submit(std::size_t line, std::function<void()> work, std::function<void(bool)> done);
-  // Its `done` will not be called. Work under way is not waited for. Nothing happens when it was delivered.
+  // Its `done` will not be called. Work that waits is not begun, and keeps its room until a thread comes to
+  // it; work under way is not waited for. Nothing happens when it was delivered.
   void cancel(Ticket ticket);
 
   // Gives the threads what they were busy to take at `submit`. To be called every millisecond or so.
@@ -61,9 +63,15 @@ class WorkThreads {
   std::size_t waiting(std::size_t line) const { return waiting_[line]; }
 
  private:
+  using Wanted = std::shared_ptr<std::atomic<bool>>;  // until it is cancelled
   struct Job {
     Ticket ticket;
     std::function<void()> work;
+    Wanted is_wanted;
+  };
+  struct Outcome {
+    std::function<void(bool)> done;
+    Wanted is_wanted;
   };
   struct Result {
     Ticket ticket;
@@ -75,12 +83,12 @@ class WorkThreads {
   const std::size_t most_waiting_;
   int finished_;  // eventfd
   Ticket last_ticket_ = 0;
-  std::unordered_map<Ticket, std::function<void(bool)>> done_;  // the control thread's alone
+  std::unordered_map<Ticket, Outcome> outcomes_;                // the control thread's alone
   std::vector<std::pair<std::size_t, Job>> pending_;            // as well: not yet in a line
   std::deque<Result> undelivered_;                              // as well: not yet delivered
   std::array<std::atomic<std::size_t>, line_count> waiting_{};  // in line, and pending
 
-  mutable std::mutex mutex_;  // of the two below
+  std::mutex mutex_;  // of the two below
   std::array<std::deque<Job>, line_count> lines_;
   std::deque<Result> results_;
   std::condition_variable_any work_waits_;
