@@ -103,7 +103,7 @@ void IkeService::act(const ike::InstallInbound& action, Moment now) {
   auto& spi = inbound_[action.sa.spi];
   spi = {*connection, parts_.store.find(action.sa.spi), 0};
   if (const auto of_many = peers_.find(*connection); of_many != peers_.end()) ++of_many->second.inbound_sas;
-  to_look_at_.push_back(action.sa.spi);
+  unheard_.push_back(action.sa.spi);
 }
 
 void IkeService::act(const ike::InstallOutbound& action, Moment now) {

@@ -216,6 +216,7 @@ class IkeService final : public recovery::Repairer {
   std::optional<std::uint32_t> reserve_spi(const std::string& connection);
   std::optional<sa::SaParameters> parameters(const ike::ChildSaParameters& child) const;
   void look_at_traffic(Moment now);
+  void look_at_next(std::deque<std::uint32_t>& spis, Moment now);
   void look_at_demand(Moment now);
   void look_where_we_are(const MovableConnections::Connection& connection, Moment now);
   std::uint64_t demand_of(const config::Connection& connection) const;
@@ -261,7 +262,8 @@ class IkeService final : public recovery::Repairer {
   std::unordered_map<std::string, InUse> in_use_;            // by connection
   std::map<std::string, Peer> peers_;                        // by name
   std::unordered_map<std::string, std::string> peer_names_;  // by connection and identity
-  std::deque<std::uint32_t> to_look_at_;                     // inbound SPIs, in turn
+  std::deque<std::uint32_t> unheard_;                        // inbound SPIs without a packet yet, in turn
+  std::deque<std::uint32_t> heard_;                          // the others
   std::vector<std::string> on_demand_;
   std::size_t next_demand_ = 0;
   MovableConnections movable_;

@@ -9,27 +9,33 @@
 namespace espgate::daemon {
 namespace {
 
-// With ticks of ten milliseconds, 20,000 SAs are looked at within 0.8 s; each is a cache miss or two.
+// With ticks of ten milliseconds, 20,000 silent SAs are looked at within 1.6 s. As many that all carry
+// traffic, of which the core hears each time, take some seconds.
 constexpr std::size_t sas_a_tick = 256;
 constexpr std::size_t demands_a_tick = 256;
 
 }  // namespace
 
 // A good packet on an SA is a sign of life, and the first one may be what the peer's switch to it is known
-// by.
+// by: those that had none yet have half of the time.
 void IkeService::look_at_traffic(Moment now) {
   const TimeSlice slice;
-  for (std::size_t left = std::min(to_look_at_.size(), sas_a_tick); left > 0; --left) {
-    const auto spi = to_look_at_.front();
-    to_look_at_.pop_front();
-    const auto found = inbound_.find(spi);
-    if (found == inbound_.end()) continue;
-    to_look_at_.push_back(spi);
-    const auto packets = parts_.store.inbound_total(found->second.index).packets;
-    if (std::exchange(found->second.packets, packets) == packets) continue;
-    feed(ike::TrafficArrived{spi}, now);
-    if (slice.is_over()) return;
+  for (auto left = std::min(std::max(unheard_.size(), heard_.size()), sas_a_tick / 2);
+       left > 0 && !slice.is_over(); --left) {
+    look_at_next(unheard_, now);
+    look_at_next(heard_, now);
   }
+}
+
+void IkeService::look_at_next(std::deque<std::uint32_t>& spis, Moment now) {
+  if (spis.empty()) return;
+  const auto spi = spis.front();
+  spis.pop_front();
+  const auto found = inbound_.find(spi);
+  if (found == inbound_.end()) return;
+  const auto packets = parts_.store.inbound_total(found->second.index).packets;
+  (packets == 0 ? unheard_ : heard_).push_back(spi);
+  if (std::exchange(found->second.packets, packets) != packets) feed(ike::TrafficArrived{spi}, now);
 }
 
 // Packets that met a policy of a connection without SA: somebody wants it.
