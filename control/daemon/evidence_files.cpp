@@ -1,17 +1,15 @@
 #include "control/daemon/evidence_files.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 
 #include "control/cli/values.hpp"
-#include "datapath/base/unique_fd.hpp"
+#include "control/sa/state_file.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -21,17 +19,9 @@ Error failed(std::string_view what, const std::string& path, int reason) {
           "evidence of invalid SPIs is kept in memory alone"};
 }
 
-// A new file with just this in it, which only its owner can read.
 bool write_file(const std::string& path, std::string_view bytes) {
-  const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file) return false;
-  while (!bytes.empty()) {
-    const auto written = ::write(file.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
+  const auto file = sa::make_state_file(path);
+  return file && sa::write_all(file.get(), bytes.data(), bytes.size());
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -47,12 +46,11 @@ bool is_secret(const Record& record) {
   return std::ranges::any_of(record.bytes, [](std::uint8_t byte) { return byte != 0; });
 }
 
-bool write_all(const std::string& path, const Records& records) {
+bool write_file(const std::string& path, const Records& records) {
   const auto fresh = path + ".new";
   const auto file = sa::make_state_file(fresh);
   if (!file) return false;
-  const auto bytes = records.count * sizeof(Record);
-  return write(file.get(), records.each.data(), bytes) == static_cast<ssize_t>(bytes) &&
+  return sa::write_all(file.get(), records.each.data(), records.count * sizeof(Record)) &&
          fsync(file.get()) == 0 && rename(fresh.c_str(), path.c_str()) == 0;
 }
 
@@ -92,7 +90,7 @@ Expected<TokenSecrets> token_secrets(const std::string& folder, std::chrono::sec
   if (is_good) newest += given_out.count();
   const bool is_old = !is_good || newest >= seconds_of(secret_life);
   if (is_old) make_another(records, random);
-  if ((is_old || result.problem || given_out.count() > 0) && !write_all(path, records))
+  if ((is_old || result.problem || given_out.count() > 0) && !write_file(path, records))
     return failed("write", path);
   for (std::size_t i = 0; i < records.count; ++i)
     result.secrets.emplace_back(

@@ -1,6 +1,5 @@
 #include "control/sa/spi_journal.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -89,19 +88,6 @@ bool lock_alone(int file, std::chrono::milliseconds patience) {
   return true;
 }
 
-bool write_at(int file, const void* bytes, std::size_t count, std::size_t place) {
-  const auto* next = static_cast<const char*>(bytes);
-  while (count != 0) {
-    const auto written = pwrite(file, next, count, static_cast<off_t>(place));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    next += written;
-    place += static_cast<std::size_t>(written);
-    count -= static_cast<std::size_t>(written);
-  }
-  return true;
-}
-
 }  // namespace
 
 SpiJournal::SpiJournal(UniqueFd lock, std::string path, std::uint32_t count)
@@ -146,7 +132,7 @@ Expected<UniqueFd> SpiJournal::make_file(std::size_t used) const {
   auto file = make_state_file(fresh_path);
   if (!file) return failed("make", fresh_path);
   errno = posix_fallocate(file.get(), 0, static_cast<off_t>(slots_.size() * sizeof(Slot)));
-  if (errno == 0 && write_at(file.get(), slots_.data(), used * sizeof(Slot), 0) && fsync(file.get()) == 0 &&
+  if (errno == 0 && write_all(file.get(), slots_.data(), used * sizeof(Slot)) && fsync(file.get()) == 0 &&
       rename(fresh_path.c_str(), path_.c_str()) == 0)
     return file;
   auto error = failed("write", path_);
@@ -158,17 +144,11 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
                                                        std::chrono::milliseconds patience) {
   static_assert(sizeof(Slot) == 128);
   const auto lock_path = folder + "/lock";
-  UniqueFd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!lock && errno == EROFS) {
-    if (auto old = open_state_file(lock_path, others_rights))
-      lock = std::move(*old);
-    else
-      return failed(old.error().what);
-  }
-  if (!lock) return failed("open", lock_path);
-  if (!lock_alone(lock.get(), patience)) return failed("have alone", lock_path);
+  auto lock = open_lock_file(lock_path);
+  if (!lock) return failed(lock.error().what);
+  if (!lock_alone(lock->get(), patience)) return failed("have alone", lock_path);
 
-  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(std::move(lock), folder + "/spi-journal", most));
+  auto journal = std::unique_ptr<SpiJournal>(new SpiJournal(std::move(*lock), folder + "/spi-journal", most));
   journal->places_.reserve(most);
   auto before = journal->read_before();
   for (auto& slot : before.slots) {
@@ -218,7 +198,7 @@ Expected<void> SpiJournal::write(std::uint32_t place) {
   auto& slot = slots_[place];
   slot.checksum = slot.sum();
   if (!file_) return {};  // as was said
-  if (!write_at(file_.get(), &slot, sizeof slot, place * sizeof slot)) return failed("write", path_);
+  if (!write_all(file_.get(), &slot, sizeof slot, place * sizeof slot)) return failed("write", path_);
   return {};
 }
 

@@ -7,15 +7,16 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace espgate::sa {
+namespace {
 
-Expected<UniqueFd> open_state_file(const std::string& path, mode_t forbidden_rights) {
-  UniqueFd file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!file && errno == ENOENT) return UniqueFd();
+// `file` was just opened, or could not be, as errno says.
+Expected<UniqueFd> if_trusted(UniqueFd file, const std::string& path, mode_t forbidden_rights) {
   struct stat status {};
   if (!file || fstat(file.get(), &status) != 0)
-    return Error{fmt::format("cannot read {}: {}", path, std::strerror(errno)), ""};
+    return Error{fmt::format("cannot open {}: {}", path, std::strerror(errno)), ""};
   const auto distrust = [&](std::string_view why) {
     return Error{fmt::format("cannot trust {}: {}", path, why), ""};
   };
@@ -24,6 +25,21 @@ Expected<UniqueFd> open_state_file(const std::string& path, mode_t forbidden_rig
   if ((status.st_mode & forbidden_rights) != 0)
     return distrust(fmt::format("its mode {:04o} lets others in", status.st_mode & 07777));
   return file;
+}
+
+}  // namespace
+
+Expected<UniqueFd> open_state_file(const std::string& path, mode_t forbidden_rights) {
+  UniqueFd file(open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  if (!file && errno == ENOENT) return UniqueFd();
+  return if_trusted(std::move(file), path, forbidden_rights);
+}
+
+Expected<UniqueFd> open_lock_file(const std::string& path) {
+  constexpr int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | flags, 0600));
+  if (!file && errno == EROFS) file = UniqueFd(open(path.c_str(), O_RDONLY | flags));
+  return if_trusted(std::move(file), path, S_IWGRP | S_IWOTH);
 }
 
 UniqueFd make_state_file(const std::string& path) {
@@ -41,6 +57,19 @@ std::optional<std::size_t> read_up_to(int file, void* bytes, std::size_t most) {
     have += static_cast<std::size_t>(got);
   }
   return have;
+}
+
+bool write_all(int file, const void* bytes, std::size_t count, std::size_t place) {
+  const auto* next = static_cast<const char*>(bytes);
+  while (count != 0) {
+    const auto written = pwrite(file, next, count, static_cast<off_t>(place));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return false;
+    next += written;
+    place += static_cast<std::size_t>(written);
+    count -= static_cast<std::size_t>(written);
+  }
+  return true;
 }
 
 }  // namespace espgate::sa

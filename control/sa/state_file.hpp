@@ -18,6 +18,10 @@ namespace espgate::sa {
 // writer.
 Expected<UniqueFd> open_state_file(const std::string& path, mode_t forbidden_rights);
 
+// To be locked: made where there is none, and read only where the disk is. Errors as above, of a file that
+// others may write to, too.
+Expected<UniqueFd> open_lock_file(const std::string& path);
+
 // To read and write: a new file, which only we can open, in the place of whatever was at `path`. Empty: it
 // cannot be made, as errno says.
 UniqueFd make_state_file(const std::string& path);
@@ -25,5 +29,8 @@ UniqueFd make_state_file(const std::string& path);
 // How many bytes from where the file is at, fewer than `most` only at its end. None: it cannot be read, as
 // errno says.
 std::optional<std::size_t> read_up_to(int file, void* bytes, std::size_t most);
+
+// All of them, from `place` in the file on. False: they cannot be written, as errno says.
+bool write_all(int file, const void* bytes, std::size_t count, std::size_t place = 0);
 
 }  // namespace espgate::sa

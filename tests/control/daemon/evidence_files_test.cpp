@@ -73,10 +73,11 @@ TEST_CASE("A file that cannot be written leaves none behind, and says why") {
   const config::test::Folder folder;
   auto files = EvidenceFiles::open(folder.path(""));
   REQUIRE(files);
-  folder.write("invalid-spi/1.json", "somebody's");
+  REQUIRE(std::filesystem::create_directory(folder.path("invalid-spi/1.json")));
   const auto written = files->write(1, "p", "j");
   REQUIRE_FALSE(written);
   CHECK_THAT(written.error().what, Catch::Contains("cannot write"));
+  CHECK_FALSE(std::filesystem::exists(files->path_of(1) + ".pcap"));
   CHECK_FALSE(EvidenceFiles::open(folder.path("nowhere")));
 }
 

@@ -135,7 +135,7 @@ TEST_CASE("secrets that others may have read or chosen are not used, and no othe
   CHECK(folder.load() == std::vector{first});
   std::filesystem::rename(folder.file(), folder.path + "/elsewhere");
   std::filesystem::create_symlink(folder.path + "/elsewhere", folder.file());
-  CHECK_THAT(problem(), Catch::Contains("cannot read " + folder.file()));
+  CHECK_THAT(problem(), Catch::Contains("cannot open " + folder.file()));
 }
 
 TEST_CASE("a new file of secrets is nobody's who prepared its place") {

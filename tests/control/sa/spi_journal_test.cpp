@@ -170,7 +170,7 @@ TEST_CASE("a file that cannot be read or trusted is told, and left as it is") {
   const auto elsewhere = folder.path + "/elsewhere";
   std::filesystem::rename(folder.file(), elsewhere);
   std::filesystem::create_symlink(elsewhere, folder.file());
-  CHECK_THAT(said(), Catch::Contains("cannot read " + folder.file()));
+  CHECK_THAT(said(), Catch::Contains("cannot open " + folder.file()));
   std::filesystem::rename(elsewhere, folder.file());
   CHECK(folder.open()->find(0x1001));
 }

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
+#include <string>
 #include <string_view>
 
 using namespace espgate;
@@ -55,7 +57,7 @@ TEST_CASE("what others may have prepared is not read as a state file, nor waited
   const Folder folder;
   const auto other = folder.path + "/other";
   std::filesystem::create_symlink(folder.file(), other);
-  CHECK_THAT(problem_of(other), Catch::Contains("cannot read " + other));
+  CHECK_THAT(problem_of(other), Catch::Contains("cannot open " + other));
   std::filesystem::remove(other);
   REQUIRE(mkfifo(other.c_str(), 0600) == 0);
   CHECK_THAT(problem_of(other), Catch::Contains("not a regular file"));
@@ -85,6 +87,36 @@ TEST_CASE("a new state file is ours alone, whatever was in its place") {
   CHECK(status.st_mode == (S_IFREG | 0600));
   CHECK((status.st_uid == geteuid() && status.st_nlink == 1 && status.st_size == 0));
   CHECK(std::filesystem::file_size(folder.file()) == 13);
+}
+
+TEST_CASE("a file to be locked is made, or ours") {
+  const Folder folder;
+  const auto path = folder.path + "/lock";
+  REQUIRE(open_lock_file(path));
+  struct stat status {};
+  REQUIRE(stat(path.c_str(), &status) == 0);
+  CHECK(status.st_mode == (S_IFREG | 0600));
+  REQUIRE(chmod(path.c_str(), 0660) == 0);
+  const auto shared = open_lock_file(path);
+  REQUIRE_FALSE(shared);
+  CHECK_THAT(shared.error().what, Catch::Contains("its mode 0660 lets others in"));
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink(folder.file(), path);
+  CHECK_FALSE(open_lock_file(path));
+  std::filesystem::remove(path);
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);
+  CHECK_FALSE(open_lock_file(path));
+}
+
+TEST_CASE("all of the bytes are written at their place, or what hinders it is told") {
+  const Folder folder;
+  const auto file = make_state_file(folder.file());
+  REQUIRE((write_all(file.get(), "abcd", 4) && write_all(file.get(), "xyz", 3, 2)));
+  std::ifstream is(folder.file());
+  CHECK(std::string(std::istreambuf_iterator(is), {}) == "abxyz");
+  const UniqueFd full(open("/dev/full", O_WRONLY | O_CLOEXEC));
+  CHECK_FALSE(write_all(full.get(), "abcd", 4));
+  CHECK(errno == ENOSPC);
 }
 
 TEST_CASE("a file that fails as it is read is told from one that ends") {
