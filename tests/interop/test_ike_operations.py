@@ -154,6 +154,8 @@ class Looks(IkeCase):
         self.assertEqual([step["step"] for step in explained["steps"]],
                          ["address", "IKE_SA_INIT", "IKE_AUTH", "child SA", "traffic"])
         self.assertIsNone(explained["reason"])
+        values = {setting["setting"]: setting["value"] for setting in explained["settings"]}
+        self.assertEqual((values["start"], values["invalid-spi-recovery"]), ("always", "full"))
         self.assertNotIn("a key that both", str(explained))
         self.assertRegex(str(explained["log"]), "connection site is up")
 
