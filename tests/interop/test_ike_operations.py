@@ -163,6 +163,9 @@ class Looks(IkeCase):
         events = self.gateway("a").ask("show", "events")["events"]
         self.assertIn(("connection-up", "site"), [(event["event"], event["subject"]) for event in events])
 
+    def test_the_log_says_of_which_zone_its_times_are(self):
+        self.assertRegex(self.gateway("a").log.read_text(), r"(?m)^[0-9-]{10}T[0-9:.]{12}[+-]\d\d:\d\d info: ready: ")
+
     def test_an_unknown_connection_is_an_error(self):
         for words in (("explain", "nobody"), ("show", "proposals", "nobody"), ("initiate", "nobody")):
             code, _, err = self.gateway("a").ctl(*words)
