@@ -39,7 +39,9 @@ std::string two_columns(std::string_view title, const std::vector<Line>& lines) 
 // The path and the positional arguments: an overview is no place for options.
 std::string words_of(const Command& command) {
   std::string text{command.path};
-  for (const auto& argument : command.arguments) text += fmt::format(" {}", argument.value_name);
+  for (const auto& argument : command.arguments)
+    text += argument.required ? fmt::format(" {}", argument.value_name)
+                              : fmt::format(" [{}]", argument.value_name);
   return text;
 }
 

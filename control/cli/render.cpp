@@ -85,6 +85,9 @@ std::string render(const Command& command, const json& arguments, const json& re
     case CommandId::rekey:
       if (text_at(result, "command") == "initiate" && text_at(result, "before") == "up")
         return fmt::format("{} is up already, and stays as it is\n", text_at(result, "connection"));
+      if (text_at(result, "command") == "terminate" && text_at(result, "before") == "down")
+        return fmt::format("{} is down already, and stays so until `initiate` or the peer begins\n",
+                           text_at(result, "connection"));
       return fmt::format("{} {}: begun; `espgatectl show ike` tells what comes of it\n",
                          text_at(result, "command"), text_at(result, "connection"));
     case CommandId::show_policies:

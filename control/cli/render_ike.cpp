@@ -66,11 +66,26 @@ std::string render_explanation(const json& result, bool color) {
   return lines.empty() ? text : text + "\nLately (UTC)\n" + lines;
 }
 
+namespace {
+
+// A reason that is told as evidence below is not told twice.
+std::string standing_before_evidence(json connection, bool color) {
+  for (const auto& cause : array_at(connection, "causes"))
+    for (const auto& evidence : array_at(cause, "evidence"))
+      if (evidence == connection["reason"]) {
+        connection["reason"] = nullptr;
+        return standing_of(connection, color);
+      }
+  return standing_of(connection, color);
+}
+
+}  // namespace
+
 std::string render_diagnosis(const json& result, bool color) {
   std::string text;
   for (const auto& connection : array_at(result, "connections")) {
     text += fmt::format("{}connection {} is {}\n", text.empty() ? "" : "\n",
-                        text_at(connection, "connection"), standing_of(connection, color));
+                        text_at(connection, "connection"), standing_before_evidence(connection, color));
     bool is_first = true;
     for (const auto& cause : array_at(connection, "causes")) {
       const bool is_well = text_at(cause, "cause") == "all well";

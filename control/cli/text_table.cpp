@@ -9,6 +9,7 @@ namespace espgate::cli {
 namespace {
 
 constexpr std::size_t gap = 2;
+constexpr std::size_t longest_ruled = 80;  // of a text in the last column, which may go on over lines
 
 // Characters, not bytes: continuation bytes of UTF-8 take no column.
 std::size_t width(std::string_view text) {
@@ -53,7 +54,9 @@ std::string TextTable::text(bool color) const {
   const auto widest = widths();
   std::vector<Cell> titles;
   for (const auto& column : columns_) titles.emplace_back(std::string(column.title));
-  const std::size_t total = std::accumulate(widest.begin(), widest.end(), gap * (columns_.size() - 1));
+  auto ruled = widest;
+  if (columns_.back().align == Align::left) ruled.back() = std::min(ruled.back(), longest_ruled);
+  const std::size_t total = std::accumulate(ruled.begin(), ruled.end(), gap * (columns_.size() - 1));
   const std::string dashes = std::string(total, '-') + "\n";
   std::string text = dashes + line(titles, widest, false) + dashes;
   for (const auto& row : rows_) text += line(row, widest, color);

@@ -57,8 +57,14 @@ std::string_view name(AlgorithmKind kind) {
 
 std::string_view why_refused(std::string_view name) {
   if (std::ranges::count(ike::missing_key_exchanges(), name) != 0) return missing;
-  const auto* found = std::ranges::find(refused_names, name, &Algorithm::name);
-  return found == std::end(refused_names) ? "" : found->refused;
+  // None of them has a hyphen, but "3des-sha1" has them in its parts.
+  for (std::size_t begin = 0; begin < name.size();) {
+    const auto end = std::min(name.find('-', begin), name.size());
+    const auto* found = std::ranges::find(refused_names, name.substr(begin, end - begin), &Algorithm::name);
+    if (found != std::end(refused_names)) return found->refused;
+    begin = end + 1;
+  }
+  return "";
 }
 
 // What is negotiated protects: an SA without encryption is for manual keys only.

@@ -23,7 +23,8 @@ struct Algorithm {
 // All that have a name here, and those that people know from elsewhere.
 std::vector<Algorithm> known_algorithms();
 
-// Why an algorithm of that name is refused, of whichever kind; empty: it is not, or there is none.
+// Why an algorithm of that name, or a part of it between hyphens, is refused, of whichever kind; empty: it is
+// not, or there is none.
 std::string_view why_refused(std::string_view name);
 // Why traffic may not be protected by it, or IKE itself; empty: it may.
 std::string_view weakness_of(const crypto::Suite& suite);

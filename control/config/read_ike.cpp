@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "control/config/certificate_dates.hpp"
 #include "control/config/credentials.hpp"
 #include "control/config/ike_settings.hpp"
 #include "control/config/key_material.hpp"
@@ -100,6 +101,12 @@ void read_ppk(const GroupReader& group, IkeSettings& settings) {
   if (key) settings.ppks.push_back({{id.begin(), id.end()}, *std::move(key)});
 }
 
+void warn_of_dates(const GroupReader& group, std::string_view key,
+                   const std::vector<ike::X509Certificate>& certificates) {
+  if (const auto problem = not_valid(certificates, std::time(nullptr)))
+    group.warning(key, problem->what, problem->remedy);
+}
+
 std::shared_ptr<const ike::OwnCertificate> read_own_certificate(const GroupReader& group) {
   for (const auto& [key, other] :
        {std::pair("certificate", "private-key"), std::pair("private-key", "certificate")})
@@ -114,6 +121,7 @@ std::shared_ptr<const ike::OwnCertificate> read_own_certificate(const GroupReade
   if (key->group_readable)
     group.warning("private-key", fmt::format("the group of {} can read the key", file),
                   fmt::format("chmod 600 {}", file));
+  warn_of_dates(group, "certificate", *chain);
   auto ours = ike::OwnCertificate::make(*std::move(chain), std::move(key->key));
   if (!ours) {
     report(group, "certificate", ours.error());
@@ -136,6 +144,7 @@ std::shared_ptr<const ike::TrustStore> read_trust(const GroupReader& group, Dige
     report(group, "ca", authorities.error());
     return nullptr;
   }
+  warn_of_dates(group, "ca", *authorities);
   std::vector<ike::RevocationList> lists;
   if (group.given("crl")) {
     auto loaded = load_revocation_lists(file_of(group, "crl"));

@@ -151,7 +151,7 @@ connections = (
 .Pp
 Keys by IKE, in place of inbound and outbound, with a key that both sides have:
 .Pp
-.Dl ike = { psk-file = "branch.psk"; };
+.Dl ike = { psk-file = \(dqbranch.psk\(dq; };
 .Dl umask 077; openssl rand -base64 33 > branch.psk
 .Pp
 A file of manual keys for aes128-gcm16, 16 bytes of key and 4 bytes of salt:

@@ -154,6 +154,20 @@ void add_peer(const config::IkeSettings& ike, bool follow_peer, Rows& rows) {
     rows.add("request-addresses", "true", "if we begin we ask the peer for addresses within local-networks");
 }
 
+void add_recovery(config::InvalidSpiRecovery recovery, Rows& rows) {
+  switch (recovery) {
+    case config::InvalidSpiRecovery::full:
+      return rows.add("invalid-spi-recovery", "full",
+                      "a peer that sends with an SPI of no SA is told so, or an IKE SA with it is begun");
+    case config::InvalidSpiRecovery::existing_ike_only:
+      return rows.add("invalid-spi-recovery", "existing-ike-only",
+                      "a peer that sends with an SPI of no SA is told so if there is an IKE SA with it");
+    case config::InvalidSpiRecovery::off:
+      return rows.add("invalid-spi-recovery", "off",
+                      "nothing is done about a peer that sends with an SPI of no SA");
+  }
+}
+
 void add_lifetime(const sa::Lifetime& lifetime, Rows& rows) {
   if (lifetime.limits_anything())
     rows.add("lifetime", "limited", "past its soft limit it is logged, past its hard limit it drops");
@@ -202,6 +216,7 @@ json explain_settings(const Services& services, const config::Connection& connec
   add_algorithms(*connection.ike, rows);
   add_times(*connection.ike, rows);
   add_peer(*connection.ike, connection.follow_peer, rows);
+  add_recovery(connection.invalid_spi_recovery, rows);
   return rows.take();
 }
 

@@ -20,7 +20,7 @@ std::string level_name(spdlog::level::level_enum level) {
 // Under systemd the journal has the time already.
 void start_log(const std::string& level) {
   auto logger = spdlog::stderr_logger_st("espgated");
-  logger->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l: %v" : "%Y-%m-%dT%H:%M:%S.%e %l: %v");
+  logger->set_pattern(std::getenv("JOURNAL_STREAM") != nullptr ? "%l: %v" : "%Y-%m-%dT%H:%M:%S.%e%z %l: %v");
   logger->set_level(spdlog::level::from_str(level));
   ike_logger = logger->clone("ike");
   spdlog::set_default_logger(std::move(logger));

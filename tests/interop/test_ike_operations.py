@@ -154,12 +154,17 @@ class Looks(IkeCase):
         self.assertEqual([step["step"] for step in explained["steps"]],
                          ["address", "IKE_SA_INIT", "IKE_AUTH", "child SA", "traffic"])
         self.assertIsNone(explained["reason"])
+        values = {setting["setting"]: setting["value"] for setting in explained["settings"]}
+        self.assertEqual((values["start"], values["invalid-spi-recovery"]), ("always", "full"))
         self.assertNotIn("a key that both", str(explained))
         self.assertRegex(str(explained["log"]), "connection site is up")
 
     def test_events_tell_of_it(self):
         events = self.gateway("a").ask("show", "events")["events"]
         self.assertIn(("connection-up", "site"), [(event["event"], event["subject"]) for event in events])
+
+    def test_the_log_says_of_which_zone_its_times_are(self):
+        self.assertRegex(self.gateway("a").log.read_text(), r"(?m)^[0-9-]{10}T[0-9:.]{12}[+-]\d\d:\d\d info: ready: ")
 
     def test_an_unknown_connection_is_an_error(self):
         for words in (("explain", "nobody"), ("show", "proposals", "nobody"), ("initiate", "nobody")):

@@ -77,6 +77,9 @@ class Reordering(IkeCase):
         late = sum(self.gateway(name).counters().of("IN_SA_RETIRED") for name in pair.NAMES)
         print(f"\n{done:,} rekeys in {time.monotonic() - began:.0f} s: {sent:,} packets, {self.pair.between.overtaken:,} times one "
               f"overtook another, {late} came for an SA that was gone, {lost} lost in all", end="")
+        # There was something to take for an invalid SPI.
+        self.assertGreater(self.pair.between.overtaken, REKEYS)
+        self.assertGreater(late, 0)
         self.assertLessEqual(self.judged, NORMAL, self.logs())
         lines = []
         for name in pair.NAMES:

@@ -45,7 +45,7 @@ class Life(SwanCase):
             table[name] = number, ours(name, number, ike), theirs(name, number, **swan)
         return table
 
-    def test_2_child_deleted_by_either_side(self):
+    def test_2_child_deleted_by_the_peer(self):
         self.gateway_begins("plain")
         self.charon.terminate_child("plain")
         self.until(lambda: not self.ike_sa("plain"), what="the child's end")

@@ -100,6 +100,8 @@ TEST_CASE("the overview lists all commands but the hidden ones") {
     CAPTURE(row.path);
     CHECK((text.find(fmt::format("\n  {} ", row.path)) == std::string::npos) == row.hidden);
   }
+  CHECK(text.find("\n  diagnose [CONNECTION] ") != std::string::npos);
+  CHECK(text.find("\n  explain CONNECTION ") != std::string::npos);
   const auto shown = help_json(std::vector<std::string>{"show"});
   CHECK(shown["commands"].size() == 19);
 }

@@ -44,6 +44,10 @@ TEST_CASE("answers to options that change the text") {
   check_golden("initiate what is up",
                render(initiate, json::object(),
                       {{"connection", "branch"}, {"command", "initiate"}, {"before", "up"}}, false));
+  const auto& terminate = command(CommandId::terminate);
+  check_golden("terminate what is down",
+               render(terminate, json::object(),
+                      {{"connection", "branch"}, {"command", "terminate"}, {"before", "down"}}, false));
   check_golden("show drops ipsec explain", render(drops, {{"explain", true}}, test::canned(drops.id), false));
   const auto& sas = command(CommandId::show_sa);
   check_golden("show sa connection", render(sas, {{"connection", "branch"}}, test::canned(sas.id), false));
@@ -93,4 +97,22 @@ TEST_CASE("columns are as wide as their widest cell, in characters") {
         "---------------\n"
         "ä             1\n"
         "longer  1234567\n");
+}
+
+TEST_CASE("a long text in the last column makes no long line of dashes") {
+  TextTable table({{"Step"}, {"Detail"}});
+  table.add({std::string("IKE_AUTH"), std::string(300, 'x')});
+  CHECK_THAT(table.text(false), Catch::StartsWith(std::string(8 + 2 + 80, '-') + "\nStep"));
+}
+
+TEST_CASE("a reason that is evidence of a cause is told once") {
+  const auto& row = command(CommandId::diagnose);
+  auto answer = test::canned(row.id);
+  const std::string why = "the peer refused it";
+  auto& connection = answer["connections"][0];
+  connection["reason"] = why;
+  connection["causes"][0]["evidence"] = json::array({why});
+  const auto text = render(row, json::object(), answer, false);
+  CHECK_THAT(text, Catch::StartsWith("connection branch is down\n"));
+  CHECK(text.find(why) == text.rfind(why));
 }

@@ -4,13 +4,16 @@
 
 #include <catch2/catch.hpp>
 
+#include "control/config/certificate_dates.hpp"
 #include "tests/control/config/sample.hpp"
 #include "tests/control/ike/authority.hpp"
 
 using namespace espgate;
 using namespace espgate::config;
 using ike::test::Authority;
+using ike::test::day;
 using ike::test::make_key;
+using ike::test::now;
 using ike::test::pem_of;
 
 namespace {
@@ -92,4 +95,21 @@ TEST_CASE("a file or folder without certificates is refused") {
     CHECK_THAT(loaded.error().what, Catch::Contains(file));
   }
   CHECK_FALSE(load_revocation_lists(folder.write("b.pem", pem_of(Authority("CN=x").certificate()))));
+}
+
+TEST_CASE("a certificate that has expired, or is not valid yet, is told of") {
+  const Authority root("CN=Root");
+  ike::test::Wish wish;
+  wish.from = now - 2 * day;
+  wish.to = now - day / 2;
+  const std::vector over{root.certificate(), root.issue(wish, make_key("P-256"))};
+  CHECK_FALSE(not_valid({over.data(), 1}, now));
+  const auto expired = not_valid(over, now);
+  REQUIRE(expired);
+  CHECK(expired->what ==
+        "the certificate CN=gw.example.org expired 2027-01-14 20:00 UTC, and proves nothing any more");
+  CHECK_FALSE(not_valid(over, wish.to - 1));
+  const auto early = not_valid(over, wish.from - 1);
+  REQUIRE(early);
+  CHECK_THAT(early->what, Catch::Contains("CN=Root is not valid before 2027-01-14 08:00 UTC"));
 }

@@ -278,6 +278,8 @@ TEST_CASE("every mistake is named with its remedy") {
       {fmt::format("{} suites = [ \"aes256-gmac\" ];", test::psk), "suites[0]", "does not encrypt", ""},
       {fmt::format("{} suites = [ \"aes128-ccm16\" ];", test::psk), "suites[0]", "IKE itself", ""},
       {fmt::format("{} suites = [ \"3des\" ];", test::psk), "suites[0]", "blocks are too short", ""},
+      {fmt::format("{} suites = [ \"3des-sha1\" ];", test::psk), "suites[0]", "blocks are too short", ""},
+      {fmt::format("{} child-suites = [ \"aes128-md5\" ];", test::psk), "child-suites[0]", "MD5", ""},
       {fmt::format("{} child-suites = [ \"null-sha256\" ];", test::psk), "child-suites[0]",
        "does not encrypt", ""},
       {fmt::format("{} child-suites = [ \"aes128-cbc-sha1\" ];", test::psk), "child-suites[0]", "SHA-1", ""},

@@ -46,8 +46,8 @@ void Simulation::at(Time when, std::function<void()> what) {
 bool Simulation::step(Time until) {
   const auto planned = planned_.empty() ? never : planned_.top().when;
   const auto all = nodes();
-  auto* first = *std::ranges::min_element(all, {}, [](Node* node) { return node->core().deadline(); });
-  const auto timer = first->core().deadline();
+  auto* first = *std::ranges::min_element(all, {}, [](Node* node) { return node->deadline(); });
+  const auto timer = first->deadline();
   const auto next = std::min({planned, timer, next_traffic_});
   if (next > until) return false;
   now_ = std::max(now_, next);
@@ -153,11 +153,11 @@ void Node::restart() {
 
 void Node::configure(ConnectionHandle connection) {
   connection_ = std::move(connection);
-  carry_out(core_->configure({connection_}, world_.now()));
+  carry_out(core_->configure({connection_}, world_.now() + ahead_));
 }
 
 void Node::handle(const Event& event) {
-  carry_out(core_->handle(event, world_.now()));
+  carry_out(core_->handle(event, world_.now() + ahead_));
 }
 
 void Node::carry_out(Actions actions) {

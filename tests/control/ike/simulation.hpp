@@ -37,6 +37,10 @@ class Node {
   // Everything is forgotten, as by a crash.
   void restart();
   void configure(ConnectionHandle connection);
+  // Its clock, and nobody else's, is so much later at once, and all its timers with it.
+  void jump(Time by) { ahead_ += by; }
+  // Of its core, by the simulation's clock.
+  Time deadline() const { return core_->deadline() == never ? never : core_->deadline() - ahead_; }
   // A packet of each child goes out.
   void send_traffic();
   void packet_arrived(const ChildSaParameters& sent);
@@ -80,6 +84,7 @@ class Node {
   Limits limits_;
   std::unique_ptr<IkeCore> core_;
   unsigned life_ = 0;
+  Time ahead_{};  // of the simulation's clock
   std::map<std::uint32_t, ChildSaParameters> inbound_;
   std::map<std::uint32_t, Time> lingering_;
   std::map<std::string, ChildSaParameters> outbound_;

@@ -57,8 +57,10 @@ void disturb(Simulation& world) {
   }
 }
 
-std::string story(unsigned seed) {
-  std::mt19937 random(seed);
+enum class Clocks { steady, jumping };
+
+std::string story(unsigned seed, Clocks clocks) {
+  std::mt19937 random(seed), jumps(seed);
   const bool secrecy = random() % 2 == 0;
   auto of_a = lively(connection_of_a(), random);
   auto of_b = lively(connection_of_b(), random);
@@ -71,8 +73,10 @@ std::string story(unsigned seed) {
   for (int i = 0; i < 15 && world.problem.empty(); ++i) {
     world.run_for(world.between(100ms, 30s));
     disturb(world);
+    if (clocks == Clocks::jumping && jumps() % 4 == 0)
+      (jumps() % 2 == 0 ? world.a : world.b).jump(std::chrono::seconds(1 + jumps() % 400));
   }
-  // A clock that jumps only makes everything late.
+  // The faults go on, and nobody does anything else.
   world.run_for(world.between(0s, 300s));
 
   world.faults = {};
@@ -90,23 +94,31 @@ std::string story(unsigned seed) {
   return "";
 }
 
-void check(unsigned seed) {
-  const auto problem = story(seed);
+void check(unsigned seed, Clocks clocks = Clocks::steady) {
+  const auto problem = story(seed, clocks);
   INFO("seed " << seed << ": ESPGATE_SEEDS=" << seed << '-' << seed + 1);
   if (!problem.empty()) FAIL(problem);
 }
 
-}  // namespace
-
 // ESPGATE_SEEDS: how many, or "from-to".
-TEST_CASE("after loss, repetition, reordering, delay and crashes, both sides have one tunnel again") {
-  unsigned first = 0, last = testing::many(500u);
+void check_many(unsigned preset, Clocks clocks) {
+  unsigned first = 0, last = testing::many(preset);
   if (const char* seeds = std::getenv("ESPGATE_SEEDS"))
     if (std::sscanf(seeds, "%u-%u", &first, &last) == 1) {
       last = first;
       first = 0;
     }
-  for (unsigned seed = first; seed < last; ++seed) check(seed);
+  for (unsigned seed = first; seed < last; ++seed) check(seed, clocks);
+}
+
+}  // namespace
+
+TEST_CASE("after loss, repetition, reordering, delay and crashes, both sides have one tunnel again") {
+  check_many(500, Clocks::steady);
+}
+
+TEST_CASE("the same where now and then the clock of one side jumps by minutes") {
+  check_many(500, Clocks::jumping);
 }
 
 TEST_CASE("stories that once did not end well do") {
