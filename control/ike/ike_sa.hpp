@@ -30,6 +30,7 @@
 #include <variant>
 
 #include "control/ike/channel.hpp"
+#include "control/ike/child_failures.hpp"
 #include "control/ike/child_sa.hpp"
 #include "control/ike/exchange.hpp"
 #include "control/ike/liveness.hpp"
@@ -129,7 +130,7 @@ class IkeSa {
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   // Why it does not fit, by the last time that a side wanted it made or replaced; empty: it does. Of a child
   // that the peer wanted and that may be any of them: under no name.
-  std::string child_failure(const std::string& child = {}) const;
+  std::string child_failure(const std::string& child = {}) const { return child_failures_.of(child); }
   bool is_making(const std::string& child) const;  // or will, in its time
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
@@ -350,8 +351,7 @@ class IkeSa {
   // What IKE_SA_INIT brought; the messages go once AUTH is good.
   std::optional<IkeChoice> choice_;
   ExchangeNonces nonces_;
-  std::vector<std::uint8_t> our_first_message_;
-  std::vector<std::uint8_t> peers_first_message_;
+  std::vector<std::uint8_t> our_first_message_, peers_first_message_;
   std::vector<std::uint8_t> cookie_;
   std::string refused_;
   PeerAbilities peer_;
@@ -380,7 +380,7 @@ class IkeSa {
 
   std::vector<Child> children_;
   std::vector<WantedChild> wanted_;
-  std::map<std::string, std::shared_ptr<const std::string>> child_failures_;  // of one refusal all the same
+  ChildFailures child_failures_;
   std::vector<std::uint32_t> orphans_;    // inbound SPIs of children that only the peer has
   std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
   std::vector<ChildHandle> after_report_;

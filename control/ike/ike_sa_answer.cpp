@@ -68,14 +68,11 @@ void IkeSa::refuse_child(NotifyType error, const std::string& why, const Payload
     return !has_child_of(child) &&
            (connection_->children.size() == 1 || is_making(child.name) || asks_for(request, child));
   };
-  const auto shared = std::make_shared<const std::string>(why);
-  bool is_known = false;
-  for (const auto& child : connection_->children) {
-    if (!is_concerned(child)) continue;
-    child_failures_[child.name] = shared;
-    is_known = true;
-  }
-  if (!is_known) child_failures_[std::string()] = shared;
+  std::vector<std::string> concerned;
+  for (const auto& child : connection_->children)
+    if (is_concerned(child)) concerned.push_back(child.name);
+  if (concerned.empty()) concerned.emplace_back();
+  child_failures_.note(concerned, why);
 }
 
 void IkeSa::refuse_key_exchange(std::uint16_t wanted) {

@@ -197,7 +197,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
   if (exchange_.unwanted) return;
-  child_failures_[configuration->name] = std::make_shared<const std::string>(why);
+  child_failures_.note(configuration->name, why);
   want_again(configuration, 1, now);
 }
 

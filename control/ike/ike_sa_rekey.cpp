@@ -217,7 +217,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   children_.clear();
   wanted_.clear();
   orphans_.clear();
-  heir.child_failures_.merge(child_failures_);
+  heir.child_failures_.take_over(child_failures_);
   heir.invalid_spis_.merge(invalid_spis_);
   heir.after_report_ = std::exchange(after_report_, {});
   heir.predecessor_ = 0;
