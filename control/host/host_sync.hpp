@@ -20,10 +20,10 @@
 #include <vector>
 
 #include "control/host/hop_pool.hpp"
-#include "control/host/log_limiter.hpp"
 #include "control/host/neighbour_requests.hpp"
 #include "control/host/route_choice.hpp"
 #include "control/host/route_sink.hpp"
+#include "datapath/base/log_limiter.hpp"
 
 namespace espgate::host {
 
@@ -103,6 +103,7 @@ class HostSync {
   void refresh_neighbours(Clock::time_point now);
   void report_limits(Clock::time_point now);
   const PortTwin* port_with_index(std::uint8_t index) const;
+  void say(Trouble trouble, const std::string& text, Clock::time_point now);
 
   RouteSink& sink_;
   const KernelView& view_;
@@ -113,6 +114,7 @@ class HostSync {
   HopPool hops_;
   NeighbourRequests requests_;
   LogLimiter<Trouble, static_cast<std::size_t>(Trouble::count)> trouble_;
+  std::function<void(std::string)> log_;
   std::map<net::Prefix, Choice, PrefixOrder> installed_;
   std::map<Dependents, Prefixes> dependents_;  // routes by the gateway they go through
   Prefixes marked_;

@@ -197,6 +197,8 @@ class IkeCore final : private SaHost {
   const Limits& limits() const override { return limits_; }
   void act(Action action) override;
   bool wants_steps() const override { return !parts_.wants_steps || parts_.wants_steps(); }
+  std::optional<std::string> limited(const IkeSa& sa, Complaint about, const std::string& text,
+                                     Time now) override;
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
   std::optional<CrashTokens::Token> crash_token(const Spis& spis, std::uint64_t ours) const override {
     return parts_.tokens.make(spis, ours);

@@ -153,6 +153,7 @@ class IkeSa {
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
   void log(Level level, const std::string& text) const;
+  void complain(Complaint about, const std::string& text, Time now) const;
   // The answer to `run` comes while this SA lives, or never.
   template <typename Result>
   void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then) {
@@ -216,7 +217,7 @@ class IkeSa {
   void request_addresses(PayloadWriter& payloads) const;
   void take_addresses(const Payloads& payloads);
   void give_addresses(const Payloads& payloads, PayloadWriter& reply);
-  std::optional<NotifyType> refusal_without_address(const Payloads& payloads);
+  std::optional<NotifyType> refusal_without_address(const Payloads& payloads, Time now);
   Expected<void> settle_ppk(const Payloads& answer);
   Expected<PpkAnswer> choose_ppk(const Payloads& request) const;
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
@@ -233,7 +234,7 @@ class IkeSa {
   ChildHandle child_named(const std::string& name) const;
   bool has_child_of(const ChildConfiguration& configuration) const;
   std::variant<ChildTerms, NotifyType> agree(const Payloads& payloads, const Child* replaced,
-                                             bool with_key_exchange) const;
+                                             bool with_key_exchange, Time now) const;
   std::optional<ChildTerms> accept_terms(const Payloads& payloads, bool with_key_exchange) const;
   std::vector<SelectorSide> sides_of_peer(const ChildConfiguration& child) const;
   void offer_selectors(const Child* replaced);
@@ -270,7 +271,8 @@ class IkeSa {
   void answer_creation(PeerCreation& creation, Bytes value, Time now);
   void note_successor(const PeerCreation& creation, Time now);
   std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
-  void refuse_child(NotifyType error, const std::string& why, const Payloads& request, const Child* replaced);
+  void refuse_child(NotifyType error, const std::string& why, const Payloads& request, const Child* replaced,
+                    Time now);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
                     std::function<void(Time, std::optional<KeyAgreement>)> then);
@@ -370,8 +372,7 @@ class IkeSa {
   OurRequest request_;
   std::uint32_t next_request_id_ = 0;
   PeerRequests peer_requests_;
-  Endpoint answer_from_;  // where the peer's last request came to, and from
-  Endpoint answer_to_;
+  Endpoint answer_from_, answer_to_;  // where the peer's last request came to, and from
 
   Exchange exchange_;
   std::optional<PeerCreation> creation_;  // of the peer's, while more key exchanges are to come

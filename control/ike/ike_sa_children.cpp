@@ -85,7 +85,7 @@ std::vector<SelectorSide> IkeSa::sides_of_peer(const ChildConfiguration& child) 
 // What the peer offers, and we allow. `replaced`: the child that it is for; null: the one that fits best. A
 // peer at any address keeps what it has with a rekey, and gets nothing that another has.
 std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const Child* replaced,
-                                                  bool with_key_exchange) const {
+                                                  bool with_key_exchange, Time now) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder)
     return NotifyType::invalid_syntax;
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
@@ -111,7 +111,7 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
     auto selectors = narrow_to_pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
     if (!connection_->remote && host_.has_other_peer(*this, each.name, terms.ts_initiator.sides)) {
-      log(Level::warning, "it asks for what another peer of this connection has");
+      complain(Complaint::others_addresses, "it asks for what another peer of this connection has", now);
       continue;
     }
     terms.selectors = std::move(*selectors);
@@ -140,7 +140,7 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
                                                                  best->ts_responder, best->ts_initiator)
                                                  : "the children that it could be for all have their SA";
   if (why.empty()) return *std::move(best);
-  log(Level::warning, why);
+  complain(Complaint::child_has_an_sa, why, now);
   return NotifyType::no_additional_sas;
 }
 

@@ -140,7 +140,7 @@ void IkeSa::answer_rekey(const Payloads& payloads, Time now) {
     refused_ = fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
                            describe(*payloads.security_association), describe(ours),
                            describe_mismatch(*payloads.security_association, ours));
-    log(Level::warning, refused_);
+    complain(Complaint::ike_rekey_refused, refused_, now);
     return refuse(NotifyType::no_proposal_chosen);
   }
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);
