@@ -70,6 +70,8 @@ class SaHost {
                                              Time now) = 0;
   // Whether anybody follows the steps, which are log lines of level debug: else they need no words.
   virtual bool wants_steps() const = 0;
+  // Whether somebody reads recorded messages, and is told the keys of what ends.
+  virtual bool wants_keys() const = 0;
   virtual void fill_random(std::span<std::uint8_t> bytes) = 0;
   // By which the peer can be told that we have lost this IKE SA, which has our SPI `ours`; none: it cannot.
   virtual std::optional<CrashTokens::Token> crash_token(const Spis& spis, std::uint64_t ours) const = 0;
