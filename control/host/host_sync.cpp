@@ -33,7 +33,7 @@ HostSync::HostSync(RouteSink& sink, const KernelView& view, Options options)
       view_(view),
       ports_(std::move(options.ports)),
       chooser_(view_, ports_, tunnels_),
-      hops_(sink_, ports_),
+      hops_(sink_, ports_, options.hops),
       requests_(std::move(options.ask_neighbour)),
       log_(std::move(options.log)) {
   for (const auto& fixed : fixed_routes()) marked_.insert(fixed.destination);

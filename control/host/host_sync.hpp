@@ -34,6 +34,7 @@ class HostSync {
 
   struct Options {
     std::vector<PortTwin> ports;
+    std::size_t hops = 0;                  // that the datapath has room for; more is no mistake
     NeighbourRequests::Ask ask_neighbour;  // KernelCommands::resolve_neighbour
     std::function<void(std::string)> log;  // at most one line a minute for each kind of trouble
   };
@@ -102,8 +103,8 @@ class HostSync {
   void ask(const NeighbourKey& neighbour, Clock::duration interval, Clock::time_point now);
   void refresh_neighbours(Clock::time_point now);
   void report_limits(Clock::time_point now);
-  const PortTwin* port_with_index(std::uint8_t index) const;
   void say(Trouble trouble, const std::string& text, Clock::time_point now);
+  const PortTwin* port_with_index(std::uint8_t index) const;
 
   RouteSink& sink_;
   const KernelView& view_;
@@ -113,8 +114,8 @@ class HostSync {
   RouteChooser chooser_;
   HopPool hops_;
   NeighbourRequests requests_;
-  LogLimiter<Trouble, static_cast<std::size_t>(Trouble::count)> trouble_;
   std::function<void(std::string)> log_;
+  LogLimiter<Trouble, static_cast<std::size_t>(Trouble::count)> trouble_;
   std::map<net::Prefix, Choice, PrefixOrder> installed_;
   std::map<Dependents, Prefixes> dependents_;  // routes by the gateway they go through
   Prefixes marked_;
