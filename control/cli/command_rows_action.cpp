@@ -175,9 +175,8 @@ constexpr Command rows[] = {
      .changes = true},
 
     // One item an SA of the configuration, or with "ike" an IKE SA: then direction is null, and spi the
-    // initiator's. line: its row of Wireshark's table, with its keys in it; null where Wireshark has no word
-    // for
-    // the suite.
+    // initiator's. ended_s: how long ago it ended; null: it is there. line: its row of Wireshark's table,
+    // with its keys in it; null where Wireshark has no word for the suite.
     {.id = CommandId::export_wireshark,
      .path = "export wireshark",
      .where = Where::stream,
@@ -192,15 +191,15 @@ constexpr Command rows[] = {
          "\n"
          "    WIRESHARK_CONFIG_DIR=FOLDER tshark -o esp.enable_encryption_decode:TRUE -r FILE\n"
          "\n"
-         "With --ike, name it ikev2_decryption_table: the IKE SAs that are there now, so export it before "
-         "they\n"
-         "are rekeyed. The keys of ESP that IKE negotiated are not kept, and not exported.\n"
+         "With --ike, name it ikev2_decryption_table: the IKE SAs that are there now, and, each behind a\n"
+         "line that says so, the last 64 that ended while debug-keys-export was true: replaced, closed, or\n"
+         "never up, as with a wrong key. Keys of ESP that IKE negotiated are not kept, and not exported.\n"
          "\n"
          "Left out are suites that Wireshark 4.0 does not know: ChaCha20-Poly1305, AES-CCM and AES-GMAC.\n"
          "Whoever has the file reads all that these keys protect: delete it afterwards.",
      .example = "export wireshark --write esp_sa",
      .result = R"({"sas": [{"connection": "branch", "direction": "in", "spi": "0x00001001",
-                            "suite": "aes128-gcm16", "line": ""}],
+                            "suite": "aes128-gcm16", "ended_s": 12, "line": ""}],
                    "total": 1})",
      .items = "sas",
      .options = export_options,

@@ -48,21 +48,30 @@ int WiresharkOutput::item(const json& sa) {
     left_out_.push_back(std::move(without));
     return done;
   }
-  if (auto written = file_.write(line->get_ref<const std::string&>() + "\n"); !written)
+  // Wireshark reads no line that begins so.
+  const auto ended = sa.find("ended_s");
+  const bool is_over = ended != sa.end() && ended->is_number_unsigned();
+  const auto remark = is_over ? fmt::format("# an IKE SA of connection {}, ended {} s ago\n",
+                                            sa.value("connection", "?"), ended->get<std::uint64_t>())
+                              : std::string();
+  if (auto written = file_.write(remark + line->get_ref<const std::string&>() + "\n"); !written)
     return fail(written.error());
   ++written_;
+  ended_ += is_over;
   return done;
 }
 
 int WiresharkOutput::finish(const json&) {
   file_.keep();
   if (output_.json())
-    return output_.document({{"file", file_.path()}, {"written", written_}, {"left_out", left_out_}});
+    return output_.document(
+        {{"file", file_.path()}, {"written", written_}, {"ended", ended_}, {"left_out", left_out_}});
   for (const auto& sa : left_out_)
     output_.remark(fmt::format("left out: SPI {} of connection {}, Wireshark does not know {}\n",
                                sa.value("spi", "?"), sa.value("connection", "?"), sa.value("suite", "?")));
-  output_.remark(fmt::format("{} of {} SAs written to {}, keys and all: delete it when you are done\n",
-                             written_, written_ + left_out_.size(), file_.path()));
+  const auto over = ended_ == 0 ? std::string() : fmt::format(" ({} of them ended already)", ended_);
+  output_.remark(fmt::format("{} of {} SAs written to {}{}, keys and all: delete it when you are done\n",
+                             written_, written_ + left_out_.size(), file_.path(), over));
   return done;
 }
 

@@ -44,6 +44,7 @@ class WiresharkOutput {
   Output& output_;
   WiresharkFile file_;
   std::uint64_t written_ = 0;
+  std::uint64_t ended_ = 0;  // of these
   nlohmann::json left_out_ = nlohmann::json::array();
 };
 

@@ -40,6 +40,7 @@ void export_esp(Services& services, const cli::StreamPtr& stream) {
                       {"direction", inbound ? "in" : "out"},
                       {"spi", cli::spi_text(sa->spi)},
                       {"suite", crypto::suite(connection.suite).name},
+                      {"ended_s", nullptr},
                       {"line", row ? json(*row) : json(nullptr)}};
         }
         return std::nullopt;
@@ -49,22 +50,36 @@ void export_esp(Services& services, const cli::StreamPtr& stream) {
       });
 }
 
-// The same of IKE SAs, by their ids.
+json described(const std::string& connection, const ike::Spis& spis, crypto::SuiteId id,
+               const ike::SaKeys& keys, const json& ended_s) {
+  const auto& suite = crypto::suite(id);
+  const auto row = wireshark_row(spis, suite, keys);
+  return json{
+      {"connection", connection}, {"direction", nullptr}, {"spi", fmt::format("0x{:016x}", spis.initiator)},
+      {"suite", suite.name},      {"ended_s", ended_s},   {"line", row ? json(*row) : json(nullptr)}};
+}
+
+// The same of IKE SAs, by their ids; behind them those that ended, by their numbers. Those are gone when a
+// reload meanwhile takes the permission away.
 void export_ike(Services& services, const cli::StreamPtr& stream) {
   auto total = std::make_shared<std::uint64_t>(0);
   stream->pull(
-      [&services, total, last = ike::SaId{0}]() mutable -> std::optional<json> {
-        const auto* sa = services.ike->core().next_after(last);
-        if (sa == nullptr) return std::nullopt;
-        last = sa->id();
-        if (!sa->choice() || sa->keys().d.empty()) return json();
+      [&services, total, last = ike::SaId{0},
+       last_ended = std::uint64_t{0}]() mutable -> std::optional<json> {
+        if (const auto* sa = services.ike->core().next_after(last)) {
+          last = sa->id();
+          if (!sa->choice() || sa->keys().d.empty()) return json();
+          ++*total;
+          return described(sa->connection()->name, sa->spis(), sa->choice()->suite, sa->keys(), nullptr);
+        }
+        const auto* entry = services.ike->ended().next_after(last_ended);
+        if (entry == nullptr) return std::nullopt;
+        last_ended = entry->number;
         ++*total;
-        const auto row = wireshark_row(*sa);
-        return json{{"connection", sa->connection()->name},
-                    {"direction", nullptr},
-                    {"spi", fmt::format("0x{:016x}", sa->spis().initiator)},
-                    {"suite", crypto::suite(sa->choice()->suite).name},
-                    {"line", row ? json(*row) : json(nullptr)}};
+        const auto since = now().steady - entry->when.steady;
+        const auto& [connection, spis, suite, keys] = entry->sa;
+        return described(connection, spis, suite, keys,
+                         std::chrono::duration_cast<std::chrono::seconds>(since).count());
       },
       [total] {
         return json{{"total", *total}};

@@ -119,6 +119,7 @@ Expected<void> Daemon::start_host_sync() {
   mirror_options.routes = configuration_.limits.routes;
   mirror_options.neighbours = configuration_.limits.neighbours;
   host::HostSync::Options options;
+  options.hops = configuration_.limits.neighbours;
   for (std::size_t i = 0; i < taps_.size(); ++i) {
     const auto& port = gateway_->ports()[i]->port();
     mirror_options.ifindexes.insert(taps_[i].ifindex());

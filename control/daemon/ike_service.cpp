@@ -59,7 +59,8 @@ IkeService::IkeService(Parts parts, const config::Limits& limits)
              [this](const std::string& connection) { return reserve_spi(connection); },
              parts.ike_spis,
              {},
-             [] { return ike_log().should_log(spdlog::level::debug); }},
+             [] { return ike_log().should_log(spdlog::level::debug); },
+             [this] { return ended_.is_allowed(); }},
             limits_of(limits)),
       history_(
           [this](const net::Address& address) { return !parts_.sas.connection_of_peer(address).empty(); },
@@ -73,6 +74,7 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
                                          const std::function<void()>& pause) {
   is_configuring_ = true;
   now_ = now;
+  ended_.allow(configuration.debug_keys_export);
   Change change;
   std::unordered_map<std::string, Known> wanted;
   wanted.reserve(configuration.connections.size());

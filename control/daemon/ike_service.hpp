@@ -22,6 +22,7 @@
 
 #include "control/config/configuration.hpp"
 #include "control/daemon/assigned_addresses.hpp"
+#include "control/daemon/ended_ike_sas.hpp"
 #include "control/daemon/give_way.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/ike_history.hpp"
@@ -135,6 +136,8 @@ class IkeService final : public recovery::Repairer {
   const std::string& name_with(const std::string& connection, const ike::IkeSa& sa) const;
 
   const ike::IkeCore& core() const { return core_; }
+  // With their keys, while those may be exported.
+  const EndedIkeSas& ended() const { return ended_; }
   // What was done with that peer lately, and said of the connection with it if it has that peer alone; oldest
   // first.
   std::vector<recovery::HistoryLine> history_of(const net::Address& peer,
@@ -211,6 +214,7 @@ class IkeService final : public recovery::Repairer {
   void act(const ike::KeepNatMapping& action, Moment now);
   void act(const ike::TakeAddresses& action, Moment now);
   void act(const ike::DropAddresses& action, Moment now);
+  void act(const ike::KeysEnded& action, Moment now) { ended_.add(action, now); }
   void act(const ike::LogLine& action, Moment now);
 
   std::optional<std::uint32_t> reserve_spi(const std::string& connection);
@@ -248,6 +252,7 @@ class IkeService final : public recovery::Repairer {
   Parts parts_;
   recovery::LineBudget step_lines_{step_lines_a_second};
   WorkThreads work_;
+  EndedIkeSas ended_;
   ike::IkeCore core_;
   LateDatagrams late_;
   IkeHistory history_;

@@ -93,13 +93,11 @@ std::optional<std::string> wireshark_row(const config::Connection& connection, c
                      integrity_name(suite.integrity), key_text(keymat.subspan(cipher_bytes)));
 }
 
-std::optional<std::string> wireshark_row(const ike::IkeSa& sa) {
-  if (!sa.choice() || sa.keys().d.empty()) return std::nullopt;
-  const auto& suite = crypto::suite(sa.choice()->suite);
+std::optional<std::string> wireshark_row(const ike::Spis& spis, const crypto::Suite& suite,
+                                         const ike::SaKeys& keys) {
   const auto cipher = ike_cipher_name(suite);
   if (cipher.empty()) return std::nullopt;
-  const auto& keys = sa.keys();
-  return fmt::format(R"({:016x},{:016x},{},{},"{}",{},{},"{}")", sa.spis().initiator, sa.spis().responder,
+  return fmt::format(R"({:016x},{:016x},{},{},"{}",{},{},"{}")", spis.initiator, spis.responder,
                      hexadecimal(keys.encryption_initiator.bytes()),
                      hexadecimal(keys.encryption_responder.bytes()), cipher,
                      hexadecimal(keys.integrity_initiator.bytes()),

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "control/config/configuration.hpp"
-#include "control/ike/ike_sa.hpp"
+#include "control/ike/keys.hpp"
 
 namespace espgate::daemon {
 
@@ -16,7 +16,8 @@ namespace espgate::daemon {
 std::optional<std::string> wireshark_row(const config::Connection& connection, const config::ManualSa& sa,
                                          bool inbound);
 
-// Nothing if it has no keys yet, or Wireshark 4.0 has no word for the suite.
-std::optional<std::string> wireshark_row(const ike::IkeSa& sa);
+// Nothing if Wireshark 4.0 has no word for the suite.
+std::optional<std::string> wireshark_row(const ike::Spis& spis, const crypto::Suite& suite,
+                                         const ike::SaKeys& keys);
 
 }  // namespace espgate::daemon

@@ -53,7 +53,11 @@ struct HopPlan {
 // Control thread only.
 class HopPool {
  public:
-  HopPool(RouteSink& sink, const std::vector<PortTwin>& ports) : sink_(sink), ports_(ports) {}
+  // `most`: hops that the datapath has room for.
+  HopPool(RouteSink& sink, const std::vector<PortTwin>& ports, std::size_t most)
+      : sink_(sink), ports_(ports) {
+    plans_.reserve(most);
+  }
 
   // The hop for a plan; counts one more user. Error when the datapath has no room for another.
   Expected<forward::HopIndex> acquire(const HopPlan& plan);
@@ -64,6 +68,7 @@ class HopPool {
   // What a worker's hop index means; nullptr if it names no hop (any more).
   const HopPlan* plan_of(forward::HopIndex index) const;
   std::size_t size() const { return entries_.size(); }
+  std::size_t room() const { return plans_.bucket_count(); }  // until a table has to grow
 
  private:
   struct Entry {

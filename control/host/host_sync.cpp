@@ -33,9 +33,9 @@ HostSync::HostSync(RouteSink& sink, const KernelView& view, Options options)
       view_(view),
       ports_(std::move(options.ports)),
       chooser_(view_, ports_, tunnels_),
-      hops_(sink_, ports_),
+      hops_(sink_, ports_, options.hops),
       requests_(std::move(options.ask_neighbour)),
-      trouble_(std::move(options.log)) {
+      log_(std::move(options.log)) {
   for (const auto& fixed : fixed_routes()) marked_.insert(fixed.destination);
   for (const auto& [prefix, routes] : view_.routes.all()) mark_routes_changed(prefix);
 }
@@ -139,14 +139,14 @@ void HostSync::install(const net::Prefix& prefix, Choice choice, Clock::time_poi
   auto hop = hops_.acquire(choice.hop);
   if (!hop) {
     // Dropping is better than the way of a shorter prefix, or of the route that was here before.
-    trouble_.say(Trouble::hops, "no hop for " + net::to_string(prefix) + ": " + hop.error().text(), now);
+    say(Trouble::hops, "no hop for " + net::to_string(prefix) + ": " + hop.error().text(), now);
     refused_.insert(prefix);
     choice.hop = HopPlan{};
     hop = forward::no_route_hop;
   }
   const auto done = sink_.set_route(prefix, *hop);
   if (!done) {
-    trouble_.say(Trouble::routes, "no route to " + net::to_string(prefix) + ": " + done.error().text(), now);
+    say(Trouble::routes, "no route to " + net::to_string(prefix) + ": " + done.error().text(), now);
     refused_.insert(prefix);
     hops_.release(choice.hop);
     if (installed_.contains(prefix)) uninstall(prefix);
@@ -206,15 +206,20 @@ void HostSync::refresh_neighbours(Clock::time_point now) {
 
 void HostSync::report_limits(Clock::time_point now) {
   if (view_.routes.overflowed())
-    trouble_.say(Trouble::view_routes,
-                 "the kernel has more than " + std::to_string(view_.routes.size()) +
-                     " routes: some are left out; raise limits.routes in the configuration",
-                 now);
+    say(Trouble::view_routes,
+        "the kernel has more than " + std::to_string(view_.routes.size()) +
+            " routes: some are left out; raise limits.routes in the configuration",
+        now);
   if (view_.neighbours_left_out)
-    trouble_.say(Trouble::view_neighbours,
-                 "the kernel has more than " + std::to_string(view_.neighbours.size()) +
-                     " neighbours: some are left out; raise limits.neighbours in the configuration",
-                 now);
+    say(Trouble::view_neighbours,
+        "the kernel has more than " + std::to_string(view_.neighbours.size()) +
+            " neighbours: some are left out; raise limits.neighbours in the configuration",
+        now);
+}
+
+void HostSync::say(Trouble trouble, const std::string& text, Clock::time_point now) {
+  const auto line = trouble_.say(trouble, text, now.time_since_epoch());
+  if (line && log_) log_(*line);
 }
 
 void HostSync::neighbour_wanted(forward::HopIndex hop, const net::Address& destination,
@@ -236,7 +241,7 @@ void HostSync::ask(const NeighbourKey& neighbour, Clock::duration interval, Cloc
   const Neighbour* known = view_.neighbour(neighbour);
   if (known != nullptr && (known->permanent || !known->stale)) return;
   const auto done = requests_.request(neighbour, interval, now);
-  if (!done) trouble_.say(Trouble::neighbour, done.error().text(), now);
+  if (!done) say(Trouble::neighbour, done.error().text(), now);
 }
 
 const PortTwin* HostSync::port_with_index(std::uint8_t index) const {

@@ -20,10 +20,10 @@
 #include <vector>
 
 #include "control/host/hop_pool.hpp"
-#include "control/host/log_limiter.hpp"
 #include "control/host/neighbour_requests.hpp"
 #include "control/host/route_choice.hpp"
 #include "control/host/route_sink.hpp"
+#include "datapath/base/log_limiter.hpp"
 
 namespace espgate::host {
 
@@ -34,6 +34,7 @@ class HostSync {
 
   struct Options {
     std::vector<PortTwin> ports;
+    std::size_t hops = 0;                  // that the datapath has room for; more is no mistake
     NeighbourRequests::Ask ask_neighbour;  // KernelCommands::resolve_neighbour
     std::function<void(std::string)> log;  // at most one line a minute for each kind of trouble
   };
@@ -102,6 +103,7 @@ class HostSync {
   void ask(const NeighbourKey& neighbour, Clock::duration interval, Clock::time_point now);
   void refresh_neighbours(Clock::time_point now);
   void report_limits(Clock::time_point now);
+  void say(Trouble trouble, const std::string& text, Clock::time_point now);
   const PortTwin* port_with_index(std::uint8_t index) const;
 
   RouteSink& sink_;
@@ -112,6 +114,7 @@ class HostSync {
   RouteChooser chooser_;
   HopPool hops_;
   NeighbourRequests requests_;
+  std::function<void(std::string)> log_;
   LogLimiter<Trouble, static_cast<std::size_t>(Trouble::count)> trouble_;
   std::map<net::Prefix, Choice, PrefixOrder> installed_;
   std::map<Dependents, Prefixes> dependents_;  // routes by the gateway they go through

@@ -39,6 +39,7 @@ class IkeCore final : private SaHost {
     net::IkeSpis ike_spis{};  // how those of IKE SAs are made
     CrashTokens tokens{};
     std::function<bool()> wants_steps{};  // see SaHost; empty: always
+    std::function<bool()> wants_keys{};   // see SaHost; empty: never
   };
   IkeCore(Parts parts, const Limits& limits);
   ~IkeCore() override;
@@ -196,7 +197,10 @@ class IkeCore final : private SaHost {
   // -- SaHost --
   const Limits& limits() const override { return limits_; }
   void act(Action action) override;
+  std::optional<std::string> limited(const IkeSa& sa, Complaint about, const std::string& text,
+                                     Time now) override;
   bool wants_steps() const override { return !parts_.wants_steps || parts_.wants_steps(); }
+  bool wants_keys() const override { return parts_.wants_keys && parts_.wants_keys(); }
   void fill_random(std::span<std::uint8_t> bytes) override { parts_.random(bytes); }
   std::optional<CrashTokens::Token> crash_token(const Spis& spis, std::uint64_t ours) const override {
     return parts_.tokens.make(spis, ours);

@@ -26,6 +26,12 @@ void IkeCore::act(Action action) {
   actions_.push_back(std::move(action));
 }
 
+std::optional<std::string> IkeCore::limited(const IkeSa& sa, Complaint about, const std::string& text,
+                                            Time now) {
+  if (auto* lines = by_peer_.lines(sa)) return lines->say(about, text, now);
+  return may_tell_of_stranger(now) ? std::optional(text) : std::nullopt;
+}
+
 std::uint64_t IkeCore::new_ike_spi() {
   for (;;) {
     std::array<std::uint8_t, 4> bytes;

@@ -11,6 +11,7 @@
 
 #include "control/ike/endpoint.hpp"
 #include "control/ike/identity.hpp"
+#include "control/ike/keys.hpp"
 #include "control/ike/spis.hpp"
 #include "control/ike/urgency.hpp"
 #include "datapath/base/secret.hpp"
@@ -192,14 +193,23 @@ struct DropAddresses {
   std::string connection;
   std::vector<net::Address> addresses;
 };
+// An IKE SA by which something was said in secret is no more, and these were its keys: where
+// Parts::wants_keys.
+struct KeysEnded {
+  std::string connection;
+  Spis spis;
+  crypto::SuiteId suite{};
+  SaKeys keys;
+};
 enum class Level : std::uint8_t { debug, information, warning };
 struct LogLine {
   Level level = Level::information;
   std::string text;
   std::string connection{};  // that it is about; empty: none
 };
-using Action = std::variant<SendDatagram, RunWork, InstallInbound, OwnChild, InstallOutbound, RetireInbound,
-                            RetireOutbound, MoveChild, KeepNatMapping, TakeAddresses, DropAddresses, LogLine>;
+using Action =
+    std::variant<SendDatagram, RunWork, InstallInbound, OwnChild, InstallOutbound, RetireInbound,
+                 RetireOutbound, MoveChild, KeepNatMapping, TakeAddresses, DropAddresses, KeysEnded, LogLine>;
 using Actions = std::vector<Action>;
 
 }  // namespace espgate::ike

@@ -50,6 +50,11 @@ void IkeSa::log(Level level, const std::string& text) const {
                     connection_->name});
 }
 
+// Of what the peer can repeat.
+void IkeSa::complain(Complaint about, const std::string& text, Time now) const {
+  if (const auto line = host_.limited(*this, about, text, now)) log(Level::warning, *line);
+}
+
 std::size_t IkeSa::fragment_bytes() const {
   return peer_.fragments ? connection_->fragment_bytes : 0;
 }
@@ -135,7 +140,8 @@ void IkeSa::on_request(const Header& header, const Inner& inner, Time now) {
   // The peer may be through with IKE_AUTH before we are; it will ask again.
   if (!is_for_now) return;
   if (error) {
-    log(Level::warning, fmt::format("payload {} of a request is bad: {}", error->payload, error->what));
+    complain(Complaint::unreadable_request,
+             fmt::format("payload {} of a request is bad: {}", error->payload, error->what), now);
     const std::uint8_t type[] = {error->payload};
     const bool critical = error->notify == NotifyType::unsupported_critical_payload;
     answer(header.exchange, error->notify, critical ? Bytes(type) : Bytes());
@@ -223,6 +229,10 @@ void IkeSa::end(End why, std::string reason, Time now) {
   for (auto* message : {&our_first_message_, &peers_first_message_, &cookie_}) *message = {};
   for (auto* channel : {&channel_, &previous_channel_})
     if (*channel) (*channel)->forget_parts();
+  // Of who proved nothing, and said nothing that could be read, there is nothing to read.
+  const bool was_used = ended_in_ != State::keyed || !peer_requests_.last_answer.empty();
+  if (was_used && !keys_.d.empty() && host_.wants_keys())
+    host_.act(KeysEnded{connection_->name, spis_, choice_->suite, std::move(keys_)});
   keys_ = {};
   mixed_.reset();
   nonces_ = {};

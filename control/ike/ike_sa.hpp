@@ -30,6 +30,7 @@
 #include <variant>
 
 #include "control/ike/channel.hpp"
+#include "control/ike/child_failures.hpp"
 #include "control/ike/child_sa.hpp"
 #include "control/ike/exchange.hpp"
 #include "control/ike/liveness.hpp"
@@ -129,7 +130,7 @@ class IkeSa {
   const std::vector<WantedChild>& wanted() const { return wanted_; }
   // Why it does not fit, by the last time that a side wanted it made or replaced; empty: it does. Of a child
   // that the peer wanted and that may be any of them: under no name.
-  std::string child_failure(const std::string& child = {}) const;
+  std::string child_failure(const std::string& child = {}) const { return child_failures_.of(child); }
   bool is_making(const std::string& child) const;  // or will, in its time
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
@@ -152,6 +153,7 @@ class IkeSa {
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
   void log(Level level, const std::string& text) const;
+  void complain(Complaint about, const std::string& text, Time now) const;
   // The answer to `run` comes while this SA lives, or never.
   template <typename Result>
   void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then) {
@@ -215,7 +217,7 @@ class IkeSa {
   void request_addresses(PayloadWriter& payloads) const;
   void take_addresses(const Payloads& payloads);
   void give_addresses(const Payloads& payloads, PayloadWriter& reply);
-  std::optional<NotifyType> refusal_without_address(const Payloads& payloads);
+  std::optional<NotifyType> refusal_without_address(const Payloads& payloads, Time now);
   Expected<void> settle_ppk(const Payloads& answer);
   Expected<PpkAnswer> choose_ppk(const Payloads& request) const;
   ConnectionHandle connection_for(const Identity& peer, const std::optional<Identification>& wanted) const;
@@ -232,7 +234,7 @@ class IkeSa {
   ChildHandle child_named(const std::string& name) const;
   bool has_child_of(const ChildConfiguration& configuration) const;
   std::variant<ChildTerms, NotifyType> agree(const Payloads& payloads, const Child* replaced,
-                                             bool with_key_exchange) const;
+                                             bool with_key_exchange, Time now) const;
   std::optional<ChildTerms> accept_terms(const Payloads& payloads, bool with_key_exchange) const;
   std::vector<SelectorSide> sides_of_peer(const ChildConfiguration& child) const;
   void offer_selectors(const Child* replaced);
@@ -269,7 +271,8 @@ class IkeSa {
   void answer_creation(PeerCreation& creation, Bytes value, Time now);
   void note_successor(const PeerCreation& creation, Time now);
   std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
-  void refuse_child(NotifyType error, const std::string& why, const Payloads& request, const Child* replaced);
+  void refuse_child(NotifyType error, const std::string& why, const Payloads& request, const Child* replaced,
+                    Time now);
   void refuse_key_exchange(std::uint16_t wanted);
   void agree_on_key(std::uint16_t method, Bytes value,
                     std::function<void(Time, std::optional<KeyAgreement>)> then);
@@ -350,8 +353,7 @@ class IkeSa {
   // What IKE_SA_INIT brought; the messages go once AUTH is good.
   std::optional<IkeChoice> choice_;
   ExchangeNonces nonces_;
-  std::vector<std::uint8_t> our_first_message_;
-  std::vector<std::uint8_t> peers_first_message_;
+  std::vector<std::uint8_t> our_first_message_, peers_first_message_;
   std::vector<std::uint8_t> cookie_;
   std::string refused_;
   PeerAbilities peer_;
@@ -370,8 +372,7 @@ class IkeSa {
   OurRequest request_;
   std::uint32_t next_request_id_ = 0;
   PeerRequests peer_requests_;
-  Endpoint answer_from_;  // where the peer's last request came to, and from
-  Endpoint answer_to_;
+  Endpoint answer_from_, answer_to_;  // where the peer's last request came to, and from
 
   Exchange exchange_;
   std::optional<PeerCreation> creation_;  // of the peer's, while more key exchanges are to come
@@ -380,7 +381,7 @@ class IkeSa {
 
   std::vector<Child> children_;
   std::vector<WantedChild> wanted_;
-  std::map<std::string, std::shared_ptr<const std::string>> child_failures_;  // of one refusal all the same
+  ChildFailures child_failures_;
   std::vector<std::uint32_t> orphans_;    // inbound SPIs of children that only the peer has
   std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
   std::vector<ChildHandle> after_report_;

@@ -49,7 +49,7 @@ void IkeSa::give_addresses(const Payloads& payloads, PayloadWriter& reply) {
 
 // Why a child cannot be, for want of an address of its own. One at any address must have one; who else asks
 // for what we never give does without.
-std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payloads) {
+std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payloads, Time now) {
   const auto& ours = connection_->peer_addresses;
   if (ours.empty() || !given_.empty()) return {};
   const auto wanted = payloads.configuration ? addresses_wanted(*payloads.configuration) : AddressesWanted{};
@@ -61,7 +61,7 @@ std::optional<NotifyType> IkeSa::refusal_without_address(const Payloads& payload
   refuse_child(error,
                asked ? "the peer's first child is refused: no address is free for it"
                      : "the peer's first child is refused: it asks for no address, and must have one",
-               payloads, nullptr);
+               payloads, nullptr, now);
   return error;
 }
 

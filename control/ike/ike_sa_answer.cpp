@@ -60,22 +60,19 @@ std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint
 // are asked for; those that we want as well may have the same trouble. If it is none of these it is told of
 // under no name: others may have other reasons not to be there.
 void IkeSa::refuse_child(NotifyType error, const std::string& why, const Payloads& request,
-                         const Child* replaced) {
-  log(Level::warning, why);
+                         const Child* replaced, Time now) {
+  complain(Complaint::child_refused, why, now);
   if (error == NotifyType::no_additional_sas) return;  // that is no other child's trouble
   const auto is_concerned = [&](const ChildConfiguration& child) {
     if (replaced != nullptr) return replaced->configuration->name == child.name;
     return !has_child_of(child) &&
            (connection_->children.size() == 1 || is_making(child.name) || asks_for(request, child));
   };
-  const auto shared = std::make_shared<const std::string>(why);
-  bool is_known = false;
-  for (const auto& child : connection_->children) {
-    if (!is_concerned(child)) continue;
-    child_failures_[child.name] = shared;
-    is_known = true;
-  }
-  if (!is_known) child_failures_[std::string()] = shared;
+  std::vector<std::string> concerned;
+  for (const auto& child : connection_->children)
+    if (is_concerned(child)) concerned.push_back(child.name);
+  if (concerned.empty()) concerned.emplace_back();
+  child_failures_.note(concerned, why);
 }
 
 void IkeSa::refuse_key_exchange(std::uint16_t wanted) {
@@ -106,9 +103,9 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
   }
   const auto* replaced =
       rekeyed != nullptr ? find_child_by_outbound(*creation.rekeyed_outbound_spi) : nullptr;
-  auto agreed = agree(payloads, replaced, true);
+  auto agreed = agree(payloads, replaced, true, now);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
-    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, true), payloads, replaced);
+    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, true), payloads, replaced, now);
     return answer(ExchangeType::create_child_sa, *refusal);
   }
   creation.terms = std::get<ChildTerms>(std::move(agreed));

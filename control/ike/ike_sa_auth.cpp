@@ -197,7 +197,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
   if (exchange_.unwanted) return;
-  child_failures_[configuration->name] = std::make_shared<const std::string>(why);
+  child_failures_.note(configuration->name, why);
   want_again(configuration, 1, now);
 }
 
@@ -344,13 +344,13 @@ void IkeSa::finish_answer_to_proof(const Inner& inner, const Expected<void>& ver
 
 // The IKE SA is good whatever becomes of it (RFC 7296 1.2).
 void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time now) {
-  if (const auto refusal = refusal_without_address(payloads)) {
+  if (const auto refusal = refusal_without_address(payloads, now)) {
     reply.add(Notify{*refusal, {}});
     return;
   }
-  const auto agreed = agree(payloads, nullptr, false);
+  const auto agreed = agree(payloads, nullptr, false, now);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
-    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, false), payloads, nullptr);
+    refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, false), payloads, nullptr, now);
     reply.add(Notify{*refusal, {}});
     return;
   }

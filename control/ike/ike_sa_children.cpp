@@ -85,7 +85,7 @@ std::vector<SelectorSide> IkeSa::sides_of_peer(const ChildConfiguration& child) 
 // What the peer offers, and we allow. `replaced`: the child that it is for; null: the one that fits best. A
 // peer at any address keeps what it has with a rekey, and gets nothing that another has.
 std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, const Child* replaced,
-                                                  bool with_key_exchange) const {
+                                                  bool with_key_exchange, Time now) const {
   if (!payloads.security_association || !payloads.ts_initiator || !payloads.ts_responder)
     return NotifyType::invalid_syntax;
   const bool transport = payloads.notify(NotifyType::use_transport_mode) != nullptr;
@@ -111,7 +111,7 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
     auto selectors = narrow_to_pairs(terms.ts_responder, terms.ts_initiator);
     if (!selectors || each.transport != terms.transport) continue;
     if (!connection_->remote && host_.has_other_peer(*this, each.name, terms.ts_initiator.sides)) {
-      log(Level::warning, "it asks for what another peer of this connection has");
+      complain(Complaint::others_addresses, "it asks for what another peer of this connection has", now);
       continue;
     }
     terms.selectors = std::move(*selectors);
@@ -140,7 +140,7 @@ std::variant<ChildTerms, NotifyType> IkeSa::agree(const Payloads& payloads, cons
                                                                  best->ts_responder, best->ts_initiator)
                                                  : "the children that it could be for all have their SA";
   if (why.empty()) return *std::move(best);
-  log(Level::warning, why);
+  complain(Complaint::child_has_an_sa, why, now);
   return NotifyType::no_additional_sas;
 }
 
@@ -230,8 +230,8 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
   host_.own_child(child, *this);
   std::erase_if(wanted_,
                 [&](const WantedChild& wanted) { return wanted.configuration == terms.configuration; });
-  child_failures_.erase(terms.configuration->name);
-  child_failures_.erase(std::string());
+  child_failures_.forget(terms.configuration->name);
+  child_failures_.forget({});
   return children_.emplace_back(std::move(child));
 }
 
@@ -312,11 +312,6 @@ void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time
   wanted_.push_back({configuration, now + retry_wait(host_, failures), failures});
 }
 
-std::string IkeSa::child_failure(const std::string& child) const {
-  const auto found = child_failures_.find(child);
-  return found == child_failures_.end() ? std::string() : *found->second;
-}
-
 bool IkeSa::is_making(const std::string& child) const {
   const auto is_it = [&](const auto& one) { return one.configuration->name == child; };
   return std::ranges::any_of(wanted_, is_it) || (creation_ && creation_->terms && is_it(*creation_->terms)) ||
@@ -343,7 +338,7 @@ void IkeSa::want_child(const ChildHandle& configuration, Time not_before) {
 }
 
 void IkeSa::close_child(const std::string& name) {
-  child_failures_.erase(name);
+  child_failures_.forget(name);
   std::erase_if(wanted_, [&](const WantedChild& wanted) { return wanted.configuration->name == name; });
   if (exchange_.child && exchange_.child->name == name) exchange_.unwanted = true;
   for (auto& child : children_)
@@ -372,7 +367,7 @@ void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Ti
   auto* child = find_child(inbound_spi);
   if (child == nullptr || child->delete_wanted) return;
   ++child->failures;
-  child_failures_[child->configuration->name] = std::make_shared<const std::string>(why);
+  child_failures_.note(child->configuration->name, why);
   give_up(*child, why, now);
 }
 

@@ -106,7 +106,7 @@ void IkeSa::on_create_refused(NotifyType error, const Payloads& payloads, Time n
     release_spi(exchange_.inbound_spi);
     exchange_over();
     if (gone_already) return;
-    child_failures_.erase(child->configuration->name);
+    child_failures_.forget(child->configuration->name);
     remove_child(rekeyed, "the peer does not know it", true, now);
     return;
   }
@@ -138,8 +138,7 @@ void IkeSa::create_failed(Failing kind, const std::string& why, Time now) {
   const auto& name = failed.child->name;
   log(Level::warning,
       fmt::format("child {} is not {}: {}", name, failed.rekeyed_spi == 0 ? "made" : "rekeyed", why));
-  if (!failed.unwanted && kind == Failing::mismatch)
-    child_failures_[name] = std::make_shared<const std::string>(why);
+  if (!failed.unwanted && kind == Failing::mismatch) child_failures_.note(name, why);
   if (rekeyed != nullptr) {
     rekeyed->rekey_at = now + retry_wait(host_, rekeyed->rekey_failures++);
   } else if (!has_child_of(*failed.child) && !failed.unwanted) {

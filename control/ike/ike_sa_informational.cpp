@@ -90,7 +90,7 @@ std::vector<std::uint32_t> IkeSa::on_delete(const Delete& payload, Time now) {
     const auto configuration = child->configuration;
     remove_child(child->inbound_spi, "the peer deleted it", !child->delete_wanted || child->make_again, now);
     // What was wrong with its rekey is no reason any more.
-    if (!has_child_of(*configuration)) child_failures_.erase(configuration->name);
+    if (!has_child_of(*configuration)) child_failures_.forget(configuration->name);
   }
   return ours;
 }

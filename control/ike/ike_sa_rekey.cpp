@@ -140,7 +140,7 @@ void IkeSa::answer_rekey(const Payloads& payloads, Time now) {
     refused_ = fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
                            describe(*payloads.security_association), describe(ours),
                            describe_mismatch(*payloads.security_association, ours));
-    log(Level::warning, refused_);
+    complain(Complaint::ike_rekey_refused, refused_, now);
     return refuse(NotifyType::no_proposal_chosen);
   }
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);
@@ -217,7 +217,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   children_.clear();
   wanted_.clear();
   orphans_.clear();
-  heir.child_failures_.merge(child_failures_);
+  heir.child_failures_.take_over(child_failures_);
   heir.invalid_spis_.merge(invalid_spis_);
   heir.after_report_ = std::exchange(after_report_, {});
   heir.predecessor_ = 0;

@@ -12,7 +12,7 @@ void IkeSa::reconfigure(const ConnectionHandle& connection, const std::set<std::
   connection_ = connection;
   const auto stays = [&](const ChildHandle& child) { return kept.contains(child->name); };
   std::erase_if(wanted_, [&](const WantedChild& wanted) { return !stays(wanted.configuration); });
-  std::erase_if(child_failures_, [&](const auto& failure) { return !kept.contains(failure.first); });
+  child_failures_.forget_all_but(kept);
   for (auto& wanted : wanted_) wanted.configuration = child_named(wanted.configuration->name);
   if (exchange_.child && stays(exchange_.child))
     exchange_.child = child_named(exchange_.child->name);

@@ -20,8 +20,10 @@ struct NatSituation {
   bool peer_is_behind = false;
   NatHash as_seen{};  // of our address and port, as the peer sees them
   bool any() const { return we_are_behind || peer_is_behind; }
-  // There is a NAT where there was one, with the same mapping of ours (RFC 4555 3.8). With other SPIs than
-  // before a mapping never looks the same.
+  // There is a NAT where there was one, with the same mapping of ours (RFC 4555 3.8). With other SPIs or
+  // another port than before a mapping never looks the same. That is so once after IKE_AUTH went from port
+  // 4500, and once after each rekey of the IKE SA, and none too many: the peer holds the mapping that it saw
+  // with IKE_AUTH or was told last, and nothing says whether the one that it sees now is still that one.
   bool is_like(const NatSituation& before) const {
     return we_are_behind == before.we_are_behind && peer_is_behind == before.peer_is_behind &&
            (!we_are_behind || as_seen == before.as_seen);

@@ -16,6 +16,16 @@ namespace espgate::ike {
 
 class IkeSa;
 
+// What a peer can have us write a line about as often as it likes.
+enum class Complaint : std::uint8_t {
+  unreadable_request,
+  ike_rekey_refused,
+  child_refused,
+  child_has_an_sa,
+  others_addresses,
+  count,
+};
+
 struct Limits {
   std::size_t ike_sas = 20'000;
   // Of one connection with one peer, those that were replaced or are gone included; then the oldest go.
@@ -54,8 +64,14 @@ class SaHost {
 
   virtual const Limits& limits() const = 0;
   virtual void act(Action action) = 0;
+  // What is to be written of it now, if anything is: of each peer a few of each kind a minute, and how many
+  // were left out.
+  virtual std::optional<std::string> limited(const IkeSa& sa, Complaint about, const std::string& text,
+                                             Time now) = 0;
   // Whether anybody follows the steps, which are log lines of level debug: else they need no words.
   virtual bool wants_steps() const = 0;
+  // Whether somebody reads recorded messages, and is told the keys of what ends.
+  virtual bool wants_keys() const = 0;
   virtual void fill_random(std::span<std::uint8_t> bytes) = 0;
   // By which the peer can be told that we have lost this IKE SA, which has our SPI `ours`; none: it cannot.
   virtual std::optional<CrashTokens::Token> crash_token(const Spis& spis, std::uint64_t ours) const = 0;

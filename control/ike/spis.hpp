@@ -8,6 +8,7 @@ namespace espgate::ike {
 struct Spis {
   std::uint64_t initiator = 0;
   std::uint64_t responder = 0;
+  bool operator==(const Spis&) const = default;
 };
 
 }  // namespace espgate::ike

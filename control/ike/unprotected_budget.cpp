@@ -14,6 +14,13 @@ net::Address network_of(net::Address address) {
 
 }  // namespace
 
+UnprotectedBudget::UnprotectedBudget(const Limits& limits) : limits_(limits), all_(limits.in_all) {
+  // What was sent in the second before the last look, and since then, with a burst.
+  const auto most = 2 * std::size_t{limits.in_all} + limits.in_all / 4 + 1;
+  by_network_.reserve(most);
+  by_address_.reserve(most);
+}
+
 bool UnprotectedBudget::has_one(const Buckets& buckets, const net::Address& address, Time now) {
   const auto found = buckets.find(address);
   return found == buckets.end() || found->second.has_one(now);

@@ -18,12 +18,14 @@ class UnprotectedBudget {
     std::uint32_t to_network = 25;  // an IPv4 /24, an IPv6 /48
     std::uint32_t to_address = 4;
   };
-  explicit UnprotectedBudget(const Limits& limits) : limits_(limits), all_(limits.in_all) {}
+  explicit UnprotectedBudget(const Limits& limits);
   bool has_room(const net::Address& to, Time now) const;
   // One was sent, for which there was room.
   void took(const net::Address& to, Time now);
-  // How much it remembers, of networks or of addresses: at most about twice `in_all`.
+  // How much it remembers, of networks or of addresses: at most about twice `in_all`, for which it has room
+  // from the start.
   std::size_t size() const { return std::max(by_network_.size(), by_address_.size()); }
+  std::size_t room() const { return std::min(by_network_.bucket_count(), by_address_.bucket_count()); }
 
  private:
   using Buckets = std::unordered_map<net::Address, TokenBucket>;

@@ -1,9 +1,8 @@
-"""What an operator does to gateways that negotiate: reloads, looks, explanations, logs, keys for Wireshark."""
+"""What an operator does to gateways that negotiate: reloads, looks, explanations, logs."""
 
 import os
 import pathlib
 import re
-import subprocess
 import threading
 import time
 import unittest
@@ -291,56 +290,6 @@ class Steps(IkeCase):
             steps = [*begun, rf"{asks} {peer}:500: IKE_AUTH request 1, ", is_up, "connection site is up",
                      rf"{asks} {peer}:500: CREATE_CHILD_SA request", is_up]
             self.assertRegex(self.gateway(name).log.read_text(), "(?s)" + ".*".join(steps))
-
-
-class Wireshark(IkeCase):
-    @classmethod
-    def settings(cls, name):
-        # One side begins, or each may, and the one IKE SA that is too many goes while it is captured.
-        return gateway(name, [connection(name, ike={"start": "always" if name == "a" else "passive"})],
-                       debug_keys_export=name == "a")
-
-    def test_1_tshark_reads_a_capture_with_the_exported_keys(self):
-        a = self.gateway("a")
-        folder = pathlib.Path(a.workdir, "wireshark")
-        folder.mkdir()
-        capture = str(folder / "ike.pcap")
-        # The keys of the IKE SA that the rekey of the child goes through.
-        before = self.up("a")["children"][0]["inbound_spi"]
-        with self.pair.namespace["a"].popen(program("espgatectl"), "--socket", a.socket, "capture", "--port", "outside",
-                                            "--write", capture, stderr=subprocess.DEVNULL) as process:
-            time.sleep(0.5)
-            a.ask("rekey", "site")
-            self.until(lambda: self.up("a")["children"][0]["inbound_spi"] != before)
-            time.sleep(0.5)
-            process.terminate()
-            process.wait(10)
-        written = a.ask("export", "wireshark", "--ike", "--write", str(folder / "ikev2_decryption_table"))
-        self.assertGreaterEqual(written["written"], 1)
-        self.assertEqual(written["left_out"], [])
-
-        def tshark(config):
-            result = subprocess.run(
-                ["tshark", "-r", capture, "-Y", "isakmp", "-T", "fields", "-e", "isakmp.exchangetype", "-e",
-                 "isakmp.ts.start_ipv4"],
-                env=dict(os.environ, WIRESHARK_CONFIG_DIR=config), capture_output=True, text=True, timeout=60,
-                check=False)
-            self.assertEqual(result.returncode, 0, result.stderr)
-            self.assertNotIn("ikev2_decryption_table", result.stderr)
-            return [line.split("\t") for line in result.stdout.splitlines()]
-        encrypted, readable = tshark("/nonexistent"), tshark(str(folder))
-        self.assertEqual({selectors for kind, selectors in encrypted}, {""})
-        create_child_sa = [selectors for kind, selectors in readable if kind == "36"]
-        self.assertEqual(len(create_child_sa), 2, readable)
-        for selectors in create_child_sa:
-            self.assertEqual(set(selectors.split(",")), {"10.1.0.0", "10.2.0.0"})
-
-    def test_2_who_does_not_allow_it_gives_no_key(self):
-        file = pathlib.Path(self.gateway("b").workdir, "table")
-        code, _, err = self.gateway("b").ctl("export", "wireshark", "--ike", "--write", str(file))
-        self.assertEqual(code, 1)
-        self.assertIn("debug-keys-export", err)
-        self.assertFalse(file.exists())
 
 
 class Example(IkeCase):

@@ -266,7 +266,7 @@ Expected<void> answer_capture(const cli::Request& request, const cli::StreamPtr&
 Expected<void> answer_export(const cli::Request&, const cli::StreamPtr& stream) {
   const auto document = canned(CommandId::export_wireshark);
   for (const auto& sa : document["sas"]) stream->push(sa);
-  stream->finish({{"total", 2}});
+  stream->finish({{"total", document["total"]}});
   return {};
 }
 
@@ -340,9 +340,12 @@ json canned(CommandId id) {
     case CommandId::export_wireshark: {
       auto document = json::parse(cli::command(id).result);
       document["sas"][0]["line"] = R"("IPv4","192.0.2.2","192.0.2.1","0x00001001","NULL","","NULL","")";
+      document["sas"][0]["ended_s"] = nullptr;
       document["sas"].push_back(document["sas"][0]);
       document["sas"][1].update({{"suite", "chacha20-poly1305"}, {"line", nullptr}});
-      document["total"] = 2;
+      document["sas"].push_back(document["sas"][0]);
+      document["sas"][2].update({{"direction", nullptr}, {"ended_s", 12}});
+      document["total"] = 3;
       return document;
     }
     default:

@@ -1,5 +1,7 @@
 // The `ike` group of connections: what it means, and what is refused.
 #include <fmt/format.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
 
 #include <catch2/catch.hpp>
 
@@ -218,14 +220,38 @@ TEST_CASE("what is known of algorithms says of each why it is refused, and refus
   for (const auto id : preset.suites) CHECK(weakness_of(crypto::suite(id)).empty());
 }
 
-TEST_CASE("what only a later OpenSSL can is refused as that, and known otherwise") {
-  const auto result =
-      site().load(fmt::format("{} additional-key-exchanges = [ \"ml-kem-768\" ];", test::psk));
-  CHECK(result.configuration.has_value() == ike::missing_key_exchanges().empty());
-  for (const auto& error : result.errors)
-    CHECK_THAT(error.text(), Catch::Contains("\"ml-kem-768\" is not allowed: this OpenSSL does not have it"));
+TEST_CASE("ML-KEM-768 is offered and accepted where OpenSSL has it, and refused with the reason elsewhere") {
+  const std::unique_ptr<EVP_KEM, decltype(&EVP_KEM_free)> kem(EVP_KEM_fetch(nullptr, "ML-KEM-768", nullptr),
+                                                              &EVP_KEM_free);
+  const bool is_there = kem != nullptr;
+  constexpr unsigned long first_with_it = 0x30500000;
+  CHECK((is_there || OpenSSL_version_num() < first_with_it));
+  constexpr std::string_view reason = "this OpenSSL does not have it, and 3.5 or later does";
   const auto known = known_algorithms();
-  CHECK(std::ranges::count(known, "ml-kem-768", &Algorithm::name) == 1);
+  REQUIRE(std::ranges::count(known, "ml-kem-768", &Algorithm::name) == 1);
+  const auto& row = *std::ranges::find(known, "ml-kem-768", &Algorithm::name);
+  CHECK(row.refused == (is_there ? "it is an additional key exchange only (RFC 9370)" : reason));
+  CHECK(std::ranges::count(ike::missing_key_exchanges(), "ml-kem-768") == (is_there ? 0 : 1));
+
+  const auto text = fmt::format("{} additional-key-exchanges = [ \"ml-kem-768\", \"ecp384\" ];", test::psk);
+  if (!is_there) {
+    const auto result = site().load(text);
+    CHECK_FALSE(result.configuration);
+    REQUIRE(result.errors.size() == 1);
+    CHECK_THAT(result.errors[0].text(),
+               Catch::Contains(fmt::format("\"ml-kem-768\" is not allowed: {}", reason)));
+    return;
+  }
+  const auto ours = site().settings(text)->algorithms;
+  CHECK(ours.additional == std::vector<std::vector<std::uint16_t>>{{36}, {20}});
+  const auto offered = ike::offer(ours, {});
+  for (const auto& proposal : offered.proposals)
+    CHECK(std::ranges::count(proposal.transforms, ike::Transform{ike::TransformType{6}, 36}) == 1);
+  const auto chosen = ike::choose(offered, ours, ours.key_exchanges.front());
+  REQUIRE(chosen);
+  CHECK(chosen->additional == std::vector<std::uint16_t>{36, 20});
+  // Not as the first, which has to be one that both sides contribute to.
+  CHECK_FALSE(site().load(fmt::format("{} key-exchanges = [ \"ml-kem-768\" ];", test::psk)).configuration);
 }
 
 TEST_CASE("every mistake is named with its remedy") {

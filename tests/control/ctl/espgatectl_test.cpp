@@ -146,9 +146,10 @@ TEST_CASE("keys go into a new file that is the owner's alone, and nowhere else")
   CHECK(text.out.empty());
   CHECK(text.err ==
         "left out: SPI 0x00001001 of connection branch, Wireshark does not know chacha20-poly1305\n"
-        "1 of 2 SAs written to " +
-            file + ", keys and all: delete it when you are done\n");
-  CHECK(content(file) == rows[0]["line"].get<std::string>() + "\n");
+        "2 of 3 SAs written to " +
+            file + " (1 of them ended already), keys and all: delete it when you are done\n");
+  const auto line = rows[0]["line"].get<std::string>() + "\n";
+  CHECK(content(file) == line + "# an IKE SA of connection branch, ended 12 s ago\n" + line);
   struct stat facts {};
   REQUIRE(stat(file.c_str(), &facts) == 0);
   CHECK((facts.st_mode & 0777) == 0600);
@@ -159,7 +160,8 @@ TEST_CASE("keys go into a new file that is the owner's alone, and nowhere else")
   auto words = call;
   words.push_back("--json");
   const auto document = json::parse(ask(daemon, words).out, nullptr, false);
-  CHECK(document["written"] == 1);
+  CHECK(document["written"] == 2);
+  CHECK(document["ended"] == 1);
   CHECK(document["left_out"].size() == 1);
   CHECK(document.dump().find("IPv4") == std::string::npos);
   std::remove(file.c_str());

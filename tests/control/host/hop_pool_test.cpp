@@ -26,7 +26,7 @@ std::vector<std::uint8_t> frame_of(const forward::Hop& hop) {
 
 TEST_CASE("A resolved hop holds the frame of its port, with its tags") {
   FakeSink sink;
-  HopPool pool(sink, ports);
+  HopPool pool(sink, ports, 100);
   const auto plain = pool.acquire(resolved(0, "10.0.0.2"));
   REQUIRE(plain);
   CHECK(frame_of(sink.hops.at(*plain)) ==
@@ -46,7 +46,7 @@ TEST_CASE("A resolved hop holds the frame of its port, with its tags") {
 
 TEST_CASE("An unresolved hop names whom to ask and holds no frame") {
   FakeSink sink;
-  HopPool pool(sink, ports);
+  HopPool pool(sink, ports, 100);
   auto plan = resolved(0, "10.0.0.2");
   plan.kind = HopKind::unresolved;
   const auto index = pool.acquire(plan);
@@ -59,7 +59,7 @@ TEST_CASE("An unresolved hop names whom to ask and holds no frame") {
 
 TEST_CASE("Equal plans share a hop; it goes with its last user, and only when reaped") {
   FakeSink sink;
-  HopPool pool(sink, ports);
+  HopPool pool(sink, ports, 100);
   const auto plan = resolved(0, "10.0.0.2");
   const auto first = pool.acquire(plan);
   const auto second = pool.acquire(plan);
@@ -78,7 +78,7 @@ TEST_CASE("Equal plans share a hop; it goes with its last user, and only when re
 
 TEST_CASE("A hop that is wanted again before it is reaped stays") {
   FakeSink sink;
-  HopPool pool(sink, ports);
+  HopPool pool(sink, ports, 100);
   const auto plan = resolved(0, "10.0.0.2");
   const auto index = pool.acquire(plan);
   REQUIRE(index);
@@ -90,7 +90,7 @@ TEST_CASE("A hop that is wanted again before it is reaped stays") {
 
 TEST_CASE("No route is hop 0 and takes no room") {
   FakeSink sink;
-  HopPool pool(sink, ports);
+  HopPool pool(sink, ports, 100);
   const auto index = pool.acquire({});
   REQUIRE(index);
   CHECK(*index == forward::no_route_hop);
@@ -99,10 +99,21 @@ TEST_CASE("No route is hop 0 and takes no room") {
   CHECK(pool.size() == 0);
 }
 
+TEST_CASE("Its table has room for all hops from the start") {
+  FakeSink sink;
+  HopPool pool(sink, ports, 5'000);
+  const auto room = pool.room();
+  CHECK(room >= 5'000);
+  for (std::uint32_t i = 0; i < 5'000; ++i)
+    REQUIRE(pool.acquire({HopKind::resolved, 0, 1500, net::Address::v4(0x0a000000 + i), {2, 0, 0, 0, 0, 9}}));
+  CHECK(pool.size() == 5'000);
+  CHECK(pool.room() == room);
+}
+
 TEST_CASE("At the limit unused hops give way, then the error comes through") {
   FakeSink sink;
   sink.hop_limit = 1;
-  HopPool pool(sink, ports);
+  HopPool pool(sink, ports, 100);
   const auto first = resolved(0, "10.0.0.2");
   const auto second = resolved(0, "10.0.0.3");
   REQUIRE(pool.acquire(first));

@@ -1,4 +1,5 @@
 // A connection with peers at any address: each has an IKE SA, children and selectors of its own.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include "tests/control/ike/simulation.hpp"
@@ -111,6 +112,23 @@ TEST_CASE("no peer gets what another has, and it does once that one went") {
   world.a.handle(Terminate{"a", ""});
   world.run_for(5s);
   CHECK(world.comes_up(c));
+}
+
+TEST_CASE("who asks for what another peer has over and over fills no log") {
+  Hub world;
+  auto& c = world.add(handle(spoke("c", "198.51.100.3", "10.1.7.0/24")));
+  REQUIRE(world.comes_up(world.a));
+  CHECK_FALSE(world.comes_up(c));
+  for (int i = 0; i < 200; ++i) {
+    c.handle(Initiate{"c", "net"});
+    world.run_for(50ms);
+  }
+  for (const auto* about : {"what another peer of this connection has", "TS_UNACCEPTABLE"}) {
+    const auto told =
+        std::ranges::count_if(world.b.log, [&](const auto& line) { return line.find(about) != line.npos; });
+    CHECK(told >= 8);
+    CHECK(told <= 16);
+  }
 }
 
 TEST_CASE("a peer that starts anew from elsewhere takes the place of what it had") {

@@ -1,4 +1,4 @@
-// What a peer must not do, and what becomes of it: the mistakes of design/ike.md that come after decoding,
+// What a peer must not do, and what becomes of it: mistakes that come after decoding,
 // each by name.
 #include <algorithm>
 #include <catch2/catch.hpp>

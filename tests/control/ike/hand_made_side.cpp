@@ -10,7 +10,7 @@
 namespace espgate::ike::test {
 namespace {
 
-IkeCore::Parts parts() {
+IkeCore::Parts parts(const bool& wants_keys) {
   IkeCore::Parts made;
   made.random = [random = std::make_shared<std::mt19937>(11)](std::span<std::uint8_t> bytes) {
     for (auto& byte : bytes) byte = static_cast<std::uint8_t>((*random)());
@@ -18,6 +18,7 @@ IkeCore::Parts parts() {
   made.child_spi = [next = std::make_shared<std::uint32_t>(0x2000)](const std::string&) {
     return std::optional<std::uint32_t>(++*next);
   };
+  made.wants_keys = [&wants_keys] { return wants_keys; };
   return made;
 }
 
@@ -64,7 +65,7 @@ std::array<std::uint8_t, 4> spi_bytes_of(std::uint32_t spi) {
 }
 
 HandMadeSide::HandMadeSide(bool is_initiator, const Connection& of_core, const Limits& limits)
-    : core(parts(), limits),
+    : core(parts(wants_keys), limits),
       connection(of_core),
       half(*find_key_exchange(31)),
       here{of_core.remote.value_or(*net::parse_address("192.0.2.1")), 500},
@@ -87,6 +88,7 @@ Actions HandMadeSide::handle(const Event& event) {
     if (const auto* datagram = std::get_if<SendDatagram>(&action)) sent.push_back(*datagram);
     if (const auto* line = std::get_if<LogLine>(&action); line != nullptr && line->level != Level::debug)
       lines.push_back(line->text);
+    if (const auto* keys = std::get_if<KeysEnded>(&action)) ended.push_back(*keys);
     if (std::holds_alternative<InstallInbound>(action) || std::holds_alternative<InstallOutbound>(action) ||
         std::holds_alternative<RetireInbound>(action) || std::holds_alternative<RetireOutbound>(action))
       installed.push_back(action);

@@ -50,10 +50,12 @@ class HandMadeSide {
   // Of child SAs that the core has installed, in both directions.
   std::size_t installed_sas() const;
 
+  bool wants_keys = false;  // of IKE SAs that end
   IkeCore core;
   Connection connection;  // the core's
   Time now = 1s;
-  std::vector<Action> installed;                      // and retired
+  std::vector<Action> installed;  // and retired
+  std::vector<KeysEnded> ended;
   std::vector<SendDatagram> sent;                     // by the core, in the last event
   std::vector<std::string> lines;                     // that it logged, ever, without steps
   static constexpr std::uint32_t first_spi = 0x1001;  // ours, of the first child

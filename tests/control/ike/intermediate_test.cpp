@@ -99,3 +99,21 @@ TEST_CASE("long ones go in fragments, and what they gave is replaced like other 
   CHECK(world.problem.empty());
   CHECK(world.a.missed + world.b.missed == 0);
 }
+
+TEST_CASE("ML-KEM-768 is one of them where OpenSSL has it, also when keys are replaced") {
+  constexpr std::uint16_t ml_kem_768 = 36;
+  if (find_key_exchange(ml_kem_768) == nullptr) {
+    WARN("this OpenSSL has no ML-KEM, which takes 3.5");
+    return;
+  }
+  const Lists lists{{ml_kem_768}};
+  Simulation world(1, handle(with(connection_of_a(), lists)), handle(with(connection_of_b(), lists)));
+  REQUIRE(world.comes_up());
+  CHECK(world.a.established().at(0)->choice()->additional == std::vector{ml_kem_768});
+  world.send_traffic_every(100ms);
+  world.b.handle(Rekey{"b", ""});
+  world.run_for(3s);
+  CHECK(world.is_well());
+  CHECK(world.a.established().at(0)->choice()->additional == std::vector{ml_kem_768});
+  CHECK(world.a.missed + world.b.missed == 0);
+}

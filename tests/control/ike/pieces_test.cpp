@@ -1,9 +1,10 @@
-// Cookies, fragments, narrowing, NAT detection, deadlines: each by itself.
+// Cookies, fragments, narrowing, NAT detection, deadlines, failures of children: each by itself.
 #include <fmt/format.h>
 
 #include <catch2/catch.hpp>
 #include <numeric>
 
+#include "control/ike/child_failures.hpp"
 #include "control/ike/cookies.hpp"
 #include "control/ike/deadlines.hpp"
 #include "control/ike/fragments.hpp"
@@ -200,4 +201,24 @@ TEST_CASE("selectors that all overlap cost no more than a thousand looks") {
   const auto result = narrow(offered, ours);
   CHECK(result.sides.size() <= 255);
   CHECK_FALSE(result.sides.empty());
+}
+
+TEST_CASE("why children failed is known of each by its name, until it is forgotten") {
+  ChildFailures failures, before;
+  const std::vector<std::string> both{"net", "voice"};
+  failures.note(both, "TS_UNACCEPTABLE");
+  failures.note("voice", "NO_PROPOSAL_CHOSEN");
+  CHECK(failures.of("net") == "TS_UNACCEPTABLE");
+  CHECK(failures.of("voice") == "NO_PROPOSAL_CHOSEN");
+  CHECK(failures.of("").empty());
+  before.note("", "nobody's");
+  before.note("net", "long ago");
+  failures.take_over(before);
+  CHECK(failures.of("") == "nobody's");
+  CHECK(failures.of("net") == "TS_UNACCEPTABLE");
+  failures.forget("");
+  CHECK(failures.of("").empty());
+  failures.forget_all_but({"voice"});
+  CHECK(failures.of("net").empty());
+  CHECK_FALSE(failures.of("voice").empty());
 }

@@ -1,7 +1,9 @@
 // What a refusal means, and what not: how often it is told of, whose it is, and until when it is the reason.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
+#include <functional>
 
 #include "tests/control/ike/hand_made_peer.hpp"
 #include "tests/control/ike/hand_made_responder.hpp"
@@ -139,4 +141,69 @@ TEST_CASE("a child of the peer's that may be any of ours is refused once, and is
   CHECK(peer.ask(create, peer.child_payloads({}, second_spi))->payloads.security_association);
   CHECK(sa.child_failure().empty());
   CHECK_FALSE(sa.child_failure("other7").empty());
+}
+
+TEST_CASE("a peer that asks for what it does not get over and over fills no log, and is counted") {
+  HandMadePeer peer;
+  peer.connect();
+  peer.lines.clear();
+  const auto spi = spi_bytes_of(second_spi);
+  const auto& child = peer.connection.children[0];
+  struct Case {
+    std::string_view line;
+    std::function<PayloadWriter()> payloads;
+  };
+  const auto asks_for = [&](const SecurityAssociation& offered, const std::vector<SelectorSide>& local) {
+    return PayloadWriter()
+        .add(offered)
+        .add_nonce(peer.nonce)
+        .add_ts_initiator({child.remote})
+        .add_ts_responder({local});
+  };
+  const Case cases[] = {
+      {"TS_UNACCEPTABLE", [&] { return asks_for(offer(child.algorithms, spi), {side("172.16.0.0/16")}); }},
+      {"has an SA", [&] { return asks_for(offer(child.algorithms, spi), {side("10.2.7.0/24")}); }},
+      {"IKE rekey is refused",
+       [&] {
+         auto weak = peer.connection.algorithms;
+         weak.key_exchanges = {14};
+         const std::array<std::uint8_t, 8> ike_spi{1};
+         return PayloadWriter()
+             .add(offer(weak, ike_spi))
+             .add_nonce(peer.nonce)
+             .add(KeyExchange{31, peer.half.value()});
+       }},
+  };
+  for (const auto& each : cases) {
+    CAPTURE(each.line);
+    const auto told = [&] {
+      return std::ranges::count_if(peer.lines,
+                                   [&](const auto& line) { return line.find(each.line) != line.npos; });
+    };
+    for (int i = 0; i < 100; ++i) REQUIRE(peer.ask(create, each.payloads()));
+    CHECK(told() == 8);
+    peer.now += 61s;
+    peer.lines.clear();
+    REQUIRE(peer.ask(create, each.payloads()));
+    REQUIRE(told() == 1);
+    CHECK(std::ranges::count_if(peer.lines, [](const auto& line) {
+            return line.find("(and 92 times before)") != line.npos;
+          }) >= 1);
+    REQUIRE(peer.ask(create, each.payloads()));
+    CHECK(told() == 2);
+    CHECK(peer.lines.back().find("times before") == std::string::npos);
+  }
+}
+
+TEST_CASE("requests that cannot be read fill no log") {
+  HandMadePeer peer;
+  peer.connect();
+  peer.lines.clear();
+  const std::uint8_t cut_off[] = {0, 0, 0, 3};
+  for (int i = 0; i < 100; ++i) {
+    peer.handle(DatagramReceived{peer.here, peer.there,
+                                 peer.seal_raw(create, peer.next_id++, PayloadType::notify, cut_off)});
+    REQUIRE(peer.sent.size() == 1);
+  }
+  CHECK(peer.lines.size() == 8);
 }

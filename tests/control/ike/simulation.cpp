@@ -147,6 +147,7 @@ void Node::restart() {
       return spi;
     }
   };
+  parts.wants_keys = [this] { return wants_keys; };
   core_ = std::make_unique<IkeCore>(std::move(parts), limits_);
   configure(connection_);
 }

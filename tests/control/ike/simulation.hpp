@@ -3,6 +3,7 @@
 // `problem` says the first thing that did.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <queue>
@@ -60,7 +61,9 @@ class Node {
   std::size_t astray = 0;  // packets from or to where nobody is
   std::size_t unsent = 0;  // for want of an outbound SA, though there was one before
   std::size_t installed = 0;
-  std::size_t moves = 0;  // of children to another address
+  std::size_t moves = 0;             // of children to another address
+  bool wants_keys = false;           // of IKE SAs that end
+  std::deque<KeysEnded> keys_ended;  // those
   std::multiset<std::string> assigned;
   std::vector<std::string> log;  // without steps
 
@@ -77,6 +80,7 @@ class Node {
   void on(const KeepNatMapping&) {}
   void on(const TakeAddresses& action);
   void on(const DropAddresses& action);
+  void on(const KeysEnded& action) { keys_ended.push_back(action); }
   void on(const LogLine& action);
 
   Simulation& world_;

@@ -43,8 +43,11 @@ TEST_CASE("what could not be sent takes nothing, and nobody is remembered for it
   UnprotectedBudget budget({.in_all = 100, .to_network = 25, .to_address = 4});
   for (std::uint32_t i = 0; i < 100'000; ++i) CHECK(budget.has_room(net::Address::v4(i), 1h));
   CHECK(budget.size() == 0);
+  const auto room = budget.room();
   // A minute of ever new addresses: no more than of the last second or two.
   std::uint32_t to = 0;
   for (Time now = 1h; now < 1h + 60s; now += 1ms) send(budget, to += 256, now, 1);
   CHECK(budget.size() <= 225);
+  CHECK(budget.room() == room);
+  CHECK(room >= 225);
 }
