@@ -67,7 +67,7 @@ Standing of_negotiated(const Services& services, const config::Connection& conne
   const bool is_up = present.inbound && present.outbound;
   const auto sas = services.ike->core().ike_sas_of(owner_of(connection));
   for (const auto* sa : sas) {
-    if (sa->state() != ike::IkeSa::State::established) continue;
+    if (sa->state() != ike::IkeSa::State::established || sa->is_closing()) continue;
     if (!is_up) return of_child(services, *sa, connection);
     if (const auto failure = sa->child_failure(connection.name); !failure.empty())
       return {"up", "its keys were not replaced: " + failure};
@@ -75,7 +75,7 @@ Standing of_negotiated(const Services& services, const config::Connection& conne
   }
   if (is_up) return {"up", ""};
   for (const auto* sa : sas)
-    if (const auto state = state_text(sa->state()); state != "up")
+    if (const auto state = sa->is_closing() ? "closing" : state_text(sa->state()); state != "up")
       return {state, how_it_goes(services, *sa, connection)};
   return {"down", why_down(services, connection)};
 }

@@ -156,7 +156,7 @@ void IkeCore::on(const Initiate& event, Time now) {
   begin(record, now);
 }
 
-void IkeCore::on(const Terminate& event, Time) {
+void IkeCore::on(const Terminate& event, Time now) {
   const auto found = records_.find(event.connection);
   if (found != records_.end() && event.child.empty()) {
     retries_.erase({found->second.retry_at, event.connection});
@@ -169,9 +169,9 @@ void IkeCore::on(const Terminate& event, Time) {
   }
   for (auto* sa : living(event.connection, event.peer)) {
     if (event.child.empty())
-      sa->close(IkeSa::End::commanded);
+      sa->terminate(now);
     else
-      sa->close_child(event.child);
+      sa->terminate_child(event.child, now);
   }
 }
 

@@ -71,17 +71,18 @@ class IkeSa {
   void receive(const Header& header, const DatagramReceived& datagram, Time now);
   void timer(Time now);
   void work_finished(std::uint64_t number, bool done, Time now);
-  // To be called after everything else: starts what is to be done next.
-  void proceed(Time now);
+  void proceed(Time now);  // after everything else: starts what is to be done next
   Time deadline() const;
 
   // -- what others want of it --
   // `now`, or later if the peer has not made it by then.
   void want_child(const ChildHandle& configuration, Time not_before);
-  void close_child(const std::string& name);
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { schedule_.rekey_at = now; }
   void close(End why);
+  // Nothing goes by it, or by that child, from here on, whenever the peer hears of that.
+  void terminate(Time now);
+  void terminate_child(const std::string& name, Time now);
   // Its connection is this one from here on, which differs in children and keepalives at most.
   void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
   // It is made in place of another IKE SA that goes once this one is complete; 0: none.
@@ -96,7 +97,7 @@ class IkeSa {
   void soft_expired(std::uint32_t inbound_spi, Time now);
   void hard_expired(std::uint32_t inbound_spi, Time now);
   // The peer sends with this SPI of nobody's: it is told (RFC 7296 1.5), and makes a child, or we do.
-  void report_invalid_spi(std::uint32_t spi);
+  void report_invalid_spi(std::uint32_t spi, Time now);
   void want_child_after_report(const ChildHandle& configuration, Time now);
   // Somebody says that the peer has lost an SA: unless it was heard of just now, it is asked.
   void doubt(Time now);
@@ -110,10 +111,8 @@ class IkeSa {
   State state() const { return state_; }
   bool is_initiator() const { return is_initiator_; }
   bool is_half_open() const { return state_ == State::answering || state_ == State::keyed; }
-  // It is to be closed as soon as nothing else is under way.
-  bool is_closing() const { return close_wanted_; }
-  // Gone, and nobody can need its last answer any more.
-  bool is_over(Time now) const { return state_ == State::gone && now >= until_; }
+  bool is_closing() const { return close_wanted_; }  // as soon as nothing else is under way
+  bool is_over(Time now) const { return state_ == State::gone && now >= until_; }  // nobody asks any more
   End ended() const { return end_; }
   State ended_in() const { return ended_in_; }  // the state that it ended in; `gone`: it goes on
   const std::string& reason() const { return reason_; }
@@ -243,6 +242,7 @@ class IkeSa {
   void use_outbound(Child& child);
   void use_unless_redundant(Child& child);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
+  void drop_children(Time now);
   void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
   void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, Time now);

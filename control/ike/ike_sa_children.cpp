@@ -307,6 +307,10 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
   forget_successor(inbound_spi, child.peer_rekey, now);
 }
 
+void IkeSa::drop_children(Time now) {
+  while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
+}
+
 void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time now) {
   if (connection_->start != StartAction::always) return;
   wanted_.push_back({configuration, now + retry_wait(host_, failures), failures});
@@ -337,15 +341,15 @@ void IkeSa::want_child(const ChildHandle& configuration, Time not_before) {
   wanted_.push_back({configuration, not_before});
 }
 
-void IkeSa::close_child(const std::string& name) {
+void IkeSa::terminate_child(const std::string& name, Time now) {
   child_failures_.forget(name);
   std::erase_if(wanted_, [&](const WantedChild& wanted) { return wanted.configuration->name == name; });
   if (exchange_.child && exchange_.child->name == name) exchange_.unwanted = true;
-  for (auto& child : children_)
-    if (child.configuration->name == name) {
-      child.delete_wanted = true;
-      child.make_again = false;
-    }
+  const auto is_it = [&](const Child& child) { return child.configuration->name == name; };
+  for (auto child = children_.end(); (child = std::ranges::find_if(children_, is_it)) != children_.end();) {
+    if (child->state != Child::State::closing) orphans_.push_back(child->inbound_spi);
+    remove_child(child->inbound_spi, "it was deleted", false, now);
+  }
 }
 
 void IkeSa::rekey_child(const std::string& name, Time now) {

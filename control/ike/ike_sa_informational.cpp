@@ -38,9 +38,12 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
   if (ike_deleted) end(End::by_peer, "the peer closed it", now);
 }
 
-void IkeSa::report_invalid_spi(std::uint32_t spi) {
+void IkeSa::report_invalid_spi(std::uint32_t spi, Time now) {
   constexpr std::size_t most = 16;  // while something else is under way
-  if (invalid_spis_.size() < most) invalid_spis_.insert(spi);
+  // A child that is being deleted the peer is told of already.
+  if (find_child(spi) == nullptr && invalid_spis_.size() < most) invalid_spis_.insert(spi);
+  // What it sends gets through, so what we send may again.
+  if (request_.may_repeat(now)) send(request_.messages(), local_, remote_);
 }
 
 void IkeSa::want_child_after_report(const ChildHandle& configuration, Time now) {

@@ -180,8 +180,14 @@ void IkeSa::close(End why) {
   close_wanted_ = true;
 }
 
+void IkeSa::terminate(Time now) {
+  close(End::commanded);
+  drop_children(now);
+}
+
 void IkeSa::delete_ike_sa(Time now) {
   close_wanted_ = false;
+  if (end_ == End::commanded) drop_children(now);  // those that were made meanwhile
   if (state_ == State::established) state_ = State::closing;
   exchange_.kind = Exchange::Kind::delete_ike;
   PayloadWriter payloads;

@@ -31,7 +31,16 @@ bool OurRequest::try_again(Time now, double jitter) {
   return true;
 }
 
+bool OurRequest::may_repeat(Time now) {
+  constexpr Time moment = std::chrono::milliseconds(100);
+  if (!is_under_way() || now - sent_ < moment) return false;
+  sent_ = now;
+  ++tally_.repeats;
+  return true;
+}
+
 void OurRequest::wait(Time now, double jitter) {
+  sent_ = now;
   constexpr double longest_s = 60;
   constexpr double spread = 0.2;  // a tenth to either side
   const double plain_s =

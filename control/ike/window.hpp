@@ -34,6 +34,10 @@ class OurRequest {
   // To be called at the deadline: whether to send the messages again. If not, the peer does not answer.
   bool try_again(Time now, double jitter);
 
+  // Ahead of the deadline, which stays, where something tells that the other side may be heard again: whether
+  // to send the messages once more. Not if they were sent a moment ago.
+  bool may_repeat(Time now);
+
   // Of all requests so far.
   struct Tally {
     std::uint64_t requests = 0;
@@ -50,6 +54,7 @@ class OurRequest {
   Messages messages_;
   Retransmission plan_;
   unsigned tries_ = 0;
+  Time sent_{};
   Time due_ = never;
   Tally tally_;
 };

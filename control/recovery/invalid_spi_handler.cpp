@@ -9,6 +9,10 @@
 namespace espgate::recovery {
 namespace {
 
+// Between repairs: what keeps an SPI of ours from being repaired may be over any moment, and hardly anybody
+// else knows it.
+constexpr std::chrono::seconds longest_wait_of_known(8), longest_wait_of_guess(64);
+
 std::array<std::uint64_t, 2> make_secret(const sa::RandomSource& random) {
   std::array<std::uint64_t, 2> secret{};
   for (auto& word : secret) {
@@ -42,8 +46,8 @@ InvalidSpiHandler::InvalidSpiHandler(const Options& options, const sa::SpiKnowle
       table_(options.flows, make_secret(random)),
       known_lines_(options.lines_per_s),
       other_lines_(options.lines_per_s),
-      known_spis_((options.repairs_per_s + 1) / 2, options.repaired_peers),
-      guesses_((options.repairs_per_s + 1) / 2, options.repaired_peers),
+      known_spis_((options.repairs_per_s + 1) / 2, options.repaired_peers, longest_wait_of_known),
+      guesses_((options.repairs_per_s + 1) / 2, options.repaired_peers, longest_wait_of_guess),
       flood_(options.flood_flows_per_s),
       repairer_(repairer),
       witness_(witness) {}

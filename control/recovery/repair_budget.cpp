@@ -20,9 +20,9 @@ void RepairBudget::note(const std::string& what, Repair done, Time now) {
     return;
   }
   // It was quiet for long: what was tried last has helped.
-  if (now - each.not_before > longest_wait) each.wait = first_wait;
+  if (now - each.not_before > longest_wait_) each.wait = first_wait;
   each.not_before = now + each.wait;
-  each.wait = std::min(2 * each.wait, longest_wait);
+  each.wait = std::min(2 * each.wait, longest_wait_);
   (void)repairs_.take(now);
 }
 
@@ -35,7 +35,7 @@ Repair RepairBudget::refusal(const std::string& what) const {
 void RepairBudget::forget_old(Time now) {
   if (now - forgot_ < std::chrono::seconds(1)) return;
   forgot_ = now;
-  std::erase_if(all_, [&](const auto& each) { return now - each.second.not_before > longest_wait; });
+  std::erase_if(all_, [&](const auto& each) { return now - each.second.not_before > longest_wait_; });
 }
 
 }  // namespace espgate::recovery

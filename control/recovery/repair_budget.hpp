@@ -16,10 +16,13 @@ class RepairBudget {
  public:
   using Time = std::chrono::nanoseconds;  // steady
   static constexpr Time first_wait = std::chrono::seconds(1);
-  static constexpr Time longest_wait = std::chrono::seconds(64);
 
   // `most`: of so many the waits are remembered; while there is no room for another, none is repaired.
-  RepairBudget(std::uint32_t per_s, std::size_t most) : repairs_(per_s), most_(most) { all_.reserve(most); }
+  // `longest_wait` of one: each is twice the one before, until it was quiet for that long.
+  RepairBudget(std::uint32_t per_s, std::size_t most, Time longest_wait)
+      : repairs_(per_s), most_(most), longest_wait_(longest_wait) {
+    all_.reserve(most);
+  }
 
   // Whether it may be tried now; then `note` is called with what came of it. `what`: an SPI that we know,
   // which is hard to guess, or else the address of a peer that is configured.
@@ -41,6 +44,7 @@ class RepairBudget {
 
   TokenBucket repairs_;
   std::size_t most_;
+  Time longest_wait_;
   std::unordered_map<std::string, Each> all_;
   Time forgot_ = Time::min() / 2;
 };

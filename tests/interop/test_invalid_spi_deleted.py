@@ -8,12 +8,15 @@ from lib.ike_case import connection, gateway
 from lib.invalid_spi_case import BEGUN, TOLD, InvalidSpiCase
 from lib.router import Router
 
+BETWEEN_TRIES_S = 1.5  # behind the second, by default
 IN_FLIGHT_S = 1  # of packets that were sent before the peer heard of anything
 
 
-class OneSide(InvalidSpiCase):
+class Unheard(InvalidSpiCase):
+    """Of a deletion the other side does not hear. Both sides only begin when asked to."""
+
     BETWEEN = Router
-    IKE = {"start": "passive", "liveness": 0, "tries": 1}
+    IKE = {"start": "passive", "liveness": 0}
 
     @classmethod
     def settings(cls, name):
@@ -28,6 +31,10 @@ class OneSide(InvalidSpiCase):
 
     def retired(self, spi, name):
         return self.gateway(name).ask("show", "spi", spi)["state"] == "retired"
+
+
+class OneSide(Unheard):
+    IKE = Unheard.IKE | {"tries": 1}
 
     def delete_unheard(self, lost):
         """That side deletes it, says so in vain, and gives the IKE SA up as well."""
@@ -64,7 +71,8 @@ class OneSide(InvalidSpiCase):
         stale = self.outbound_spi(sender)
         self.pair.between.refuse_informational(lost)
         self.gateway(lost).ask("terminate", "site")
-        self.until(lambda: self.retired(stale, lost))
+        self.assertTrue(self.retired(stale, lost))
+        self.assertEqual(self.gateway(lost).ask("show", "connections")["connections"][0]["state"], "closing")
         time.sleep(IN_FLIGHT_S)
         self.assertEqual(self.pair.ping(sender, count=3), 0)
         flow = self.flow(stale, lost)
@@ -80,6 +88,34 @@ class OneSide(InvalidSpiCase):
 
     def test_terminated_by_the_initiator(self):
         self.terminated("a")
+
+
+class WithIkeSa(Unheard):
+    """The same where the IKE SA is there: the DELETE goes out again with the first packet that comes."""
+
+    def delete_with_ike_sa(self, lost):
+        """That side deletes it, says so in vain so far, and goes on saying it; nothing is sent meanwhile."""
+        sender = pair.other(lost)
+        self.begin()
+        self.stale = self.outbound_spi(sender)
+        self.pair.between.refuse_informational(lost)
+        self.gateway(lost).ask("sa", "delete", self.stale)
+        self.until(lambda: self.retired(self.stale, lost))
+        time.sleep(BETWEEN_TRIES_S)
+        self.pair.between.refuse_nothing()
+        self.assertEqual(self.outbound_spi(sender), self.stale)
+        self.assertEqual([sa["state"] for sa in self.ike_sas(lost)], ["up"])
+
+    def recovers(self, lost):
+        sender = pair.other(lost)
+        self.assert_recovers(lambda: self.delete_with_ike_sa(lost), sender, what=f"{sender} did not hear of a DELETE so far")
+        self.assert_explained(self.stale, "deleted", TOLD, lost)
+
+    def test_by_the_responder(self):
+        self.recovers("b")
+
+    def test_by_the_initiator(self):
+        self.recovers("a")
 
 
 class Stray(InvalidSpiCase):

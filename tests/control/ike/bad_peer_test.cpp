@@ -1,5 +1,4 @@
-// What a peer must not do, and what becomes of it: mistakes that come after decoding,
-// each by name.
+// What a peer must not do, and what becomes of it: mistakes that come after decoding, each by name.
 #include <algorithm>
 #include <catch2/catch.hpp>
 

@@ -43,6 +43,39 @@ TEST_CASE("a child that is terminated while IKE_AUTH makes it does not stay") {
   CHECK(world.is_well_for("other"));
 }
 
+TEST_CASE("what an operator takes down carries nothing from then on, though the peer does not answer") {
+  HandMadePeer peer;
+  peer.connect();
+  REQUIRE(peer.installed_sas() == 2);
+  const auto spi = peer.only_sa()->children()[0].inbound_spi;
+  const std::string child = GENERATE("", "net");
+  SECTION("with nothing under way") {
+    peer.handle(Terminate{"b", child});
+    CHECK(peer.installed_sas() == 0);
+    REQUIRE(peer.sent.size() == 1);
+    const auto deletes = peer.open_request(peer.sent[0].bytes).payloads.deletes;
+    REQUIRE(deletes.size() == 1);
+    CHECK(deletes[0].spis == (child.empty() ? std::vector<std::uint32_t>{} : std::vector{spi}));
+  }
+  SECTION("while its IKE SA is rekeyed") {
+    peer.handle(Rekey{"b", ""});
+    REQUIRE(peer.sent.size() == 1);
+    peer.handle(Terminate{"b", child});
+    CHECK(peer.installed_sas() == 0);
+    CHECK(peer.sent.empty());
+  }
+  SECTION("while it is rekeyed itself") {
+    peer.handle(Rekey{"b", "net"});
+    REQUIRE(peer.sent.size() == 1);
+    const auto rekey = peer.sent[0].bytes;
+    peer.handle(Terminate{"b", child});
+    CHECK(peer.installed_sas() == 0);
+    const auto deleted = peer.answer_rekey(rekey, 0x1002);
+    CHECK(deleted.size() == (child.empty() ? 0 : 2));
+    CHECK(peer.only_sa()->children().size() == (child.empty() ? 0 : 1));
+  }
+}
+
 TEST_CASE("a child past its lifetime is sent on no more, though the peer does not answer the DELETE") {
   auto of_a = connection_of_a();
   of_a.children[0].rekey_after = 0s;

@@ -54,6 +54,32 @@ TEST_CASE("with an IKE SA the peer is told INVALID_SPI and DELETE, and what is u
   CHECK(peer.sent.empty());  // one exchange at a time
 }
 
+TEST_CASE("what the peer did not hear of is sent again as soon as something of the peer's comes") {
+  HandMadePeer peer;
+  peer.connect();
+  const auto spi = peer.only_sa()->children()[0].inbound_spi;
+  SECTION("that a child is deleted") {
+    peer.handle(HardExpired{spi});
+  }
+  SECTION("that its child has no such SPI") {
+    peer.handle(InvalidSpi{"b", "net", {}, 0x8765'4321});
+  }
+  SECTION("anything else") {
+    peer.handle(Rekey{"b", "net"});
+  }
+  REQUIRE(peer.sent.size() == 1);
+  const auto request = peer.sent[0].bytes;
+  const auto due = peer.core.deadline();
+  peer.now += 100ms;
+  peer.handle(InvalidSpi{"b", "net", {}, 0x8765'4322});
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(peer.sent[0].bytes == request);
+  CHECK(peer.core.deadline() == due);  // nobody keeps us from giving a peer up
+  peer.now += 99ms;
+  peer.handle(InvalidSpi{"b", "net", {}, 0x8765'4323});
+  CHECK(peer.sent.empty());
+}
+
 TEST_CASE("an SPI that is in use by now is not reported") {
   HandMadePeer peer;
   peer.connect();

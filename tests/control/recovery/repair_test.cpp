@@ -106,6 +106,20 @@ TEST_CASE("for one peer it is tried ever less often, and at once again after a q
   CHECK(world.repairer.asked.size() == 11);
 }
 
+TEST_CASE("for an SPI that was ours it is tried every eight seconds at least") {
+  World world;
+  world.knows(1000, Standing::retired);
+  world.repairer.answer = Repair::told;
+  std::vector<long> tried;
+  world.now.steady += 1s;
+  for (int second = 0; second < 40; ++second) {
+    world.packet(1000);
+    if (world.repairer.asked.size() > tried.size()) tried.push_back(second);
+    world.now.steady += 1s;
+  }
+  CHECK(tried == std::vector<long>{0, 1, 3, 7, 15, 23, 31, 39});
+}
+
 TEST_CASE("what cannot be repaired is called that although it is too early to try again") {
   World world;
   world.repairer.answer = Repair::no_ike;
@@ -117,7 +131,7 @@ TEST_CASE("what cannot be repaired is called that although it is too early to tr
 
 TEST_CASE(
     "all peers together are repaired so many times a second, and their number takes no room without end") {
-  RepairBudget budget(8, 8);
+  RepairBudget budget(8, 8, 64s);
   const auto repair = [&](char group, RepairBudget::Time now) {
     unsigned done = 0;
     for (std::uint32_t i = 0; i < 100; ++i)
