@@ -118,7 +118,8 @@ void add_ike(const Services& services, const config::Connection& connection, con
     facts.ike = step_of(failure.state);
     facts.is_unanswered = failure.is_unanswered;
     // What was up has ended for another reason.
-    facts.is_refused = !failure.is_unanswered && facts.ike != Facts::Ike::established;
+    facts.lacks_room = failure.lacks_room;
+    facts.is_refused = !failure.is_unanswered && !failure.lacks_room && facts.ike != Facts::Ike::established;
     facts.reason = failed;
   };
   if (farthest == nullptr) {
@@ -133,8 +134,10 @@ void add_ike(const Services& services, const config::Connection& connection, con
     if (farthest->our_request().is_under_way()) facts.tries = farthest->our_request().tries();
     facts.heard = seconds_since(farthest->last_heard(), now.steady);
     facts.beside = packets_beside(services, *farthest, connection.name);
-    facts.is_refused = !farthest->child_failure(connection.name).empty() ||
-                       (facts.state == Facts::State::up && !farthest->refusal().empty());
+    facts.lacks_room = farthest->lacks_room_for(connection.name);
+    facts.is_refused =
+        !facts.lacks_room && (!farthest->child_failure(connection.name).empty() ||
+                              (facts.state == Facts::State::up && !farthest->refusal().empty()));
     return;
   }
   // Of an attempt that has only begun, the one before tells more.

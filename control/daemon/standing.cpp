@@ -86,12 +86,15 @@ Standing of_any_peer(const Services& services, const config::Connection& connect
     if (const auto own = sa->child_failure(connection.name),
         failure = own.empty() ? sa->child_failure() : own;
         !failure.empty())
-      return {"down",
-              fmt::format("{} has an IKE SA, and no child SA: {}", ike::to_string(sa->remote()), failure)};
+      return {"down", no_child_text(sa->remote(), failure)};
   return {"down", why_down(services, connection)};
 }
 
 }  // namespace
+
+std::string no_child_text(const ike::Endpoint& peer, std::string_view failure) {
+  return fmt::format("{} has an IKE SA, and no child SA: {}", ike::to_string(peer), failure);
+}
 
 std::string_view state_text(ike::IkeSa::State state) {
   using State = ike::IkeSa::State;

@@ -64,6 +64,16 @@ struct Child {
   }
 };
 
+// Why a child was not made or replaced, the last time that a side wanted it.
+struct ChildFailure {
+  std::shared_ptr<const std::string> why;  // of one refusal all children's the same
+  bool lacks_room = false;                 // it was for want of something of ours
+};
+
+// What is wanting.
+inline constexpr const char* no_spi = "there is no room for another SPI (limits.inbound-sas)";
+inline constexpr const char* too_much_work = "too much public-key work is waiting";
+
 // A child to be made, not before a time.
 struct WantedChild {
   ChildHandle configuration;

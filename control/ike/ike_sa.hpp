@@ -53,7 +53,7 @@ class IkeSa {
     closing,
     gone,
   };
-  enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed };
+  enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed, no_room /* of ours */ };
 
   IkeSa(SaHost& host, Origin origin, Time now);
   IkeSa(const IkeSa&) = delete;
@@ -101,21 +101,20 @@ class IkeSa {
   void doubt(Time now);
   // From here on, as its connection's address is gone or back.
   void we_are_at(const net::Address& address, Time now);
-  // The datapath has no place for it.
-  void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
+  void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);  // in the datapath
 
   // -- what it is --
   SaId id() const { return id_; }
   State state() const { return state_; }
   bool is_initiator() const { return is_initiator_; }
   bool is_half_open() const { return state_ == State::answering || state_ == State::keyed; }
-  // It is to be closed as soon as nothing else is under way.
-  bool is_closing() const { return close_wanted_; }
+  bool is_closing() const { return close_wanted_; }  // as soon as nothing else is under way
   // Gone, and nobody can need its last answer any more.
   bool is_over(Time now) const { return state_ == State::gone && now >= until_; }
   End ended() const { return end_; }
   State ended_in() const { return ended_in_; }  // the state that it ended in; `gone`: it goes on
   const std::string& reason() const { return reason_; }
+  bool has_failed() const { return end_ == End::failed || end_ == End::no_room; }
   const Spis& spis() const { return spis_; }
   const Schedule& schedule() const { return schedule_; }
   const Lineage& lineage() const { return lineage_; }
@@ -130,7 +129,8 @@ class IkeSa {
   // Why it does not fit, by the last time that a side wanted it made or replaced; empty: it does. Of a child
   // that the peer wanted and that may be any of them: under no name.
   std::string child_failure(const std::string& child = {}) const;
-  bool is_making(const std::string& child) const;  // or will, in its time
+  bool lacks_room_for(const std::string& child) const;  // that is why: something of ours is wanting
+  bool is_making(const std::string& child) const;       // or will, in its time
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
   // What an unprotected message said to IKE_SA_INIT, or why it was not rekeyed the last time, or nothing.
@@ -244,6 +244,7 @@ class IkeSa {
   void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
   void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, Time now);
+  void note_child_failure(const std::string& child, ChildFailure failure);  // "": it is not known whose
   void release_spi(std::uint32_t& inbound_spi);
 
   // -- children that are there twice (ike_sa_twins.cpp) --
@@ -380,7 +381,7 @@ class IkeSa {
 
   std::vector<Child> children_;
   std::vector<WantedChild> wanted_;
-  std::map<std::string, std::shared_ptr<const std::string>> child_failures_;  // of one refusal all the same
+  std::map<std::string, ChildFailure> child_failures_;
   std::vector<std::uint32_t> orphans_;    // inbound SPIs of children that only the peer has
   std::set<std::uint32_t> invalid_spis_;  // those that it sends with, and is to be told of
   std::vector<ChildHandle> after_report_;

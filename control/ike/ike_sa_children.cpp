@@ -312,11 +312,6 @@ void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time
   wanted_.push_back({configuration, now + retry_wait(host_, failures), failures});
 }
 
-std::string IkeSa::child_failure(const std::string& child) const {
-  const auto found = child_failures_.find(child);
-  return found == child_failures_.end() ? std::string() : *found->second;
-}
-
 bool IkeSa::is_making(const std::string& child) const {
   const auto is_it = [&](const auto& one) { return one.configuration->name == child; };
   return std::ranges::any_of(wanted_, is_it) || (creation_ && creation_->terms && is_it(*creation_->terms)) ||
@@ -372,7 +367,7 @@ void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Ti
   auto* child = find_child(inbound_spi);
   if (child == nullptr || child->delete_wanted) return;
   ++child->failures;
-  child_failures_[child->configuration->name] = std::make_shared<const std::string>(why);
+  note_child_failure(child->configuration->name, {std::make_shared<const std::string>(why), true});
   give_up(*child, why, now);
 }
 

@@ -101,6 +101,7 @@ void judge_silence(const Facts& facts, Findings& findings) {
 
 void judge_negotiation(const Facts& facts, Findings& findings) {
   if (facts.is_terminated) return;
+  if (facts.lacks_room) return findings.add(sign::no_room_here, facts.reason);
   if (is_up(facts)) {
     if (facts.is_refused) findings.add(sign::rekey_refused, facts.reason);
     return;
@@ -260,7 +261,7 @@ void judge_restarts(const Facts& facts, Findings& findings) {
         fmt::format("the peer started anew {}, by its token or INITIAL_CONTACT", ago(facts.peer_restarted)));
   if (const auto packets = of(facts, Class::before_restart); packets != 0)
     findings.add(sign::before_restart, came(packets) + " with SPIs of before this gateway restarted");
-  if (facts.our_age_s < young_s && !is_up(facts) && !facts.is_refused)
+  if (facts.our_age_s < young_s && !is_up(facts) && !facts.is_refused && !facts.lacks_room)
     findings.add(sign::we_began_anew, fmt::format("this gateway started {:.0f} s ago", facts.our_age_s));
 }
 

@@ -70,6 +70,10 @@ inline constexpr Sign rekey_refused{
     .remedy =
         "make pfs alike, and the algorithms: the first keys of the traffic come from IKE's, so only the next "
         "ones show it"};
+inline constexpr Sign no_room_here{
+    .cause = Cause::room,
+    .weight = 92,
+    .remedy = "raise the limit that is named, or let go of what is not needed; it is tried again by itself"};
 inline constexpr Sign peer_fell_silent{.cause = Cause::peer_down, .weight = 70};
 inline constexpr Sign ike_was_lost{.cause = Cause::loss, .weight = 30};
 

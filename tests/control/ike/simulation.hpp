@@ -58,6 +58,7 @@ class Node {
   std::size_t installed = 0;
   std::size_t moves = 0;  // of children to another address
   std::multiset<std::string> assigned;
+  std::vector<AttemptFailed> failed;
   std::vector<std::string> log;  // without steps
 
  private:
@@ -73,6 +74,7 @@ class Node {
   void on(const KeepNatMapping&) {}
   void on(const TakeAddresses& action);
   void on(const DropAddresses& action);
+  void on(const AttemptFailed& action) { failed.push_back(action); }
   void on(const LogLine& action);
 
   Simulation& world_;
