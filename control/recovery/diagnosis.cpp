@@ -162,7 +162,8 @@ void judge_one_way_traffic(const Facts& facts, Findings& findings) {
                     ago(facts.heard), facts.tries));
   const auto heard = fmt::format("IKE was heard {}", ago(facts.heard));
   const bool goes_as_ike = facts.in_udp && facts.negotiates;
-  if (!ever_worked(facts) && facts.beside == 0 && !goes_as_ike) {
+  const bool gets_through = ever_worked(facts) || facts.beside != 0 || facts.nearby != 0;
+  if (!gets_through && !goes_as_ike) {
     findings.add(facts.in_udp ? sign::udp_esp_never_came : sign::esp_never_came,
                  fmt::format("{} packets went out, and none ever came in", facts.out.packets));
     if (is_heard)
@@ -183,6 +184,10 @@ void judge_one_way_traffic(const Facts& facts, Findings& findings) {
     findings.add(sign::esp_comes_beside,
                  fmt::format("ESP of the peer's gets through: {} came in by other SAs of its IKE SA",
                              counted(facts.beside, "packet")));
+  if (facts.nearby != 0)
+    findings.add(sign::esp_comes_nearby,
+                 fmt::format("ESP of the peer's gets through: {} came in by other connections with it",
+                             counted(facts.nearby, "packet")));
   if (goes_as_ike)
     findings.add(sign::esp_goes_as_ike, fmt::format("ESP goes in UDP by the ports of IKE, and {}", heard));
   else if (is_heard)

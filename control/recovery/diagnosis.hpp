@@ -79,6 +79,7 @@ struct Facts {
   };
   Traffic in, out;
   std::uint64_t beside = 0;  // packets in, by other child SAs of the same IKE SA
+  std::uint64_t nearby = 0;  // and by other connections with the peer, plain or in UDP as this one
   Age up;                    // how long
   bool in_udp = false;
   std::uint64_t top_sequence = 0;  // the highest number that came in, where numbers began with 1; 0: unknown

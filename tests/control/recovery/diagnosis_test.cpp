@@ -296,6 +296,7 @@ TEST_CASE("whether nothing came in because of a firewall is told by what else ge
       {"UDP, IKE is heard", [](Facts& f) { f.in_udp = true; }, 0, 59},
       {"UDP, IKE was heard long ago", [](Facts& f) { f.in_udp = true, f.heard = 3'000; }, 0, 59},
       {"plain, and another SA of the peer's carries", [](Facts& f) { f.beside = 7; }, 0, 63},
+      {"plain, and another connection with the peer carries", [](Facts& f) { f.nearby = 7; }, 0, 63},
       {"plain, and the SA before this one carried", [](Facts& f) { f.in.ever = 5, f.in.last = 900; }, 0, 63},
       {"UDP, and the SA before this one carried",
        [](Facts& f) { f.in.ever = 5, f.in.last = 900, f.in_udp = true; }, 0, 69},
