@@ -264,9 +264,11 @@ constexpr Command rows[] = {
      .arguments = log_level_arguments,
      .changes = true},
 
-    // One row of changes a kind (connections, routes, policies, ike: those that negotiate). restart_needed:
-    // settings that differ
-    // in the file and take effect at the next start only.
+    // One row of changes a kind: connections, routes, policies, thresholds, tunnels, ike (those that
+    // negotiate),
+    // on-invalid-spi (with hook-user), debug-keys-export. restart_needed: settings that differ in the file
+    // and
+    // take effect at the next start only.
     {.id = CommandId::reload,
      .path = "reload",
      .where = Where::answer,

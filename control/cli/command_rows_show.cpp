@@ -163,7 +163,9 @@ constexpr Command rows[] = {
          "For programs that wait for something: it begins now, unless told otherwise, and goes on until\n"
          "Ctrl-C or until the daemon ends, which is an error. A gap in the numbers, where\n"
          "no KIND is named, tells what a slow reader missed. An invalid-spi event is the first line of a\n"
-         "flow; `export evidence` has its packets.",
+         "flow; `export evidence` has its packets. A connection-failed event is an attempt to bring a\n"
+         "connection up, or a peer or a child of it, that came to nothing; its text is why, as in `show\n"
+         "connections`. The same again is not told again.",
      .example = "monitor invalid-spi connection-down",
      .result = events_result,
      .items = "events",

@@ -21,20 +21,30 @@ enum class EventKind : std::uint8_t {
   reload_failed,
   connection_up,
   connection_down,
+  connection_failed,
   invalid_spi,
   invalid_spi_flood,
   invalid_spi_flood_over,
 };
 
 // In the order of the kinds.
-inline constexpr std::array<std::string_view, 14> event_kind_names{
-    "soft-expiry",       "hard-expiry",
-    "threshold-crossed", "threshold-cleared",
-    "port-up",           "port-down",
-    "port-gone",         "reload",
-    "reload-failed",     "connection-up",
-    "connection-down",   "invalid-spi",
-    "invalid-spi-flood", "invalid-spi-flood-over"};
+inline constexpr std::array<std::string_view, 15> event_kind_names{
+    "soft-expiry",
+    "hard-expiry",
+    "threshold-crossed",
+    "threshold-cleared",
+    "port-up",
+    "port-down",
+    "port-gone",
+    "reload",
+    "reload-failed",
+    "connection-up",
+    "connection-down",
+    "connection-failed",
+    "invalid-spi",
+    "invalid-spi-flood",
+    "invalid-spi-flood-over",
+};
 static_assert(event_kind_names.size() == static_cast<std::size_t>(EventKind::invalid_spi_flood_over) + 1);
 
 inline std::string_view name(EventKind kind) {

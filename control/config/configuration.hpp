@@ -177,6 +177,7 @@ struct Hook {
   std::string program;  // absolute path; empty: none
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
+  bool operator==(const Hook&) const = default;
 };
 
 struct Configuration {

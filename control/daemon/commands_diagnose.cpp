@@ -1,12 +1,13 @@
 // diagnose.
 #include <algorithm>
 #include <memory>
-#include <set>
 #include <utility>
 
 #include "control/daemon/diagnosis_facts.hpp"
+#include "control/daemon/found_stream.hpp"
 #include "control/daemon/services.hpp"
 #include "control/daemon/standing.hpp"
+#include "control/recovery/foremost.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -57,32 +58,15 @@ const config::Connection* find_connection(const Services& services, const std::s
 }
 
 // Goes through all connections, and then through the peers of those that have them at any address, one at a
-// time, and keeps the worst.
+// time, and keeps the worst: the surest trouble first.
 class Troubled {
  public:
-  explicit Troubled(const Services& services) : services_(services), recent_(recent_esp(services)) {}
-
-  // Null while it looks; then one after the other, the surest trouble first.
-  std::optional<json> next() {
-    if (look()) return json();
-    if (worst_.empty()) return std::nullopt;
-    auto worst = worst_.extract(worst_.begin());
-    return std::move(worst.value().described);
-  }
-  json result() const { return {{"looked_at", looked_at_}, {"left_off", troubled_ - shown()}}; }
-
- private:
-  static constexpr std::size_t most = 64;
   struct Entry {
-    unsigned weight;
-    std::uint64_t order;
-    mutable json described;
-    bool operator<(const Entry& other) const {
-      return weight != other.weight ? weight > other.weight : order < other.order;
-    }
+    unsigned weight;  // of the likeliest cause
+    json described;
   };
 
-  std::uint64_t shown() const { return std::min<std::uint64_t>(troubled_, most); }
+  explicit Troubled(const Services& services) : services_(services), recent_(recent_esp(services)) {}
 
   // At the next one. False: there is none. A reload meanwhile may take some away, so they are found anew by
   // their place.
@@ -98,6 +82,14 @@ class Troubled {
     if (const auto* connection = find_connection(services_, peer->connection)) judge(*connection, peer);
     return true;
   }
+  std::optional<Entry> take() { return worst_.take(); }
+  json result() const { return {{"looked_at", looked_at_}, {"left_off", worst_.left_off()}}; }
+
+ private:
+  static constexpr std::size_t most = 64;
+  struct Before {
+    bool operator()(const Entry& one, const Entry& other) const { return one.weight > other.weight; }
+  };
 
   void judge(const config::Connection& connection, const IkeService::Peer* peer) {
     auto diagnosis = diagnose_one(services_, connection, peer, recent_);
@@ -105,10 +97,7 @@ class Troubled {
     const auto& likeliest = diagnosis.findings.front();
     const bool is_meant = likeliest.cause == Cause::well || likeliest.cause == Cause::waiting ||
                           likeliest.cause == Cause::terminated;
-    if (is_meant) return;
-    ++troubled_;
-    worst_.insert({likeliest.weight, troubled_, std::move(diagnosis.described)});
-    if (worst_.size() > most) worst_.erase(std::prev(worst_.end()));
+    if (!is_meant) worst_.offer(Entry{likeliest.weight, std::move(diagnosis.described)});
   }
 
   const Services& services_;
@@ -116,15 +105,16 @@ class Troubled {
   std::size_t place_ = 0;
   std::string last_peer_;
   std::uint64_t looked_at_ = 0;
-  std::uint64_t troubled_ = 0;
-  std::set<Entry> worst_;
+  recovery::Foremost<Entry, Before> worst_{most};
 };
 
 Expected<void> diagnose(const Services& services, const cli::Request& request, const cli::StreamPtr& stream) {
   const auto name = request.text("connection");
   if (!name) {
     const auto troubled = std::make_shared<Troubled>(services);
-    stream->pull([troubled] { return troubled->next(); }, [troubled] { return troubled->result(); });
+    stream_found(
+        *stream, troubled, [](Troubled::Entry found) { return std::move(found.described); },
+        [troubled] { return troubled->result(); });
     return {};
   }
   const auto* peer = services.ike->peer(*name);

@@ -42,7 +42,7 @@ std::string trouble_of(const ike::IkeSa& sa) {
   if (!sa.refusal().empty()) text = "it was not replaced: " + sa.refusal();
   std::vector<std::pair<std::string, std::string>> failures;  // and whose they are
   for (const auto& child : sa.connection()->children) {
-    const auto failure = sa.child_failure(child.name);
+    const auto failure = sa.child_failures().of(child.name);
     if (failure.empty()) continue;
     const auto known = std::ranges::find(failures, failure, &std::pair<std::string, std::string>::first);
     if (known == failures.end())
@@ -52,7 +52,7 @@ std::string trouble_of(const ike::IkeSa& sa) {
   }
   const auto add = [&](const std::string& more) { text += (text.empty() ? "" : "; ") + more; };
   for (const auto& [failure, whose] : failures) add(fmt::format("{}: {}", whose, failure));
-  if (const auto failure = sa.child_failure(); !failure.empty()) add(failure);
+  if (const auto failure = sa.child_failures().of(); !failure.empty()) add(failure);
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "control/cli/values.hpp"
+#include "control/daemon/found_stream.hpp"
 #include "control/daemon/services.hpp"
 #include "control/recovery/flow_search.hpp"
 
@@ -69,14 +70,9 @@ Expected<void> show_invalid_spi(const Services& services, const cli::Request& re
       top.value_or(most_shown), [&services, connection = request.text("connection")](const Flow& flow) {
         return !connection || belongs_to(services.invalid_spi->owner_of(flow), *connection);
       });
-  stream->pull(
-      [&services, search, looks = true]() mutable -> std::optional<json> {
-        looks = looks && search->look();
-        if (looks) return json();
-        const auto flow = search->take();
-        if (!flow) return std::nullopt;
-        return flow_json(*flow, services.invalid_spi->owner_of(*flow));
-      },
+  stream_found(
+      *stream, search,
+      [&services](const Flow& flow) { return flow_json(flow, services.invalid_spi->owner_of(flow)); },
       [&services, search] { return summary(services, search->found()); });
   return {};
 }

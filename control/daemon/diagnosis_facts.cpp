@@ -102,6 +102,26 @@ std::uint64_t packets_beside(const Services& services, const ike::IkeSa& sa, con
   return packets;
 }
 
+// By other connections that are up with the peer at that address, so its ESP of that form passes.
+std::uint64_t packets_nearby(const Services& services, const net::Address& peer, const std::string& owner,
+                             bool in_udp) {
+  constexpr int most_looked_at = 64;  // in one go of the control loop
+  auto& store = services.gateway->sas();
+  std::uint64_t packets = 0;
+  int looked_at = 0;
+  for (const auto& other : services.ike->core().connections_of_peer(peer)) {
+    if (other->name == owner) continue;
+    for (const auto& child : other->children) {
+      if (++looked_at > most_looked_at) return packets;
+      const auto report = services.sas->connection_report(child.name);
+      const auto index = report ? store.find(report->inbound_spi) : sa::no_sa;
+      if (index != sa::no_sa && (store.inbound(index).encapsulation == sa::Encapsulation::udp) == in_udp)
+        packets += report->inbound.packets;
+    }
+  }
+  return packets;
+}
+
 // How far IKE is at the moment, or how the last attempt ended.
 void add_ike(const Services& services, const config::Connection& connection, const IkeService::Peer* peer,
              Moment now, Facts& facts) {
@@ -118,7 +138,8 @@ void add_ike(const Services& services, const config::Connection& connection, con
     facts.ike = step_of(failure.state);
     facts.is_unanswered = failure.is_unanswered;
     // What was up has ended for another reason.
-    facts.is_refused = !failure.is_unanswered && facts.ike != Facts::Ike::established;
+    facts.lacks_room = failure.lacks_room;
+    facts.is_refused = !failure.is_unanswered && !failure.lacks_room && facts.ike != Facts::Ike::established;
     facts.reason = failed;
   };
   if (farthest == nullptr) {
@@ -133,8 +154,10 @@ void add_ike(const Services& services, const config::Connection& connection, con
     if (farthest->our_request().is_under_way()) facts.tries = farthest->our_request().tries();
     facts.heard = seconds_since(farthest->last_heard(), now.steady);
     facts.beside = packets_beside(services, *farthest, connection.name);
-    facts.is_refused = !farthest->child_failure(connection.name).empty() ||
-                       (facts.state == Facts::State::up && !farthest->refusal().empty());
+    facts.lacks_room = farthest->child_failures().lacks_room(connection.name);
+    facts.is_refused =
+        !facts.lacks_room && (!farthest->child_failures().of(connection.name).empty() ||
+                              (facts.state == Facts::State::up && !farthest->refusal().empty()));
     return;
   }
   // Of an attempt that has only begun, the one before tells more.
@@ -234,6 +257,8 @@ recovery::Facts diagnosis_facts(const Services& services, const config::Connecti
     add_way(services, connection, connection.remote, facts);
   if (connection.ike) add_ike(services, connection, peer, time, facts);
   add_traffic(services, name, time, facts);
+  if (connection.ike && !connection.any_peer)
+    facts.nearby = packets_nearby(services, connection.remote, owner_of(connection), facts.in_udp);
   if (const auto known = recent.invalid.find(name); known != recent.invalid.end()) {
     facts.invalid = known->second.packets;
     facts.invalid_last = seconds_since(known->second.last, time.steady);

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 
+#include <algorithm>
+
 #include "control/daemon/ike_datagrams.hpp"
 #include "control/daemon/ike_service.hpp"
 #include "control/daemon/log.hpp"
-#include "control/daemon/services.hpp"
+#include "control/daemon/standing.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -182,6 +184,29 @@ void IkeService::act(const ike::DropAddresses& action, Moment) {
   if (parts_.assigned != nullptr) parts_.assigned->drop(action.addresses);
 }
 
+// A rekey that failed leaves what is up as it is.
+void IkeService::act(const ike::AttemptFailed& action, Moment now) {
+  const auto known = connections_.find(action.child.empty() ? action.connection : action.child);
+  if (known == connections_.end() || is_stopping_) return;  // it left the configuration, or we leave
+  const auto is_up = [&](const std::string& child) {
+    const auto* name = connection_of(child, action.peer);
+    return name != nullptr && in_use_.contains(*name);
+  };
+  const auto& children = known->second.handle->children;
+  if (action.child.empty() ? std::ranges::all_of(children, is_up, &ike::ChildConfiguration::name)
+                           : is_up(action.child))
+    return;
+  const auto& settings = known->second.settings;
+  if (!failures_.take(who(settings, action.remote.address), action.reason, now.steady)) return;
+  auto text = action.reason;
+  if (settings.any_peer)
+    text = action.peer ? no_child_text(action.remote, text)
+                       : fmt::format("{}: {}", ike::to_string(action.remote), text);
+  const auto* name = connection_of(known->first, action.peer);
+  parts_.journal.add(EventKind::connection_failed, name == nullptr ? known->first : *name, std::move(text),
+                     now);
+}
+
 void IkeService::act(const ike::LogLine& action, Moment now) {
   if (action.level == ike::Level::debug && !may_tell_step(now)) return;
   const auto level = action.level == ike::Level::debug         ? spdlog::level::debug
@@ -202,11 +227,17 @@ void IkeService::tell(Known& known, spdlog::level::level_enum level, std::string
   known.lines.push_back({now, std::move(text)});
 }
 
+std::string IkeService::who(const config::Connection& connection, const net::Address& peer) {
+  return connection.any_peer ? fmt::format("{} {}", connection.name, net::to_string(peer)) : connection.name;
+}
+
 void IkeService::went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now) {
   const auto& outbound = action.sa;
   auto& known = connections_.at(outbound.child);
   known.down_because.clear();
   known.is_terminated = false;
+  failures_.forget(who(known.settings, outbound.remote.address));
+  failures_.forget(outbound.connection);  // its IKE SA
   auto text = fmt::format("up with {}{}: {}, SPIs {} in, {} out",
                           outbound.peer ? fmt::format("{} at ", ike::to_string(*outbound.peer)) : "",
                           net::to_string(outbound.remote.address), crypto::suite(outbound.suite).name,
@@ -227,6 +258,7 @@ void IkeService::went_down(const ike::RetireOutbound& action, const std::string&
       known->second.down_since = now.steady;
     }
     because = reason;
+    (void)failures_.take(action.child, because, now.steady);  // told here
   }
   tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", connection, because),
        now);

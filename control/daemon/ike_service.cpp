@@ -64,7 +64,8 @@ IkeService::IkeService(Parts parts, const config::Limits& limits)
             limits_of(limits)),
       history_(
           [this](const net::Address& address) { return !parts_.sas.connection_of_peer(address).empty(); },
-          limits.inbound_sas) {
+          limits.inbound_sas),
+      failures_(limits.ike_sas) {
   inbound_.reserve(limits.inbound_sas);
   in_use_.reserve(limits.outbound_sas);
   peer_names_.reserve(limits.ike_sas);
@@ -104,6 +105,7 @@ IkeService::Change IkeService::configure(const config::Configuration& configurat
       entry.settings = *connection;
       entry.handle = handle;
       if (!kept) {
+        failures_.forget(connection->name);
         entry.demand = demand_of(*connection);
         entry.down_because.clear();
         entry.usable.reset();
@@ -225,6 +227,8 @@ Expected<void> IkeService::initiate(const std::string& connection, Moment now) {
   connections_.at(connection).down_because.clear();
   connections_.at(connection).is_terminated = false;
   auto place = place_of(connection);
+  failures_.forget(connection);
+  failures_.forget(place.connection);  // its IKE SA
   feed(ike::Initiate{std::move(place.connection), std::move(place.child)}, now);
   return {};
 }

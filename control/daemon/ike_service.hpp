@@ -23,6 +23,7 @@
 #include "control/config/configuration.hpp"
 #include "control/daemon/assigned_addresses.hpp"
 #include "control/daemon/ended_ike_sas.hpp"
+#include "control/daemon/failure_news.hpp"
 #include "control/daemon/give_way.hpp"
 #include "control/daemon/host_path.hpp"
 #include "control/daemon/ike_history.hpp"
@@ -193,6 +194,8 @@ class IkeService final : public recovery::Repairer {
                const Error& error, Moment now);
   void went_up(const ike::InstallOutbound& action, const std::string& connection, Moment now);
   void went_down(const ike::RetireOutbound& action, const std::string& connection, Moment now);
+  // Of a connection, or of its peer at that address where it has them at any.
+  static std::string who(const config::Connection& connection, const net::Address& peer);
   bool is_established(const std::string& connection);
   recovery::Repair repair_by(const std::string& connection, const std::string& child, const sa::SpiMiss& miss,
                              Moment now);
@@ -215,6 +218,7 @@ class IkeService final : public recovery::Repairer {
   void act(const ike::TakeAddresses& action, Moment now);
   void act(const ike::DropAddresses& action, Moment now);
   void act(const ike::KeysEnded& action, Moment now) { ended_.add(action, now); }
+  void act(const ike::AttemptFailed& action, Moment now);
   void act(const ike::LogLine& action, Moment now);
 
   std::optional<std::uint32_t> reserve_spi(const std::string& connection);
@@ -256,6 +260,7 @@ class IkeService final : public recovery::Repairer {
   ike::IkeCore core_;
   LateDatagrams late_;
   IkeHistory history_;
+  FailureNews failures_;
   Moment now_;                     // of the event at hand
   std::deque<ike::Event> events_;  // that one, and those that it brings about
   bool is_carrying_out_ = false;

@@ -116,6 +116,15 @@ json kept_changes(const char* what, const auto& change) {
           {"kept", change.kept}};
 }
 
+// A setting of the file as a whole, which is there or not.
+json setting(const char* what, bool was, bool is, bool is_same) {
+  return {{"what", what},
+          {"added", !was && is ? 1 : 0},
+          {"removed", was && !is ? 1 : 0},
+          {"changed", was && is && !is_same ? 1 : 0},
+          {"kept", was && is && is_same ? 1 : 0}};
+}
+
 }  // namespace
 
 Reloaded put_in_force(config::Configuration& wanted, Reloadable parts, Moment now,
@@ -138,11 +147,14 @@ Reloaded put_in_force(config::Configuration& wanted, Reloadable parts, Moment no
   if (parts.ike != nullptr) negotiated = parts.ike->configure(wanted, now, pause);
   for (const auto& problem : applied.problems) result.problems.push_back(problem.text());
 
+  const auto &hook_before = current.on_invalid_spi, &hook = wanted.on_invalid_spi;
   result.changes = {
       {"configuration", current.file},
       {"changes",
        {changes("connections", applied), routes.json("routes"), changes("policies", applied.policies),
-        thresholds.json("thresholds"), kept_changes("tunnels", tunnels), kept_changes("ike", negotiated)}},
+        thresholds.json("thresholds"), kept_changes("tunnels", tunnels), kept_changes("ike", negotiated),
+        setting("on-invalid-spi", !hook_before.program.empty(), !hook.program.empty(), hook_before == hook),
+        setting("debug-keys-export", current.debug_keys_export, wanted.debug_keys_export, true)}},
       {"restart_needed", restart_needed(current, wanted)}};
   current.routes = steps.in_force();
   current.policies.swap(wanted.policies);

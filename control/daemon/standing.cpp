@@ -41,11 +41,12 @@ Standing of_manual(const Services& services, const config::Connection& connectio
 Standing of_child(const Services& services, const ike::IkeSa& sa, const config::Connection& connection) {
   auto because = services.ike->down_because(connection.name);
   if (services.ike->is_terminated(connection.name) && !because.empty()) return {"down", std::move(because)};
-  if (auto failure = sa.child_failure(connection.name); !failure.empty()) return {"down", std::move(failure)};
+  if (auto failure = sa.child_failures().of(connection.name); !failure.empty())
+    return {"down", std::move(failure)};
   if (sa.is_making(connection.name))
     return {"connecting", "its IKE SA is up, and its child SA is not there yet"};
   if (!because.empty()) return {"down", std::move(because)};
-  if (!sa.child_failure().empty())
+  if (!sa.child_failures().of().empty())
     return {"down", "its IKE SA is up, and what the peer asked for fits no child (see `show ike`)"};
   return {"down", "its IKE SA is up, and neither side has asked for its child SA"};
 }
@@ -69,7 +70,7 @@ Standing of_negotiated(const Services& services, const config::Connection& conne
   for (const auto* sa : sas) {
     if (sa->state() != ike::IkeSa::State::established || sa->is_closing()) continue;
     if (!is_up) return of_child(services, *sa, connection);
-    if (const auto failure = sa->child_failure(connection.name); !failure.empty())
+    if (const auto failure = sa->child_failures().of(connection.name); !failure.empty())
       return {"up", "its keys were not replaced: " + failure};
     if (!sa->refusal().empty()) return {"up", "its IKE SA was not replaced: " + sa->refusal()};
   }
@@ -83,15 +84,18 @@ Standing of_negotiated(const Services& services, const config::Connection& conne
 Standing of_any_peer(const Services& services, const config::Connection& connection) {
   if (!services.ike->peers_of(connection.name).empty()) return {"up", ""};
   for (const auto* sa : services.ike->core().ike_sas_of(connection.name))
-    if (const auto own = sa->child_failure(connection.name),
-        failure = own.empty() ? sa->child_failure() : own;
+    if (const auto own = sa->child_failures().of(connection.name),
+        failure = own.empty() ? sa->child_failures().of() : own;
         !failure.empty())
-      return {"down",
-              fmt::format("{} has an IKE SA, and no child SA: {}", ike::to_string(sa->remote()), failure)};
+      return {"down", no_child_text(sa->remote(), failure)};
   return {"down", why_down(services, connection)};
 }
 
 }  // namespace
+
+std::string no_child_text(const ike::Endpoint& peer, std::string_view failure) {
+  return fmt::format("{} has an IKE SA, and no child SA: {}", ike::to_string(peer), failure);
+}
 
 std::string_view state_text(ike::IkeSa::State state) {
   using State = ike::IkeSa::State;

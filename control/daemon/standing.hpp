@@ -20,6 +20,8 @@ Standing standing_of(const Services& services, const config::Connection& connect
 const std::string& owner_of(const config::Connection& connection);
 // The peer's address as the file has it: "any" where it may be any.
 std::string remote_text(const config::Connection& connection);
+// Of a peer at any address that has an IKE SA alone.
+std::string no_child_text(const ike::Endpoint& peer, std::string_view failure);
 // Of an IKE SA, as above.
 std::string_view state_text(ike::IkeSa::State state);
 

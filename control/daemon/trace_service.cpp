@@ -85,23 +85,28 @@ std::string_view stage_name(const worker::TraceRecord& record) {
   return verdict == Verdict::undecided ? worker::stage_names[record.stage] : end_name(row(verdict).outcome);
 }
 
-std::string stage_text(const worker::TraceRecord& record, const std::string& tunnel) {
+std::string lookup_text(const worker::TraceRecord& record, const sa::SaStore& sas) {
+  if (record.sa == sa::no_sa) return "no SA has this SPI";
+  if (sas.is_earlier(record.spi)) return "an SPI of before the restart";
+  return fmt::format("SA entry {}", record.sa);
+}
+
+std::string stage_text(const worker::TraceRecord& record, const sa::SaStore& sas, const std::string& tunnel) {
   const auto verdict = static_cast<Verdict>(record.verdict);
   if (verdict != Verdict::undecided) return fmt::format("{}: {}", row(verdict).name, row(verdict).meaning);
-  const bool has_sa = record.sa != sa::no_sa;
   switch (static_cast<worker::Stage>(record.stage)) {
     case worker::Stage::parse:
       return parse_text(record);
     case worker::Stage::lookup:
-      return has_sa ? fmt::format("SA entry {}", record.sa) : std::string("no SA has this SPI");
+      return lookup_text(record, sas);
     case worker::Stage::prepare:
       return fmt::format("addresses, lengths and sequence number {} pass", record.sequence);
     case worker::Stage::accept:
       return fmt::format("ICV good; {}inner {}, {} B", tunnel.empty() ? "" : "tunnel " + tunnel + ", ",
                          addresses(record), record.bytes);
     case worker::Stage::policy:
-      return has_sa ? fmt::format("protect with outbound SA entry {}", record.sa)
-                    : std::string("pass or drop");
+      return record.sa == sa::no_sa ? std::string("pass or drop")
+                                    : fmt::format("protect with outbound SA entry {}", record.sa);
     case worker::Stage::encapsulate:
       return fmt::format("{}ESP sequence {}, outer {}, {} B", tunnel.empty() ? "" : "tunnel " + tunnel + ", ",
                          record.sequence, addresses(record), record.bytes);
@@ -174,7 +179,7 @@ nlohmann::json TraceService::describe(const Packet& packet) const {
   for (const auto& record : packet.records) {
     stages.push_back({{"stage", stage_name(record)},
                       {"cycles", record.tsc - before},
-                      {"text", stage_text(record, tunnel_of(record))}});
+                      {"text", stage_text(record, *shared_.sas, tunnel_of(record))}});
     before = record.tsc;
   }
   const auto verdict = static_cast<Verdict>(last.verdict);

@@ -64,6 +64,10 @@ struct Child {
   }
 };
 
+// What is wanting.
+inline constexpr const char* no_spi = "there is no room for another SPI (limits.inbound-sas)";
+inline constexpr const char* too_much_work = "too much public-key work is waiting";
+
 // A child to be made, not before a time.
 struct WantedChild {
   ChildHandle configuration;

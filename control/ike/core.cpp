@@ -220,7 +220,9 @@ void IkeCore::begin(Record& record, Time now, const std::optional<Endpoint>& nat
     return;
   }
   if (sas_.size() >= limits_.ike_sas) {
-    record.last_failure = {"there are as many IKE SAs as limits.ike-sas allows", IkeSa::State::greeting, now};
+    fail(record,
+         {"there are as many IKE SAs as limits.ike-sas allows", IkeSa::State::greeting, now, false, true},
+         {*connection->remote, 500});
     return try_again(record, now + retry_wait(*this, record.failures++));
   }
   retries_.erase({record.retry_at, connection->name});
@@ -272,42 +274,10 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
   auto& record = found->second;
   // While it is up, or we are trying, what strangers fail in is not why.
   if (!has_living(name)) went_down(record, sa, now);
-}
-
-void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
-  constexpr Time long_enough = std::chrono::minutes(1);  // one that ends sooner each time is tried ever less
-  const bool is_strangers = !sa.is_initiator() && !sa.peer_identity();
-  const bool is_trying = record.retry_at != never;
-  if (sa.ended() == IkeSa::End::failed && !(is_strangers && is_trying))
-    record.last_failure = {sa.reason(), sa.ended_in(), now, sa.our_request().tally().is_given_up};
-  if (is_strangers || is_trying) return;
-  if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
-  record.in_vain = record.up_since != never ? 0 : record.in_vain + 1;
-  record.up_since = never;
-  if (sa.ended() == IkeSa::End::commanded) {
-    // What was asked for since then needs another.
-    if (!record.demanded.empty()) try_again(record, now);
-  } else if (record.connection->start == StartAction::always) {
-    try_again(record, now + retry_wait(*this, record.failures++));
-  } else {
-    record.not_before = now + retry_wait(*this, record.failures++);
-    record.demanded.clear();
-  }
-}
-
-// One that was up ends with its children, which whoever runs the core tells of.
-void IkeCore::log_end(const IkeSa& sa, Time now) {
-  if (sa.reason().empty()) return;
-  const auto& name = sa.connection()->name;
-  const auto text =
-      fmt::format("connection {}, peer {}: IKE SA is gone: {}", name, to_string(sa.remote()), sa.reason());
-  const bool is_told = sa.ended_in() == IkeSa::State::greeting && !sa.refusal().empty();  // when it came
-  if (sa.peer_identity() || is_told)
-    act(LogLine{Level::debug, text, name});
-  else if (sa.is_initiator())
-    act(LogLine{Level::warning, text, name});
-  else
-    log_stranger(text, name, now);
+  // Of peers at any address each is for itself; who has come as far as IKE_AUTH is where it says.
+  const bool has_come = sa.ended_in() == IkeSa::State::keyed && !sa.our_request().tally().is_given_up;
+  if (!sa.connection()->remote && sa.has_failed() && has_come)
+    act(AttemptFailed{name, "", sa.reason(), sa.remote()});
 }
 
 void IkeCore::forget(SaId id) {
@@ -378,12 +348,6 @@ const IkeSa* IkeCore::next_after(SaId id) const {
 const IkeSa* IkeCore::ike_sa(SaId id) const {
   const auto found = sas_.find(id);
   return found == sas_.end() ? nullptr : found->second.sa.get();
-}
-
-const IkeCore::Failure& IkeCore::failure(const std::string& connection) const {
-  static const Failure none;
-  const auto found = records_.find(connection);
-  return found == records_.end() ? none : found->second.last_failure;
 }
 
 IkeCore::PeerRestarts IkeCore::peer_restarts(const std::string& connection) const {

@@ -88,6 +88,7 @@ class IkeCore final : private SaHost {
     IkeSa::State state = IkeSa::State::greeting;  // how far its IKE SA had come
     Time when = Time::min();
     bool is_unanswered = false;  // the peer did not answer there
+    bool lacks_room = false;     // it was for want of something of ours
   };
   // Why the connection is down; without a reason: it did not fail, or was up since.
   const Failure& failure(const std::string& connection) const;
@@ -181,6 +182,8 @@ class IkeCore final : private SaHost {
   void hand_on(const IkeSa& ended, Time now);
   void want_all(IkeSa& sa, Time not_before);
   void went_down(Record& record, const IkeSa& sa, Time now);
+  // That is why it is down, and whoever runs the core hears of it.
+  void fail(Record& record, Failure failure, const Endpoint& remote);
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);

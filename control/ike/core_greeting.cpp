@@ -115,8 +115,13 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
     act(LogLine{Level::warning, fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name});
     // Anybody can say so, but nothing else is known while it is down and we do not try ourselves.
     if (const auto record = records_.find(connection.name);
-        record != records_.end() && record->second.retry_at == never && !has_living(connection.name))
-      record->second.last_failure = {std::move(why), IkeSa::State::greeting, now};
+        record != records_.end() && record->second.retry_at == never && !has_living(connection.name)) {
+      Failure failure{std::move(why), IkeSa::State::greeting, now};
+      if (connection.remote)
+        fail(record->second, std::move(failure), datagram.from);
+      else
+        record->second.last_failure = std::move(failure);
+    }
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
 }

@@ -201,15 +201,25 @@ struct KeysEnded {
   crypto::SuiteId suite{};
   SaKeys keys;
 };
+// An attempt to bring a connection or one of its children up came to nothing, each time, also where it was to
+// replace a child that is there. Whoever only begins is no peer yet of a connection that has them at any
+// address.
+struct AttemptFailed {
+  std::string connection;
+  std::string child;  // empty: the IKE SA, or none of the children is known to be meant
+  std::string reason;
+  Endpoint remote;
+  std::optional<Identity> peer{};  // as ChildSaParameters has it; none as well: it has not proved who it is
+};
 enum class Level : std::uint8_t { debug, information, warning };
 struct LogLine {
   Level level = Level::information;
   std::string text;
   std::string connection{};  // that it is about; empty: none
 };
-using Action =
-    std::variant<SendDatagram, RunWork, InstallInbound, OwnChild, InstallOutbound, RetireInbound,
-                 RetireOutbound, MoveChild, KeepNatMapping, TakeAddresses, DropAddresses, KeysEnded, LogLine>;
+using Action = std::variant<SendDatagram, RunWork, InstallInbound, OwnChild, InstallOutbound, RetireInbound,
+                            RetireOutbound, MoveChild, KeepNatMapping, TakeAddresses, DropAddresses,
+                            KeysEnded, AttemptFailed, LogLine>;
 using Actions = std::vector<Action>;
 
 }  // namespace espgate::ike

@@ -44,8 +44,9 @@ struct KeyExchanges {
   std::uint16_t next() const { return additional[shared.size() - 1]; }
 };
 
-// Why one of ours came to nothing: both sides are well and it may work the next time, or they do not fit.
-enum class Failing : std::uint8_t { passing, mismatch };
+// Why one of ours came to nothing: both sides are well and it may work the next time, they do not fit, or
+// something of ours is wanting.
+enum class Failing : std::uint8_t { passing, mismatch, no_room };
 
 // Of ours, under way or waiting for work.
 struct Exchange {

@@ -54,7 +54,7 @@ class IkeSa {
     closing,
     gone,
   };
-  enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed };
+  enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed, no_room /* of ours */ };
 
   IkeSa(SaHost& host, Origin origin, Time now);
   IkeSa(const IkeSa&) = delete;
@@ -103,8 +103,7 @@ class IkeSa {
   void doubt(Time now);
   // From here on, as its connection's address is gone or back.
   void we_are_at(const net::Address& address, Time now);
-  // The datapath has no place for it.
-  void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);
+  void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);  // in the datapath
 
   // -- what it is --
   SaId id() const { return id_; }
@@ -116,6 +115,7 @@ class IkeSa {
   End ended() const { return end_; }
   State ended_in() const { return ended_in_; }  // the state that it ended in; `gone`: it goes on
   const std::string& reason() const { return reason_; }
+  bool has_failed() const { return end_ == End::failed || end_ == End::no_room; }
   const Spis& spis() const { return spis_; }
   const Schedule& schedule() const { return schedule_; }
   const Lineage& lineage() const { return lineage_; }
@@ -127,9 +127,7 @@ class IkeSa {
   bool uses(std::uint32_t inbound_spi) const;  // by a child that is not on its way out
   bool sends_on(std::uint32_t outbound_spi) const;
   const std::vector<WantedChild>& wanted() const { return wanted_; }
-  // Why it does not fit, by the last time that a side wanted it made or replaced; empty: it does. Of a child
-  // that the peer wanted and that may be any of them: under no name.
-  std::string child_failure(const std::string& child = {}) const { return child_failures_.of(child); }
+  const ChildFailures& child_failures() const { return child_failures_; }
   bool is_making(const std::string& child) const;  // or will, in its time
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
@@ -246,6 +244,7 @@ class IkeSa {
   void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
   void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, Time now);
+  void note_child_failure(const std::string& child, ChildFailures::Reason why, bool lacks_room = false);
   void release_spi(std::uint32_t& inbound_spi);
 
   // -- children that are there twice (ike_sa_twins.cpp) --

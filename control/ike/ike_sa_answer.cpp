@@ -56,25 +56,6 @@ std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint
   return {};
 }
 
-// Which child it would have been is known if it was to replace one, if there is only one, or if its networks
-// are asked for; those that we want as well may have the same trouble. If it is none of these it is told of
-// under no name: others may have other reasons not to be there.
-void IkeSa::refuse_child(NotifyType error, const std::string& why, const Payloads& request,
-                         const Child* replaced, Time now) {
-  complain(Complaint::child_refused, why, now);
-  if (error == NotifyType::no_additional_sas) return;  // that is no other child's trouble
-  const auto is_concerned = [&](const ChildConfiguration& child) {
-    if (replaced != nullptr) return replaced->configuration->name == child.name;
-    return !has_child_of(child) &&
-           (connection_->children.size() == 1 || is_making(child.name) || asks_for(request, child));
-  };
-  std::vector<std::string> concerned;
-  for (const auto& child : connection_->children)
-    if (is_concerned(child)) concerned.push_back(child.name);
-  if (concerned.empty()) concerned.emplace_back();
-  child_failures_.note(concerned, why);
-}
-
 void IkeSa::refuse_key_exchange(std::uint16_t wanted) {
   const std::uint8_t bytes[] = {static_cast<std::uint8_t>(wanted >> 8), static_cast<std::uint8_t>(wanted)};
   answer(ExchangeType::create_child_sa, NotifyType::invalid_ke_payload, bytes);
@@ -113,7 +94,10 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
   if (method != 0 && (!payloads.key_exchange || payloads.key_exchange->method != method))
     return refuse_key_exchange(method);
   const auto spi = host_.new_child_spi(*creation.terms->configuration);
-  if (!spi) return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
+  if (!spi) {
+    note_child_failure(creation.terms->configuration->name, no_spi, true);
+    return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
+  }
   creation.inbound_spi = *spi;
   creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, new_nonce(host_)},
                    creation.terms->choice.additional};

@@ -68,7 +68,7 @@ void IkeSa::make_proof(Time now) {
         return proof;
       },
       [this](Time then, std::optional<Expected<Proof>> proof) {
-        if (!proof) return end(End::failed, "too much public-key work is waiting", then);
+        if (!proof) return end(End::no_room, too_much_work, then);
         if (!*proof) return end(End::failed, proof->error().text(), then);
         send_proof(**proof, then);
       });
@@ -90,7 +90,7 @@ void IkeSa::send_proof(const Proof& proof, Time now) {
   if (connection_->request_addresses) request_addresses(payloads);
   if (!connection_->childless && !wanted_.empty()) {
     const auto spi = host_.new_child_spi(*wanted_.front().configuration);
-    if (!spi) return end(End::failed, "there is no SPI for its first child", now);
+    if (!spi) return end(End::no_room, no_spi, now);
     exchange_.child = wanted_.front().configuration;
     exchange_.inbound_spi = *spi;
     wanted_.erase(wanted_.begin());
@@ -139,7 +139,8 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
       [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(false, peer, keys_), peer,
        proof = proof_of(payloads)] { return by->verify(prf, octets, peer, proof); },
       [this, inner](Time then, std::optional<Expected<void>> verdict) {
-        finish_proof(inner, verdict ? *verdict : Error{"too much public-key work is waiting", ""}, then);
+        if (!verdict) end_ = End::no_room;
+        finish_proof(inner, verdict ? *verdict : Error{too_much_work, ""}, then);
       });
 }
 
@@ -157,7 +158,7 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   if (!verdict) {
     // It believes that all is well, so it has to be told (RFC 7296 2.21.2).
     reason_ = verdict.error().text();
-    end_ = End::failed;
+    if (end_ != End::no_room) end_ = End::failed;
     release_spi(exchange_.inbound_spi);
     exchange_over();
     state_ = State::closing;
@@ -197,7 +198,7 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
   if (exchange_.unwanted) return;
-  child_failures_.note(configuration->name, why);
+  note_child_failure(configuration->name, why);
   want_again(configuration, 1, now);
 }
 
@@ -357,7 +358,8 @@ void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
   const auto& terms = std::get<ChildTerms>(agreed);
   const auto spi = host_.new_child_spi(*terms.configuration);
   if (!spi) {
-    log(Level::warning, "the peer's first child is refused: there is no SPI for it");
+    log(Level::warning, fmt::format("the peer's first child is refused: {}", no_spi));
+    note_child_failure(terms.configuration->name, no_spi, true);
     reply.add(Notify{NotifyType::no_additional_sas, {}});
     return;
   }

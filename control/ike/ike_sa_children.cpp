@@ -371,7 +371,7 @@ void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Ti
   auto* child = find_child(inbound_spi);
   if (child == nullptr || child->delete_wanted) return;
   ++child->failures;
-  child_failures_.note(child->configuration->name, why);
+  note_child_failure(child->configuration->name, why, true);
   give_up(*child, why, now);
 }
 

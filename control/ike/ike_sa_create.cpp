@@ -23,7 +23,7 @@ void IkeSa::create_child(const ChildHandle& configuration, std::uint32_t rekeyed
   exchange_.failures = failures;
   offer_selectors(find_child(rekeyed_spi));
   const auto spi = host_.new_child_spi(*configuration);
-  if (!spi) return create_failed(Failing::passing, "there is no SPI for it", now);
+  if (!spi) return create_failed(Failing::no_room, no_spi, now);
   exchange_.inbound_spi = *spi;
   exchange_.nonce = new_nonce(host_);
   const auto& methods = configuration->algorithms.key_exchanges;
@@ -41,7 +41,7 @@ void IkeSa::make_half(Time now) {
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method] { return std::make_shared<KeyExchangeHalf>(*method); },
       [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) return creation_failed(Failing::passing, "too much public-key work is waiting", then);
+        if (!half) return creation_failed(Failing::passing, too_much_work, then);
         exchange_.half = std::move(*half);
         exchange_.kind == Exchange::Kind::rekey_ike ? send_rekey(then) : send_create_child(then);
       });
@@ -138,7 +138,7 @@ void IkeSa::create_failed(Failing kind, const std::string& why, Time now) {
   const auto& name = failed.child->name;
   log(Level::warning,
       fmt::format("child {} is not {}: {}", name, failed.rekeyed_spi == 0 ? "made" : "rekeyed", why));
-  if (!failed.unwanted && kind == Failing::mismatch) child_failures_.note(name, why);
+  if (!failed.unwanted && kind != Failing::passing) note_child_failure(name, why, kind == Failing::no_room);
   if (rekeyed != nullptr) {
     rekeyed->rekey_at = now + retry_wait(host_, rekeyed->rekey_failures++);
   } else if (!has_child_of(*failed.child) && !failed.unwanted) {

@@ -46,7 +46,7 @@ void IkeSa::take_key(Bytes value, Time) {
           if (exchange_.keys.additional.empty() && exchange_.inbound_spi != 0)
             orphans_.push_back(exchange_.inbound_spi);
           return shared ? creation_failed(Failing::mismatch, "the peer's key exchange value is no key", then)
-                        : creation_failed(Failing::passing, "too much public-key work is waiting", then);
+                        : creation_failed(Failing::passing, too_much_work, then);
         }
         exchange_.keys.shared.push_back(std::move(**shared));
         go_on_with_creation(then);
@@ -62,7 +62,7 @@ void IkeSa::go_on_with_creation(Time now) {
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method = find_key_exchange(exchange_.method)] { return std::make_shared<KeyExchangeHalf>(*method); },
       [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) return creation_failed(Failing::passing, "too much public-key work is waiting", then);
+        if (!half) return creation_failed(Failing::passing, too_much_work, then);
         if (has_lost()) return give_way(then);
         exchange_.half = std::move(*half);
         send_request(ExchangeType::ike_followup_ke,

@@ -38,7 +38,7 @@ void IkeSa::make_first_half(Time now) {
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method] { return std::make_shared<KeyExchangeHalf>(*method); },
       [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) return end(End::failed, "too much public-key work is waiting", then);
+        if (!half) return end(End::no_room, too_much_work, then);
         exchange_.half = std::move(*half);
         send_greeting(then);
       });
@@ -138,8 +138,7 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
   const Nonce value(payloads.key_exchange->data.begin(), payloads.key_exchange->data.end());
   work<std::optional<Secret>>([half, value] { return half->shared_secret(value); },
                               [this](Time then, std::optional<std::optional<Secret>> shared) {
-                                if (!shared)
-                                  return end(End::failed, "too much public-key work is waiting", then);
+                                if (!shared) return end(End::no_room, too_much_work, then);
                                 if (!*shared)
                                   return end(End::failed, "the peer's key exchange value is no key", then);
                                 derive_first_keys(**shared);
@@ -206,7 +205,7 @@ void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeC
   float_ports();
   agree_on_key(choice.key_exchange, payloads.key_exchange->data,
                [this](Time then, std::optional<KeyAgreement> agreed) {
-                 if (!agreed) return end(End::failed, "too much public-key work is waiting", then);
+                 if (!agreed) return end(End::no_room, too_much_work, then);
                  if (!agreed->secret)
                    return end(End::failed, "the peer's key exchange value is no key", then);
                  derive_first_keys(*agreed->secret);

@@ -64,7 +64,7 @@ void IkeSa::go_on_with_proof(Time now) {
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method = find_key_exchange(exchange_.method)] { return std::make_shared<KeyExchangeHalf>(*method); },
       [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) return end(End::failed, "too much public-key work is waiting", then);
+        if (!half) return end(End::no_room, too_much_work, then);
         exchange_.half = std::move(*half);
         PayloadWriter payloads;
         payloads.add(KeyExchange{exchange_.method, exchange_.half->value()});
@@ -84,7 +84,7 @@ void IkeSa::on_intermediate_answer(const Inner& inner, Time now) {
         return half->shared_secret(value);
       },
       [this, inner](Time then, std::optional<std::optional<Secret>> shared) {
-        if (!shared) return end(End::failed, "too much public-key work is waiting", then);
+        if (!shared) return end(End::no_room, too_much_work, then);
         if (!*shared) return end(End::failed, "the peer's key exchange value is no key", then);
         cover_intermediate(false, inner.first, *inner.bytes);
         mix_in(**shared);

@@ -191,7 +191,7 @@ void IkeSa::delete_ike_sa(Time now) {
   if (state_ == State::established) state_ = State::closing;
   exchange_.kind = Exchange::Kind::delete_ike;
   PayloadWriter payloads;
-  if (end_ == End::failed && !peer_identity_)
+  if (has_failed() && !peer_identity_)
     payloads.add(Notify{NotifyType::authentication_failed, {}});  // RFC 7296 2.21.2
   send_request(ExchangeType::informational, payloads.add(Delete{ProtocolId::ike, {}}), now);
 }

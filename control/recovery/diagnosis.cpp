@@ -101,6 +101,7 @@ void judge_silence(const Facts& facts, Findings& findings) {
 
 void judge_negotiation(const Facts& facts, Findings& findings) {
   if (facts.is_terminated) return;
+  if (facts.lacks_room) return findings.add(sign::no_room_here, facts.reason);
   if (is_up(facts)) {
     if (facts.is_refused) findings.add(sign::rekey_refused, facts.reason);
     return;
@@ -161,7 +162,8 @@ void judge_one_way_traffic(const Facts& facts, Findings& findings) {
                     ago(facts.heard), facts.tries));
   const auto heard = fmt::format("IKE was heard {}", ago(facts.heard));
   const bool goes_as_ike = facts.in_udp && facts.negotiates;
-  if (!ever_worked(facts) && facts.beside == 0 && !goes_as_ike) {
+  const bool gets_through = ever_worked(facts) || facts.beside != 0 || facts.nearby != 0;
+  if (!gets_through && !goes_as_ike) {
     findings.add(facts.in_udp ? sign::udp_esp_never_came : sign::esp_never_came,
                  fmt::format("{} packets went out, and none ever came in", facts.out.packets));
     if (is_heard)
@@ -182,6 +184,10 @@ void judge_one_way_traffic(const Facts& facts, Findings& findings) {
     findings.add(sign::esp_comes_beside,
                  fmt::format("ESP of the peer's gets through: {} came in by other SAs of its IKE SA",
                              counted(facts.beside, "packet")));
+  if (facts.nearby != 0)
+    findings.add(sign::esp_comes_nearby,
+                 fmt::format("ESP of the peer's gets through: {} came in by other connections with it",
+                             counted(facts.nearby, "packet")));
   if (goes_as_ike)
     findings.add(sign::esp_goes_as_ike, fmt::format("ESP goes in UDP by the ports of IKE, and {}", heard));
   else if (is_heard)
@@ -260,7 +266,7 @@ void judge_restarts(const Facts& facts, Findings& findings) {
         fmt::format("the peer started anew {}, by its token or INITIAL_CONTACT", ago(facts.peer_restarted)));
   if (const auto packets = of(facts, Class::before_restart); packets != 0)
     findings.add(sign::before_restart, came(packets) + " with SPIs of before this gateway restarted");
-  if (facts.our_age_s < young_s && !is_up(facts) && !facts.is_refused)
+  if (facts.our_age_s < young_s && !is_up(facts) && !facts.is_refused && !facts.lacks_room)
     findings.add(sign::we_began_anew, fmt::format("this gateway started {:.0f} s ago", facts.our_age_s));
 }
 

@@ -36,8 +36,9 @@ enum class Cause : std::uint8_t {
   address,  // the local address is no address of this host
   routing,  // no way to the peer, or packets come where they do not belong
   expired,  // a lifetime is over
+  room,     // something of this gateway's is used up
 };
-inline constexpr std::size_t cause_count = 15;
+inline constexpr std::size_t cause_count = 16;
 std::string_view name(Cause cause);  // "configuration mismatch"
 
 // Seconds since something happened; none: it did not, as far as is remembered.
@@ -64,6 +65,7 @@ struct Facts {
   Ike ike = Ike::none;
   bool is_unanswered = false;  // nothing came back there
   bool is_refused = false;     // by either side: `reason` says how
+  bool lacks_room = false;     // or it was for want of something of ours, which `reason` names
   std::uint64_t requests = 0;  // of ours on the IKE SA at hand, and how often one was sent again
   std::uint64_t repeats = 0;
   unsigned tries = 0;  // of the one that waits for its answer; 0: none does
@@ -77,6 +79,7 @@ struct Facts {
   };
   Traffic in, out;
   std::uint64_t beside = 0;  // packets in, by other child SAs of the same IKE SA
+  std::uint64_t nearby = 0;  // and by other connections with the peer, plain or in UDP as this one
   Age up;                    // how long
   bool in_udp = false;
   std::uint64_t top_sequence = 0;  // the highest number that came in, where numbers began with 1; 0: unknown

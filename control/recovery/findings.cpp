@@ -27,6 +27,7 @@ constexpr std::array<CauseWords, cause_count> cause_words{{
     {"address missing", "add the address to a port, or correct `local`"},
     {"routing", "check `show routes` for the peer's address, and `ip neigh` for the next hop"},
     {"expired", "change the key on both sides"},
+    {"no room", "raise the limit that is named, or provide more of what is"},
 }};
 
 constexpr double passed = 0.3;  // of the weight of what is over

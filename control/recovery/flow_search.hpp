@@ -1,13 +1,12 @@
-// The flows that an operator asks for, looked for a few at a time: there may be a million of them, and the
-// control core has other things to do meanwhile.
+// The flows that an operator asks for, looked for a few at a time: there may be a million of them.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <set>
 
 #include "control/recovery/flow_table.hpp"
+#include "control/recovery/foremost.hpp"
 
 namespace espgate::recovery {
 
@@ -22,14 +21,14 @@ class FlowSearch {
 
   // Of those that are `wanted` the first `most` in that order. `table` outlives it.
   FlowSearch(const FlowTable& table, Order order, std::size_t most, std::function<bool(const Flow&)> wanted)
-      : table_(table), best_(Before{order}), most_(most), wanted_(std::move(wanted)) {}
+      : table_(table), best_(most, Before{order}), wanted_(std::move(wanted)) {}
 
   // At the next `at_once` flows. False: at all of them.
   bool look();
   // Once look() is through: the first of those that are left.
-  std::optional<Flow> take();
+  std::optional<Flow> take() { return best_.take(); }
   // How many were wanted.
-  std::uint64_t found() const { return found_; }
+  std::uint64_t found() const { return best_.offered(); }
 
  private:
   struct Before {
@@ -39,9 +38,7 @@ class FlowSearch {
 
   const FlowTable& table_;
   std::uint32_t place_ = 0;
-  std::multiset<Flow, Before> best_;
-  std::size_t most_;
-  std::uint64_t found_ = 0;
+  Foremost<Flow, Before> best_;
   std::function<bool(const Flow&)> wanted_;
 };
 

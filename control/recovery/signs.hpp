@@ -70,6 +70,10 @@ inline constexpr Sign rekey_refused{
     .remedy =
         "make pfs alike, and the algorithms: the first keys of the traffic come from IKE's, so only the next "
         "ones show it"};
+inline constexpr Sign no_room_here{
+    .cause = Cause::room,
+    .weight = 92,
+    .remedy = "raise the limit that is named, or let go of what is not needed; it is tried again by itself"};
 inline constexpr Sign peer_fell_silent{.cause = Cause::peer_down, .weight = 70};
 inline constexpr Sign ike_was_lost{.cause = Cause::loss, .weight = 30};
 
@@ -92,6 +96,7 @@ inline constexpr Sign perhaps_as_meant{.cause = Cause::one_way, .weight = 40, .r
 inline constexpr Sign none_comes_in{.cause = Cause::one_way, .weight = 45, .remedy = ask_the_peer};
 inline constexpr Sign esp_came_before{.cause = Cause::one_way, .weight = 25, .remedy = ask_the_peer};
 inline constexpr Sign esp_comes_beside{.cause = Cause::one_way, .weight = 25, .remedy = ask_the_peer};
+inline constexpr Sign esp_comes_nearby{.cause = Cause::one_way, .weight = 25, .remedy = ask_the_peer};
 inline constexpr Sign esp_goes_as_ike{.cause = Cause::one_way, .weight = 25, .remedy = ask_the_peer};
 inline constexpr Sign peer_is_there{.cause = Cause::one_way, .weight = 10, .remedy = ask_the_peer};
 inline constexpr Sign peer_does_not_answer{.cause = Cause::peer_down, .weight = 75};

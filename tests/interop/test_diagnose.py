@@ -1,5 +1,6 @@
 """`diagnose` in real situations: which cause it names, and by what."""
 
+import json
 import time
 
 from lib import pair
@@ -60,6 +61,38 @@ class WrongKey(DiagnoseCase):
         self.assertNotIn("another key than", str(found))
         self.assert_listed()
         self.assert_cause("configuration mismatch", "not made with our shared key", "b")
+
+
+    def test_an_event_says_so_once(self):
+        """However often it is tried, and at both ends what `show connections` says."""
+        self.until(lambda: self.gateway("a").log_text().count("IKE SA is gone") >= 3, 30)
+        for name in pair.NAMES:
+            failed = [event for event in self.gateway(name).ask("show", "events")["events"]
+                      if event["event"] == "connection-failed"]
+            self.assertEqual([(event["subject"], event["text"]) for event in failed],
+                             [("site", self.connection(name)["reason"])])
+
+
+class NoRoom(DiagnoseCase):
+    @classmethod
+    def settings(cls, name):
+        limits = {"inbound_sas": 2, "tombstones": 0} if name == "a" else {}
+        return gateway(name, [connection(name, ike=QUICK)], limits=limits)
+
+    def test_it_is_no_mismatch(self):
+        self.up("a")
+        self.assert_passes("a")
+        spis = []
+        while len(spis) < 100 and (found := self.gateway("a").ctl("--json", "sa", "reserve"))[0] == 0:
+            spis.append(json.loads(found[1])["spi"])
+        self.gateway("a").ask("rekey", "site")
+        found = self.assert_cause("no room", "limits.inbound-sas")
+        self.assertIn("raise the limit", found["remedy"])
+        self.assertNotIn("configuration mismatch", [cause["cause"] for cause in self.diagnosis()["causes"]])
+        for spi in spis:
+            self.gateway("a").ask("sa", "delete", spi)
+        self.gateway("a").ask("rekey", "site")
+        self.assert_cause("all well", "its SAs are in place")
 
 
 class BlockedIke(DiagnoseCase):

@@ -45,10 +45,15 @@ class Forbidden(Restart):
     RECOVERY = {"invalid_spi_recovery": "existing-ike-only"}
 
     def test_nothing_is_begun_and_the_line_says_what_to_do(self):
+        self.gateway("b").ask("trace", "add", "10")
         self.assertEqual(self.pair.ping("a", count=20, interval_s=0.1), 0)
         flow = self.flow(self.stale)
         self.assertEqual((flow["class"], flow["repair"]),
                          ("before restart", "invalid-spi-recovery forbids to repair it"))
+        traced = self.gateway("b").ask("trace", "show")["packets"]
+        texts = [stage["text"] for packet in traced for stage in packet["stages"]]
+        self.assertIn("an SPI of before the restart", texts)
+        self.assertFalse([text for text in texts if "SA entry" in text])
         self.assertEqual([sa["state"] for sa in self.ike_sas("b")], ["down"])
         self.assertEqual(len(self.lines(self.stale)), 1)
         self.assertIn("rekey or reload the connection there", self.lines(self.stale)[0])

@@ -315,6 +315,7 @@ TEST_CASE("A child whose SAs find no place in the datapath goes at the peer, too
   // Nothing is sent on what the peer has no more.
   CHECK(two.a.spis().out == 0);
   CHECK(two.a.ike->core().ike_sas().size() == 1);
+  CHECK(two.a.ike->core().ike_sas()[0]->child_failures().lacks_room("site"));
   two.settle();
   two.a.sas.engine.refuse = false;
   two.until([&] { return two.a.is_up() && two.b.is_up(); });

@@ -1,57 +1,13 @@
 #include "control/daemon/journal.hpp"
 
-#include <sys/epoll.h>
-#include <sys/socket.h>
-
-#include <catch2/catch.hpp>
-#include <sstream>
-
-#include "control/cli/connection.hpp"
+#include "tests/control/daemon/event_client.hpp"
 
 using namespace espgate;
 using namespace espgate::daemon;
-using nlohmann::json;
 
 namespace journal_test {
-namespace {
 
-// A client's end of a stream.
-class Client {
- public:
-  Client() {
-    int ends[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
-    fd_ = UniqueFd(ends[0]);
-    connection_.emplace(UniqueFd(ends[1]), epoll_.get(), 2, cli::Connection::Limits{65'536, 1 << 20});
-  }
-  cli::StreamPtr stream() { return connection_->open_stream(); }
-  // What is described bit by bit, all of it.
-  void flush() {
-    for (int i = 0; i < 100; ++i) connection_->flush();
-  }
-  void go() { connection_.reset(); }
-  // The events' subjects so far, and "end" for the closing result.
-  std::string subjects() {
-    char bytes[65'536];
-    const auto got = recv(fd_.get(), bytes, sizeof bytes, 0);
-    if (got > 0) text_.append(bytes, static_cast<std::size_t>(got));
-    std::stringstream lines(text_);
-    std::string all;
-    for (std::string line; std::getline(lines, line);) {
-      const auto document = json::parse(line);
-      all += document.contains("item") ? document["item"]["subject"].get<std::string>() + " " : "end";
-    }
-    return all;
-  }
-
- private:
-  UniqueFd epoll_{epoll_create1(0)};
-  UniqueFd fd_;
-  std::optional<cli::Connection> connection_;
-  std::string text_;
-};
-
-}  // namespace
+using Client = daemon::test::EventClient;
 
 TEST_CASE("Events at hand and those to come, of all kinds or of some") {
   Journal journal;

@@ -1,6 +1,9 @@
 // Reloads against the kernel's own routes, in a network namespace.
 #include "control/daemon/reload.hpp"
 
+#include <set>
+
+#include "control/config/schema.hpp"
 #include "control/daemon/reloader.hpp"
 #include "drivers/host/netlink_mirror.hpp"
 #include "tests/control/config/sample.hpp"
@@ -119,6 +122,54 @@ TEST_CASE("Routes that the kernel refuses keep neither others nor SAs back, and 
   CHECK(again.problems.empty());
   CHECK(again.changes["changes"][0]["kept"] == 1);
   CHECK(running.current.routes.size() == 3);
+}
+
+// By kind, what came of those that are not as before: "routes added"; and what waits for a restart.
+std::set<std::string> told(const nlohmann::json& changes) {
+  std::set<std::string> all(changes["restart_needed"].begin(), changes["restart_needed"].end());
+  for (const auto& row : changes["changes"])
+    for (const auto* how : {"added", "removed", "changed"})
+      if (row[how] != 0) all.insert(fmt::format("{} {}", row["what"].get<std::string>(), how));
+  return all;
+}
+
+TEST_CASE("What is in force at once of the file as a whole is told of when it differs") {
+  Running running;
+  auto wanted = with_routes({});
+  CHECK(told(running.reload(wanted).changes).empty());
+  wanted.on_invalid_spi = {"/usr/local/sbin/tell", 65534, 65534};
+  wanted.debug_keys_export = true;
+  CHECK(told(running.reload(wanted).changes) ==
+        std::set<std::string>{"on-invalid-spi added", "debug-keys-export added"});
+  CHECK(running.current.on_invalid_spi == wanted.on_invalid_spi);
+  CHECK(told(running.reload(wanted).changes).empty());
+  wanted.on_invalid_spi.uid = 1000;  // another hook-user
+  CHECK(told(running.reload(wanted).changes) == std::set<std::string>{"on-invalid-spi changed"});
+  CHECK(told(running.reload(with_routes({})).changes) ==
+        std::set<std::string>{"on-invalid-spi removed", "debug-keys-export removed"});
+  CHECK(running.current.on_invalid_spi.program.empty());
+}
+
+TEST_CASE("Every setting of the file has its place in what a reload tells") {
+  Running running;
+  config::Configuration other;
+  other.file = "espgate.conf";
+  other.socket = other.state_directory = other.crypto_engine = other.log_level = "another";
+  other.control_cpu = 7;
+  other.worker_cpus = {7};
+  other.hugepages = other.path_mtu_discovery = false;
+  other.memory_mb = other.idle_sleep_us = 77;
+  other.idle = config::Idle::spin;
+  other.limits.routes = 7;
+  other.ports.resize(1);
+  const auto changes = running.reload(other).changes;
+  std::set<std::string> names(changes["restart_needed"].begin(), changes["restart_needed"].end());
+  for (const auto& row : changes["changes"]) names.insert(row["what"]);
+  names.insert("hook-user");  // with on-invalid-spi
+  for (const auto& key : config::top_level().keys) {
+    CAPTURE(key.name);
+    CHECK(names.contains(std::string(key.name)));
+  }
 }
 
 TEST_CASE("Of very many problems the answer shows some and counts the rest") {

@@ -180,7 +180,7 @@ TEST_CASE("who must have an address and asks for none gets no child") {
   CHECK(world.a.established().size() == 1);
   CHECK(world.b.installed == 0);
   REQUIRE(world.b.established().size() == 1);
-  CHECK_THAT(world.b.established()[0]->child_failure("net"), Catch::Contains("it asks for no address"));
+  CHECK_THAT(world.b.established()[0]->child_failures().of("net"), Catch::Contains("it asks for no address"));
 }
 
 TEST_CASE("in transport mode a peer at any address protects itself alone") {

@@ -88,10 +88,10 @@ TEST_CASE("why a child is not there is known on both sides, and which comparison
   world.a.handle(Initiate{"a", ""});
   world.run_for(1s);
   REQUIRE(world.a.established().size() == 1);
-  CHECK_THAT(world.a.established()[0]->child_failure("net"), Catch::Contains(at_b.substr(0, 15)));
+  CHECK_THAT(world.a.established()[0]->child_failures().of("net"), Catch::Contains(at_b.substr(0, 15)));
   // The first child has no key exchange of its own, so none was offered.
-  CHECK_THAT(world.a.established()[0]->child_failure("net"), !Catch::Contains("x25519"));
-  const auto said_by_b = world.b.established()[0]->child_failure("net");
+  CHECK_THAT(world.a.established()[0]->child_failures().of("net"), !Catch::Contains("x25519"));
+  const auto said_by_b = world.b.established()[0]->child_failures().of("net");
   CHECK_THAT(said_by_b, Catch::Contains(at_b) && !Catch::Contains("x25519"));
   CHECK_THAT(said_by_b, Catch::EndsWith(what == "networks" ? "; in common is no network of ours"
                                                            : "; in common is no encryption"));
@@ -101,10 +101,10 @@ TEST_CASE("why a child is not there is known on both sides, and which comparison
   const auto after = handle(of_a);
   world.a.carry_out(
       world.a.core().configure({after}, world.now(), {{world.a.established()[0]->connection(), after, {}}}));
-  CHECK(world.a.established()[0]->child_failure("net").empty());
+  CHECK(world.a.established()[0]->child_failures().of("net").empty());
   world.a.handle(Initiate{"a", ""});
   REQUIRE(up(world));
-  CHECK(world.b.established()[0]->child_failure("net").empty());
+  CHECK(world.b.established()[0]->child_failures().of("net").empty());
 }
 
 TEST_CASE("what shows with the first rekey only is known while the child is up, and over a new IKE SA") {
@@ -114,7 +114,7 @@ TEST_CASE("what shows with the first rekey only is known while the child is up, 
   Simulation world(1, handle(of_a), handle(of_b));
   world.a.handle(Initiate{"a", ""});
   REQUIRE(up(world));
-  CHECK(world.a.established()[0]->child_failure("net").empty());
+  CHECK(world.a.established()[0]->child_failures().of("net").empty());
   world.a.handle(Rekey{"a", "net"});
   world.run_for(500ms);
   REQUIRE(world.is_well());
@@ -122,9 +122,9 @@ TEST_CASE("what shows with the first rekey only is known while the child is up, 
     CAPTURE(is_other_ike_sa);
     if (is_other_ike_sa) world.a.handle(Rekey{"a", ""});
     world.run_for(500ms);
-    CHECK_THAT(world.a.established()[0]->child_failure("net"),
+    CHECK_THAT(world.a.established()[0]->child_failures().of("net"),
                Catch::Contains("NO_PROPOSAL_CHOSEN (14); we offered 1: aes128-gcm16 ecp384"));
-    CHECK_THAT(world.b.established()[0]->child_failure("net"),
+    CHECK_THAT(world.b.established()[0]->child_failures().of("net"),
                Catch::EndsWith("; in common is no key exchange"));
   }
 }

@@ -83,7 +83,7 @@ TEST_CASE("a rekey that the peer puts off is no mismatch, and one that it refuse
     peer.handle(Rekey{"a", child});
     refuse(peer, NotifyType::temporary_failure);
     CHECK_THAT(peer.lines.back(), Catch::Contains("the peer is busy"));
-    CHECK(sa.child_failure("net").empty());
+    CHECK(sa.child_failures().of("net").empty());
     CHECK(sa.refusal().empty());
   }
   peer.handle(Rekey{"a", ""});
@@ -91,11 +91,11 @@ TEST_CASE("a rekey that the peer puts off is no mismatch, and one that it refuse
   CHECK_THAT(sa.refusal(), Catch::Contains("NO_PROPOSAL_CHOSEN"));
   peer.handle(Rekey{"a", "net"});
   refuse(peer, NotifyType::no_proposal_chosen);
-  CHECK_THAT(sa.child_failure("net"), Catch::Contains("NO_PROPOSAL_CHOSEN"));
+  CHECK_THAT(sa.child_failures().of("net"), Catch::Contains("NO_PROPOSAL_CHOSEN"));
   // It stays the reason when the next attempt only comes at a bad time.
   peer.handle(Rekey{"a", "net"});
   refuse(peer, NotifyType::temporary_failure);
-  CHECK_THAT(sa.child_failure("net"), Catch::Contains("NO_PROPOSAL_CHOSEN"));
+  CHECK_THAT(sa.child_failures().of("net"), Catch::Contains("NO_PROPOSAL_CHOSEN"));
 }
 
 TEST_CASE("that a rekey was refused is not why the child is gone when a side has taken it down since") {
@@ -104,7 +104,7 @@ TEST_CASE("that a rekey was refused is not why the child is gone when a side has
   const auto& sa = *peer.only_sa();
   peer.handle(Rekey{"a", "net"});
   refuse(peer, NotifyType::no_proposal_chosen);
-  REQUIRE_FALSE(sa.child_failure("net").empty());
+  REQUIRE_FALSE(sa.child_failures().of("net").empty());
   SECTION("we") {
     peer.handle(Terminate{"a", "net"});
   }
@@ -113,7 +113,7 @@ TEST_CASE("that a rekey was refused is not why the child is gone when a side has
                      PayloadWriter().add(Delete{ProtocolId::esp, {HandMadeResponder::first_spi}})));
     CHECK(sa.children().empty());
   }
-  CHECK(sa.child_failure("net").empty());
+  CHECK(sa.child_failures().of("net").empty());
 }
 
 TEST_CASE("a child of the peer's that may be any of ours is refused once, and is no other child's trouble") {
@@ -130,17 +130,17 @@ TEST_CASE("a child of the peer's that may be any of ours is refused once, and is
                                 .add_ts_responder({peer.connection.children[0].local}));
   };
   CHECK(asks_for({side("172.16.0.0/16")})->has(NotifyType::ts_unacceptable));
-  CHECK_THAT(sa.child_failure(), Catch::Contains("TS_UNACCEPTABLE") && Catch::Contains("and more"));
-  CHECK(sa.child_failure().size() < 4'000);
-  for (const auto& child : peer.connection.children) CHECK(sa.child_failure(child.name).empty());
+  CHECK_THAT(sa.child_failures().of(), Catch::Contains("TS_UNACCEPTABLE") && Catch::Contains("and more"));
+  CHECK(sa.child_failures().of().size() < 4'000);
+  for (const auto& child : peer.connection.children) CHECK(sa.child_failures().of(child.name).empty());
   // The networks say which one is meant.
   CHECK(asks_for(network(7))->has(NotifyType::no_proposal_chosen));
   for (const auto& child : peer.connection.children)
-    CHECK(sa.child_failure(child.name).empty() == (child.name != "other7"));
+    CHECK(sa.child_failures().of(child.name).empty() == (child.name != "other7"));
   // It is over once a child of the peer's is there.
   CHECK(peer.ask(create, peer.child_payloads({}, second_spi))->payloads.security_association);
-  CHECK(sa.child_failure().empty());
-  CHECK_FALSE(sa.child_failure("other7").empty());
+  CHECK(sa.child_failures().of().empty());
+  CHECK_FALSE(sa.child_failures().of("other7").empty());
 }
 
 TEST_CASE("a peer that asks for what it does not get over and over fills no log, and is counted") {

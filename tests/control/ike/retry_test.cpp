@@ -67,6 +67,42 @@ TEST_CASE("traffic that waits brings its connection up, and one that was refused
   }
 }
 
+TEST_CASE("each attempt that comes to nothing is told of, with the reason why it is down") {
+  auto of_a = connection_of_a();
+  of_a.start = StartAction::always;
+  SECTION("the peer refuses") {
+    of_a.authenticator = shared_key("another");
+    Simulation world(1, handle(of_a), handle(connection_of_b()));
+    world.run_for(20s);
+    for (auto* node : world.nodes()) {
+      const auto& name = node->connection().name;
+      CHECK(node->failed.size() >= 2);
+      CHECK_FALSE(node->core().failure(name).lacks_room);
+      for (const auto& each : node->failed) {
+        CHECK((each.connection == name && each.child.empty()));
+        CHECK(each.reason == node->core().last_failure(name));
+      }
+    }
+  }
+  SECTION("there is no room here") {
+    Limits limits;
+    limits.ike_sas = 0;
+    Simulation world(1, handle(of_a), handle(connection_of_b()), limits);
+    world.run_for(1s);
+    REQUIRE(world.a.failed.size() == 1);
+    CHECK_THAT(world.a.failed[0].reason, Catch::Contains("limits.ike-sas"));
+    CHECK(world.a.core().failure("a").lacks_room);
+  }
+  SECTION("an operator ends it") {
+    Simulation world(1, handle(of_a), handle(connection_of_b()));
+    world.passes = [](const SendDatagram&) { return false; };
+    world.run_for(100ms);
+    world.a.handle(Terminate{"a", ""});
+    world.run_for(10s);
+    CHECK(world.a.failed.empty());
+  }
+}
+
 TEST_CASE("a peer that closes it right after each set-up is tried ever less, until it stays") {
   auto of_a = connection_of_a();
   of_a.start = StartAction::always;

@@ -65,6 +65,7 @@ class Node {
   bool wants_keys = false;           // of IKE SAs that end
   std::deque<KeysEnded> keys_ended;  // those
   std::multiset<std::string> assigned;
+  std::vector<AttemptFailed> failed;
   std::vector<std::string> log;  // without steps
 
  private:
@@ -81,6 +82,7 @@ class Node {
   void on(const TakeAddresses& action);
   void on(const DropAddresses& action);
   void on(const KeysEnded& action) { keys_ended.push_back(action); }
+  void on(const AttemptFailed& action) { failed.push_back(action); }
   void on(const LogLine& action);
 
   Simulation& world_;

@@ -62,6 +62,7 @@ struct Situation {
 std::vector<Situation> cases() {
   const auto unanswered = [](Facts& f) { f.is_unanswered = true; };
   const auto refused = [](Facts& f) { f.is_refused = true; };
+  const auto lacks_room = [](Facts& f) { f.lacks_room = true; };
   const auto silent = [](Facts& f) { f.in = {0, 0, {}}, f.top_sequence = f.arrived = 0; };
   const auto manual = [](Facts& f) {
     f.negotiates = false;
@@ -91,6 +92,18 @@ std::vector<Situation> cases() {
               f.reason = "its keys were not replaced: NO_PROPOSAL_CHOSEN";
             }),
        Cause::configuration, "NO_PROPOSAL_CHOSEN", 80},
+      {"no room for its SAs",
+       with(down(Ike::established, "all 10 inbound SAs are in use; raise limits.inbound-sas"), lacks_room),
+       Cause::room, "raise limits.inbound-sas", 90},
+      {"no room for its next SAs",
+       with(healthy(),
+            [](Facts& f) {
+              f.lacks_room = true;
+              f.reason = "its keys were not replaced: there is no room";
+            }),
+       Cause::room, "no room", 90},
+      {"too many IKE SAs", with(down(Ike::greeting, "limits.ike-sas"), lacks_room), Cause::room,
+       "limits.ike-sas", 90},
       {"it ended, and is made again", down(Ike::established, "its lifetime is over"), Cause::waiting,
        "lifetime"},
       {"no answer, ever",
@@ -283,6 +296,7 @@ TEST_CASE("whether nothing came in because of a firewall is told by what else ge
       {"UDP, IKE is heard", [](Facts& f) { f.in_udp = true; }, 0, 59},
       {"UDP, IKE was heard long ago", [](Facts& f) { f.in_udp = true, f.heard = 3'000; }, 0, 59},
       {"plain, and another SA of the peer's carries", [](Facts& f) { f.beside = 7; }, 0, 63},
+      {"plain, and another connection with the peer carries", [](Facts& f) { f.nearby = 7; }, 0, 63},
       {"plain, and the SA before this one carried", [](Facts& f) { f.in.ever = 5, f.in.last = 900; }, 0, 63},
       {"UDP, and the SA before this one carried",
        [](Facts& f) { f.in.ever = 5, f.in.last = 900, f.in_udp = true; }, 0, 69},
