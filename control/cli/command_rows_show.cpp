@@ -174,11 +174,10 @@ constexpr Command rows[] = {
 
     // One item an SA, inbound and outbound apart; state: larval, active, lingering, expired, retired. Larval
     // SAs and tombstones are listed too. Ports are null unless encapsulation is "udp"; window_packets is null
-    // outbound;
-    // sequence: highest accepted, or last sent. faults: drop reasons, those above 0. last: when the last good
-    // packet passed. lifetime: null if the SA has none; its limits are null where there is none; packets,
-    // bytes
-    // and seconds are what is used. --spi or --connection that finds nothing is an error.
+    // outbound; sequence: highest accepted, or last sent. faults: drop reasons, those above 0. last: when the
+    // last good packet passed. lifetime: null if the SA has none; its limits are null where there is none;
+    // packets, bytes and seconds are what is used. rekey_in_s: of inbound SAs that IKE replaces by then, else
+    // null. --spi or --connection that finds nothing is an error.
     {.id = CommandId::show_sa,
      .path = "show sa",
      .where = Where::stream,
@@ -202,7 +201,7 @@ constexpr Command rows[] = {
                                          "soft_packets": 90000, "hard_packets": 100000,
                                          "soft_bytes": 60000000, "hard_bytes": 64000000,
                                          "soft_seconds": 3000, "hard_seconds": 3600},
-                            "since": "2025-03-01T12:00:00Z"}],
+                            "rekey_in_s": 2700, "since": "2025-03-01T12:00:00Z"}],
                    "total": 1})",
      .items = "sas",
      .options = sa_options},

@@ -86,6 +86,7 @@ std::string sa_detail(const json& sa, bool color) {
   text += detail_line("packets", text_at(sa, "packets"));
   text += detail_line("bytes", text_at(sa, "bytes"));
   text += last_packet(sa);
+  if (const auto time = short_time(sa, "rekey_in_s"); time != "-") text += detail_line("new keys in", time);
   return text + lifetime_lines(sa) + fault_lines(sa, color);
 }
 

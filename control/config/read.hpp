@@ -24,6 +24,8 @@ void read_thresholds(const GroupReader& top, Configuration& configuration);
 // What can be judged only when all has been read: limits, and advice for the whole file.
 void check_whole(const GroupReader& top, const Configuration& configuration, const Checks& checks);
 
+// What a connection protects; its addresses and mode have been read, and whether routes lead into it.
+void read_traffic(const GroupReader& group, Connection& connection, Checks& checks);
 // A connection's `ike` group; its addresses have been read. `esn`: what the connection says of it, if
 // anything.
 void read_ike(const GroupReader& group, std::optional<bool> esn, Connection& connection);

@@ -51,12 +51,6 @@ Diagnosis diagnose_one(const Services& services, const config::Connection& conne
   return result;
 }
 
-const config::Connection* find_connection(const Services& services, const std::string& name) {
-  const auto& connections = services.configuration->connections;
-  const auto found = std::ranges::find(connections, name, &config::Connection::name);
-  return found == connections.end() ? nullptr : &*found;
-}
-
 // Goes through all connections, and then through the peers of those that have them at any address, one at a
 // time, and keeps the worst: the surest trouble first.
 class Troubled {
@@ -117,11 +111,9 @@ Expected<void> diagnose(const Services& services, const cli::Request& request, c
         [troubled] { return troubled->result(); });
     return {};
   }
-  const auto* peer = services.ike->peer(*name);
-  const auto* connection = find_connection(services, peer == nullptr ? *name : peer->connection);
-  if (connection == nullptr)
-    return Error{"no connection is called " + *name, "`show connections` lists them"};
-  stream->push(diagnose_one(services, *connection, peer, recent_esp(services)).described);
+  const auto found = named(services, *name);
+  if (!found) return found.error();
+  stream->push(diagnose_one(services, *found->connection, found->peer, recent_esp(services)).described);
   stream->finish({{"looked_at", 1}, {"left_off", 0}});
   return {};
 }

@@ -36,9 +36,13 @@ json children_json(const Services& services, const ike::IkeSa& sa) {
 }
 
 // What ended it, or which of its children are not as they should be.
-std::string trouble_of(const ike::IkeSa& sa) {
+std::string trouble_of(const Services& services, const ike::IkeSa& sa) {
   auto text = sa.reason();
-  if (!sa.connection() || !text.empty() || sa.state() != ike::IkeSa::State::established) return text;
+  if (!sa.connection() || !text.empty()) return text;
+  if (const auto* configured = find_connection(services, sa.connection()->name);
+      configured != nullptr && state_text(sa) == "connecting")
+    return how_it_goes(services, sa, *configured);
+  if (sa.state() != ike::IkeSa::State::established) return text;
   if (!sa.refusal().empty()) text = "it was not replaced: " + sa.refusal();
   std::vector<std::pair<std::string, std::string>> failures;  // and whose they are
   for (const auto& child : sa.connection()->children) {
@@ -66,8 +70,8 @@ json ike_sa_json(const Services& services, const ike::IkeSa& sa) {
   const auto& schedule = sa.schedule();
   const auto until = [&](ike::Time at) { return at == ike::never ? json(nullptr) : seconds_json(at - time); };
   return {{"connection", connection ? json(services.ike->name_with(connection->name, sa)) : json(nullptr)},
-          {"state", state_text(sa.state())},
-          {"reason", reason_json(trouble_of(sa))},
+          {"state", state_text(sa)},
+          {"reason", reason_json(trouble_of(services, sa))},
           {"role", sa.is_initiator() ? "initiator" : "responder"},
           {"local", net::to_string(sa.local().address)},
           {"local_port", sa.local().port},
@@ -216,27 +220,31 @@ json additional_json(const ike::IkeAlgorithms& ike, const ike::ChildAlgorithms& 
   return all;
 }
 
+Expected<void> negotiates(const Named& named) {
+  if (named.connection->ike) return {};
+  return Error{fmt::format("connection {} has manual keys, and negotiates nothing", named.connection->name),
+               "`show ike` names those that do"};
+}
+
 Expected<json> show_proposals(const Services& services, const std::optional<std::string>& name) {
   const auto preset = config::preset_algorithms();
   if (!name)
     return json{{"connection", nullptr},
                 {"algorithms", proposals_json(preset, {preset.suites, preset.key_exchanges})},
                 {"additional", json::array()}};
-  const auto& connections = services.configuration->connections;
-  const auto found = std::ranges::find(connections, *name, &config::Connection::name);
-  if (found == connections.end() || !found->ike)
-    return Error{fmt::format("no connection that negotiates keys is called {}", *name),
-                 "`show ike` names them"};
+  const auto found = named(services, *name);
+  if (!found) return found.error();
+  if (const auto good = negotiates(*found); !good) return good.error();
+  const auto& ike = *found->connection->ike;
   return json{{"connection", *name},
-              {"algorithms", proposals_json(found->ike->algorithms, found->ike->child_algorithms)},
-              {"additional", additional_json(found->ike->algorithms, found->ike->child_algorithms)}};
+              {"algorithms", proposals_json(ike.algorithms, ike.child_algorithms)},
+              {"additional", additional_json(ike.algorithms, ike.child_algorithms)}};
 }
 
 // What there was before, of a connection or of one of many peers; what comes of it takes time.
 std::string_view state_of(const Services& services, const std::string& name) {
-  const auto& connections = services.configuration->connections;
-  const auto found = std::ranges::find(connections, name, &config::Connection::name);
-  return found == connections.end() ? "up" : standing_of(services, *found).state;
+  const auto* connection = find_connection(services, name);
+  return connection == nullptr ? "up" : standing_of(services, *connection).state;
 }
 
 void add_deed(Services& services, cli::Handlers& handlers, cli::CommandId id, std::string_view command,
@@ -244,6 +252,9 @@ void add_deed(Services& services, cli::Handlers& handlers, cli::CommandId id, st
   handlers.answer(id,
                   [&services, command, run = std::move(run)](const cli::Request& request) -> Expected<json> {
                     const auto connection = *request.text("connection");
+                    // One that left the configuration may have peers for a while.
+                    if (const auto found = named(services, connection))
+                      if (const auto good = negotiates(*found); !good) return good.error();
                     const auto before = state_of(services, connection);
                     if (const auto done = run(request, connection); !done) return done.error();
                     return json{{"connection", connection}, {"command", command}, {"before", before}};

@@ -6,6 +6,7 @@
 #include "control/cli/values.hpp"
 #include "control/daemon/found_stream.hpp"
 #include "control/daemon/services.hpp"
+#include "control/daemon/standing.hpp"
 #include "control/recovery/flow_search.hpp"
 
 namespace espgate::daemon {
@@ -64,10 +65,13 @@ bool belongs_to(const std::string& owner, const std::string& name) {
 
 Expected<void> show_invalid_spi(const Services& services, const cli::Request& request,
                                 const cli::StreamPtr& stream) {
+  const auto connection = request.text("connection");
+  if (connection)
+    if (const auto found = named(services, *connection); !found) return found.error();
   const auto top = request.number("top");
   const auto search = std::make_shared<FlowSearch>(
       services.invalid_spi->table(), top ? FlowSearch::Order::packets : FlowSearch::Order::last_seen,
-      top.value_or(most_shown), [&services, connection = request.text("connection")](const Flow& flow) {
+      top.value_or(most_shown), [&services, connection](const Flow& flow) {
         return !connection || belongs_to(services.invalid_spi->owner_of(flow), *connection);
       });
   stream_found(

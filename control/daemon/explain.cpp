@@ -20,20 +20,16 @@ json lines_json(const Services& services, const std::string& connection) {
 }  // namespace
 
 Expected<json> explain(const Services& services, const std::string& asked) {
-  // A peer of many is what its connection is.
-  const auto* peer = services.ike->peer(asked);
-  const auto& name = peer == nullptr ? asked : peer->connection;
-  const auto& connections = services.configuration->connections;
-  const auto found = std::ranges::find(connections, name, &config::Connection::name);
-  if (found == connections.end())
-    return Error{"no connection is called " + name, "`show connections` lists them"};
-  const auto standing = standing_of(services, *found);
-  return json{{"connection", name},
+  const auto found = named(services, asked);
+  if (!found) return found.error();
+  const auto& connection = *found->connection;  // a peer of many is what its connection is
+  const auto standing = standing_of(services, connection);
+  return json{{"connection", asked},
               {"state", standing.state},
               {"reason", standing.reason.empty() ? json(nullptr) : json(standing.reason)},
-              {"settings", explain_settings(services, *found)},
-              {"steps", explain_steps(services, *found)},
-              {"log", lines_json(services, name)}};
+              {"settings", explain_settings(services, connection)},
+              {"steps", explain_steps(services, connection)},
+              {"log", lines_json(services, connection.name)}};
 }
 
 }  // namespace espgate::daemon

@@ -1,5 +1,7 @@
 #include "control/daemon/sa_json.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "control/cli/values.hpp"
@@ -100,6 +102,7 @@ json common_json(const sa::SaReport& report, bool inbound) {
           {"spi", cli::spi_text(report.spi)},
           {"state", report.state},
           {"lifetime", lifetime_json(report)},
+          {"rekey_in_s", nullptr},
           {"since", cli::time_text(report.since.wall)},
           {"suite", nullptr},
           {"local", nullptr},
@@ -160,6 +163,10 @@ json sa_json(const Services& services, const sa::SaReport& report) {
   auto result = report.direction == sa::Direction::inbound
                     ? inbound_json(report, store.inbound(report.index))
                     : outbound_json(report, store.outbound(report.index));
+  if (const auto at = services.ike->core().rekey_at(report.spi);
+      report.direction == sa::Direction::inbound && at != ike::never)
+    result["rekey_in_s"] = std::max<std::int64_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(at - now().steady).count(), 0);
   add_totals(result, services, report.totals);
   return result;
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "control/config/ike_settings.hpp"
 
 namespace espgate::daemon {
@@ -51,18 +53,6 @@ Standing of_child(const Services& services, const ike::IkeSa& sa, const config::
   return {"down", "its IKE SA is up, and neither side has asked for its child SA"};
 }
 
-// Of a first message that nobody answers so far.
-std::string how_it_goes(const Services& services, const ike::IkeSa& sa,
-                        const config::Connection& connection) {
-  if (!sa.refusal().empty()) return sa.refusal();
-  if (auto failure = services.ike->failure(connection.name); !failure.empty()) return failure;
-  const auto tries = sa.our_request().tries();
-  if (sa.state() == ike::IkeSa::State::greeting && tries > 1)
-    return fmt::format("IKE_SA_INIT was sent {} times to {}, and nothing came back so far", tries,
-                       ike::to_string(sa.remote()));
-  return why_down(services, connection);
-}
-
 Standing of_negotiated(const Services& services, const config::Connection& connection) {
   const auto present = services.sas->current_sas(connection.name);
   const bool is_up = present.inbound && present.outbound;
@@ -76,7 +66,7 @@ Standing of_negotiated(const Services& services, const config::Connection& conne
   }
   if (is_up) return {"up", ""};
   for (const auto* sa : sas)
-    if (const auto state = sa->is_closing() ? "closing" : state_text(sa->state()); state != "up")
+    if (const auto state = state_text(*sa); state != "up")
       return {state, how_it_goes(services, *sa, connection)};
   return {"down", why_down(services, connection)};
 }
@@ -93,13 +83,38 @@ Standing of_any_peer(const Services& services, const config::Connection& connect
 
 }  // namespace
 
+const config::Connection* find_connection(const Services& services, const std::string& name) {
+  const auto& connections = services.configuration->connections;
+  const auto found = std::ranges::find(connections, name, &config::Connection::name);
+  return found == connections.end() ? nullptr : &*found;
+}
+
+Expected<Named> named(const Services& services, const std::string& name) {
+  const auto* peer = services.ike->peer(name);
+  if (const auto* connection = find_connection(services, peer == nullptr ? name : peer->connection))
+    return Named{connection, peer};
+  return Error{"no connection is called " + name, "`show connections` lists them"};
+}
+
 std::string no_child_text(const ike::Endpoint& peer, std::string_view failure) {
   return fmt::format("{} has an IKE SA, and no child SA: {}", ike::to_string(peer), failure);
 }
 
-std::string_view state_text(ike::IkeSa::State state) {
+std::string how_it_goes(const Services& services, const ike::IkeSa& sa,
+                        const config::Connection& connection) {
+  if (!sa.refusal().empty()) return sa.refusal();
+  if (auto failure = services.ike->failure(connection.name); !failure.empty()) return failure;
+  const auto tries = sa.our_request().tries();
+  if (sa.state() == ike::IkeSa::State::greeting && tries > 1)
+    return fmt::format("IKE_SA_INIT was sent {} times to {}, and nothing came back so far", tries,
+                       ike::to_string(sa.remote()));
+  return why_down(services, connection);
+}
+
+std::string_view state_text(const ike::IkeSa& sa) {
   using State = ike::IkeSa::State;
-  switch (state) {
+  if (sa.is_closing()) return "closing";
+  switch (sa.state()) {
     case State::greeting:
     case State::proving:
     case State::answering:

@@ -106,6 +106,8 @@ class IkeCore final : private SaHost {
     possible,     // we may begin
     impossible,   // only the peer can
   };
+  // When a child is replaced, by its inbound SPI; never: it is not, or there is none.
+  Time rekey_at(std::uint32_t inbound_spi) const;
   std::uint64_t tokens_sent() const { return tokens_sent_; }  // RFC 6290
   // That there was too much of it lately for.
   std::uint64_t tokens_withheld() const { return tokens_withheld_; }

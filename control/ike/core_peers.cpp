@@ -110,4 +110,12 @@ void IkeCore::end_lease(const IkeSa& sa) {
   if (leases->second.empty()) leases_.erase(leases);
 }
 
+Time IkeCore::rekey_at(std::uint32_t inbound_spi) const {
+  const auto owner = children_.find(inbound_spi);
+  if (owner == children_.end()) return never;
+  const auto& children = sas_.at(owner->second).sa->children();
+  const auto child = std::ranges::find(children, inbound_spi, &Child::inbound_spi);
+  return child == children.end() ? never : child->rekey_at;
+}
+
 }  // namespace espgate::ike

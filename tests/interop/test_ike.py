@@ -14,6 +14,9 @@ class AlwaysUp(IkeCase):
         for version in (4, 6):
             self.assert_passes("a", version)
             self.assert_passes("b", version)
+        for name in pair.NAMES:
+            for sa in self.pair.gateway[name].ask("show", "sa", "--connection", "site")["sas"]:
+                self.assertEqual(sa["rekey_in_s"] is not None, sa["direction"] == "in")
 
     def test_2_child_gets_new_keys_under_traffic(self):
         for name in pair.NAMES:

@@ -66,6 +66,7 @@ json sa(const char* direction, const char* spi, bool udp, int integrity_faults) 
                                   {"hard_bytes", nullptr},
                                   {"soft_seconds", 3'000},
                                   {"hard_seconds", 3'600}}},
+          {"rekey_in_s", udp && inbound ? json(2'700) : json()},
           {"since", since}};
 }
 

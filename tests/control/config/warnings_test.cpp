@@ -61,6 +61,21 @@ TEST_CASE("no huge pages is for trying out") {
   CHECK(warnings[0].path == "hugepages");
 }
 
+TEST_CASE("a network that is on both sides is warned of, unless it is everything") {
+  const auto text = [](const char* networks) {
+    return fmt::format(
+        "{}connections = ( {{ name = \"site\"; local = \"192.0.2.1\"; remote = \"192.0.2.2\"; "
+        "local-networks = [ \"{}\" ]; remote-networks = [ \"{}\" ]; "
+        "ike = {{ psk = \"a key that nobody knows 7\"; }}; }} );\n",
+        test::minimal, networks, networks);
+  };
+  const auto warnings = warnings_of(text("10.1.0.0/24"));
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].path == "connections[0].remote-networks");
+  CHECK_THAT(warnings[0].message, Catch::Contains("10.1.0.0/24 is in local-networks as well"));
+  CHECK(warnings_of(text("0.0.0.0/0")).empty());
+}
+
 TEST_CASE("settings that have no effect are warned of") {
   auto warnings = warnings_of(fmt::format("{}connections = (\n{} );\n", test::minimal,
                                           connection(1, "remote-port = 4501; " + inbound(1))));

@@ -205,14 +205,14 @@ TEST_CASE("selectors that all overlap cost no more than a thousand looks") {
 
 TEST_CASE("why children failed is known of each by its name, until it is forgotten") {
   ChildFailures failures, before;
-  const std::vector<std::string> both{"net", "voice"};
-  failures.note(both, "TS_UNACCEPTABLE");
-  failures.note("voice", "NO_PROPOSAL_CHOSEN");
+  failures.note("net", "TS_UNACCEPTABLE", false);
+  failures.note("voice", "there is no room", true);
   CHECK(failures.of("net") == "TS_UNACCEPTABLE");
-  CHECK(failures.of("voice") == "NO_PROPOSAL_CHOSEN");
+  CHECK(failures.of("voice") == "there is no room");
+  CHECK((failures.lacks_room("voice") && !failures.lacks_room("net")));
   CHECK(failures.of("").empty());
-  before.note("", "nobody's");
-  before.note("net", "long ago");
+  before.note("", "nobody's", false);
+  before.note("net", "long ago", true);
   failures.take_over(before);
   CHECK(failures.of("") == "nobody's");
   CHECK(failures.of("net") == "TS_UNACCEPTABLE");
