@@ -66,8 +66,10 @@ Standing of_negotiated(const Services& services, const config::Connection& conne
   }
   if (is_up) return {"up", ""};
   for (const auto* sa : sas)
-    if (const auto state = state_text(*sa); state != "up")
-      return {state, how_it_goes(services, *sa, connection)};
+    if (const auto state = state_text(*sa); state != "up") {
+      auto so_far = how_it_goes(services, *sa, connection);
+      return {state, so_far.empty() ? why_down(services, connection) : std::move(so_far)};
+    }
   return {"down", why_down(services, connection)};
 }
 
@@ -108,7 +110,7 @@ std::string how_it_goes(const Services& services, const ike::IkeSa& sa,
   if (sa.state() == ike::IkeSa::State::greeting && tries > 1)
     return fmt::format("IKE_SA_INIT was sent {} times to {}, and nothing came back so far", tries,
                        ike::to_string(sa.remote()));
-  return why_down(services, connection);
+  return {};
 }
 
 std::string_view state_text(const ike::IkeSa& sa) {

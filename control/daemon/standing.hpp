@@ -31,7 +31,7 @@ const std::string& owner_of(const config::Connection& connection);
 std::string remote_text(const config::Connection& connection);
 // Of a peer at any address that has an IKE SA alone.
 std::string no_child_text(const ike::Endpoint& peer, std::string_view failure);
-// Of an IKE SA, as above; and of one that is being begun, what came back so far.
+// Of an IKE SA, as above; and of one that is being begun, what came back so far; empty: nothing is known.
 std::string_view state_text(const ike::IkeSa& sa);
 std::string how_it_goes(const Services& services, const ike::IkeSa& sa, const config::Connection& connection);
 

@@ -147,6 +147,7 @@ class IkeSa {
   void repeat_answer();
   void send(const Messages& messages, const Endpoint& from, const Endpoint& to);
   void send_request(ExchangeType exchange, const PayloadWriter& payloads, Time now);
+  void repeat_request(Time now);
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
   void log(Level level, const std::string& text) const;

@@ -265,10 +265,12 @@ bool IkeSa::take_over(const std::string& key, Time now) {
   return false;
 }
 
-// The peer's new child waits until the one before goes, or something good comes in on it.
+// The peer's new child waits until the one before goes, or something good comes in on it. What comes in on
+// one that is being deleted tells that the peer has not heard of that.
 void IkeSa::traffic_arrived(std::uint32_t inbound_spi, Time now) {
   liveness_.heard = now;
   auto* child = find_child(inbound_spi);
+  if (child != nullptr && child->delete_wanted) repeat_request(now);
   if (child == nullptr || !child->outbound_waiting) return;
   auto* before = find_child(child->predecessor);
   if (before == nullptr || host_.current_outbound(key_of(*child->configuration)) == before->outbound_spi)

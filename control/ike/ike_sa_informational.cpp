@@ -42,7 +42,11 @@ void IkeSa::report_invalid_spi(std::uint32_t spi, Time now) {
   constexpr std::size_t most = 16;  // while something else is under way
   // A child that is being deleted the peer is told of already.
   if (find_child(spi) == nullptr && invalid_spis_.size() < most) invalid_spis_.insert(spi);
-  // What it sends gets through, so what we send may again.
+  repeat_request(now);
+}
+
+// What the peer sends gets through, so what we send may again.
+void IkeSa::repeat_request(Time now) {
   if (request_.may_repeat(now)) send(request_.messages(), local_, remote_);
 }
 

@@ -32,20 +32,20 @@ bool OurRequest::try_again(Time now, double jitter) {
 }
 
 bool OurRequest::may_repeat(Time now) {
-  constexpr Time moment = std::chrono::milliseconds(100);
-  if (!is_under_way() || now - sent_ < moment) return false;
-  sent_ = now;
+  if (!is_under_way() || now < not_before_) return false;
+  not_before_ = never;
   ++tally_.repeats;
   return true;
 }
 
 void OurRequest::wait(Time now, double jitter) {
-  sent_ = now;
+  constexpr Time moment = std::chrono::milliseconds(100);
   constexpr double longest_s = 60;
   constexpr double spread = 0.2;  // a tenth to either side
   const double plain_s =
       std::chrono::duration<double>(plan_.first).count() * std::pow(plan_.factor, tries_ - 1);
   const double wait_s = std::min(plain_s, longest_s) * (1 - spread / 2 + spread * jitter);
+  not_before_ = now + moment;
   due_ = now + std::chrono::duration_cast<Time>(std::chrono::duration<double>(wait_s));
 }
 

@@ -35,7 +35,7 @@ class OurRequest {
   bool try_again(Time now, double jitter);
 
   // Ahead of the deadline, which stays, where something tells that the other side may be heard again: whether
-  // to send the messages once more. Not if they were sent a moment ago.
+  // to send the messages once more. Once before each deadline, and not if they were sent a moment ago.
   bool may_repeat(Time now);
 
   // Of all requests so far.
@@ -54,7 +54,7 @@ class OurRequest {
   Messages messages_;
   Retransmission plan_;
   unsigned tries_ = 0;
-  Time sent_{};
+  Time not_before_ = never;  // of a repetition ahead of the deadline; never: there was one
   Time due_ = never;
   Tally tally_;
 };

@@ -7,6 +7,7 @@ from lib import pair, packets, wire
 from lib.ike_case import connection, gateway
 from lib.invalid_spi_case import BEGUN, TOLD, InvalidSpiCase
 from lib.router import Router
+from lib.stream import Stream
 
 BETWEEN_TRIES_S = 1.5  # behind the second, by default
 IN_FLIGHT_S = 1  # of packets that were sent before the peer heard of anything
@@ -91,25 +92,33 @@ class OneSide(Unheard):
 
 
 class WithIkeSa(Unheard):
-    """The same where the IKE SA is there: the DELETE goes out again with the first packet that comes."""
+    """The same where the IKE SA is there. What the peer sends is still taken, and tells that it has not heard."""
 
-    def delete_with_ike_sa(self, lost):
-        """That side deletes it, says so in vain so far, and goes on saying it; nothing is sent meanwhile."""
-        sender = pair.other(lost)
+    def delete(self, ours):
+        """That side says so in vain, and does not go on saying it for a while; nothing is sent meanwhile."""
         self.begin()
-        self.stale = self.outbound_spi(sender)
-        self.pair.between.refuse_informational(lost)
-        self.gateway(lost).ask("sa", "delete", self.stale)
-        self.until(lambda: self.retired(self.stale, lost))
+        inbound = self.outbound_spi(pair.other(ours))
+        self.pair.between.refuse_informational(ours)
+        self.gateway(ours).ask("sa", "delete", inbound)
         time.sleep(BETWEEN_TRIES_S)
         self.pair.between.refuse_nothing()
-        self.assertEqual(self.outbound_spi(sender), self.stale)
-        self.assertEqual([sa["state"] for sa in self.ike_sas(lost)], ["up"])
+        self.assertEqual(self.outbound_spi(pair.other(ours)), inbound)
+        self.assertEqual([sa["state"] for sa in self.ike_sas(ours)], ["up"])
 
-    def recovers(self, lost):
-        sender = pair.other(lost)
-        self.assert_recovers(lambda: self.delete_with_ike_sa(lost), sender, what=f"{sender} did not hear of a DELETE so far")
-        self.assert_explained(self.stale, "deleted", TOLD, lost)
+    def recovery_s(self, sender, version=4, timeout_s=15):
+        """From the first packet that this side's host sends to the first that comes back, of those sent all the time."""
+        hosts = [(self.pair.host[name], pair.HOST[name][version]) for name in (sender, pair.other(sender))]
+        with Stream(*reversed(hosts), 9002, per_second=1000) as back:
+            self.until(lambda: back.sent > 50)
+            self.assertIsNone(back.first_came_s)
+            with Stream(*hosts, 9001, per_second=1000) as out:
+                self.until(lambda: back.first_came_s is not None, timeout_s)
+        return back.began + back.first_came_s - out.began
+
+    def recovers(self, ours):
+        peer = pair.other(ours)
+        self.begin()
+        self.assert_recovers(lambda: self.delete(ours), peer, what=f"{peer} did not hear of a DELETE so far")
 
     def test_by_the_responder(self):
         self.recovers("b")

@@ -58,25 +58,44 @@ TEST_CASE("what the peer did not hear of is sent again as soon as something of t
   HandMadePeer peer;
   peer.connect();
   const auto spi = peer.only_sa()->children()[0].inbound_spi;
+  const Event comes =
+      GENERATE_COPY(Event(InvalidSpi{"b", "net", {}, 0x8765'4322}), Event(TrafficArrived{spi}));
   SECTION("that a child is deleted") {
     peer.handle(HardExpired{spi});
   }
   SECTION("that its child has no such SPI") {
+    if (std::holds_alternative<TrafficArrived>(comes)) return;
     peer.handle(InvalidSpi{"b", "net", {}, 0x8765'4321});
-  }
-  SECTION("anything else") {
-    peer.handle(Rekey{"b", "net"});
   }
   REQUIRE(peer.sent.size() == 1);
   const auto request = peer.sent[0].bytes;
   const auto due = peer.core.deadline();
-  peer.now += 100ms;
-  peer.handle(InvalidSpi{"b", "net", {}, 0x8765'4322});
+  peer.now += 99ms;
+  peer.handle(comes);
+  CHECK(peer.sent.empty());
+  peer.now += 1ms;
+  peer.handle(comes);
   REQUIRE(peer.sent.size() == 1);
   CHECK(peer.sent[0].bytes == request);
   CHECK(peer.core.deadline() == due);  // nobody keeps us from giving a peer up
-  peer.now += 99ms;
-  peer.handle(InvalidSpi{"b", "net", {}, 0x8765'4323});
+  peer.now += 100ms;
+  peer.handle(comes);
+  CHECK(peer.sent.empty());
+  peer.now = due;
+  peer.expire();
+  peer.now += 100ms;
+  peer.handle(comes);
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(peer.sent[0].bytes == request);
+}
+
+TEST_CASE("traffic on a child that stays hurries nothing") {
+  HandMadePeer peer;
+  peer.connect();
+  peer.handle(Rekey{"b", "net"});
+  REQUIRE(peer.sent.size() == 1);
+  peer.now += 200ms;
+  peer.handle(TrafficArrived{peer.only_sa()->children()[0].inbound_spi});
   CHECK(peer.sent.empty());
 }
 

@@ -13,7 +13,7 @@ _SO_RCVBUFFORCE = 33  # beyond the limit that others have; Python has no name fo
 class Stream:
     """sender, receiver: (namespace, address). It runs from `with` to its end; then `missing` is known.
 
-    first_came_s: from the first that was sent to the first that came; None while none has.
+    first_came_s: from the first that was sent, at `began`, to the first that came; None while none has.
     """
 
     def __init__(self, sender, receiver, port, per_second=500):
@@ -58,12 +58,12 @@ class Stream:
             except BlockingIOError:
                 return
             if self.first_came_s is None:
-                self.first_came_s = time.monotonic() - self._began
+                self.first_came_s = time.monotonic() - self.began
             self.copies += number in self.numbers
             self.numbers.add(number)
 
     def _run(self):
-        due = self._began = time.monotonic()
+        due = self.began = time.monotonic()
         while not self._ended.is_set():
             self._out.sendto(_NUMBER.pack(self.sent), self._target)
             self.sent += 1
