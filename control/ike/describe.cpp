@@ -289,8 +289,8 @@ Names apart(const Payloads& request, const ChildConfiguration& ours, const Secur
 std::string mismatch_text(const Names& names) {
   std::string text;
   for (const auto name : names)
-    text += fmt::format("{}{}", text.empty() ? "; in common is no " : ", no ", name);
-  return text;
+    text += fmt::format("{}{}", text.empty() ? "in common is no " : ", no ", name);
+  return text.empty() ? text : text + "; ";
 }
 
 ChildAlgorithms algorithms_of(const ChildConfiguration& ours, bool with_key_exchange) {
@@ -337,9 +337,9 @@ std::string describe_refusal(NotifyType error, const Payloads& request, const Co
   std::vector<Names> all;
   for (const auto& child : ours.children)
     all.push_back(apart(request, child, offer(algorithms_of(child, with_key_exchange), {})));
-  return fmt::format("a child of the peer's is refused with {}: it offered {}; we allow {}{}",
-                     describe(error), describe_request(request), describe_allowed(ours, with_key_exchange),
-                     mismatch_text(fewest(all)));
+  return fmt::format("a child of the peer's is refused with {}: {}it offered {}; we allow {}",
+                     describe(error), mismatch_text(fewest(all)), describe_request(request),
+                     describe_allowed(ours, with_key_exchange));
 }
 
 }  // namespace espgate::ike

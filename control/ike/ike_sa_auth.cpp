@@ -188,10 +188,8 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
     return;
   }
   const auto* error = payloads.error();
-  const auto why = error == nullptr
-                       ? fmt::format("the peer's answer {} does not fit our offer {}",
-                                     describe_request(payloads), describe_request(*configuration, false))
-                       : why_refused(error->type, *configuration, false);
+  const auto why = error == nullptr ? why_no_fit(payloads, *configuration, false)
+                                    : why_refused(error->type, *configuration, false);
   log(Level::warning, fmt::format("child {} is not made: {}", configuration->name, why));
   // One that the peer believes to have is deleted.
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
