@@ -191,7 +191,12 @@ void IkeCore::on(const SoftExpired& event, Time now) {
   if (auto* sa = owner_of(event.inbound_spi)) sa->soft_expired(event.inbound_spi, now);
 }
 void IkeCore::on(const HardExpired& event, Time now) {
-  if (auto* sa = owner_of(event.inbound_spi)) sa->hard_expired(event.inbound_spi, now);
+  if (auto* sa = owner_of(event.inbound_spi))
+    sa->give_up_child(event.inbound_spi, "its lifetime is over", now);
+}
+void IkeCore::on(const SaDeleted& event, Time now) {
+  if (auto* sa = owner_of(event.inbound_spi))
+    sa->give_up_child(event.inbound_spi, "an operator deleted its SA (`sa delete`)", now);
 }
 void IkeCore::on(const InstallFailed& event, Time now) {
   if (auto* sa = owner_of(event.inbound_spi)) sa->install_failed(event.inbound_spi, event.why, now);

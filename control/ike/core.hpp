@@ -144,6 +144,7 @@ class IkeCore final : private SaHost {
   void on(const TrafficArrived& event, Time now);
   void on(const SoftExpired& event, Time now);
   void on(const HardExpired& event, Time now);
+  void on(const SaDeleted& event, Time now);
   void on(const InvalidSpi& event, Time now);
   void on(const LostSpi& event, Time now);
   void on(const InstallFailed& event, Time now);

@@ -94,7 +94,7 @@ class IkeSa {
   bool take_over(const std::string& key, Time now);
   void traffic_arrived(std::uint32_t inbound_spi, Time now);
   void soft_expired(std::uint32_t inbound_spi, Time now);
-  void hard_expired(std::uint32_t inbound_spi, Time now);
+  void give_up_child(std::uint32_t inbound_spi, const std::string& why, Time now);
   // The peer sends with this SPI of nobody's: it is told (RFC 7296 1.5), and makes a child, or we do.
   void report_invalid_spi(std::uint32_t spi);
   void want_child_after_report(const ChildHandle& configuration, Time now);

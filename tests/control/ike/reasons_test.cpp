@@ -146,3 +146,18 @@ TEST_CASE("a key exchange that the peer wants and we do not allow is told of at 
              Catch::Contains("IKE_SA_INIT is refused: it wants ecp384, which is not of our offer 1: "
                              "aes256-gcm16 prf-sha256 x25519"));
 }
+
+TEST_CASE("why a child ended says who ended it: its lifetime, or an operator") {
+  const bool by_operator = GENERATE(true, false);
+  HandMadeResponder peer;
+  peer.connect();
+  const auto spi = peer.only_sa()->children()[0].inbound_spi;
+  const auto actions = by_operator ? peer.handle(SaDeleted{spi}) : peer.handle(HardExpired{spi});
+  std::string reason;
+  for (const auto& action : actions)
+    if (const auto* retired = std::get_if<RetireOutbound>(&action)) reason = retired->reason;
+  CHECK(reason == (by_operator ? "an operator deleted its SA (`sa delete`)" : "its lifetime is over"));
+  // The peer hears of it either way.
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(peer.open_request(peer.sent[0].bytes).payloads.deletes.size() == 1);
+}
