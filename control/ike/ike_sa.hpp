@@ -153,7 +153,7 @@ class IkeSa {
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
   void log(Level level, const std::string& text) const;
-  void complain(Complaint about, const std::string& text, Time now) const;
+  void complain(Complaint about, const std::string& text, Time now, Level level = Level::warning) const;
   // The answer to `run` comes while this SA lives, or never.
   template <typename Result>
   void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then) {
@@ -329,7 +329,7 @@ class IkeSa {
   void refused_here(NotifyType why, Time now);
 
   // -- where the peer is (ike_sa_moves.cpp) --
-  void peer_is_at(const DatagramReceived& datagram);
+  void peer_is_at(const DatagramReceived& datagram, Time now);
   void update_addresses(const Payloads& request, PayloadWriter& reply, Time now);
   void check_routability(Time now);
   void on_routability(const Inner& inner, Time now);

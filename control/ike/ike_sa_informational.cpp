@@ -60,9 +60,10 @@ std::vector<ChildHandle> IkeSa::on_invalid_spis(const Payloads& payloads, Time n
     if (notify.type != NotifyType::invalid_spi || notify.data.size() != 4) continue;
     auto* child = find_child_by_outbound(net::load_be32(notify.data, 0));
     if (child == nullptr || child->delete_wanted || child->replaced) continue;
-    log(Level::warning,
-        fmt::format("the peer does not know SPI {:#010x} of child {} any more: it is replaced",
-                    child->outbound_spi, child->configuration->name));
+    complain(Complaint::lost_spi,
+             fmt::format("the peer does not know SPI {:#010x} of child {} any more: it is replaced",
+                         child->outbound_spi, child->configuration->name),
+             now);
     if (child->made_at + just_now > now)
       ++child->failures;
     else
