@@ -53,7 +53,7 @@ Standing of_child(const Services& services, const ike::IkeSa& sa, const config::
 // Of a first message that nobody answers so far.
 std::string how_it_goes(const Services& services, const ike::IkeSa& sa,
                         const config::Connection& connection) {
-  if (!sa.refusal().empty()) return sa.refusal();
+  if (!sa.refusal().empty()) return services.ike->core().refusal(sa);
   if (auto failure = services.ike->failure(connection.name); !failure.empty()) return failure;
   const auto tries = sa.our_request().tries();
   if (sa.state() == ike::IkeSa::State::greeting && tries > 1)

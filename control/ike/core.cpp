@@ -162,7 +162,7 @@ void IkeCore::on(const Terminate& event, Time) {
     retries_.erase({found->second.retry_at, event.connection});
     found->second.retry_at = never;
     found->second.demanded.clear();
-    found->second.last_failure = {};
+    found->second.forget_failures();
   } else if (found != records_.end() && !event.peer) {
     found->second.demanded.erase(event.child);
     found->second.unwanted.insert(event.child);
@@ -263,58 +263,6 @@ void IkeCore::settle(SaId id, Time now) {
   deadlines_.set(id, sa.deadline());
 }
 
-void IkeCore::ended(const IkeSa& sa, Time now) {
-  const auto name = sa.connection()->name;
-  if (const auto ids = by_connection_.find(name); ids != by_connection_.end()) {
-    ids->second.erase(sa.id());
-    if (ids->second.empty()) by_connection_.erase(ids);
-  }
-  hand_on(sa, now);
-  if (sa.ended() == IkeSa::End::replaced) return;
-  log_end(sa, now);
-  const auto found = records_.find(name);
-  if (found == records_.end() || found->second.connection != sa.connection()) return;
-  auto& record = found->second;
-  // While it is up, or we are trying, what strangers fail in is not why.
-  if (!has_living(name)) went_down(record, sa, now);
-}
-
-void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
-  constexpr Time long_enough = std::chrono::minutes(1);  // one that ends sooner each time is tried ever less
-  const bool is_strangers = !sa.is_initiator() && !sa.peer_identity();
-  const bool is_trying = record.retry_at != never;
-  if (sa.ended() == IkeSa::End::failed && !(is_strangers && is_trying))
-    record.last_failure = {sa.reason(), sa.ended_in(), now, sa.our_request().tally().is_given_up};
-  if (is_strangers || is_trying) return;
-  if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
-  record.in_vain = record.up_since != never ? 0 : record.in_vain + 1;
-  record.up_since = never;
-  if (sa.ended() == IkeSa::End::commanded) {
-    // What was asked for since then needs another.
-    if (!record.demanded.empty()) try_again(record, now);
-  } else if (record.connection->start == StartAction::always) {
-    try_again(record, now + retry_wait(*this, record.failures++));
-  } else {
-    record.not_before = now + retry_wait(*this, record.failures++);
-    record.demanded.clear();
-  }
-}
-
-// One that was up ends with its children, which whoever runs the core tells of.
-void IkeCore::log_end(const IkeSa& sa, Time now) {
-  if (sa.reason().empty()) return;
-  const auto& name = sa.connection()->name;
-  const auto text =
-      fmt::format("connection {}, peer {}: IKE SA is gone: {}", name, to_string(sa.remote()), sa.reason());
-  const bool is_told = sa.ended_in() == IkeSa::State::greeting && !sa.refusal().empty();  // when it came
-  if (sa.peer_identity() || is_told)
-    act(LogLine{Level::debug, text, name});
-  else if (sa.is_initiator())
-    act(LogLine{Level::warning, text, name});
-  else
-    log_stranger(text, name, now);
-}
-
 void IkeCore::forget(SaId id) {
   const auto& sa = *sas_.at(id).sa;
   by_spi_.erase(sa.is_initiator() ? sa.spis().initiator : sa.spis().responder);
@@ -383,12 +331,6 @@ const IkeSa* IkeCore::next_after(SaId id) const {
 const IkeSa* IkeCore::ike_sa(SaId id) const {
   const auto found = sas_.find(id);
   return found == sas_.end() ? nullptr : found->second.sa.get();
-}
-
-const IkeCore::Failure& IkeCore::failure(const std::string& connection) const {
-  static const Failure none;
-  const auto found = records_.find(connection);
-  return found == records_.end() ? none : found->second.last_failure;
 }
 
 IkeCore::PeerRestarts IkeCore::peer_restarts(const std::string& connection) const {

@@ -113,10 +113,9 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
                            describe_mismatch(*payloads.security_association, ours),
                            describe(*payloads.security_association), connection.name, describe(ours));
     act(LogLine{Level::warning, fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name});
-    // Anybody can say so, but nothing else is known while it is down and we do not try ourselves.
     if (const auto record = records_.find(connection.name);
-        record != records_.end() && record->second.retry_at == never && !has_living(connection.name))
-      record->second.last_failure = {std::move(why), IkeSa::State::greeting, now};
+        record != records_.end() && reach(connection.name) != Reach::established)
+      record->second.hearsay = {std::move(why), IkeSa::State::greeting, now};
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
 }

@@ -42,7 +42,7 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       local_(origin.local),
       remote_(origin.remote),
       connection_(std::move(origin.connection)),
-      liveness_{now, now, now} {}
+      liveness_{Time::min(), now, now} {}
 
 void IkeSa::log(Level level, const std::string& text) const {
   host_.act(LogLine{level,

@@ -140,7 +140,7 @@ class IkeSa {
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
   const OurRequest& our_request() const { return request_; }
-  Time last_heard() const { return liveness_.heard; }  // something protected
+  Time last_heard() const { return liveness_.heard; }  // something protected; Time::min(): nothing
 
  private:
   // -- messages (ike_sa.cpp) --
