@@ -4,6 +4,17 @@
 #include "control/ike/core.hpp"
 
 namespace espgate::ike {
+namespace {
+
+// How far it had come. Where one side does not believe the other's AUTH that is no farther than IKE_AUTH,
+// though the responder's was up until it heard of it, and the initiator's has to tell it.
+IkeSa::State reached(const IkeSa& sa) {
+  const bool is_unproved = sa.ended() == IkeSa::End::disbelieved ||
+                           (sa.ended_in() == IkeSa::State::closing && !sa.peer_identity());
+  return is_unproved ? IkeSa::State::proving : sa.ended_in();
+}
+
+}  // namespace
 
 void IkeCore::ended(const IkeSa& sa, Time now) {
   const auto name = sa.connection()->name;
@@ -23,8 +34,8 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
 
 void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
   constexpr Time long_enough = std::chrono::minutes(1);  // one that ends sooner each time is tried ever less
-  if (sa.ended() == IkeSa::End::failed)
-    record.last_failure = {sa.reason(), sa.ended_in(), now, sa.our_request().tally().is_given_up};
+  if (sa.ended() == IkeSa::End::failed || sa.ended() == IkeSa::End::disbelieved)
+    record.last_failure = {sa.reason(), reached(sa), now, sa.our_request().tally().is_given_up};
   if (record.retry_at != never) return;
   if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
   record.in_vain = record.up_since != never ? 0 : record.in_vain + 1;

@@ -342,4 +342,12 @@ std::string describe_refusal(NotifyType error, const Payloads& request, const Co
                      describe_allowed(ours, with_key_exchange));
 }
 
+std::string why_disbelieved(const Connection& ours) {
+  return fmt::format(
+      "the peer does not accept that we are {}{} (AUTHENTICATION_FAILED): compare the keys, or certificates, "
+      "and the identities of both sides",
+      to_string(ours.identity),
+      ours.asked_peer ? fmt::format(", or is not {}", to_string(*ours.asked_peer)) : "");
+}
+
 }  // namespace espgate::ike

@@ -39,5 +39,7 @@ std::string describe_allowed(const Connection& ours, bool with_key_exchange);
 // what it asked for and what we allow, which can be long.
 std::string describe_refusal(NotifyType error, const Payloads& request, const Connection& ours,
                              bool with_key_exchange);
+// The peer refuses our AUTH, with IKE_AUTH or once it has seen it.
+std::string why_disbelieved(const Connection& ours);
 
 }  // namespace espgate::ike

@@ -54,7 +54,7 @@ class IkeSa {
     closing,
     gone,
   };
-  enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed };
+  enum class End : std::uint8_t { none, replaced, commanded, by_peer, disbelieved, failed };
 
   IkeSa(SaHost& host, Origin origin, Time now);
   IkeSa(const IkeSa&) = delete;

@@ -115,12 +115,7 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
     const auto* error = payloads.error();
     const bool refused = error != nullptr && error->type == NotifyType::authentication_failed;
     return end(End::failed,
-               refused ? fmt::format("the peer does not accept that we are {}{} (AUTHENTICATION_FAILED): "
-                                     "compare the keys and the identities of both sides",
-                                     to_string(connection_->identity),
-                                     connection_->asked_peer
-                                         ? fmt::format(", or is not {}", to_string(*connection_->asked_peer))
-                                         : "")
+               refused ? why_disbelieved(*connection_)
                        : fmt::format("the peer refused IKE_AUTH with {}",
                                      error == nullptr ? "no reason" : describe(error->type)),
                now);

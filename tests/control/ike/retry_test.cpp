@@ -187,6 +187,64 @@ TEST_CASE("both sides try, and the algorithms have nothing in common: each knows
   }
 }
 
+namespace {
+
+// Proves itself like another, and believes nobody.
+class Doubter final : public Authenticator {
+ public:
+  explicit Doubter(std::shared_ptr<const Authenticator> other) : other_(std::move(other)) {}
+  bool accepts(const Identity& peer) const override { return other_->accepts(peer); }
+  Expected<Proof> prove(Prf prf, const Secret& octets, const PeerWishes& wishes) const override {
+    return other_->prove(prf, octets, wishes);
+  }
+  Expected<void> verify(Prf, const Secret&, const Identity&, const Proof&) const override {
+    return Error{"certificate expired", ""};
+  }
+
+ private:
+  std::shared_ptr<const Authenticator> other_;
+};
+
+}  // namespace
+
+TEST_CASE("who is not believed once it has answered says so, and is tried ever less") {
+  auto of_a = connection_of_a(), of_b = connection_of_b();
+  of_a.authenticator = std::make_shared<Doubter>(of_a.authenticator);
+  of_a.start = StartAction::always;
+  of_b.start = GENERATE(StartAction::passive, StartAction::always);
+  Simulation world(1, handle(of_a), handle(of_b));
+  world.run_for(10min);
+  // As responder b is up each time, until it hears.
+  CHECK(world.b.installed >= 4);
+  CHECK(world.b.installed <= 12);
+  const auto of_b_says = world.b.core().failure("b");
+  CHECK_THAT(of_b_says.reason,
+             Catch::StartsWith("the peer does not accept that we are b.example (AUTHENTICATION_FAILED)"));
+  CHECK(of_b_says.state == IkeSa::State::proving);
+  CHECK_FALSE(of_b_says.is_unanswered);
+  const auto of_a_says = world.a.core().failure("a");
+  CHECK(of_a_says.reason == "certificate expired");
+  const bool a_began_last = of_a_says.state == IkeSa::State::proving;
+  CHECK((a_began_last || of_a_says.state == IkeSa::State::keyed));
+}
+
+TEST_CASE("AUTHENTICATION_FAILED tells why it ended, with a DELETE or without") {
+  const bool with_delete = GENERATE(false, true);
+  HandMadePeer peer;
+  peer.connect();
+  peer.installed.clear();
+  PayloadWriter payloads;
+  payloads.add(Notify{NotifyType::authentication_failed, {}});
+  if (with_delete) payloads.add(Delete{ProtocolId::ike, {}});
+  REQUIRE(peer.ask(ExchangeType::informational, payloads));
+  CHECK_THAT(peer.core.last_failure("b"), Catch::Contains("does not accept that we are b.example"));
+  CHECK(peer.core.failure("b").state == IkeSa::State::proving);
+  const auto retired = std::ranges::find_if(
+      peer.installed, [](const Action& action) { return std::holds_alternative<RetireOutbound>(action); });
+  REQUIRE(retired != peer.installed.end());
+  CHECK(std::get<RetireOutbound>(*retired).reason == peer.core.last_failure("b"));
+}
+
 // A core without peers to talk to, and connections to many.
 struct Many {
   static IkeCore::Parts parts() {
