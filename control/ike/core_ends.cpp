@@ -6,12 +6,12 @@
 namespace espgate::ike {
 namespace {
 
-// How far it had come. Where one side does not believe the other's AUTH that is no farther than IKE_AUTH,
-// though the responder's was up until it heard of it, and the initiator's has to tell it.
-IkeSa::State reached(const IkeSa& sa) {
-  const bool is_unproved = sa.ended() == IkeSa::End::disbelieved ||
-                           (sa.ended_in() == IkeSa::State::closing && !sa.peer_identity());
-  return is_unproved ? IkeSa::State::proving : sa.ended_in();
+// One side does not believe the other's AUTH: then it has come no farther than IKE_AUTH, though the
+// responder's was up until it heard of it, and the initiator's has to tell it, whether that is answered or
+// not.
+bool is_unproved(const IkeSa& sa) {
+  return sa.ended() == IkeSa::End::disbelieved ||
+         (sa.ended_in() == IkeSa::State::closing && !sa.peer_identity());
 }
 
 }  // namespace
@@ -35,7 +35,8 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
 void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
   constexpr Time long_enough = std::chrono::minutes(1);  // one that ends sooner each time is tried ever less
   if (sa.ended() == IkeSa::End::failed || sa.ended() == IkeSa::End::disbelieved)
-    record.last_failure = {sa.reason(), reached(sa), now, sa.our_request().tally().is_given_up};
+    record.last_failure = {sa.reason(), is_unproved(sa) ? IkeSa::State::proving : sa.ended_in(), now,
+                           !is_unproved(sa) && sa.our_request().tally().is_given_up};
   if (record.retry_at != never) return;
   if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
   record.in_vain = record.up_since != never ? 0 : record.in_vain + 1;
