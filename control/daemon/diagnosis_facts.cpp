@@ -132,7 +132,7 @@ void add_ike(const Services& services, const config::Connection& connection, con
   facts.peer_restarts = restarts.count;
   if (restarts.count != 0) facts.peer_restarted = seconds_since(restarts.last, now.steady);
   const auto* farthest = farthest_of(services, connection, peer);
-  const auto& failure = core.failure(owner);
+  const auto failure = core.failure(owner);
   const auto failed = services.ike->failure(connection.name);
   const auto note_failure = [&] {
     facts.ike = step_of(failure.state);
@@ -163,7 +163,7 @@ void add_ike(const Services& services, const config::Connection& connection, con
   // Of an attempt that has only begun, the one before tells more.
   if (!farthest->refusal().empty()) {
     facts.is_refused = true;
-    facts.reason = farthest->refusal();
+    facts.reason = core.refusal(*farthest);
   } else if (!failed.empty() && (facts.repeats < 2 || !failure.is_unanswered)) {
     note_failure();
   } else {

@@ -72,7 +72,8 @@ void add_greeting(const Services& services, const config::Connection& connection
   if (sa != nullptr && sa->state() != State::greeting && sa->state() != State::answering)
     return steps.done(
         step, sa->choice() ? fmt::format("{}; {}", describe(*sa->choice()), describe(sa->nat())) : "");
-  if (sa != nullptr && !sa->refusal().empty()) return steps.open(step, "failed", sa->refusal());
+  if (sa != nullptr && !sa->refusal().empty())
+    return steps.open(step, "failed", services.ike->core().refusal(*sa));
   const auto failure = services.ike->failure(connection.name);
   const bool here = services.ike->core().failure(owner_of(connection)).state == State::greeting;
   if (!failure.empty() && here) return steps.open(step, "failed", failure);

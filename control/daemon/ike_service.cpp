@@ -199,7 +199,7 @@ void IkeService::lifetime_reached(const sa::LifetimeNews& news, Moment now) {
 bool IkeService::delete_child(const std::string& connection, sa::Direction direction, std::uint32_t spi,
                               Moment now) {
   const auto inbound = inbound_spi_of(connection, direction, spi);
-  if (inbound != 0) feed(ike::HardExpired{inbound}, now);
+  if (inbound != 0) feed(ike::SaDeleted{inbound}, now);
   return inbound != 0;
 }
 

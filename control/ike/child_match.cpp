@@ -56,11 +56,16 @@ std::string what_is_left_out(const Child& child, bool more_possible) {
 }
 
 std::string why_refused(NotifyType error, const ChildConfiguration& ours, bool with_key_exchange) {
-  return fmt::format("the peer refused it with {}; we offered {}{}", describe(error),
-                     describe_request(ours, with_key_exchange),
+  return fmt::format("the peer refused it with {}{}; we offered {}", describe(error),
                      error == NotifyType::single_pair_required
-                         ? "; it takes one network on each side: give each pair a connection (child-of)"
-                         : "");
+                         ? ": it takes one network on each side, so give each pair a connection (child-of)"
+                         : "",
+                     describe_request(ours, with_key_exchange));
+}
+
+std::string why_no_fit(const Payloads& answer, const ChildConfiguration& ours, bool with_key_exchange) {
+  return fmt::format("the peer's answer does not fit our offer: it chose {}; we offered {}",
+                     describe_request(answer), describe_request(ours, with_key_exchange));
 }
 
 bool asks_for(const Payloads& request, const ChildConfiguration& child) {

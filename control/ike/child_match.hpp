@@ -42,5 +42,7 @@ std::string why_no_second(std::span<const Child> there, const ChildConfiguration
 std::string what_is_left_out(const Child& child, bool more_possible);
 // The peer refused a child of ours: with what, what we offered, and what may help.
 std::string why_refused(NotifyType error, const ChildConfiguration& ours, bool with_key_exchange);
+// The peer agreed to something else than we offered.
+std::string why_no_fit(const Payloads& answer, const ChildConfiguration& ours, bool with_key_exchange);
 
 }  // namespace espgate::ike

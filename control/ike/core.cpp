@@ -162,7 +162,7 @@ void IkeCore::on(const Terminate& event, Time now) {
     retries_.erase({found->second.retry_at, event.connection});
     found->second.retry_at = never;
     found->second.demanded.clear();
-    found->second.last_failure = {};
+    found->second.forget_failures();
   } else if (found != records_.end() && !event.peer) {
     found->second.demanded.erase(event.child);
     found->second.unwanted.insert(event.child);
@@ -191,7 +191,12 @@ void IkeCore::on(const SoftExpired& event, Time now) {
   if (auto* sa = owner_of(event.inbound_spi)) sa->soft_expired(event.inbound_spi, now);
 }
 void IkeCore::on(const HardExpired& event, Time now) {
-  if (auto* sa = owner_of(event.inbound_spi)) sa->hard_expired(event.inbound_spi, now);
+  if (auto* sa = owner_of(event.inbound_spi))
+    sa->give_up_child(event.inbound_spi, "its lifetime is over", now);
+}
+void IkeCore::on(const SaDeleted& event, Time now) {
+  if (auto* sa = owner_of(event.inbound_spi))
+    sa->give_up_child(event.inbound_spi, "an operator deleted its SA (`sa delete`)", now);
 }
 void IkeCore::on(const InstallFailed& event, Time now) {
   if (auto* sa = owner_of(event.inbound_spi)) sa->install_failed(event.inbound_spi, event.why, now);
@@ -258,26 +263,6 @@ void IkeCore::settle(SaId id, Time now) {
   if (sa.state() == IkeSa::State::gone && !std::exchange(found->second.end_seen, true)) ended(sa, now);
   if (sa.is_over(now)) return forget(id);
   deadlines_.set(id, sa.deadline());
-}
-
-void IkeCore::ended(const IkeSa& sa, Time now) {
-  const auto name = sa.connection()->name;
-  if (const auto ids = by_connection_.find(name); ids != by_connection_.end()) {
-    ids->second.erase(sa.id());
-    if (ids->second.empty()) by_connection_.erase(ids);
-  }
-  hand_on(sa, now);
-  if (sa.ended() == IkeSa::End::replaced) return;
-  log_end(sa, now);
-  const auto found = records_.find(name);
-  if (found == records_.end() || found->second.connection != sa.connection()) return;
-  auto& record = found->second;
-  // While it is up, or we are trying, what strangers fail in is not why.
-  if (!has_living(name)) went_down(record, sa, now);
-  // Of peers at any address each is for itself; who has come as far as IKE_AUTH is where it says.
-  const bool has_come = sa.ended_in() == IkeSa::State::keyed && !sa.our_request().tally().is_given_up;
-  if (!sa.connection()->remote && sa.has_failed() && has_come)
-    act(AttemptFailed{name, "", sa.reason(), sa.remote()});
 }
 
 void IkeCore::forget(SaId id) {

@@ -90,9 +90,12 @@ class IkeCore final : private SaHost {
     bool is_unanswered = false;  // the peer did not answer there
     bool lacks_room = false;     // it was for want of something of ours
   };
-  // Why the connection is down; without a reason: it did not fail, or was up since.
-  const Failure& failure(const std::string& connection) const;
-  const std::string& last_failure(const std::string& connection) const { return failure(connection).reason; }
+  // Why the connection is down; without a reason: it did not fail, or was up since. What came from its peer's
+  // address, and was shown to be nobody's yet, is no more than added to what is known otherwise.
+  Failure failure(const std::string& connection) const;
+  std::string last_failure(const std::string& connection) const { return failure(connection).reason; }
+  // Of one that we have begun: its own, and what was refused of what came from its peer's address.
+  std::string refusal(const IkeSa& sa) const;
   // How often a peer of the connection lost what it had with us, as it told, and when that was last.
   struct PeerRestarts {
     unsigned count = 0;
@@ -130,9 +133,12 @@ class IkeCore final : private SaHost {
     Time up_since = never;
     std::set<std::uint32_t> invalid_spis;  // that the peer is to hear of once it is up
     Failure last_failure;
+    Failure hearsay;  // of somebody who may be anybody, at the peer's address
     PeerRestarts peer_restarts;
     std::vector<net::Address> usable;  // our addresses; empty: that was not said, or none is
     SaId goes_back = 0;                // to the first of them, once it is up; 0: none does
+
+    void forget_failures() { last_failure = hearsay = {}; }
   };
 
   // -- events --
@@ -147,6 +153,7 @@ class IkeCore final : private SaHost {
   void on(const TrafficArrived& event, Time now);
   void on(const SoftExpired& event, Time now);
   void on(const HardExpired& event, Time now);
+  void on(const SaDeleted& event, Time now);
   void on(const InvalidSpi& event, Time now);
   void on(const LostSpi& event, Time now);
   void on(const InstallFailed& event, Time now);
@@ -184,8 +191,11 @@ class IkeCore final : private SaHost {
   void hand_on(const IkeSa& ended, Time now);
   void want_all(IkeSa& sa, Time not_before);
   void went_down(Record& record, const IkeSa& sa, Time now);
-  // That is why it is down, and whoever runs the core hears of it.
+  void note_stranger(Record& record, const IkeSa& sa, Time now);
+  // That is why it is down, and whoever runs the core hears of it; or somebody who may be anybody says so.
   void fail(Record& record, Failure failure, const Endpoint& remote);
+  void note_hearsay(Record& record, Failure failure, const Endpoint& remote);
+  static std::string with_hearsay(const Record& record, const std::string& reason, IkeSa::State state);
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);

@@ -109,19 +109,13 @@ void IkeCore::accept_greeting(const Header& header, const DatagramReceived& data
   } else if (may_tell_of_stranger(now)) {
     const auto& connection = *found.front();
     const auto ours = offer(connection.algorithms, {});
-    auto why = fmt::format("IKE_SA_INIT is refused: it offered {}; connection {} allows {}{}",
-                           describe(*payloads.security_association), connection.name, describe(ours),
-                           describe_mismatch(*payloads.security_association, ours));
+    auto why = fmt::format("IKE_SA_INIT is refused: {}it offered {}; connection {} allows {}",
+                           describe_mismatch(*payloads.security_association, ours),
+                           describe(*payloads.security_association), connection.name, describe(ours));
     act(LogLine{Level::warning, fmt::format("peer {}: {}", to_string(datagram.from), why), connection.name});
-    // Anybody can say so, but nothing else is known while it is down and we do not try ourselves.
     if (const auto record = records_.find(connection.name);
-        record != records_.end() && record->second.retry_at == never && !has_living(connection.name)) {
-      Failure failure{std::move(why), IkeSa::State::greeting, now};
-      if (connection.remote)
-        fail(record->second, std::move(failure), datagram.from);
-      else
-        record->second.last_failure = std::move(failure);
-    }
+        record != records_.end() && reach(connection.name) != Reach::established)
+      note_hearsay(record->second, {std::move(why), IkeSa::State::greeting, now}, datagram.from);
   }
   refuse(header, datagram, NotifyType::no_proposal_chosen, {});
 }

@@ -63,7 +63,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
   if (found != records_.end()) {
     auto& record = found->second;
     if (record.up_since == never) record.up_since = now;
-    record.last_failure = {};
+    record.forget_failures();
     record.demanded.clear();
     for (const auto spi : std::exchange(record.invalid_spis, {})) sa.report_invalid_spi(spi, now);
     retries_.erase({record.retry_at, record.connection->name});

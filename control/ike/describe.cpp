@@ -77,6 +77,23 @@ std::string_view name_of(NotifyType type) {
   }
 }
 
+// ML-KEM has its name whether OpenSSL has it or not: the peer may.
+std::string method_text(std::uint16_t id) {
+  constexpr std::string_view ml_kem[] = {"ml-kem-512", "ml-kem-768", "ml-kem-1024"};
+  constexpr std::uint16_t first_ml_kem = 35;
+  if (const auto* method = find_key_exchange(id)) return std::string(method->name);
+  if (id >= first_ml_kem && id - first_ml_kem < 3) return std::string(ml_kem[id - first_ml_kem]);
+  return fmt::format("key exchange {}", id);
+}
+
+constexpr std::string_view additional = "additional key exchange";
+
+// From 1 to 7 (RFC 9370 2.2.2); 0: the type is another.
+int additional_number(TransformType type) {
+  const auto number = static_cast<int>(type) - static_cast<int>(TransformType::additional_key_exchange_1) + 1;
+  return number >= 1 && number <= 7 ? number : 0;
+}
+
 std::string name_of(const Transform& transform) {
   const auto number = [&](std::string_view kind) { return fmt::format("{} {}", kind, transform.id); };
   const auto id = transform.id;
@@ -98,14 +115,15 @@ std::string name_of(const Transform& transform) {
                                   : number("integrity");
     case TransformType::key_exchange:
       if (id == 0) return "no-key-exchange";
-      if (const auto* method = find_key_exchange(id)) return std::string(method->name);
-      return number("key exchange");
+      return method_text(id);
     case TransformType::sequence_numbers:
       return id == 0 ? "no-esn" : id == 1 ? "esn" : number("sequence numbers");
     case TransformType::additional_key_exchange_1:
       break;
   }
-  return fmt::format("type {} {}", static_cast<int>(transform.type), id);
+  const auto nth = additional_number(transform.type);
+  if (nth == 0) return fmt::format("type {} {}", static_cast<int>(transform.type), id);
+  return fmt::format("{} {}: {}", additional, nth, id == 0 ? "none" : method_text(id));
 }
 
 }  // namespace
@@ -199,7 +217,7 @@ std::string_view name_of(TransformType type) {
     case TransformType::additional_key_exchange_1:
       break;
   }
-  return "additional key exchange";
+  return additional;
 }
 
 // Of one type; none is what a proposal without the type means.
@@ -271,8 +289,8 @@ Names apart(const Payloads& request, const ChildConfiguration& ours, const Secur
 std::string mismatch_text(const Names& names) {
   std::string text;
   for (const auto name : names)
-    text += fmt::format("{}{}", text.empty() ? "; in common is no " : ", no ", name);
-  return text;
+    text += fmt::format("{}{}", text.empty() ? "in common is no " : ", no ", name);
+  return text.empty() ? text : text + "; ";
 }
 
 ChildAlgorithms algorithms_of(const ChildConfiguration& ours, bool with_key_exchange) {
@@ -319,9 +337,17 @@ std::string describe_refusal(NotifyType error, const Payloads& request, const Co
   std::vector<Names> all;
   for (const auto& child : ours.children)
     all.push_back(apart(request, child, offer(algorithms_of(child, with_key_exchange), {})));
-  return fmt::format("a child of the peer's is refused with {}: it offered {}; we allow {}{}",
-                     describe(error), describe_request(request), describe_allowed(ours, with_key_exchange),
-                     mismatch_text(fewest(all)));
+  return fmt::format("a child of the peer's is refused with {}: {}it offered {}; we allow {}",
+                     describe(error), mismatch_text(fewest(all)), describe_request(request),
+                     describe_allowed(ours, with_key_exchange));
+}
+
+std::string why_disbelieved(const Connection& ours) {
+  return fmt::format(
+      "the peer does not accept that we are {}{} (AUTHENTICATION_FAILED): compare the keys, or certificates, "
+      "and the identities of both sides",
+      to_string(ours.identity),
+      ours.asked_peer ? fmt::format(", or is not {}", to_string(*ours.asked_peer)) : "");
 }
 
 }  // namespace espgate::ike

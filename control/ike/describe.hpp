@@ -26,7 +26,7 @@ std::string_view describe(const NatSituation& nat);
 // "x25519", or "key exchange 99".
 std::string key_exchange_text(std::uint16_t method);
 
-// "; in common is no encryption, no PRF", of the two proposals that are the closest; empty: it is not that.
+// "in common is no encryption, no PRF; ", of the two proposals that are the closest; empty: it is not that.
 std::string describe_mismatch(const SecurityAssociation& offered, const SecurityAssociation& ours);
 
 // A child as a peer asks for it, or as we would: proposals, then the requester's networks and the other's.
@@ -35,9 +35,11 @@ std::string describe_request(const Payloads& request);
 std::string describe_request(const ChildConfiguration& ours, bool with_key_exchange);
 // What a connection of ours lets a peer ask for, as the two above.
 std::string describe_allowed(const Connection& ours, bool with_key_exchange);
-// A child of the peer's that is refused: what it asked for, what we allow, and which comparison failed, of
-// our child that is the closest.
+// A child of the peer's that is refused: which comparison failed, of our child that is the closest, and then
+// what it asked for and what we allow, which can be long.
 std::string describe_refusal(NotifyType error, const Payloads& request, const Connection& ours,
                              bool with_key_exchange);
+// The peer refuses our AUTH, with IKE_AUTH or once it has seen it.
+std::string why_disbelieved(const Connection& ours);
 
 }  // namespace espgate::ike

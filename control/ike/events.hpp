@@ -81,6 +81,10 @@ struct SoftExpired {
 struct HardExpired {
   std::uint32_t inbound_spi;
 };
+// An operator wants that child deleted; another is made if the connection is kept up.
+struct SaDeleted {
+  std::uint32_t inbound_spi;
+};
 // Packets come from there with an SPI that is no inbound SA's, though by all that is known of the peer they
 // should find one. It is told, and the child is made anew if there is none; an empty child: each that there
 // is none of.
@@ -109,8 +113,8 @@ struct LostSpi {
   std::size_t most_bytes = 0;  // of the UDP payload: what comes back must not be more
 };
 using Event = std::variant<DatagramReceived, TimerExpired, WorkFinished, TrafficWaits, LocalAddresses,
-                           Initiate, Terminate, Rekey, TrafficArrived, SoftExpired, HardExpired, InvalidSpi,
-                           LostSpi, InstallFailed>;
+                           Initiate, Terminate, Rekey, TrafficArrived, SoftExpired, HardExpired, SaDeleted,
+                           InvalidSpi, LostSpi, InstallFailed>;
 
 // -- what is to be done --
 

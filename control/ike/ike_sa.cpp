@@ -42,7 +42,7 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       local_(origin.local),
       remote_(origin.remote),
       connection_(std::move(origin.connection)),
-      liveness_{now, now, now} {}
+      liveness_{Time::min(), now, now} {}
 
 void IkeSa::log(Level level, const std::string& text) const {
   host_.act(LogLine{level,
@@ -51,8 +51,8 @@ void IkeSa::log(Level level, const std::string& text) const {
 }
 
 // Of what the peer can repeat.
-void IkeSa::complain(Complaint about, const std::string& text, Time now) const {
-  if (const auto line = host_.limited(*this, about, text, now)) log(Level::warning, *line);
+void IkeSa::complain(Complaint about, const std::string& text, Time now, Level level) const {
+  if (const auto line = host_.limited(*this, about, text, now)) log(level, *line);
 }
 
 std::size_t IkeSa::fragment_bytes() const {
@@ -115,7 +115,7 @@ void IkeSa::receive_protected(const Header& header, const DatagramReceived& data
     if (opened->is_first) send(peer_requests_.last_answer, datagram.to, datagram.from);
     return;
   }
-  peer_is_at(datagram);
+  peer_is_at(datagram, now);
   if (!opened->is_whole) return;
   liveness_.heard = now;  // what comes again may be anybody's who copied it
   const Inner inner{opened->first,

@@ -54,7 +54,7 @@ class IkeSa {
     closing,
     gone,
   };
-  enum class End : std::uint8_t { none, replaced, commanded, by_peer, failed, no_room /* of ours */ };
+  enum class End : std::uint8_t { none, replaced, commanded, by_peer, disbelieved, failed, no_room };
 
   IkeSa(SaHost& host, Origin origin, Time now);
   IkeSa(const IkeSa&) = delete;
@@ -95,7 +95,7 @@ class IkeSa {
   bool take_over(const std::string& key, Time now);
   void traffic_arrived(std::uint32_t inbound_spi, Time now);
   void soft_expired(std::uint32_t inbound_spi, Time now);
-  void hard_expired(std::uint32_t inbound_spi, Time now);
+  void give_up_child(std::uint32_t inbound_spi, const std::string& why, Time now);
   // The peer sends with this SPI of nobody's: it is told (RFC 7296 1.5), and makes a child, or we do.
   void report_invalid_spi(std::uint32_t spi, Time now);
   void want_child_after_report(const ChildHandle& configuration, Time now);
@@ -115,7 +115,7 @@ class IkeSa {
   End ended() const { return end_; }
   State ended_in() const { return ended_in_; }  // the state that it ended in; `gone`: it goes on
   const std::string& reason() const { return reason_; }
-  bool has_failed() const { return end_ == End::failed || end_ == End::no_room; }
+  bool has_failed() const { return end_ >= End::disbelieved; }  // which came after it was up
   const Spis& spis() const { return spis_; }
   const Schedule& schedule() const { return schedule_; }
   const Lineage& lineage() const { return lineage_; }
@@ -137,7 +137,7 @@ class IkeSa {
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
   const OurRequest& our_request() const { return request_; }
-  Time last_heard() const { return liveness_.heard; }  // something protected
+  Time last_heard() const { return liveness_.heard; }  // something protected; Time::min(): nothing
 
  private:
   // -- messages (ike_sa.cpp) --
@@ -151,7 +151,7 @@ class IkeSa {
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
   void log(Level level, const std::string& text) const;
-  void complain(Complaint about, const std::string& text, Time now) const;
+  void complain(Complaint about, const std::string& text, Time now, Level level = Level::warning) const;
   // The answer to `run` comes while this SA lives, or never.
   template <typename Result>
   void work(std::function<Result()> run, std::function<void(Time, std::optional<Result>)> then) {
@@ -329,7 +329,7 @@ class IkeSa {
   void refused_here(NotifyType why, Time now);
 
   // -- where the peer is (ike_sa_moves.cpp) --
-  void peer_is_at(const DatagramReceived& datagram);
+  void peer_is_at(const DatagramReceived& datagram, Time now);
   void update_addresses(const Payloads& request, PayloadWriter& reply, Time now);
   void check_routability(Time now);
   void on_routability(const Inner& inner, Time now);

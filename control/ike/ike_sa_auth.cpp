@@ -115,12 +115,7 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
     const auto* error = payloads.error();
     const bool refused = error != nullptr && error->type == NotifyType::authentication_failed;
     return end(End::failed,
-               refused ? fmt::format("the peer does not accept that we are {}{} (AUTHENTICATION_FAILED): "
-                                     "compare the keys and the identities of both sides",
-                                     to_string(connection_->identity),
-                                     connection_->asked_peer
-                                         ? fmt::format(", or is not {}", to_string(*connection_->asked_peer))
-                                         : "")
+               refused ? why_disbelieved(*connection_)
                        : fmt::format("the peer refused IKE_AUTH with {}",
                                      error == nullptr ? "no reason" : describe(error->type)),
                now);
@@ -189,10 +184,8 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
     return;
   }
   const auto* error = payloads.error();
-  const auto why = error == nullptr
-                       ? fmt::format("the peer's answer {} does not fit our offer {}",
-                                     describe_request(payloads), describe_request(*configuration, false))
-                       : why_refused(error->type, *configuration, false);
+  const auto why = error == nullptr ? why_no_fit(payloads, *configuration, false)
+                                    : why_refused(error->type, *configuration, false);
   log(Level::warning, fmt::format("child {} is not made: {}", configuration->name, why));
   // One that the peer believes to have is deleted.
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);

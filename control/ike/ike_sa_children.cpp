@@ -365,8 +365,8 @@ void IkeSa::soft_expired(std::uint32_t inbound_spi, Time now) {
     child->rekey_at = std::min(child->rekey_at, now);
 }
 
-void IkeSa::hard_expired(std::uint32_t inbound_spi, Time now) {
-  if (auto* child = find_child(inbound_spi)) give_up(*child, "its lifetime is over", now);
+void IkeSa::give_up_child(std::uint32_t inbound_spi, const std::string& why, Time now) {
+  if (auto* child = find_child(inbound_spi)) give_up(*child, why, now);
 }
 
 void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Time now) {

@@ -48,7 +48,7 @@ bool IkeSa::take_unprotected(const Header& header, const DatagramReceived& datag
 
 void IkeSa::doubt(Time now) {
   constexpr Time just_now = std::chrono::seconds(2), seldom = std::chrono::seconds(10);
-  if (now - liveness_.heard < just_now || now < liveness_.not_doubted_before) return;
+  if (now < liveness_.heard + just_now || now < liveness_.not_doubted_before) return;
   liveness_.not_doubted_before = now + seldom;
   liveness_.is_doubted = true;
 }

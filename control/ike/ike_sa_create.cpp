@@ -84,10 +84,7 @@ void IkeSa::on_create_answer(const Inner& inner, Time now) {
   if (!terms || !payloads.nonce || (method != 0 && (!has_key || method != exchange_.method)) ||
       !begin_key_exchanges(payloads, terms->choice.additional)) {
     orphans_.push_back(exchange_.inbound_spi);
-    return create_failed(Failing::mismatch,
-                         fmt::format("the peer's answer {} does not fit our offer {}",
-                                     describe_request(payloads), describe_request(*exchange_.child, true)),
-                         now);
+    return create_failed(Failing::mismatch, why_no_fit(payloads, *exchange_.child, true), now);
   }
   exchange_.terms = *std::move(terms);
   if (method == 0) return finish_create(now);

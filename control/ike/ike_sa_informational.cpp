@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
 
@@ -27,14 +28,15 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
   // One at any address makes what it wants itself.
   if (connection_->remote)
     for (const auto& configuration : lost) want_child(configuration, now);
-  // Our AUTH did not convince it; it does not always say DELETE as well.
-  if (payloads.notify(NotifyType::authentication_failed) != nullptr) ike_deleted = true;
   if (!deleted.empty()) reply.add(Delete{ProtocolId::esp, deleted});
   note_lifetime_of_proof(payloads, now);
   if (mobility_.agreed && !is_mobile()) update_addresses(payloads, reply, now);
   if (const auto* echo = payloads.notify(NotifyType::cookie2))
     reply.add(Notify{NotifyType::cookie2, echo->data});
   answer(ExchangeType::informational, reply);
+  // Our AUTH did not convince it (RFC 7296 2.21.2); it does not always say DELETE as well.
+  if (payloads.notify(NotifyType::authentication_failed) != nullptr)
+    return end(End::disbelieved, why_disbelieved(*connection_), now);
   if (ike_deleted) end(End::by_peer, "the peer closed it", now);
 }
 
@@ -67,9 +69,10 @@ std::vector<ChildHandle> IkeSa::on_invalid_spis(const Payloads& payloads, Time n
     if (notify.type != NotifyType::invalid_spi || notify.data.size() != 4) continue;
     auto* child = find_child_by_outbound(net::load_be32(notify.data, 0));
     if (child == nullptr || child->delete_wanted || child->replaced) continue;
-    log(Level::warning,
-        fmt::format("the peer does not know SPI {:#010x} of child {} any more: it is replaced",
-                    child->outbound_spi, child->configuration->name));
+    complain(Complaint::lost_spi,
+             fmt::format("the peer does not know SPI {:#010x} of child {} any more: it is replaced",
+                         child->outbound_spi, child->configuration->name),
+             now);
     if (child->made_at + just_now > now)
       ++child->failures;
     else

@@ -29,11 +29,12 @@ std::vector<std::uint8_t> path_of(const Endpoint& from, const Endpoint& to) {
 
 // A NAT may give the peer another address or port at any time; only something new and authentic says so, and
 // only to who is behind no NAT himself. With MOBIKE the peer says it (RFC 4555 3.8).
-void IkeSa::peer_is_at(const DatagramReceived& datagram) {
+void IkeSa::peer_is_at(const DatagramReceived& datagram, Time now) {
   const bool may_move = state_ == State::established && connection_->follow_peer && !mobility_.agreed &&
                         nat_.peer_is_behind && !nat_.we_are_behind;
   if (!may_move || datagram.from == remote_) return;
-  log(Level::information, fmt::format("the peer is now at {}", to_string(datagram.from)));
+  complain(Complaint::moves, fmt::format("the peer is now at {}", to_string(datagram.from)), now,
+           Level::information);
   remote_ = datagram.from;
   for (auto& child : children_) move_child(child);
 }
@@ -47,7 +48,7 @@ void IkeSa::move_child(Child& child) {
 
 // What an INFORMATIONAL request says of the peer's place. IKE goes there at once; traffic once the peer was
 // seen to answer there (RFC 4555 3.7), since it may lie to have somebody else flooded.
-void IkeSa::update_addresses(const Payloads& request, PayloadWriter& reply, Time) {
+void IkeSa::update_addresses(const Payloads& request, PayloadWriter& reply, Time now) {
   if (request.notify(NotifyType::nat_detection_source_ip) != nullptr)
     add_nat_detection(reply, answer_from_, answer_to_);
   if (request.notify(NotifyType::update_sa_addresses) == nullptr || state_ != State::established) return;
@@ -64,7 +65,8 @@ void IkeSa::update_addresses(const Payloads& request, PayloadWriter& reply, Time
   encapsulated_ = nat_.any() || connection_->force_encapsulation;
   local_ = answer_from_;
   if (remote_ != answer_to_)
-    log(Level::information, fmt::format("the peer says that it is now at {}", to_string(answer_to_)));
+    complain(Complaint::moves, fmt::format("the peer says that it is now at {}", to_string(answer_to_)), now,
+             Level::information);
   remote_ = answer_to_;
   mobility_.peer_unproven = true;
 }
@@ -89,8 +91,10 @@ void IkeSa::on_routability(const Inner& inner, Time now) {
   // Its children may have gone to a successor meanwhile.
   auto* heir = state_ == State::replaced ? host_.find(successor_) : this;
   if (is_there) return heir == nullptr ? void() : heir->move_children(now);
-  log(Level::warning, fmt::format("the peer did not show that it is at {}; its traffic does not go there",
-                                  to_string(remote_)));
+  complain(Complaint::unproven_place,
+           fmt::format("the peer did not show that it is at {}; its traffic does not go there",
+                       to_string(remote_)),
+           now);
 }
 
 // Only what is in UDP can move, and only the peer's end; plain ESP, what has to change from one to the other,

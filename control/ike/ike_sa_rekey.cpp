@@ -137,9 +137,9 @@ void IkeSa::answer_rekey(const Payloads& payloads, Time now) {
       choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
   if (!choice || choice->spi == 0) {
     const auto ours = offer(connection_->algorithms, {});
-    refused_ = fmt::format("the peer's IKE rekey is refused: it offered {}, we allow {}{}",
-                           describe(*payloads.security_association), describe(ours),
-                           describe_mismatch(*payloads.security_association, ours));
+    refused_ = fmt::format("the peer's IKE rekey is refused: {}it offered {}; we allow {}",
+                           describe_mismatch(*payloads.security_association, ours),
+                           describe(*payloads.security_association), describe(ours));
     complain(Complaint::ike_rekey_refused, refused_, now);
     return refuse(NotifyType::no_proposal_chosen);
   }

@@ -169,9 +169,10 @@ void IkeSa::no_answer(Time now) {
     case State::keyed:
     case State::established:
     case State::replaced:
-    case State::closing:
     case State::gone:
       return end(End::failed, "the peer does not answer any more", now);
+    case State::closing:  // for a reason of its own, if it has one
+      return end(End::failed, reason_.empty() ? "the peer does not answer any more" : "", now);
   }
 }
 

@@ -6,7 +6,7 @@
 namespace espgate::ike {
 
 struct Liveness {
-  Time heard;         // something protected, last
+  Time heard;         // something protected, last; Time::min(): nothing was
   Time asked;         // whether it is there, last
   Time mapping_kept;  // of a NAT on our side, by us, last
   Time not_doubted_before = Time::min();

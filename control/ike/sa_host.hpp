@@ -23,6 +23,9 @@ enum class Complaint : std::uint8_t {
   child_refused,
   child_has_an_sa,
   others_addresses,
+  lost_spi,
+  moves,
+  unproven_place,
   count,
 };
 

@@ -95,6 +95,64 @@ class NoRoom(DiagnoseCase):
         self.assert_cause("all well", "its SAs are in place")
 
 
+class BothTry(DiagnoseCase):
+    """Both sides start = "always", and were up; then a is given something that does not fit."""
+
+    WHAT = {}  # of a's ike, from then on
+
+    @classmethod
+    def settings(cls, name, **ike):
+        return gateway(name, [connection(name, ike={**cls.IKE[name], **ike})])
+
+    def make_misfit(self):
+        for name in pair.NAMES:
+            self.up(name)
+        self.reload("a", self.settings("a", **self.WHAT))
+
+    def assert_told(self, name, words, cause="configuration mismatch"):
+        """By `show connections`, `explain` and `diagnose` alike, and for as long as it lasts."""
+        self.until(lambda: words in (self.connection(name)["reason"] or ""), 20.0)
+        self.assert_cause(cause, words, name)
+        for _ in range(10):
+            self.assertIn(words, self.connection(name)["reason"])
+            self.assertIn(words, str(self.gateway(name).ask("explain", "site")["steps"]))
+            self.assert_listed(name)
+            time.sleep(0.7)
+
+
+class WrongKeyOfOne(BothTry):
+    WHAT = {"psk": "another key than that of b"}
+
+    def test_both_know(self):
+        self.make_misfit()
+        self.until(lambda: "not made with our shared key" in (self.connection("b")["reason"] or ""), 20.0)
+        for name in pair.NAMES:
+            self.assert_cause("configuration mismatch", "", name)
+            self.assert_listed(name)
+
+
+class AlgorithmsApart(BothTry):
+    IKE = {name: {**QUICK, "suites": ["aes128-gcm16"]} for name in pair.NAMES}
+    WHAT = {"suites": ["aes256-gcm16"]}
+
+    def test_both_know_which_comparison_failed(self):
+        self.make_misfit()
+        for name in pair.NAMES:
+            self.assert_told(name, "in common is no encryption; it offered 1: ")
+
+
+class Disbelieved(BothTry):
+    """As initiator a finds out only once b has answered, and says so with INFORMATIONAL."""
+
+    IKE = {"a": {**QUICK, "remote_id": "*.example"}, "b": {**QUICK, "local_id": "b.example", "start": "passive"}}
+    WHAT = {"remote_id": "*.example.org"}
+
+    def test_both_know(self):
+        self.make_misfit()
+        self.assert_told("b", "does not accept that we are b.example")
+        self.assert_told("a", "the configuration expects *.example.org")
+
+
 class BlockedIke(DiagnoseCase):
     BETWEEN = Bridge
     BLOCKED = ("udp dport 500",)

@@ -14,7 +14,7 @@ IN_FLIGHT_S = 1  # of packets that were sent before the peer heard of anything
 
 
 class Unheard(InvalidSpiCase):
-    """Of a deletion the other side does not hear. Both sides only begin when asked to."""
+    """Of a deletion the other side does not hear."""
 
     BETWEEN = Router
     IKE = {"start": "passive", "liveness": 0}
@@ -93,6 +93,8 @@ class OneSide(Unheard):
 
 class WithIkeSa(Unheard):
     """The same where the IKE SA is there. What the peer sends is still taken, and tells that it has not heard."""
+
+    IKE = {"liveness": 0}
 
     def delete(self, ours):
         """That side says so in vain, and does not go on saying it for a while; nothing is sent meanwhile."""

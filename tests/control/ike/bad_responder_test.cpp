@@ -73,6 +73,19 @@ TEST_CASE("an initiator takes no one else than who it wants, though the key is r
     check_refusal(peer);
     CHECK(peer.core.last_failure("a").find("c.example") != std::string::npos);
   }
+  SECTION("c.example it is not, and does not answer when it is told") {
+    parts.identity = fqdn("c.example");
+    peer.answer(peer.proof_payloads(parts));
+    REQUIRE(peer.only_sa());
+    while (peer.only_sa() && peer.only_sa()->state() == IkeSa::State::closing) {
+      peer.now = peer.core.deadline();
+      peer.expire();
+    }
+    const auto failure = peer.core.failure("a");
+    CHECK_THAT(failure.reason, Catch::Contains("the peer is c.example"));
+    CHECK(failure.state == IkeSa::State::proving);
+    CHECK_FALSE(failure.is_unanswered);
+  }
   SECTION("AUTH is another's than IDr") {
     parts.identity = fqdn("c.example");
     const auto others = peer.proof_payloads(parts);

@@ -259,3 +259,31 @@ TEST_CASE("a peer that closes the IKE SA while it is told of an SPI ends the rep
   CHECK(world.run_until([&] { return world.is_well(); }, 10s));
   CHECK(world.problem.empty());
 }
+
+TEST_CASE("a peer that loses each child right after it is made fills no log, and is counted") {
+  HandMadePeer peer;
+  peer.connect();
+  peer.lines.clear();
+  const auto told = [&] {
+    return std::ranges::count_if(
+        peer.lines, [](const auto& line) { return line.find("does not know SPI") != line.npos; });
+  };
+  auto spi = HandMadePeer::first_spi;
+  const auto lose_and_make = [&] {
+    const auto bytes = four_bytes(spi);
+    REQUIRE(
+        peer.ask(ExchangeType::informational, PayloadWriter().add(Notify{NotifyType::invalid_spi, bytes})));
+    for (const auto& each : std::vector(peer.sent)) {
+      if ((each.bytes[19] & flag_response) != 0) continue;
+      peer.answer_request(peer.open_request(each.bytes).header, {});
+    }
+    REQUIRE(peer.ask(ExchangeType::create_child_sa, peer.child_payloads({}, ++spi))
+                ->payloads.security_association);
+  };
+  for (int i = 0; i < 50; ++i) lose_and_make();
+  CHECK(told() == 8);
+  peer.now += 61s;
+  lose_and_make();
+  REQUIRE(told() == 9);
+  CHECK_THAT(peer.lines.back(), Catch::Contains("(and 42 times before)"));
+}

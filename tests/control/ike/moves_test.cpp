@@ -168,3 +168,39 @@ TEST_CASE("a responder with several addresses names the others, and is found at 
   CHECK_FALSE(taken->has(NotifyType::unacceptable_addresses));
   CHECK(peer.only_sa()->local().address == third);
 }
+
+TEST_CASE("a peer that moves over and over fills no log, and is counted") {
+  Roamer peer;
+  peer.lines.clear();
+  const auto told = [&](std::string_view words) {
+    return std::ranges::count_if(peer.lines, [&](const auto& line) { return line.find(words) != line.npos; });
+  };
+  for (std::uint16_t i = 0; i < 50; ++i) {
+    peer.here = {elsewhere.address, static_cast<std::uint16_t>(5'000 + i)};
+    REQUIRE(peer.ask(informational, peer.update({elsewhere.address, 999})));
+    CHECK(peer.answer_question(false).empty());
+  }
+  CHECK(told("says that it is now at 203.0.113.9") == 8);
+  CHECK(told("did not show that it is at") == 8);
+  CHECK(peer.lines.size() == 16);
+  peer.now += 61s;
+  peer.here.port = 6'000;
+  REQUIRE(peer.ask(informational, peer.update({elsewhere.address, 999})));
+  CHECK_THAT(peer.lines.back(), Catch::Contains(":6000") && Catch::Contains("(and 42 times before)"));
+}
+
+TEST_CASE("a NAT that moves its peer with each message fills no log") {
+  auto of_core = connection_of_b();
+  of_core.follow_peer = true;
+  HandMadePeer peer(of_core);
+  peer.natted = true;
+  peer.connect();
+  peer.lines.clear();
+  for (std::uint16_t i = 0; i < 50; ++i) {
+    peer.here.port = static_cast<std::uint16_t>(5'000 + i);
+    REQUIRE(peer.ask(informational, {}));
+    CHECK(peer.only_sa()->remote() == peer.here);
+  }
+  CHECK(peer.lines.size() == 8);
+  CHECK_THAT(peer.lines.back(), Catch::Contains("the peer is now at"));
+}

@@ -185,6 +185,16 @@ TEST_CASE("an answer that we did not offer is refused") {
 
 TEST_CASE("what has no name here is described by its number") {
   const auto offered = ike_offer(
-      {of(encr, 3), of(encr, 12, 128), of(integ, 2), of(prf, 2), of(ke, 2), of(TransformType{6}, 36)});
-  CHECK(describe(offered) == "1: encryption 3 aes128-cbc sha1 prf-sha1 key exchange 2 type 6 36");
+      {of(encr, 3), of(encr, 12, 128), of(integ, 2), of(prf, 2), of(ke, 2), of(TransformType{99}, 5)});
+  CHECK(describe(offered) == "1: encryption 3 aes128-cbc sha1 prf-sha1 key exchange 2 type 99 5");
+}
+
+TEST_CASE("additional key exchanges are described by their place and name") {
+  const auto offered = ike_offer({of(ke, 31), of(TransformType{6}, 36), of(TransformType{6}, 0),
+                                  of(TransformType{12}, 37), of(TransformType{13}, 36)});
+  CHECK(describe(offered) ==
+        "1: x25519 additional key exchange 1: ml-kem-768 additional key exchange 1: none "
+        "additional key exchange 7: ml-kem-1024 type 13 36");
+  CHECK(key_exchange_text(36) == "ml-kem-768");
+  CHECK(key_exchange_text(99) == "key exchange 99");
 }

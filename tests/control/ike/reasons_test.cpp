@@ -40,8 +40,9 @@ TEST_CASE("tunnel mode here and transport mode there: both sides' lines say whic
   REQUIRE_FALSE(world.a.log.empty());
   if (is_asked) {
     CHECK_THAT(world.a.log.back(),
-               Catch::Contains("the peer's answer") && Catch::Contains("in tunnel mode between") &&
-                   Catch::Contains("does not fit our offer") && Catch::Contains("in transport mode between"));
+               Catch::Contains("the peer's answer does not fit our offer: it chose 1: ") &&
+                   Catch::Contains("in tunnel mode between") && Catch::Contains("; we offered 1: ") &&
+                   Catch::Contains("in transport mode between"));
   } else {
     CHECK_THAT(world.a.log.back(),
                Catch::Contains("we offered") && Catch::Contains("in tunnel mode between"));
@@ -66,17 +67,24 @@ TEST_CASE("an IKE rekey that the peer refuses: the line has its notify and our o
   world.a.handle(Rekey{"a", ""});
   world.run_for(1s);
   CHECK_THAT(world.a.log.back(), Catch::Contains("NO_PROPOSAL_CHOSEN (14); we offered 1: aes256-gcm16"));
-  CHECK_THAT(world.b.log.back(), Catch::Contains("the peer's IKE rekey is refused") &&
-                                     Catch::Contains("; in common is no encryption, no integrity"));
+  CHECK_THAT(
+      world.b.log.back(),
+      Catch::Contains(
+          "the peer's IKE rekey is refused: in common is no encryption, no integrity; it offered 1: "));
   CHECK_THAT(world.a.established()[0]->refusal(), Catch::Contains("NO_PROPOSAL_CHOSEN"));
   CHECK_THAT(world.b.established()[0]->refusal(), Catch::Contains("in common is no encryption"));
 }
 
 TEST_CASE("why a child is not there is known on both sides, and which comparison failed, until it is") {
   auto of_a = connection_of_a(), of_b = connection_of_b();
-  const auto [what, at_b] = GENERATE(table<std::string, std::string>(
-      {{"networks", "TS_UNACCEPTABLE (38): it offered 1: aes128-gcm16 esn in tunnel mode between 10.1.0.0"},
-       {"algorithms", "NO_PROPOSAL_CHOSEN (14): it offered 1: aes256-gcm16 esn in tunnel mode"}}));
+  const auto [what, at_b] =
+      GENERATE(table<std::string, std::string>({{"networks",
+                                                 "TS_UNACCEPTABLE (38): in common is no network of ours; it "
+                                                 "offered 1: aes128-gcm16 esn in tunnel mode "
+                                                 "between 10.1.0.0"},
+                                                {"algorithms",
+                                                 "NO_PROPOSAL_CHOSEN (14): in common is no encryption; it "
+                                                 "offered 1: aes256-gcm16 esn in tunnel mode"}}));
   CAPTURE(what);
   for (auto* of : {&of_a, &of_b}) of->children[0].algorithms.key_exchanges = {31};
   const auto good = of_a.children[0];
@@ -93,8 +101,7 @@ TEST_CASE("why a child is not there is known on both sides, and which comparison
   CHECK_THAT(world.a.established()[0]->child_failures().of("net"), !Catch::Contains("x25519"));
   const auto said_by_b = world.b.established()[0]->child_failures().of("net");
   CHECK_THAT(said_by_b, Catch::Contains(at_b) && !Catch::Contains("x25519"));
-  CHECK_THAT(said_by_b, Catch::EndsWith(what == "networks" ? "; in common is no network of ours"
-                                                           : "; in common is no encryption"));
+  CHECK_THAT(said_by_b, Catch::Contains("; we allow 1: "));
   CHECK_FALSE(world.a.established()[0]->is_making("net"));
   // A reload brings what fits.
   of_a.children[0] = good;
@@ -125,7 +132,7 @@ TEST_CASE("what shows with the first rekey only is known while the child is up, 
     CHECK_THAT(world.a.established()[0]->child_failures().of("net"),
                Catch::Contains("NO_PROPOSAL_CHOSEN (14); we offered 1: aes128-gcm16 ecp384"));
     CHECK_THAT(world.b.established()[0]->child_failures().of("net"),
-               Catch::EndsWith("; in common is no key exchange"));
+               Catch::Contains("(14): in common is no key exchange; it offered 1: "));
   }
 }
 
@@ -138,4 +145,19 @@ TEST_CASE("a key exchange that the peer wants and we do not allow is told of at 
   CHECK_THAT(peer.lines[0],
              Catch::Contains("IKE_SA_INIT is refused: it wants ecp384, which is not of our offer 1: "
                              "aes256-gcm16 prf-sha256 x25519"));
+}
+
+TEST_CASE("why a child ended says who ended it: its lifetime, or an operator") {
+  const bool by_operator = GENERATE(true, false);
+  HandMadeResponder peer;
+  peer.connect();
+  const auto spi = peer.only_sa()->children()[0].inbound_spi;
+  const auto actions = by_operator ? peer.handle(SaDeleted{spi}) : peer.handle(HardExpired{spi});
+  std::string reason;
+  for (const auto& action : actions)
+    if (const auto* retired = std::get_if<RetireOutbound>(&action)) reason = retired->reason;
+  CHECK(reason == (by_operator ? "an operator deleted its SA (`sa delete`)" : "its lifetime is over"));
+  // The peer hears of it either way.
+  REQUIRE(peer.sent.size() == 1);
+  CHECK(peer.open_request(peer.sent[0].bytes).payloads.deletes.size() == 1);
 }
