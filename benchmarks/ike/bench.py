@@ -2,7 +2,7 @@
 """IKE set-ups a second, memory, and what the control loop is like meanwhile: espgated as it is, and strongSwan's
 charon, each under `ike_load`. benchmarks/README.md says how to read it.
 
-Usage: bench.py --build FOLDER [--quick | --full] [--cpu N] [--json FILE]
+Usage: bench.py --build FOLDER [--quick | --full | --ike-sas N] [--cpu N] [--json FILE]
 """
 
 import argparse
@@ -32,6 +32,14 @@ INSIDE = "10.1.0.0/16"
 PSK = "a key that all initiators have"
 NAME = "gateway.example.org"
 PEERS = "load.example.org"
+FULL_SAS = 20_000
+MOST_SAS = 131_072  # addresses of INITIATORS
+
+
+def lives_of(child_rekey_s):
+    """Settings by which an IKE SA is rekeyed with every third rekey of its child."""
+    return {"child_rekey_after": child_rekey_s, "child_expires_after": 3 * child_rekey_s,
+            "rekey_after": 3 * child_rekey_s, "expires_after": 6 * child_rekey_s}
 
 
 def initiator(number):
@@ -148,6 +156,7 @@ class Bench:
         self.other_cpu = next((cpu for cpu in sorted(os.sched_getaffinity(0)) if cpu != self.cpu), self.cpu)
         self.full = arguments.full
         self.quick = arguments.quick
+        self.ike_sas = arguments.ike_sas
         os.environ["ESPGATE_BUILD"] = str(self.build)
         self.workdir = None
 
@@ -251,18 +260,23 @@ class Bench:
             "--certificate", folder / f"{PEERS}.pem", "--private-key", folder / f"{PEERS}.key", "--ca", folder / "ca",
             "--identity", PEERS])
 
+    def shared_key(self, count, lives, hold_s, theirs):
+        """`lives`: our side's settings; `theirs`: when the initiators rekey children and IKE SAs, in seconds."""
+        self.fresh()
+        yield from self.espgated("PSK", count, {"psk": PSK, **lives}, [
+            "--psk", PSK, "--child-rekey-after", theirs[0], "--rekey-after", theirs[1]], hold_s)
+
     def run(self):
         """The rows, each as soon as it is there."""
-        psk = {"psk": PSK}
+        if self.ike_sas:
+            # Children replaced at the rate of --full, and each of them about once.
+            child_s = max(60, self.ike_sas * 60 // FULL_SAS)
+            yield from self.shared_key(self.ike_sas, lives_of(child_s), child_s * 4 // 3, (child_s, 3 * child_s))
+            return
         if self.full:
-            hold_s, lives, theirs = 240, {"child_rekey_after": 60, "child_expires_after": 180, "rekey_after": 180,
-                                          "expires_after": 360}, (60, 180)
+            yield from self.shared_key(FULL_SAS, lives_of(60), 240, (60, 180))
         else:
-            hold_s, lives, theirs = (5, {}, (2, 4)) if self.quick else (20, {}, (10, 15))
-        count = 20_000 if self.full else 2_000
-        load = ["--psk", PSK, "--child-rekey-after", theirs[0], "--rekey-after", theirs[1]]
-        self.fresh()
-        yield from self.espgated("PSK", count, {**psk, **lives}, load, hold_s)
+            yield from self.shared_key(2_000, {}, *((5, (2, 4)) if self.quick else (20, (10, 15))))
         for kind in ("rsa2048", "ecdsa256"):
             self.fresh()
             yield from self.certificates(kind, 500 if self.quick else 2_000)
@@ -321,9 +335,12 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, required=True)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--full", action="store_true")
+    parser.add_argument("--ike-sas", type=int, metavar="N")
     parser.add_argument("--cpu", type=int, default=0)
     parser.add_argument("--json", type=pathlib.Path)
     arguments = parser.parse_args()
+    if arguments.ike_sas is not None and not 1 <= arguments.ike_sas <= MOST_SAS:
+        parser.error(f"--ike-sas takes 1 to {MOST_SAS}")
     print(HEADS)
     rows = []
     for row in Bench(arguments).run():

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@ namespace espgate::cli {
 namespace {
 
 constexpr int backlog = 64;
+using Clock = std::chrono::steady_clock;
 constexpr auto lock_patience = std::chrono::seconds(1);
 
 std::string reason() {
@@ -45,15 +47,14 @@ std::filesystem::path folder_of(const std::string& path) {
 
 // Two daemons that start at once must not both find the socket stale. The lock is on the folder and held
 // only while the socket is made, so that no lock file stays behind.
-Expected<UniqueFd> lock_folder(const std::filesystem::path& folder) {
+Expected<UniqueFd> lock_folder(const std::filesystem::path& folder, Clock::time_point deadline) {
   UniqueFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) {
     return Error{fmt::format("cannot open the socket's folder {}: {}", folder.string(), reason()),
                  "create it, or set another socket"};
   }
-  const auto deadline = std::chrono::steady_clock::now() + lock_patience;
   while (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (std::chrono::steady_clock::now() > deadline) {
+    if (Clock::now() > deadline) {
       return Error{fmt::format("another program holds a lock on {}", folder.string()),
                    "stop it, or set another socket"};
     }
@@ -62,14 +63,24 @@ Expected<UniqueFd> lock_folder(const std::filesystem::path& folder) {
   return fd;
 }
 
-Expected<void> remove_stale(const std::string& path) {
+// Whether the other side hangs up before the deadline, as the kernel does for one that ends.
+bool hangs_up(int fd, Clock::time_point deadline) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+  pollfd watched{fd, 0, 0};
+  return left.count() > 0 && poll(&watched, 1, static_cast<int>(left.count())) == 1;
+}
+
+Expected<void> remove_stale(const std::string& path, Clock::time_point deadline) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0) return {};
   if (auto replaceable = check_socket_path(path); !replaceable) return replaceable;
   auto other = connect_unix(path);
-  if (other) {
-    return Error{fmt::format("another espgated is running (pid {}) on {}", peer_of(other->get()).pid, path),
-                 "stop it or set another socket"};
+  for (; other; other = connect_unix(path)) {
+    const auto pid = peer_of(other->get()).pid;
+    if (!hangs_up(other->get(), deadline))
+      return Error{fmt::format("another espgated is running (pid {}) on {}", pid, path),
+                   "stop it or set another socket"};
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // one that lives may have clients enough
   }
   if (!other.error().what.empty()) return other.error();
   if (unlink(path.c_str()) == 0) return {};
@@ -93,14 +104,16 @@ Expected<UniqueFd> bind_and_listen(const std::string& path, const sockaddr_un& a
 
 }  // namespace
 
-Expected<ListeningSocket> ListeningSocket::open(const std::string& path, mode_t mode) {
+Expected<ListeningSocket> ListeningSocket::open(const std::string& path, mode_t mode,
+                                                std::chrono::milliseconds patience) {
   auto address = address_of(path);
   if (!address) return address.error();
   const auto folder = folder_of(path);
   mkdir(folder.c_str(), 0755);
-  auto lock = lock_folder(folder);
+  const auto ended_by = Clock::now() + patience;
+  auto lock = lock_folder(folder, ended_by + lock_patience);  // whoever has it may have as much patience
   if (!lock) return lock.error();
-  if (auto free = remove_stale(path); !free) return free.error();
+  if (auto free = remove_stale(path, ended_by); !free) return free.error();
   auto fd = bind_and_listen(path, *address, mode);
   if (!fd) return fd.error();
   return ListeningSocket(std::move(*fd), path);

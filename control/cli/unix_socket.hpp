@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 
 #include "control/cli/protocol.hpp"
@@ -14,10 +15,12 @@ namespace espgate::cli {
 // A listening socket at `path`; the file goes when this does, unless somebody put another in its place.
 class ListeningSocket {
  public:
-  // Takes the place of a stale socket that a killed daemon left. Errors: another espgated listens there
-  // (its pid is named), the path holds something else, is too long or may not be written. The folder
-  // is made if only its last part is missing. `mode` is the file's from the first moment on.
-  static Expected<ListeningSocket> open(const std::string& path, mode_t mode);
+  // Takes the place of a stale socket that a killed daemon left. One that was killed just now still listens:
+  // its end is waited for. Errors: another espgated listens there (its pid is named), the path holds
+  // something else, is too long or may not be written. The folder is made if only its last part is missing.
+  // `mode` is the file's from the first moment on.
+  static Expected<ListeningSocket> open(const std::string& path, mode_t mode,
+                                        std::chrono::milliseconds patience = std::chrono::seconds(1));
 
   ListeningSocket(ListeningSocket&& other) noexcept;
   ListeningSocket& operator=(ListeningSocket&&) = delete;

@@ -87,7 +87,7 @@ def parts(rows, left_out):
     for row in rows:
         if row["case"] in left_out:
             continue
-        others = [f"{name} {row[name]:g}" for name in ("erase_ns", "insert_ns", "build_ms") if name in row]
+        others = [f"{name} {row[name]:g}" for name in ("ns", "erase_ns", "insert_ns", "build_ms") if name in row]
         cycles = [f"{row['cycles']:.1f}"] if "cycles" in row else []
         label = f" {row['label']}" if row["label"] else ""
         cells.append([row["bench"], f"`{row['case']}`{label}", ", ".join(cycles + others)])

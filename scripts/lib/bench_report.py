@@ -15,7 +15,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Counters that the programs set themselves; all others describe google-benchmark's own run.
-OURS = ("cycles", "erase_ns", "insert_ns", "build_ms")
+OURS = ("cycles", "ns", "erase_ns", "insert_ns", "build_ms")
 
 
 def processor():

@@ -1,4 +1,5 @@
-"""The demonstration behind scripts/demo: three hosts, good and bad ESP, and what the gateway says of it."""
+"""The demonstration behind scripts/demo: three hosts, good and bad ESP, and what the gateway says of it; then two gateways
+with IKE (demo_ike.py)."""
 
 import argparse
 import contextlib
@@ -8,6 +9,7 @@ import pathlib
 import secrets
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -16,6 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/interop"))
 
+from demo_output import DemoFailed, heading, require, show, told  # noqa: E402
 from lib import cleanup, configuration, netns, packets  # noqa: E402
 from lib.encapsulation import outer_of  # noqa: E402
 from lib.gateway import Gateway, program  # noqa: E402
@@ -35,25 +38,6 @@ PICTURE = """
    scapy, {peer}   ~~ESP~~>  {outside}  espgated  {inside}  ---->  {host}
    network 10.2.0.0/24   |  (DPDK on both cables, no NIC)     |   the Linux kernel
 """.format(peer=PEER, outside=OUTSIDE, inside=INSIDE, host=HOST)
-
-
-class DemoFailed(Exception):
-    """The gateway did not do what the demonstration says it does."""
-
-
-def heading(number, text):
-    print(f"\n[{number}] {text}")
-
-
-def told(text):
-    print(f"    {text}")
-
-
-def require(condition, what):
-    """Says that a promise was kept, or ends the demonstration."""
-    if not condition:
-        raise DemoFailed(what)
-    told(f"ok: {what}")
 
 
 class Peer:
@@ -170,12 +154,10 @@ def check_counters(gateway):
     require(gateway.counters().holds, "received = sent + to the host + drops: no packet is unaccounted for")
 
 
-def show(gateway, *words):
-    code, out, err = gateway.ctl(*words)
-    print(f"\n    $ espgatectl {' '.join(words)}")
-    print("".join(f"      {line}\n" for line in (out + err).splitlines()), end="")
-    if code != 0:
-        raise DemoFailed(f"espgatectl {' '.join(words)} ended with {code}")
+def two_gateways(number):
+    done = subprocess.run([sys.executable, str(ROOT / "scripts/lib/demo_ike.py"), str(number)], check=False)
+    if done.returncode != 0:
+        raise DemoFailed("the tunnel between two gateways did not do what was said of it")
 
 
 def demonstrate(keep):
@@ -214,7 +196,9 @@ def demonstrate(keep):
                   ("show", "invalid-spi")):
         show(gateway, *words)
 
-    heading(7, "Done" if not keep else "Left running")
+    two_gateways(7)
+
+    heading(9, "Done" if not keep else "Left running")
     if keep:
         STATE.write_text(json.dumps({
             "pid": gateway.pid, "workdir": workdir, "socket": str(gateway.socket), "sequence": peer.sequence,

@@ -282,6 +282,24 @@ class Stopping(unittest.TestCase):
         self.stops_under_load(signal.SIGINT, 2)
 
 
+class Killed(unittest.TestCase):
+    def test_it_starts_at_once_though_the_killed_one_has_not_ended(self):
+        self.addCleanup(cleanup.now)
+        testbed = Testbed(drop_case.EspDropCase.settings())
+        gateway = testbed.gateway.start()
+        for _ in range(3):
+            killed = gateway.pid
+            gateway.send_signal(signal.SIGKILL)
+            gateway.start()
+            self.assertNotEqual(gateway.pid, killed)
+        self.assertNotIn("another espgated", gateway.log_text())
+        testbed.attach()
+        testbed.send("inside", packets.udp_packet(INSIDE.host[4], host(PLAIN4, 4), 4, 5, b"again"))
+        self.assertIsNotNone(testbed.outside.expect(
+            lambda frame: (found := packets.ip_of(frame)) is not None and found.destination == OUTSIDE.host[4]))
+        gateway.stop()
+
+
 class PulledPort(drop_case.EspDropCase):
     def test_a_port_that_vanishes_is_reported_and_survived(self):
         self.testbed.namespace.ip("link", "del", "veth-out")

@@ -1,14 +1,19 @@
 #include "control/cli/unix_socket.hpp"
 
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <thread>
 
 #include "control/cli/client.hpp"
 #include "tests/control/cli/canned.hpp"
@@ -26,13 +31,19 @@ mode_t mode_of(const std::string& path) {
   return status.st_mode & 07777;
 }
 
-// As a daemon that was killed leaves it: bound, nobody listens.
-void leave_stale(const std::string& path) {
+// Bound; nobody listens.
+UniqueFd bound(const std::string& path) {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
   REQUIRE(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
+// As a daemon that was killed leaves it.
+void leave_stale(const std::string& path) {
+  bound(path);
 }
 
 }  // namespace
@@ -72,6 +83,42 @@ TEST_CASE("a stale socket is replaced") {
   const auto socket = ListeningSocket::open(path, 0600);
   REQUIRE(socket);
   CHECK(connect_unix(path));
+}
+
+TEST_CASE("a daemon that was killed and has not ended yet is waited for") {
+  TemporaryFolder folder;
+  const auto path = folder.path() + "/espgate.sock";
+  auto killed = bound(path);
+  REQUIRE(listen(killed.get(), 8) == 0);
+  CHECK_FALSE(ListeningSocket::open(path, 0600, {}));
+  const auto connected = connect_unix(path);  // what it has not accepted does not matter
+  std::thread end([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    killed = {};
+  });
+  const auto socket = ListeningSocket::open(path, 0600, std::chrono::seconds(30));
+  end.join();
+  REQUIRE(socket);
+  CHECK(connect_unix(path));
+}
+
+TEST_CASE("one that lives is not waited for longer than it is said, whatever it does with who connects") {
+  TemporaryFolder folder;
+  const auto path = folder.path() + "/espgate.sock";
+  const auto alive = bound(path);
+  REQUIRE(listen(alive.get(), 8) == 0);
+  std::atomic<bool> stop = false;
+  std::thread hangs_up([&] {
+    while (!stop) {
+      pollfd watched{alive.get(), POLLIN, 0};
+      if (poll(&watched, 1, 5) == 1) close(accept(alive.get(), nullptr, nullptr));
+    }
+  });
+  const auto socket = ListeningSocket::open(path, 0600, std::chrono::milliseconds(100));
+  stop = true;
+  hangs_up.join();
+  REQUIRE_FALSE(socket);
+  CHECK_THAT(socket.error().what, Catch::Contains("another espgated is running"));
 }
 
 TEST_CASE("what is not a socket is left alone") {
@@ -117,7 +164,7 @@ TEST_CASE("two that start at once do not both win") {
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i) {
       threads.emplace_back([&] {
-        auto result = ListeningSocket::open(path, 0600);
+        auto result = ListeningSocket::open(path, 0600, {});
         const std::lock_guard lock(mutex);
         results.push_back(std::move(result));
       });

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/control/sa/surroundings.hpp"
+#include "tests/sanitized.hpp"
 
 using namespace espgate;
 using namespace espgate::sa;
@@ -38,6 +39,32 @@ struct Limited : Surroundings {
 };
 
 }  // namespace
+
+TEST_CASE("of 100,000 SAs each comes to both ends once, when it should, and what is forgotten to none") {
+  const auto many = testing::many(100'000u);
+  const auto name = [](std::uint32_t number) { return SaName{Direction::inbound, number, 0x1000 + number}; };
+  const Lifetime lifetime{.soft_seconds = 60, .hard_seconds = 90};
+  // In an order that has nothing to do with when they began.
+  const auto began = [&](std::uint32_t number) {
+    return Moment{std::chrono::milliseconds(std::uint64_t{number} * 7'919 % many), {}};
+  };
+  Lifetimes lifetimes;
+  for (std::uint32_t i = 0; i < many; ++i) lifetimes.watch(name(i), lifetime, began(i));
+  for (std::uint32_t i = 0; i < many; i += 4) lifetimes.forget(name(i), lifetime, began(i));
+  std::vector<unsigned> stages(many);
+  std::size_t taken = 0, wrong = 0;
+  for (Moment now{0ms, {}}; lifetimes.size() != 0; now.steady += 1ms) {
+    while (const auto due = lifetimes.take_due(now)) {
+      const auto number = due->sa.index;
+      const bool is_hard = due->stage == LifetimeStage::hard;
+      wrong += now.steady != began(number).steady + (is_hard ? 90s : 60s);  // neither early nor late
+      wrong += number % 4 == 0 || due->sa != name(number) || stages[number]++ != (is_hard ? 1u : 0u);
+      ++taken;
+    }
+  }
+  CHECK(wrong == 0);
+  CHECK(taken == 2 * (many - many / 4));
+}
 
 TEST_CASE("seconds: first the soft end is told, then the SA expires, each once") {
   Limited s({.soft_seconds = 60, .hard_seconds = 90});
