@@ -258,7 +258,7 @@ void IkeService::went_down(const ike::RetireOutbound& action, const std::string&
       known->second.down_since = now.steady;
     }
     because = reason;
-    (void)failures_.take(action.child, because, now.steady);  // told here
+    failures_.note(action.child, because, now.steady);  // told here
   }
   tell(known->second, spdlog::level::warn, fmt::format("connection {} is down: {}", connection, because),
        now);

@@ -224,9 +224,16 @@ Expected<void> IkeService::initiate(const std::string& connection, Moment now) {
   if (peers_.contains(connection) || connections_.at(connection).settings.any_peer)
     return Error{fmt::format("only the peers of {} can begin: they may be at any address", connection),
                  "begin there"};
-  connections_.at(connection).down_because.clear();
-  connections_.at(connection).is_terminated = false;
   auto place = place_of(connection);
+  const auto forget = [&](const std::string& name) {
+    const auto wanted = connections_.find(name);
+    if (wanted == connections_.end()) return;
+    wanted->second.down_because.clear();
+    wanted->second.is_terminated = false;
+  };
+  forget(connection);
+  if (place.child.empty())
+    for (const auto& child : connections_.at(connection).handle->children) forget(child.name);
   failures_.forget(connection);
   failures_.forget(place.connection);  // its IKE SA
   feed(ike::Initiate{std::move(place.connection), std::move(place.child)}, now);
@@ -237,12 +244,20 @@ Expected<void> IkeService::terminate(const std::string& connection, Moment now) 
   if (auto found = known(connection); !found) return found;
   auto place = place_of(connection);
   if (!place.peer) {
+    const auto note = [&](Known& terminated, std::string because) {
+      terminated.down_because = std::move(because);
+      terminated.down_since = now.steady;
+      terminated.is_terminated = true;
+    };
     auto& terminated = connections_.at(connection);
-    terminated.down_because = terminated.settings.any_peer
-                                  ? "it was terminated; its peers may come again"
-                                  : "it was terminated; `initiate` brings it up again";
-    terminated.down_since = now.steady;
-    terminated.is_terminated = true;
+    // With its IKE SA go those that are children of it.
+    if (place.child.empty())
+      for (const auto& child : terminated.handle->children)
+        if (const auto other = connections_.find(child.name); other != connections_.end())
+          note(other->second,
+               fmt::format("it was terminated with {}; `initiate` brings it up again", connection));
+    note(terminated, terminated.settings.any_peer ? "it was terminated; its peers may come again"
+                                                  : "it was terminated; `initiate` brings it up again");
   }
   feed(ike::Terminate{std::move(place.connection), std::move(place.child), std::move(place.peer)}, now);
   return {};

@@ -20,15 +20,16 @@ constexpr std::size_t demands_a_tick = 256;
 // by: those that had none yet have half of the time.
 void IkeService::look_at_traffic(Moment now) {
   const TimeSlice slice;
-  for (auto left = std::min(std::max(unheard_.size(), heard_.size()), sas_a_tick / 2);
-       left > 0 && !slice.is_over(); --left) {
-    look_at_next(unheard_, now);
-    look_at_next(heard_, now);
+  auto unheard = std::min(unheard_.size(), sas_a_tick / 2);
+  auto heard = std::min(heard_.size(), sas_a_tick - unheard);
+  while (unheard + heard != 0 && !slice.is_over()) {
+    if (unheard != 0) look_at_next(unheard_, now), --unheard;
+    if (heard != 0) look_at_next(heard_, now), --heard;
   }
 }
 
+// `spis` is not empty.
 void IkeService::look_at_next(std::deque<std::uint32_t>& spis, Moment now) {
-  if (spis.empty()) return;
   const auto spi = spis.front();
   spis.pop_front();
   const auto found = inbound_.find(spi);

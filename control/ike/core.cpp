@@ -167,12 +167,9 @@ void IkeCore::on(const Terminate& event, Time now) {
     found->second.demanded.erase(event.child);
     found->second.unwanted.insert(event.child);
   }
-  for (auto* sa : living(event.connection, event.peer)) {
-    if (event.child.empty())
-      sa->terminate(now);
-    else
-      sa->terminate_child(event.child, now);
-  }
+  const auto all = those_of(event.connection, event.peer);
+  for (auto* sa : all) event.child.empty() ? sa->terminate() : sa->terminate_child(event.child);
+  for (auto* sa : all) sa->stop_sending(event.child, now);
 }
 
 void IkeCore::on(const Rekey& event, Time now) {

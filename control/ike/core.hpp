@@ -200,6 +200,7 @@ class IkeCore final : private SaHost {
   void forget(SaId sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);
   // Those of the connection, except those that are on their way out; of one peer, if it is named.
+  std::vector<IkeSa*> those_of(const std::string& connection, const std::optional<Identity>& peer);
   std::vector<IkeSa*> living(const std::string& connection, const std::optional<Identity>& peer = {});
   bool has_living(const std::string& connection) const;
   // The peer has begun `sa`: what we have begun with it meanwhile, and not proved, goes unsaid.

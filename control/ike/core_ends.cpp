@@ -70,6 +70,8 @@ void IkeCore::note_stranger(Record& record, const IkeSa& sa, Time now) {
   // Of peers at any address each is for itself.
   if (!connection.remote && was_heard) act(AttemptFailed{connection.name, "", sa.reason(), sa.remote()});
   if (reach(connection.name) == Reach::established) return;
+  // That nothing more came tells less than what came.
+  if (!was_heard && failure.is_unanswered && !record.hearsay.reason.empty()) return;
   if (!was_heard)
     note_hearsay(record, std::move(failure), sa.remote());
   else if (connection.remote)

@@ -65,7 +65,7 @@ void IkeCore::established(IkeSa& sa, Time now) {
     if (record.up_since == never) record.up_since = now;
     record.forget_failures();
     record.demanded.clear();
-    for (const auto spi : std::exchange(record.invalid_spis, {})) sa.report_invalid_spi(spi, now);
+    for (const auto spi : std::exchange(record.invalid_spis, {})) sa.report_invalid_spi(spi);
     retries_.erase({record.retry_at, record.connection->name});
     record.retry_at = never;
   }

@@ -31,14 +31,18 @@ bool overlap(const SelectorSide& a, const SelectorSide& b) {
 
 }  // namespace
 
-std::vector<IkeSa*> IkeCore::living(const std::string& connection, const std::optional<Identity>& peer) {
+std::vector<IkeSa*> IkeCore::those_of(const std::string& connection, const std::optional<Identity>& peer) {
   std::vector<IkeSa*> found;
   const auto ids = by_connection_.find(connection);
   if (ids == by_connection_.end()) return found;
-  for (const auto id : ids->second) {
-    const auto& sa = *sas_.at(id).sa;
-    if (is_living(sa) && (!peer || sa.peer_identity() == peer)) found.push_back(find(id));
-  }
+  for (const auto id : ids->second)
+    if (!peer || sas_.at(id).sa->peer_identity() == peer) found.push_back(find(id));
+  return found;
+}
+
+std::vector<IkeSa*> IkeCore::living(const std::string& connection, const std::optional<Identity>& peer) {
+  auto found = those_of(connection, peer);
+  std::erase_if(found, [](const IkeSa* sa) { return !is_living(*sa); });
   return found;
 }
 

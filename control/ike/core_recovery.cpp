@@ -33,7 +33,9 @@ void IkeCore::on(const InvalidSpi& event, Time now) {
   const auto& connection = record.connection;
   for (auto* sa : living(event.connection, event.peer)) {
     if (sa->state() != IkeSa::State::established) continue;
-    sa->report_invalid_spi(event.spi, now);
+    // What has an owner is being deleted, so the peer is told of that already.
+    if (owner == children_.end()) sa->report_invalid_spi(event.spi);
+    sa->repeat_request(now);
     // One at any address makes what it wants itself.
     for (const auto& child : connection->children)
       if (connection->remote && (event.child.empty() || child.name == event.child) &&

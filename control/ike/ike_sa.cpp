@@ -221,7 +221,7 @@ void IkeSa::end(End why, std::string reason, Time now) {
   release_spi(exchange_.inbound_spi);
   exchange_over();
   drop_creation(now);
-  drop_children(now);
+  while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
   if (!std::exchange(given_, {}).empty()) host_.end_lease(*this);
   if (!assigned_.empty()) host_.act(DropAddresses{connection_->name, std::exchange(assigned_, {})});
   // What was answered last is all that is left to be said, and its channel what opens the question.

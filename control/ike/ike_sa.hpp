@@ -80,9 +80,10 @@ class IkeSa {
   void rekey_child(const std::string& name, Time now);
   void rekey(Time now) { schedule_.rekey_at = now; }
   void close(End why);
-  // Nothing goes by it, or by that child, from here on, whenever the peer hears of that.
-  void terminate(Time now);
-  void terminate_child(const std::string& name, Time now);
+  // An operator wants it, or that child, closed; once all IKE SAs know that, nothing is sent by it any more.
+  void terminate();
+  void terminate_child(const std::string& name);
+  void stop_sending(const std::string& child, Time now);  // empty: by all
   // Its connection is this one from here on, which differs in children and keepalives at most.
   void reconfigure(const ConnectionHandle& connection, const std::set<std::string>& kept, Time now);
   // It is made in place of another IKE SA that goes once this one is complete; 0: none.
@@ -97,7 +98,8 @@ class IkeSa {
   void soft_expired(std::uint32_t inbound_spi, Time now);
   void give_up_child(std::uint32_t inbound_spi, const std::string& why, Time now);
   // The peer sends with this SPI of nobody's: it is told (RFC 7296 1.5), and makes a child, or we do.
-  void report_invalid_spi(std::uint32_t spi, Time now);
+  void report_invalid_spi(std::uint32_t spi);
+  void repeat_request(Time now);  // the peer is heard, though it has not answered
   void want_child_after_report(const ChildHandle& configuration, Time now);
   // Somebody says that the peer has lost an SA: unless it was heard of just now, it is asked.
   void doubt(Time now);
@@ -115,7 +117,7 @@ class IkeSa {
   End ended() const { return end_; }
   State ended_in() const { return ended_in_; }  // the state that it ended in; `gone`: it goes on
   const std::string& reason() const { return reason_; }
-  bool has_failed() const { return end_ >= End::disbelieved; }  // which came after it was up
+  bool has_failed() const { return end_ >= End::disbelieved; }
   const Spis& spis() const { return spis_; }
   const Schedule& schedule() const { return schedule_; }
   const Lineage& lineage() const { return lineage_; }
@@ -147,7 +149,6 @@ class IkeSa {
   void repeat_answer();
   void send(const Messages& messages, const Endpoint& from, const Endpoint& to);
   void send_request(ExchangeType exchange, const PayloadWriter& payloads, Time now);
-  void repeat_request(Time now);
   void answer(ExchangeType exchange, const PayloadWriter& payloads);
   void answer(ExchangeType exchange, NotifyType error, Bytes data = {});
   void log(Level level, const std::string& text) const;
@@ -241,7 +242,6 @@ class IkeSa {
   void use_outbound(Child& child);
   void use_unless_redundant(Child& child);
   void remove_child(std::uint32_t inbound_spi, const std::string& reason, bool make_again, Time now);
-  void drop_children(Time now);
   void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
   void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, Time now);

@@ -134,7 +134,7 @@ void IkeSa::on_proof_answer(const Inner& inner, Time now) {
       [by = connection_->authenticator, prf = choice_->prf, octets = octets_of(false, peer, keys_), peer,
        proof = proof_of(payloads)] { return by->verify(prf, octets, peer, proof); },
       [this, inner](Time then, std::optional<Expected<void>> verdict) {
-        if (!verdict) end_ = End::no_room;
+        if (!verdict && end_ == End::none) end_ = End::no_room;
         finish_proof(inner, verdict ? *verdict : Error{too_much_work, ""}, then);
       });
 }
@@ -153,7 +153,7 @@ void IkeSa::finish_proof(const Inner& inner, const Expected<void>& verdict, Time
   if (!verdict) {
     // It believes that all is well, so it has to be told (RFC 7296 2.21.2).
     reason_ = verdict.error().text();
-    if (end_ != End::no_room) end_ = End::failed;
+    if (end_ == End::none) end_ = End::failed;
     release_spi(exchange_.inbound_spi);
     exchange_over();
     state_ = State::closing;

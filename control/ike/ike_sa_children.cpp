@@ -236,7 +236,7 @@ Child& IkeSa::add_child(const ChildTerms& terms, std::uint32_t inbound_spi, cons
 }
 
 void IkeSa::use_outbound(Child& child) {
-  if (!child.outbound_waiting) return;
+  if (!child.outbound_waiting || end_ == End::commanded) return;
   host_.act(InstallOutbound{std::move(*child.outbound_waiting), child.inbound_spi});
   child.outbound_waiting.reset();
   host_.set_current_outbound(key_of(*child.configuration), child.outbound_spi);
@@ -270,7 +270,8 @@ bool IkeSa::take_over(const std::string& key, Time now) {
 void IkeSa::traffic_arrived(std::uint32_t inbound_spi, Time now) {
   liveness_.heard = now;
   auto* child = find_child(inbound_spi);
-  if (child != nullptr && child->delete_wanted) repeat_request(now);
+  if (child != nullptr && (state_ == State::closing || (child->delete_wanted && !child->replaced)))
+    repeat_request(now);
   if (child == nullptr || !child->outbound_waiting) return;
   auto* before = find_child(child->predecessor);
   if (before == nullptr || host_.current_outbound(key_of(*child->configuration)) == before->outbound_spi)
@@ -309,10 +310,6 @@ void IkeSa::remove_child(std::uint32_t inbound_spi, const std::string& reason, b
   forget_successor(inbound_spi, child.peer_rekey, now);
 }
 
-void IkeSa::drop_children(Time now) {
-  while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
-}
-
 void IkeSa::want_again(const ChildHandle& configuration, unsigned failures, Time now) {
   if (connection_->start != StartAction::always) return;
   wanted_.push_back({configuration, now + retry_wait(host_, failures), failures});
@@ -343,15 +340,23 @@ void IkeSa::want_child(const ChildHandle& configuration, Time not_before) {
   wanted_.push_back({configuration, not_before});
 }
 
-void IkeSa::terminate_child(const std::string& name, Time now) {
+void IkeSa::terminate_child(const std::string& name) {
   child_failures_.forget(name);
   std::erase_if(wanted_, [&](const WantedChild& wanted) { return wanted.configuration->name == name; });
   if (exchange_.child && exchange_.child->name == name) exchange_.unwanted = true;
-  const auto is_it = [&](const Child& child) { return child.configuration->name == name; };
-  for (auto child = children_.end(); (child = std::ranges::find_if(children_, is_it)) != children_.end();) {
-    if (child->state != Child::State::closing) orphans_.push_back(child->inbound_spi);
-    remove_child(child->inbound_spi, "it was deleted", false, now);
-  }
+  for (auto& child : children_)
+    if (child.configuration->name == name) {
+      child.delete_wanted = true;
+      child.make_again = false;
+    }
+}
+
+void IkeSa::stop_sending(const std::string& name, Time now) {
+  const auto is_meant = [&](const Child& child) { return name.empty() || child.configuration->name == name; };
+  for (auto& child : children_)
+    if (is_meant(child)) child.outbound_waiting.reset();
+  for (const auto& child : children_)
+    if (is_meant(child)) leave_outbound(child, name.empty() ? reason_ : "it was deleted", false, now);
 }
 
 void IkeSa::rekey_child(const std::string& name, Time now) {

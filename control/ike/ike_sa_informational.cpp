@@ -40,14 +40,12 @@ void IkeSa::on_informational(const Inner& inner, Time now) {
   if (ike_deleted) end(End::by_peer, "the peer closed it", now);
 }
 
-void IkeSa::report_invalid_spi(std::uint32_t spi, Time now) {
+void IkeSa::report_invalid_spi(std::uint32_t spi) {
   constexpr std::size_t most = 16;  // while something else is under way
-  // A child that is being deleted the peer is told of already.
-  if (find_child(spi) == nullptr && invalid_spis_.size() < most) invalid_spis_.insert(spi);
-  repeat_request(now);
+  if (invalid_spis_.size() < most) invalid_spis_.insert(spi);
 }
 
-// What the peer sends gets through, so what we send may again.
+// What it sends gets through, so what we send may again.
 void IkeSa::repeat_request(Time now) {
   if (request_.may_repeat(now)) send(request_.messages(), local_, remote_);
 }

@@ -181,18 +181,18 @@ void IkeSa::close(End why) {
   close_wanted_ = true;
 }
 
-void IkeSa::terminate(Time now) {
-  close(End::commanded);
-  drop_children(now);
+void IkeSa::terminate() {
+  if (state_ == State::replaced || state_ == State::gone) return;
+  end_ = End::commanded;
+  if (state_ != State::closing) close_wanted_ = true;
 }
 
 void IkeSa::delete_ike_sa(Time now) {
   close_wanted_ = false;
-  if (end_ == End::commanded) drop_children(now);  // those that were made meanwhile
   if (state_ == State::established) state_ = State::closing;
   exchange_.kind = Exchange::Kind::delete_ike;
   PayloadWriter payloads;
-  if (has_failed() && !peer_identity_)
+  if (has_failed() && end_ != End::no_room && !peer_identity_)
     payloads.add(Notify{NotifyType::authentication_failed, {}});  // RFC 7296 2.21.2
   send_request(ExchangeType::informational, payloads.add(Delete{ProtocolId::ike, {}}), now);
 }

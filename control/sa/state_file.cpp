@@ -39,7 +39,7 @@ Expected<UniqueFd> open_lock_file(const std::string& path) {
   constexpr int flags = O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
   UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | flags, 0600));
   if (!file && errno == EROFS) file = UniqueFd(open(path.c_str(), O_RDONLY | flags));
-  return if_trusted(std::move(file), path, S_IWGRP | S_IWOTH);
+  return if_trusted(std::move(file), path, S_IRWXG | S_IRWXO);  // who can read it can lock it
 }
 
 UniqueFd make_state_file(const std::string& path) {

@@ -19,7 +19,7 @@ namespace espgate::sa {
 Expected<UniqueFd> open_state_file(const std::string& path, mode_t forbidden_rights);
 
 // To be locked: made where there is none, and read only where the disk is. Errors as above, of a file that
-// others may write to, too.
+// others can read or write, too.
 Expected<UniqueFd> open_lock_file(const std::string& path);
 
 // To read and write: a new file, which only we can open, in the place of whatever was at `path`. Empty: it

@@ -9,7 +9,7 @@ from lib.invalid_spi_case import BEGUN, TOLD, InvalidSpiCase
 from lib.router import Router
 from lib.stream import Stream
 
-BETWEEN_TRIES_S = 1.5  # behind the second, by default
+BETWEEN_TRIES_S = 2.4  # behind the second, by default, and when a child that is deleted so soon may be made again
 IN_FLIGHT_S = 1  # of packets that were sent before the peer heard of anything
 
 
@@ -72,8 +72,9 @@ class OneSide(Unheard):
         stale = self.outbound_spi(sender)
         self.pair.between.refuse_informational(lost)
         self.gateway(lost).ask("terminate", "site")
-        self.assertTrue(self.retired(stale, lost))
-        self.assertEqual(self.gateway(lost).ask("show", "connections")["connections"][0]["state"], "closing")
+        shown = self.gateway(lost).ask("show", "connections")["connections"][0]
+        self.assertEqual((shown["state"], shown["outbound_spi"]), ("closing", None))
+        self.until(lambda: self.retired(stale, lost))
         time.sleep(IN_FLIGHT_S)
         self.assertEqual(self.pair.ping(sender, count=3), 0)
         flow = self.flow(stale, lost)
@@ -105,7 +106,7 @@ class WithIkeSa(Unheard):
         time.sleep(BETWEEN_TRIES_S)
         self.pair.between.refuse_nothing()
         self.assertEqual(self.outbound_spi(pair.other(ours)), inbound)
-        self.assertEqual([sa["state"] for sa in self.ike_sas(ours)], ["up"])
+        self.assertIn("up", [sa["state"] for sa in self.ike_sas(ours)])
 
     def recovery_s(self, sender, version=4, timeout_s=15):
         """From the first packet that this side's host sends to the first that comes back, of those sent all the time."""

@@ -29,11 +29,22 @@ TEST_CASE("of too many names the one that was told of first is news again") {
   CHECK(news.take("two", "why", 1s));
 }
 
-TEST_CASE(
-    "reasons that change all the time are told so often and no oftener, and what was not told stays news") {
+TEST_CASE("reasons of one that change all the time are told seldom, and take nothing from others") {
   FailureNews news(8);
   unsigned told = 0;
   for (unsigned i = 0; i < 10'000; ++i) told += news.take("site", fmt::format("reason {}", i), 1s);
+  CHECK(told == FailureNews::at_once_of_one);
+  CHECK(news.take("branch", "no answer", 1s));
+  CHECK_FALSE(news.take("site", "another", 60s));
+  CHECK(news.take("site", "another", 61s));
+  news.note("site", "it went", 62s);
+  CHECK_FALSE(news.take("site", "it went", 200s));
+}
+
+TEST_CASE("of many at once so many are told and no more, and what was not told stays news") {
+  FailureNews news(10'000);
+  unsigned told = 0;
+  for (unsigned i = 0; i < 5'000; ++i) told += news.take(fmt::format("site {}", i), "no answer", 1s);
   CHECK(told == FailureNews::at_once);
   CHECK_FALSE(news.take("branch", "no answer", 1s));
   CHECK(news.take("branch", "no answer", 3s));
