@@ -138,7 +138,8 @@ bool IkeCore::is_redundant(const IkeSa& sa) const {
   if (sa.state() != IkeSa::State::established) return false;
   return std::ranges::any_of(by_peer_.beside(sa), [&](SaId id) {
     const auto& other = *sas_.at(id).sa;
-    return other.state() == IkeSa::State::established && other.lineage().we_began != sa.lineage().we_began &&
+    return other.state() == IkeSa::State::established && !other.is_closing() &&
+           other.lineage().we_began != sa.lineage().we_began &&
            sa.lineage().initiator_spi < other.lineage().initiator_spi;
   });
 }
