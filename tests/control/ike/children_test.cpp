@@ -121,7 +121,7 @@ TEST_CASE("the datapath has no place for a child: it is deleted at the peer, and
       world.a.handle(InstallFailed{world.a.established()[0]->children().back().inbound_spi, "it is full"});
       CHECK(world.a.outbound().empty());
       REQUIRE(world.a.established()[0]->wanted().size() == 1);
-      CHECK(world.a.established()[0]->child_failures().of("net") == "it is full");
+      CHECK_THAT(world.a.established()[0]->child_failures().of("net"), Catch::Equals("it is full"));
     }
     world.run_for(100ms);
   }

@@ -126,7 +126,7 @@ TEST_CASE("what it says of why it is down is of what happened last, and not of s
     Simulation world(1, handle(of_a), handle(connection_of_b()));
     world.passes = [](const SendDatagram&) { return false; };
     world.run_for(2min);
-    CHECK(world.a.core().last_failure("a") == "no answer at all to IKE_SA_INIT");
+    CHECK_THAT(world.a.core().last_failure("a"), Catch::Equals("no answer at all to IKE_SA_INIT"));
     world.a.handle(Terminate{"a", ""});
     CHECK(world.a.core().last_failure("a").empty());
   }
@@ -157,8 +157,10 @@ TEST_CASE("what it says of why it is down is of what happened last, and not of s
       peer.greet();
       peer.now += 31s;
       peer.expire();
-      CHECK(peer.core.last_failure("b") ==
-            "no answer at all to IKE_SA_INIT; of what came from its address: the peer did not go on");
+      CHECK_THAT(
+          peer.core.last_failure("b"),
+          Catch::Equals(
+              "no answer at all to IKE_SA_INIT; of what came from its address: the peer did not go on"));
       CHECK(peer.core.failure("b").is_unanswered);
     }
     SECTION("and may be anybody, with proposals that are refused") {
