@@ -99,7 +99,8 @@ class AnyPeer(SwanCase):
         self.assertEqual(rows[peers["one"]["connection"]]["state"], "up")
         steps = {row["step"]: row["detail"] for row in self.gateway.ask("explain", "site")["steps"]}
         self.assertIn("one.site.example", steps[peers["one"]["connection"]])
-        self.assertEqual(self.gateway.ask("explain", peers["one"]["connection"])["connection"], "site")
+        one = self.gateway.ask("explain", peers["one"]["connection"])
+        self.assertEqual((one["connection"], one["state"]), (peers["one"]["connection"], "up"))
         code, _, said = self.gateway.ctl("initiate", "site")
         self.assertNotEqual(code, 0)
         self.assertIn("only the peers", said)
