@@ -98,11 +98,13 @@ class PartReader {
 
 // By OpenSSL's names, those that people use besides, and either in small letters.
 Object type_of(const std::string& type) {
-  // OpenSSL reads an object identifier up to a zero byte, and spaces in it.
+  // OpenSSL reads an object identifier up to a zero byte, and spaces in it, and shows one of 79 digits at
+  // most.
+  constexpr std::size_t longest = 64;
   const auto is_good = [](char c) {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-';
   };
-  if (!std::ranges::all_of(type, is_good)) return nullptr;
+  if (type.size() > longest || !std::ranges::all_of(type, is_good)) return nullptr;
   std::string upper = type;
   std::ranges::transform(upper, upper.begin(),
                          [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });

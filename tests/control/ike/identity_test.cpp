@@ -64,6 +64,7 @@ TEST_CASE("what is no identity is refused with a reason") {
   CHECK_THAT(refusal("key-id:0xf"), Catch::Contains("half a byte"));
   CHECK_THAT(refusal("key-id:0xzz"), Catch::Contains("hexadecimal"));
   CHECK_THAT(refusal("XY=1"), Catch::Contains("\"XY\" is not a part of a name"));
+  CHECK_THAT(refusal("1.2." + std::string(61, '3') + "=1"), Catch::Contains("is not a part of a name"));
   CHECK_THAT(refusal("1. 2=1"), Catch::Contains("is not a part of a name"));
   CHECK_THAT(refusal(std::string_view("1.2.3\0=1", 8)), Catch::Contains("is not a part of a name"));
   CHECK_THAT(refusal("CN="), Catch::Contains("no value"));
