@@ -118,7 +118,7 @@ TEST_CASE("after loss, repetition, reordering, delay and crashes, both sides hav
 }
 
 TEST_CASE("the same where now and then the clock of one side jumps by minutes") {
-  check_many(500, Clocks::jumping);
+  check_many(100, Clocks::jumping);
 }
 
 TEST_CASE("stories that once did not end well do") {
