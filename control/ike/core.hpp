@@ -192,7 +192,8 @@ class IkeCore final : private SaHost {
   void want_all(IkeSa& sa, Time not_before);
   void went_down(Record& record, const IkeSa& sa, Time now);
   void note_stranger(Record& record, const IkeSa& sa, Time now);
-  // That is why it is down, and whoever runs the core hears of it; or somebody who may be anybody says so.
+  // That is why it is down, or what somebody says who may be anybody. Whoever runs the core hears of it,
+  // unless its peers may be at any address.
   void fail(Record& record, Failure failure, const Endpoint& remote);
   void note_hearsay(Record& record, Failure failure, const Endpoint& remote);
   static std::string with_hearsay(const Record& record, const std::string& reason, IkeSa::State state);

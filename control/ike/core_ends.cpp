@@ -39,10 +39,10 @@ void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
                     !is_unproved(sa) && sa.our_request().tally().is_given_up,
                     sa.ended() == IkeSa::End::no_room};
     // Where the peer has proved who it is, what was up has ended.
-    if (!sa.peer_identity() && sa.connection()->remote)
-      fail(record, std::move(failure), sa.remote());
-    else
+    if (sa.peer_identity())
       record.last_failure = std::move(failure);
+    else
+      fail(record, std::move(failure), sa.remote());
   }
   if (record.retry_at != never) return;
   if (record.up_since != never && now - record.up_since >= long_enough) record.failures = 0;
@@ -72,16 +72,15 @@ void IkeCore::note_stranger(Record& record, const IkeSa& sa, Time now) {
   if (reach(connection.name) == Reach::established) return;
   // That nothing more came tells less than what came.
   if (!was_heard && failure.is_unanswered && !record.hearsay.reason.empty()) return;
-  if (!was_heard)
-    note_hearsay(record, std::move(failure), sa.remote());
-  else if (connection.remote)
+  if (was_heard)
     fail(record, std::move(failure), sa.remote());
   else
-    record.last_failure = std::move(failure);
+    note_hearsay(record, std::move(failure), sa.remote());
 }
 
 void IkeCore::fail(Record& record, Failure failure, const Endpoint& remote) {
-  act(AttemptFailed{record.connection->name, "", failure.reason, remote});
+  const auto& connection = *record.connection;
+  if (connection.remote) act(AttemptFailed{connection.name, "", failure.reason, remote});
   record.last_failure = std::move(failure);
 }
 
