@@ -36,8 +36,7 @@ class Confidentiality(case.GatewayCase):
         inner = packets.udp_packet(INSIDE.host[4], host(number), 6, 5, bytes(size), fragment=0)
         self.testbed.outside.drain()
         self.testbed.send("inside", inner)
-        frame = self.testbed.outside.expect(
-            lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.ESP)
+        frame = self.testbed.outside.expect(packets.is_ip(protocol=packets.ESP))
         self.assertIsNotNone(frame, "nothing was encrypted")
         return inner, packets.ip_of(frame)
 

@@ -47,8 +47,7 @@ class Reload(drop_case.EspDropCase):
         changes = self.changes(self.gateway.ask("reload"))
         self.assertEqual((changes["policies"]["added"], changes["policies"]["removed"]), (1, 2))
         self.testbed.send("inside", packet)
-        passed = self.testbed.outside.expect(
-            lambda frame: (found := packets.ip_of(frame)) is not None and found.source == INSIDE.host[4])
+        passed = self.testbed.outside.expect(packets.is_ip(source=INSIDE.host[4]))
         self.assertIsNotNone(passed)
 
     def test_a_connection_goes_and_comes(self):
@@ -91,8 +90,7 @@ class Reload(drop_case.EspDropCase):
         for word in ("10.57.0.0/16", "172.31.255.1", "everything else"):
             self.assertIn(word, err)
         self.testbed.send("inside", self.from_inside(OUTSIDE.host[4]))
-        self.assertIsNotNone(self.testbed.outside.expect(
-            lambda frame: (found := packets.ip_of(frame)) is not None and found.source == INSIDE.host[4]))
+        self.assertIsNotNone(self.testbed.outside.expect(packets.is_ip(source=INSIDE.host[4])))
 
     def test_what_needs_a_restart_is_named(self):
         self.rewrite(idle_sleep_us=60, control_cpu=1)
@@ -295,8 +293,7 @@ class Killed(unittest.TestCase):
         self.assertNotIn("another espgated", gateway.log_text())
         testbed.attach()
         testbed.send("inside", packets.udp_packet(INSIDE.host[4], host(PLAIN4, 4), 4, 5, b"again"))
-        self.assertIsNotNone(testbed.outside.expect(
-            lambda frame: (found := packets.ip_of(frame)) is not None and found.destination == OUTSIDE.host[4]))
+        self.assertIsNotNone(testbed.outside.expect(packets.is_ip(destination=OUTSIDE.host[4])))
         gateway.stop()
 
 
@@ -309,7 +306,7 @@ class PulledPort(drop_case.EspDropCase):
         self.expect("PORT_DOWN", "inside", self.from_inside(host(PLAIN4, 4)))
         self.testbed.inside.drain()
         self.testbed.send("inside", packets.echo(INSIDE.host[4], INSIDE.gateway[4], 1, 1))
-        self.assertIsNotNone(self.testbed.inside.expect(lambda frame: packets.ip_of(frame) is not None))
+        self.assertIsNotNone(self.testbed.inside.expect(packets.is_ip(source=INSIDE.gateway[4])))
 
 
 class Twins(drop_case.EspDropCase):
@@ -321,8 +318,7 @@ class Twins(drop_case.EspDropCase):
             inner = self.inner(version=version, destination=address)
             esp = self.esp(payload=inner, next_header=packets.IPV4 if version == 4 else packets.IPV6)
             self.testbed.send("outside", self.outer(esp))
-            self.assertIsNotNone(twin.expect(
-                lambda frame, to=address: (found := packets.ip_of(frame)) is not None and found.destination == to))
+            self.assertIsNotNone(twin.expect(packets.is_ip(destination=address)))
 
 
 class RemovedTwin(drop_case.EspDropCase):
@@ -340,8 +336,7 @@ class RemovedTwin(drop_case.EspDropCase):
         # What needs no address of the inside goes on: from inside into the tunnel, and the other port's twin.
         self.testbed.outside.drain()
         self.testbed.send("inside", self.from_inside(host(PLAIN4, 4)))
-        sent = self.testbed.outside.expect(
-            lambda frame: (found := packets.ip_of(frame)) is not None and found.destination == OUTSIDE.host[4])
+        sent = self.testbed.outside.expect(packets.is_ip(destination=OUTSIDE.host[4]))
         self.assertIsNotNone(sent)
         self.testbed.send("outside", packets.echo(OUTSIDE.host[4], OUTSIDE.gateway[4], 1, 1))
-        self.assertIsNotNone(self.testbed.outside.expect(lambda frame: packets.ip_of(frame) is not None))
+        self.assertIsNotNone(self.testbed.outside.expect(packets.is_ip(source=OUTSIDE.gateway[4])))

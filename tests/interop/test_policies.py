@@ -53,15 +53,14 @@ class Policies(drop_case.EspDropCase):
     def protected(self, number, packet):
         """Sends it from inside and returns what the peer opens."""
         self.testbed.send("inside", packet)
-        frame = self.testbed.outside.expect(
-            lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.ESP)
+        frame = self.testbed.outside.expect(packets.is_ip(protocol=packets.ESP))
         self.assertIsNotNone(frame, "nothing was encrypted")
         return GcmSa(0x2000 + number, keymat(0x2000 + number)).open(packets.ip_of(frame).payload)
 
     def passes(self, from_side, packet, protocol):
         self.testbed.send(from_side, packet)
         wire = self.testbed.outside if from_side == "inside" else self.testbed.inside
-        return wire.expect(lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == protocol)
+        return wire.expect(packets.is_ip(protocol=protocol))
 
     def policies(self, *words):
         return self.gateway.ask("show", "policies", *words)["policies"]
@@ -109,8 +108,7 @@ class Policies(drop_case.EspDropCase):
             self.testbed.send("inside", *(parts[i] for i in order))
             outer = []
             for _ in range(2):
-                frame = self.testbed.outside.expect(
-                    lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.ESP)
+                frame = self.testbed.outside.expect(packets.is_ip(protocol=packets.ESP))
                 self.assertIsNotNone(frame, "nothing was encrypted")
                 outer.append(packets.ip_of(frame).whole)
             opened = GcmSa(0x2000 + WEB, keymat(0x2000 + WEB)).open(packets.parse_ip(packets.joined(outer)).payload)
@@ -131,8 +129,7 @@ class Policies(drop_case.EspDropCase):
                 sender.sendto(datagram, (OUTSIDE.host[4], port))
             parts = []
             for _ in range(3):
-                frame = self.testbed.outside.expect(
-                    lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.UDP)
+                frame = self.testbed.outside.expect(packets.is_ip(protocol=packets.UDP))
                 self.assertIsNotNone(frame, f"{len(parts)} of 3 fragments came")
                 parts.append(packets.ip_of(frame).whole)
             self.assertEqual(packets.parse_ip(packets.joined(parts)).payload[8:], datagram)
@@ -177,8 +174,7 @@ class Policies(drop_case.EspDropCase):
             self.testbed.send("outside", *(self.arriving(parts[i]) for i in order))
             found = []
             for _ in parts:
-                frame = self.testbed.inside.expect(
-                    lambda frame: (ip := packets.ip_of(frame)) is not None and ip.protocol == packets.TCP)
+                frame = self.testbed.inside.expect(packets.is_ip(protocol=packets.TCP))
                 self.assertIsNotNone(frame, f"{len(found)} of {len(parts)} fragments came")
                 found.append(packets.ip_of(frame).whole)
             self.assertEqual(packets.parse_ip(packets.joined(found)).payload, packets.parse_ip(whole).payload)

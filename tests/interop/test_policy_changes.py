@@ -52,8 +52,7 @@ class PolicyChanges(case.GatewayCase):
     def opened(self, packet, spi):
         self.testbed.outside.drain()
         self.testbed.send("inside", packet)
-        frame = self.testbed.outside.expect(
-            lambda frame: (found := packets.ip_of(frame)) is not None and found.protocol == packets.ESP)
+        frame = self.testbed.outside.expect(packets.is_ip(protocol=packets.ESP))
         self.assertIsNotNone(frame, "nothing was encrypted")
         return GcmSa(*keys(spi)).open(packets.ip_of(frame).payload)
 

@@ -73,8 +73,7 @@ class StaticKeys(case.GatewayCase):
         return configuration.gateway(standard_ports(), connections=[tunnel.settings for tunnel in TUNNELS])
 
     def expect_inside(self, sent):
-        frame = self.testbed.inside.expect(lambda frame: (found := packets.ip_of(frame)) is not None
-                                           and found.source == sent.source)
+        frame = self.testbed.inside.expect(packets.is_ip(source=sent.source))
         self.assertIsNotNone(frame, f"nothing came out inside\n{self.gateway.log_text()}")
         self.assertEqual(frame[:6], packets.mac_bytes(self.testbed.inside.mac))
         received = packets.ip_of(frame)

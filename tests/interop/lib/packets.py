@@ -171,3 +171,11 @@ def ip_of(frame):
         return parse_ip(frame[14:])
     except ValueError:
         return None
+
+
+def is_ip(**fields):
+    """For Wire.expect: frames with an IP packet that has these values: is_ip(source=..., protocol=...)."""
+    def accept(frame):
+        packet = ip_of(frame)
+        return packet is not None and all(getattr(packet, name) == value for name, value in fields.items())
+    return accept
