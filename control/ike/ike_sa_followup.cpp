@@ -54,8 +54,10 @@ void IkeSa::take_key(Bytes value, Time) {
 }
 
 void IkeSa::go_on_with_creation(Time now) {
-  if (exchange_.keys.are_complete())
+  if (exchange_.keys.are_complete()) {
+    settle_predecessor(now);
     return exchange_.kind == Exchange::Kind::rekey_ike ? finish_rekey(now) : finish_create(now);
+  }
   if (has_lost()) return give_way(now);
   exchange_.method = exchange_.keys.next();
   exchange_.follows = true;

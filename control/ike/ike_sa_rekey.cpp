@@ -237,8 +237,8 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   until_ = now + host_.limits().linger * 2;
 }
 
-// The peer uses this IKE SA for its children while we do not know yet that ours lost: it does not know of
-// ours.
+// The peer uses this IKE SA, asking or answering, while we do not know yet that ours lost: it knows that, or
+// does not know of ours.
 void IkeSa::settle_predecessor(Time now) {
   if (predecessor_ == 0) return;
   auto* old = host_.find(std::exchange(predecessor_, 0));

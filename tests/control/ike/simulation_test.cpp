@@ -122,7 +122,7 @@ TEST_CASE("the same where now and then the clock of one side jumps by minutes") 
 }
 
 TEST_CASE("stories that once did not end well do") {
-  const auto seed = GENERATE(3'914u, 13'565u, 23'279u, 34'150u, 61'365u, 61'611u, 77'721u);
+  const auto seed = GENERATE(3'914u, 13'565u, 23'279u, 34'150u, 61'365u, 61'611u, 77'721u, 99'148u);
   check(seed);
 }
 
