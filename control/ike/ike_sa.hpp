@@ -290,6 +290,7 @@ class IkeSa {
   IkeSa& make_successor(SaId id, const IkeChoice& choice, const Spis& spis, bool is_initiator,
                         const KeyExchanges& keys, Time now);
   void hand_over(IkeSa& heir, Time now);
+  void leave_to_peers(Time now);
   void settle_predecessor(Time now);
 
   // -- IKE_FOLLOWUP_KE (ike_sa_followup.cpp) --
@@ -353,8 +354,7 @@ class IkeSa {
   // What IKE_SA_INIT brought; the messages go once AUTH is good.
   std::optional<IkeChoice> choice_;
   ExchangeNonces nonces_;
-  std::vector<std::uint8_t> our_first_message_, peers_first_message_;
-  std::vector<std::uint8_t> cookie_;
+  std::vector<std::uint8_t> our_first_message_, peers_first_message_, cookie_;
   std::string refused_;
   PeerAbilities peer_;
   NatSituation nat_;
