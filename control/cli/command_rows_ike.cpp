@@ -112,9 +112,9 @@ constexpr Command rows[] = {
      .where = Where::stream,
      .summary = "What is most likely wrong with a connection, by which evidence, and what to do",
      .help = "Weighs causes: configuration mismatch, firewall, one-way traffic, peer down, NAT rebinding, "
-             "loss, restarts,\nport down, routing, expired keys, no room. Without CONNECTION: those with "
-             "trouble, "
-             "the surest first,\nat most 64. `explain` tells word by word how far a negotiation came.",
+             "loss, restarts,\nport down, routing, expired keys, no room here or at the peer, a fault here. "
+             "Without CONNECTION: those\nwith trouble, the surest first, at most 64. `explain` tells word by "
+             "word how far a negotiation came.",
      .example = "diagnose branch",
      .result = R"({"connections": [{"connection": "branch", "state": "down",
                                     "reason": "no answer at all to IKE_SA_INIT",

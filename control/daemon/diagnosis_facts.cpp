@@ -41,6 +41,22 @@ Facts::Ike step_of(State state) {
   return Facts::Ike::established;
 }
 
+Facts::Trouble trouble_of(ike::Failing kind) {
+  switch (kind) {
+    case ike::Failing::passing:
+      break;
+    case ike::Failing::mismatch:
+      return Facts::Trouble::refused;
+    case ike::Failing::no_room:
+      return Facts::Trouble::no_room;
+    case ike::Failing::no_room_there:
+      return Facts::Trouble::no_room_there;
+    case ike::Failing::fault:
+      return Facts::Trouble::fault;
+  }
+  return Facts::Trouble::none;
+}
+
 void add_way(const Services& services, const config::Connection& connection, const net::Address& peer,
              Facts& facts) {
   facts.has_local_address = services.kernel->has_address(connection.local);
@@ -132,15 +148,17 @@ void add_ike(const Services& services, const config::Connection& connection, con
   facts.peer_restarts = restarts.count;
   if (restarts.count != 0) facts.peer_restarted = seconds_since(restarts.last, now.steady);
   const auto* farthest = farthest_of(services, connection, peer);
-  const auto failure = core.failure(owner);
+  const auto failure = core.failure(owner, now.steady);
   const auto failed = services.ike->failure(connection.name);
   const auto note_failure = [&] {
     facts.ike = step_of(failure.state);
-    facts.is_unanswered = failure.is_unanswered;
-    // What was up has ended for another reason.
-    facts.lacks_room = failure.lacks_room;
-    facts.is_refused = !failure.is_unanswered && !failure.lacks_room && facts.ike != Facts::Ike::established;
     facts.reason = failed;
+    if (failure.is_unanswered)
+      facts.trouble = Facts::Trouble::unanswered;
+    else if (failure.lacks_room)
+      facts.trouble = Facts::Trouble::no_room;
+    else if (facts.ike != Facts::Ike::established)  // what was up has ended for another reason
+      facts.trouble = Facts::Trouble::refused;
   };
   if (farthest == nullptr) {
     if (!failed.empty()) note_failure();
@@ -154,20 +172,20 @@ void add_ike(const Services& services, const config::Connection& connection, con
     if (farthest->our_request().is_under_way()) facts.tries = farthest->our_request().tries();
     facts.heard = seconds_since(farthest->last_heard(), now.steady);
     facts.beside = packets_beside(services, *farthest, connection.name);
-    facts.lacks_room = farthest->child_failures().lacks_room(connection.name);
-    facts.is_refused =
-        !facts.lacks_room && (!farthest->child_failures().of(connection.name).empty() ||
-                              (facts.state == Facts::State::up && !farthest->refusal().empty()));
+    facts.trouble = trouble_of(farthest->child_failures().kind(connection.name));
+    if (facts.trouble == Facts::Trouble::none && facts.state == Facts::State::up &&
+        !farthest->refusal().empty())
+      facts.trouble = trouble_of(farthest->refusal_kind());
     return;
   }
   // Of an attempt that has only begun, the one before tells more.
   if (!farthest->refusal().empty()) {
-    facts.is_refused = true;
-    facts.reason = core.refusal(*farthest);
+    facts.trouble = Facts::Trouble::refused;
+    facts.reason = core.refusal(*farthest, now.steady);
   } else if (!failed.empty() && (facts.repeats < 2 || !failure.is_unanswered)) {
     note_failure();
-  } else {
-    facts.is_unanswered = farthest->is_initiator() && facts.repeats >= 2;
+  } else if (farthest->is_initiator() && facts.repeats >= 2) {
+    facts.trouble = Facts::Trouble::unanswered;
   }
 }
 

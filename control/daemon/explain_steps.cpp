@@ -73,9 +73,9 @@ void add_greeting(const Services& services, const config::Connection& connection
     return steps.done(
         step, sa->choice() ? fmt::format("{}; {}", describe(*sa->choice()), describe(sa->nat())) : "");
   if (sa != nullptr && !sa->refusal().empty())
-    return steps.open(step, "failed", services.ike->core().refusal(*sa));
+    return steps.open(step, "failed", services.ike->core().refusal(*sa, now().steady));
   const auto failure = services.ike->failure(connection.name);
-  const bool here = services.ike->core().failure(owner_of(connection)).state == State::greeting;
+  const bool here = services.ike->core().failure(owner_of(connection), now().steady).state == State::greeting;
   if (!failure.empty() && here) return steps.open(step, "failed", failure);
   if (sa != nullptr)
     return steps.open(step, "under way", fmt::format("with {}", ike::to_string(sa->remote())));

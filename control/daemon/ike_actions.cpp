@@ -88,7 +88,7 @@ void IkeService::refused(const std::string& connection, std::uint32_t inbound_sp
   tell(known, spdlog::level::err, fmt::format("connection {}: {}", connection, why), now);
   known.down_because = why;
   known.down_since = now.steady;
-  feed(ike::InstallFailed{inbound_spi, std::move(why)}, now);
+  feed(ike::InstallFailed{inbound_spi, std::move(why), error.is_shortage}, now);
 }
 
 void IkeService::act(const ike::InstallInbound& action, Moment now) {

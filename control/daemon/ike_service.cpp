@@ -9,6 +9,7 @@
 #include "control/daemon/ike_datagrams.hpp"
 #include "control/daemon/log.hpp"
 #include "control/daemon/random.hpp"
+#include "control/daemon/services.hpp"
 
 namespace espgate::daemon {
 namespace {
@@ -300,9 +301,9 @@ std::string IkeService::failure(const std::string& connection) const {
   const auto found = connections_.find(connection);
   if (found == connections_.end()) return "";
   const auto& owner = found->second.handle->name;
-  const bool is_later =
-      found->second.down_because.empty() || core_.failure(owner).when >= found->second.down_since;
-  return is_later ? core_.last_failure(owner) : std::string();
+  auto failure = core_.failure(owner, now().steady);
+  const bool is_later = found->second.down_because.empty() || failure.when >= found->second.down_since;
+  return is_later ? std::move(failure.reason) : std::string();
 }
 
 void IkeService::stop(Moment now) {

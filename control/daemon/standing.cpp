@@ -104,7 +104,7 @@ std::string no_child_text(const ike::Endpoint& peer, std::string_view failure) {
 
 std::string how_it_goes(const Services& services, const ike::IkeSa& sa,
                         const config::Connection& connection) {
-  if (!sa.refusal().empty()) return services.ike->core().refusal(sa);
+  if (!sa.refusal().empty()) return services.ike->core().refusal(sa, now().steady);
   if (auto failure = services.ike->failure(connection.name); !failure.empty()) return failure;
   const auto tries = sa.our_request().tries();
   if (sa.state() == ike::IkeSa::State::greeting && tries > 1)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <set>
@@ -9,6 +10,20 @@
 #include <utility>
 
 namespace espgate::ike {
+
+// Why what a side wanted came to nothing.
+enum class Failing : std::uint8_t {
+  passing,        // both sides are well, and it may work the next time
+  mismatch,       // they want different things
+  no_room,        // something of ours is used up
+  no_room_there,  // the peer takes no more of it
+  fault,          // something is wrong here
+};
+
+struct Refusal {
+  std::string why;  // empty: none
+  Failing kind = Failing::mismatch;
+};
 
 // Under the empty name: of one that the peer wanted, and that may be any of them.
 class ChildFailures {
@@ -21,9 +36,8 @@ class ChildFailures {
     std::shared_ptr<const std::string> text;  // never null
   };
 
-  // lacks_room: it was for want of something of ours.
-  void note(const std::string& child, Reason why, bool lacks_room) {
-    failures_.insert_or_assign(child, Failure{std::move(why), lacks_room});
+  void note(const std::string& child, Reason why, Failing kind) {
+    failures_.insert_or_assign(child, Failure{std::move(why), kind});
   }
   void forget(const std::string& child) { failures_.erase(child); }
   void forget_all_but(const std::set<std::string>& children) {
@@ -36,15 +50,16 @@ class ChildFailures {
     const auto found = failures_.find(child);
     return found == failures_.end() ? std::string() : *found->second.why.text;
   }
-  bool lacks_room(const std::string& child) const {
+  // Passing: it fits.
+  Failing kind(const std::string& child) const {
     const auto found = failures_.find(child);
-    return found != failures_.end() && found->second.lacks_room;
+    return found == failures_.end() ? Failing::passing : found->second.kind;
   }
 
  private:
   struct Failure {
     Reason why;
-    bool lacks_room = false;
+    Failing kind;
   };
   std::map<std::string, Failure> failures_;
 };

@@ -55,10 +55,16 @@ std::string what_is_left_out(const Child& child, bool more_possible) {
                                    : "");
 }
 
+Failing failing_of(NotifyType error) {
+  return error == NotifyType::no_additional_sas ? Failing::no_room_there : Failing::mismatch;
+}
+
 std::string why_refused(NotifyType error, const ChildConfiguration& ours, bool with_key_exchange) {
   return fmt::format("the peer refused it with {}{}; we offered {}", describe(error),
                      error == NotifyType::single_pair_required
                          ? ": it takes one network on each side, so give each pair a connection (child-of)"
+                     : error == NotifyType::no_additional_sas
+                         ? ": it takes no more child SAs on this IKE SA, whatever they are for"
                          : "",
                      describe_request(ours, with_key_exchange));
 }

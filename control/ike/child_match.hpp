@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "control/ike/child_failures.hpp"
 #include "control/ike/child_sa.hpp"
 #include "control/ike/message.hpp"
 #include "control/ike/protocol.hpp"
@@ -40,6 +41,8 @@ std::string why_no_second(std::span<const Child> there, const ChildConfiguration
 // What of its networks a child's SA leaves out; empty: nothing. `more_possible`: the peer has said that it
 // would make others for that.
 std::string what_is_left_out(const Child& child, bool more_possible);
+// What a refusal of the peer's means, of a child of ours or of an IKE SA in place of another.
+Failing failing_of(NotifyType error);
 // The peer refused a child of ours: with what, what we offered, and what may help.
 std::string why_refused(NotifyType error, const ChildConfiguration& ours, bool with_key_exchange);
 // The peer agreed to something else than we offered.

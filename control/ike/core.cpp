@@ -196,7 +196,7 @@ void IkeCore::on(const SaDeleted& event, Time now) {
     sa->give_up_child(event.inbound_spi, "an operator deleted its SA (`sa delete`)", now);
 }
 void IkeCore::on(const InstallFailed& event, Time now) {
-  if (auto* sa = owner_of(event.inbound_spi)) sa->install_failed(event.inbound_spi, event.why, now);
+  if (auto* sa = owner_of(event.inbound_spi)) sa->install_failed(event, now);
 }
 
 // By an IKE SA that is there, or by a new one. The children are those demanded, or with `always` all that no

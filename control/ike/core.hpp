@@ -90,12 +90,14 @@ class IkeCore final : private SaHost {
     bool is_unanswered = false;  // the peer did not answer there
     bool lacks_room = false;     // it was for want of something of ours
   };
-  // Why the connection is down; without a reason: it did not fail, or was up since. What came from its peer's
-  // address, and was shown to be nobody's yet, is no more than added to what is known otherwise.
-  Failure failure(const std::string& connection) const;
-  std::string last_failure(const std::string& connection) const { return failure(connection).reason; }
+  // Why the connection is down; without a reason: it did not fail, or was up since. What came lately from its
+  // peer's address, and was shown to be nobody's yet, is no more than added to what is known otherwise.
+  Failure failure(const std::string& connection, Time now) const;
+  std::string last_failure(const std::string& connection, Time now) const {
+    return failure(connection, now).reason;
+  }
   // Of one that we have begun: its own, and what was refused of what came from its peer's address.
-  std::string refusal(const IkeSa& sa) const;
+  std::string refusal(const IkeSa& sa, Time now) const;
   // How often a peer of the connection lost what it had with us, as it told, and when that was last.
   struct PeerRestarts {
     unsigned count = 0;
@@ -196,7 +198,10 @@ class IkeCore final : private SaHost {
   // unless its peers may be at any address.
   void fail(Record& record, Failure failure, const Endpoint& remote);
   void note_hearsay(Record& record, Failure failure, const Endpoint& remote);
-  static std::string with_hearsay(const Record& record, const std::string& reason, IkeSa::State state);
+  bool has_hearsay(const Record& record, Time now) const;  // that is worth a word still
+  static Failure failure_of(const IkeSa& sa, Time when);
+  std::string with_hearsay(const Record& record, const std::string& reason, IkeSa::State state,
+                           Time now) const;
   void log_end(const IkeSa& sa, Time now);
   void forget(SaId sa);
   IkeSa* owner_of(std::uint32_t inbound_spi);

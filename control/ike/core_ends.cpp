@@ -6,12 +6,16 @@
 namespace espgate::ike {
 namespace {
 
+// The initiator does not believe the responder's AUTH, and has to tell it, whether that is answered or not.
+bool is_refusing(const IkeSa& sa) {
+  const auto state = sa.state() == IkeSa::State::gone ? sa.ended_in() : sa.state();
+  return sa.has_failed() && state == IkeSa::State::closing && !sa.peer_identity();
+}
+
 // One side does not believe the other's AUTH: then it has come no farther than IKE_AUTH, though the
-// responder's was up until it heard of it, and the initiator's has to tell it, whether that is answered or
-// not.
+// responder's was up until it heard of it.
 bool is_unproved(const IkeSa& sa) {
-  return sa.ended() == IkeSa::End::disbelieved ||
-         (sa.ended_in() == IkeSa::State::closing && !sa.peer_identity());
+  return sa.ended() == IkeSa::End::disbelieved || is_refusing(sa);
 }
 
 }  // namespace
@@ -35,9 +39,7 @@ void IkeCore::ended(const IkeSa& sa, Time now) {
 void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
   constexpr Time long_enough = std::chrono::minutes(1);  // one that ends sooner each time is tried ever less
   if (sa.has_failed()) {
-    Failure failure{sa.reason(), is_unproved(sa) ? IkeSa::State::proving : sa.ended_in(), now,
-                    !is_unproved(sa) && sa.our_request().tally().is_given_up,
-                    sa.ended() == IkeSa::End::no_room};
+    auto failure = failure_of(sa, now);
     // Where the peer has proved who it is, what was up has ended.
     if (sa.peer_identity())
       record.last_failure = std::move(failure);
@@ -59,6 +61,12 @@ void IkeCore::went_down(Record& record, const IkeSa& sa, Time now) {
   }
 }
 
+IkeCore::Failure IkeCore::failure_of(const IkeSa& sa, Time when) {
+  const bool is_proof = is_unproved(sa);
+  return {sa.reason(), is_proof ? IkeSa::State::proving : sa.ended_in(), when,
+          !is_proof && sa.our_request().tally().is_given_up, sa.ended() == IkeSa::End::no_room};
+}
+
 // While it is up, what strangers fail in is not why it is not. One that was heard under the keys of
 // IKE_SA_INIT is where it seems to be, so its reason is as good as ours; else anybody may have begun it.
 void IkeCore::note_stranger(Record& record, const IkeSa& sa, Time now) {
@@ -71,7 +79,7 @@ void IkeCore::note_stranger(Record& record, const IkeSa& sa, Time now) {
   if (!connection.remote && was_heard) act(AttemptFailed{connection.name, "", sa.reason(), sa.remote()});
   if (reach(connection.name) == Reach::established) return;
   // That nothing more came tells less than what came.
-  if (!was_heard && failure.is_unanswered && !record.hearsay.reason.empty()) return;
+  if (!was_heard && failure.is_unanswered && has_hearsay(record, now)) return;
   if (was_heard)
     fail(record, std::move(failure), sa.remote());
   else
@@ -107,25 +115,36 @@ void IkeCore::log_end(const IkeSa& sa, Time now) {
     log_stranger(text, name, now);
 }
 
-std::string IkeCore::with_hearsay(const Record& record, const std::string& reason, IkeSa::State state) {
-  if (state != IkeSa::State::greeting || record.hearsay.reason.empty()) return reason;
+// A peer that tries as we do comes again within the longest wait, and one of its attempts may be lost.
+bool IkeCore::has_hearsay(const Record& record, Time now) const {
+  return !record.hearsay.reason.empty() && now < record.hearsay.when + 2 * limits_.retry_longest;
+}
+
+std::string IkeCore::with_hearsay(const Record& record, const std::string& reason, IkeSa::State state,
+                                  Time now) const {
+  if (state != IkeSa::State::greeting || !has_hearsay(record, now)) return reason;
   return fmt::format("{}; of what came from its address: {}", reason, record.hearsay.reason);
 }
 
-IkeCore::Failure IkeCore::failure(const std::string& connection) const {
+IkeCore::Failure IkeCore::failure(const std::string& connection, Time now) const {
   const auto found = records_.find(connection);
   if (found == records_.end()) return {};
   const auto& record = found->second;
-  if (record.last_failure.reason.empty()) return record.hearsay;
+  // What is refused has failed, though it ends only once the peer was told.
+  if (const auto ids = by_connection_.find(connection); ids != by_connection_.end())
+    for (const auto id : ids->second)
+      if (const auto& sa = *ike_sa(id); is_refusing(sa) && sa.connection() == record.connection)
+        return failure_of(sa, sa.last_heard());
+  if (record.last_failure.reason.empty()) return has_hearsay(record, now) ? record.hearsay : Failure{};
   auto failure = record.last_failure;
-  failure.reason = with_hearsay(record, failure.reason, failure.state);
+  failure.reason = with_hearsay(record, failure.reason, failure.state, now);
   return failure;
 }
 
-std::string IkeCore::refusal(const IkeSa& sa) const {
+std::string IkeCore::refusal(const IkeSa& sa, Time now) const {
   const auto found = records_.find(sa.connection()->name);
   if (found == records_.end() || sa.refusal().empty()) return sa.refusal();
-  return with_hearsay(found->second, sa.refusal(), sa.state());
+  return with_hearsay(found->second, sa.refusal(), sa.state(), now);
 }
 
 }  // namespace espgate::ike

@@ -101,6 +101,7 @@ struct InvalidSpi {
 struct InstallFailed {
   std::uint32_t inbound_spi;
   std::string why;
+  bool is_shortage = false;  // there was no place for it
 };
 // The same of a peer whom only a token can tell (RFC 6290): the IKE SA was of a process before this one, and
 // the peer alone can begin another.

@@ -10,6 +10,7 @@
 #include "control/ike/key_exchange.hpp"
 #include "control/ike/keys.hpp"
 #include "control/ike/message.hpp"
+#include "datapath/net/bytes.hpp"
 
 namespace espgate::ike {
 
@@ -43,10 +44,6 @@ struct KeyExchanges {
   bool are_complete() const { return additional.empty() || shared.size() > additional.size(); }
   std::uint16_t next() const { return additional[shared.size() - 1]; }
 };
-
-// Why one of ours came to nothing: both sides are well and it may work the next time, they do not fit, or
-// something of ours is wanting.
-enum class Failing : std::uint8_t { passing, mismatch, no_room };
 
 // Of ours, under way or waiting for work.
 struct Exchange {
@@ -93,11 +90,21 @@ struct Exchange {
   std::vector<net::Address> left;    // of ours, that it was sent from until they went
 };
 
+// The child that the peer wants replaced, as its REKEY_SA has it.
+struct RekeyedChild {
+  ProtocolId protocol;
+  std::vector<std::uint8_t> spi;
+  // Ours; 0: none that there could be.
+  std::uint32_t outbound_spi() const {
+    return protocol == ProtocolId::esp && spi.size() == 4 ? net::load_be32(spi, 0) : 0;
+  }
+};
+
 // The peer's CREATE_CHILD_SA, answered: nothing is made before its key exchanges are complete.
 struct PeerCreation {
   std::optional<ChildTerms> terms{};  // of a child ...
   std::uint32_t inbound_spi = 0;
-  std::optional<std::uint32_t> rekeyed_outbound_spi{};
+  std::optional<RekeyedChild> rekeyed{};
   std::optional<IkeChoice> choice{};  // ... or of an IKE SA
   std::uint64_t ike_spi = 0;
   std::uint64_t heir = 0;  // its id

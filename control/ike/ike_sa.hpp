@@ -105,7 +105,7 @@ class IkeSa {
   void doubt(Time now);
   // From here on, as its connection's address is gone or back.
   void we_are_at(const net::Address& address, Time now);
-  void install_failed(std::uint32_t inbound_spi, const std::string& why, Time now);  // in the datapath
+  void install_failed(const InstallFailed& failed, Time now);
 
   // -- what it is --
   SaId id() const { return id_; }
@@ -134,7 +134,8 @@ class IkeSa {
   const std::vector<net::Address>& assigned_addresses() const { return assigned_; }
   const std::vector<net::Address>& given_addresses() const { return given_; }
   // What an unprotected message said to IKE_SA_INIT, or why it was not rekeyed the last time, or nothing.
-  const std::string& refusal() const { return refused_; }
+  const std::string& refusal() const { return refused_.why; }
+  Failing refusal_kind() const { return refused_.kind; }
   const std::optional<IkeChoice>& choice() const { return choice_; }  // once IKE_SA_INIT is through
   const SaKeys& keys() const { return keys_; }
   const NatSituation& nat() const { return nat_; }
@@ -245,7 +246,7 @@ class IkeSa {
   void leave_outbound(const Child& child, const std::string& reason, bool make_again, Time now);
   void give_up(Child& child, const std::string& why, Time now);
   void want_again(const ChildHandle& configuration, unsigned failures, Time now);
-  void note_child_failure(const std::string& child, ChildFailures::Reason why, bool lacks_room = false);
+  void note_child_failure(const std::string& child, ChildFailures::Reason why, Failing kind);
   void release_spi(std::uint32_t& inbound_spi);
 
   // -- children that are there twice (ike_sa_twins.cpp) --
@@ -266,8 +267,8 @@ class IkeSa {
   bool try_other_method(const Payloads& payloads, const std::vector<std::uint16_t>& allowed, Time now);
   void on_create_request(const Inner& inner, Time now);
   void answer_create(const Payloads& payloads, const Notify* rekeyed, Time now);
-  std::optional<NotifyType> refusal_of_create(const std::optional<std::uint32_t>& rekeyed_outbound_spi,
-                                              std::uint32_t own);
+  std::optional<NotifyType> refusal_of_create(const PeerCreation& creation);
+  void refuse_create(ExchangeType exchange, NotifyType why, const PeerCreation& creation);
   void answer_creation(PeerCreation& creation, Bytes value, Time now);
   void note_successor(const PeerCreation& creation, Time now);
   std::optional<NotifyType> make_child(const PeerCreation& creation, Time now);
@@ -346,15 +347,14 @@ class IkeSa {
   Time until_ = never;  // of this state
   Spis spis_;
   Lineage lineage_;
-  Endpoint local_;
-  Endpoint remote_;
+  Endpoint local_, remote_;
   ConnectionHandle connection_;
   std::optional<Identity> peer_identity_;
   // What IKE_SA_INIT brought; the messages go once AUTH is good.
   std::optional<IkeChoice> choice_;
   ExchangeNonces nonces_;
   std::vector<std::uint8_t> our_first_message_, peers_first_message_, cookie_;
-  std::string refused_;
+  Refusal refused_;
   PeerAbilities peer_;
   NatSituation nat_;
   std::optional<SaKeys> mixed_;  // as initiator: ours with the PPK, until the peer says whether it has it

@@ -10,15 +10,6 @@
 #include "datapath/net/bytes.hpp"
 
 namespace espgate::ike {
-namespace {
-
-// The outbound SPI (of ours) that a REKEY_SA names; 0: none that there could be.
-std::uint32_t rekeyed_spi(const Notify& notify) {
-  if (notify.protocol != ProtocolId::esp || notify.spi.size() != 4) return 0;
-  return net::load_be32(notify.spi, 0);
-}
-
-}  // namespace
 
 void IkeSa::on_create_request(const Inner& inner, Time now) {
   if (state_ != State::established)
@@ -35,25 +26,31 @@ void IkeSa::on_create_request(const Inner& inner, Time now) {
   answer_create(payloads, payloads.notify(NotifyType::rekey_sa), now);
 }
 
-// Asked when the request comes, and again once its work is done. `own`: the inbound SPI that it has by then.
-std::optional<NotifyType> IkeSa::refusal_of_create(const std::optional<std::uint32_t>& rekeyed_outbound_spi,
-                                                   std::uint32_t own) {
+// Asked when the request comes, and again once its work is done.
+std::optional<NotifyType> IkeSa::refusal_of_create(const PeerCreation& creation) {
   if (state_ != State::established || exchange_.kind == Exchange::Kind::rekey_ike || close_wanted_)
     return NotifyType::temporary_failure;
-  if (rekeyed_outbound_spi) {
-    const auto* child = find_child_by_outbound(*rekeyed_outbound_spi);
+  if (creation.rekeyed) {
+    const auto spi = creation.rekeyed->outbound_spi();
+    const auto* child = find_child_by_outbound(spi);
     // It may be the one that we are making, whose answer is lost.
-    if (*rekeyed_outbound_spi != 0 && child == nullptr && exchange_.makes_child())
-      return NotifyType::temporary_failure;
-    if (*rekeyed_outbound_spi == 0 || child == nullptr) return NotifyType::child_sa_not_found;
+    if (spi != 0 && child == nullptr && exchange_.makes_child()) return NotifyType::temporary_failure;
+    if (spi == 0 || child == nullptr) return NotifyType::child_sa_not_found;
     // On its way out, or replaced by the peer already: once is enough.
-    if (child->delete_wanted || (child->peer_rekey && child->peer_rekey->successor != own))
+    if (child->delete_wanted || (child->peer_rekey && child->peer_rekey->successor != creation.inbound_spi))
       return NotifyType::temporary_failure;
   }
   // A rekey's takes the place of another, which is about to go.
-  if (!rekeyed_outbound_spi && children_.size() >= host_.limits().children_per_ike_sa)
+  if (!creation.rekeyed && children_.size() >= host_.limits().children_per_ike_sa)
     return NotifyType::no_additional_sas;
   return {};
+}
+
+// Of a child that is not there the peer hears which it meant (RFC 7296 2.25.1).
+void IkeSa::refuse_create(ExchangeType exchange, NotifyType why, const PeerCreation& creation) {
+  if (why != NotifyType::child_sa_not_found) return answer(exchange, why);
+  const auto& [protocol, spi] = *creation.rekeyed;
+  answer(exchange, PayloadWriter().add(Notify{why, {}, protocol, spi}));
 }
 
 void IkeSa::refuse_key_exchange(std::uint16_t wanted) {
@@ -73,17 +70,11 @@ void IkeSa::agree_on_key(std::uint16_t method, Bytes value,
 
 void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time now) {
   PeerCreation creation;
-  if (rekeyed != nullptr) creation.rekeyed_outbound_spi = rekeyed_spi(*rekeyed);
-  if (const auto refusal = refusal_of_create(creation.rekeyed_outbound_spi, 0)) {
-    PayloadWriter reply;
-    if (*refusal == NotifyType::child_sa_not_found)
-      reply.add(Notify{*refusal, {}, rekeyed->protocol, rekeyed->spi});
-    else
-      reply.add(Notify{*refusal, {}});
-    return answer(ExchangeType::create_child_sa, reply);
-  }
+  if (rekeyed != nullptr) creation.rekeyed = {rekeyed->protocol, {rekeyed->spi.begin(), rekeyed->spi.end()}};
+  if (const auto refusal = refusal_of_create(creation))
+    return refuse_create(ExchangeType::create_child_sa, *refusal, creation);
   const auto* replaced =
-      rekeyed != nullptr ? find_child_by_outbound(*creation.rekeyed_outbound_spi) : nullptr;
+      creation.rekeyed ? find_child_by_outbound(creation.rekeyed->outbound_spi()) : nullptr;
   auto agreed = agree(payloads, replaced, true, now);
   if (const auto* refusal = std::get_if<NotifyType>(&agreed)) {
     refuse_child(*refusal, describe_refusal(*refusal, payloads, *connection_, true), payloads, replaced, now);
@@ -95,7 +86,7 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
     return refuse_key_exchange(method);
   const auto spi = host_.new_child_spi(*creation.terms->configuration);
   if (!spi) {
-    note_child_failure(creation.terms->configuration->name, no_spi, true);
+    note_child_failure(creation.terms->configuration->name, no_spi, Failing::no_room);
     return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
   }
   creation.inbound_spi = *spi;
@@ -107,6 +98,8 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
                [this, creation](Time then, std::optional<KeyAgreement> agreement) mutable {
                  if (!agreement || !agreement->secret) {
                    release_spi(creation.inbound_spi);
+                   if (!agreement)
+                     note_child_failure(creation.terms->configuration->name, too_much_work, Failing::no_room);
                    return answer(ExchangeType::create_child_sa,
                                  agreement ? NotifyType::invalid_syntax : NotifyType::temporary_failure);
                  }
@@ -120,11 +113,10 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
 void IkeSa::answer_creation(PeerCreation& creation, Bytes value, Time now) {
   const auto& terms = *creation.terms;
   const bool complete = creation.keys.are_complete();
-  const auto refusal = complete ? make_child(creation, now)
-                                : refusal_of_create(creation.rekeyed_outbound_spi, creation.inbound_spi);
+  const auto refusal = complete ? make_child(creation, now) : refusal_of_create(creation);
   if (refusal) {
     release_spi(creation.inbound_spi);
-    return answer(ExchangeType::create_child_sa, *refusal);
+    return refuse_create(ExchangeType::create_child_sa, *refusal, creation);
   }
   std::array<std::uint8_t, 4> spi;
   net::store_be32(spi, 0, creation.inbound_spi);
@@ -134,7 +126,7 @@ void IkeSa::answer_creation(PeerCreation& creation, Bytes value, Time now) {
   if (terms.choice.key_exchange != 0) reply.add(KeyExchange{terms.choice.key_exchange, value});
   reply.add_ts_initiator(terms.ts_initiator).add_ts_responder(terms.ts_responder);
   if (!complete) {
-    if (creation.rekeyed_outbound_spi) note_successor(creation, now);
+    if (creation.rekeyed) note_successor(creation, now);
     await_followup(creation, reply, now);
   }
   answer(ExchangeType::create_child_sa, reply);
@@ -142,7 +134,7 @@ void IkeSa::answer_creation(PeerCreation& creation, Bytes value, Time now) {
 
 // The peer replaces a child of ours: we do not. If that is since it moved it goes on with the others.
 void IkeSa::note_successor(const PeerCreation& creation, Time now) {
-  auto& old = *find_child_by_outbound(*creation.rekeyed_outbound_spi);
+  auto& old = *find_child_by_outbound(creation.rekeyed->outbound_spi());
   old.peer_rekey = PeerRekey{creation.inbound_spi, creation.keys.nonces.lowest()};
   old.rekey_at = never;
   constexpr Time patience = std::chrono::seconds(2);  // from one to the next
@@ -156,14 +148,13 @@ void IkeSa::note_successor(const PeerCreation& creation, Time now) {
 // is it sure that the peer has it.
 std::optional<NotifyType> IkeSa::make_child(const PeerCreation& creation, Time now) {
   const auto& configuration = creation.terms->configuration;
-  if (const auto refusal = refusal_of_create(creation.rekeyed_outbound_spi, creation.inbound_spi))
-    return refusal;
+  if (const auto refusal = refusal_of_create(creation)) return refusal;
   // A reload may have come in between.
   if (child_named(configuration->name) != configuration) return NotifyType::temporary_failure;
   add_child(*creation.terms, creation.inbound_spi, creation.keys, false, now);
-  if (creation.rekeyed_outbound_spi) {
+  if (creation.rekeyed) {
     find_child(creation.inbound_spi)->predecessor =
-        find_child_by_outbound(*creation.rekeyed_outbound_spi)->inbound_spi;
+        find_child_by_outbound(creation.rekeyed->outbound_spi())->inbound_spi;
     note_successor(creation, now);
   } else {
     use_new_child(creation.inbound_spi, now);

@@ -191,7 +191,8 @@ void IkeSa::accept_first_child(const Payloads& payloads, Time now) {
   if (error == nullptr && payloads.security_association) orphans_.push_back(exchange_.inbound_spi);
   release_spi(exchange_.inbound_spi);
   if (exchange_.unwanted) return;
-  note_child_failure(configuration->name, why);
+  note_child_failure(configuration->name, why,
+                     error == nullptr ? Failing::mismatch : failing_of(error->type));
   want_again(configuration, 1, now);
 }
 
@@ -352,7 +353,7 @@ void IkeSa::add_first_child(const Payloads& payloads, PayloadWriter& reply, Time
   const auto spi = host_.new_child_spi(*terms.configuration);
   if (!spi) {
     log(Level::warning, fmt::format("the peer's first child is refused: {}", no_spi));
-    note_child_failure(terms.configuration->name, no_spi, true);
+    note_child_failure(terms.configuration->name, no_spi, Failing::no_room);
     reply.add(Notify{NotifyType::no_additional_sas, {}});
     return;
   }

@@ -374,12 +374,13 @@ void IkeSa::give_up_child(std::uint32_t inbound_spi, const std::string& why, Tim
   if (auto* child = find_child(inbound_spi)) give_up(*child, why, now);
 }
 
-void IkeSa::install_failed(std::uint32_t inbound_spi, const std::string& why, Time now) {
-  auto* child = find_child(inbound_spi);
+void IkeSa::install_failed(const InstallFailed& failed, Time now) {
+  auto* child = find_child(failed.inbound_spi);
   if (child == nullptr || child->delete_wanted) return;
   ++child->failures;
-  note_child_failure(child->configuration->name, why, true);
-  give_up(*child, why, now);
+  note_child_failure(child->configuration->name, failed.why,
+                     failed.is_shortage ? Failing::no_room : Failing::fault);
+  give_up(*child, failed.why, now);
 }
 
 // Nothing is sent on it from here on, whenever the peer hears of that.

@@ -41,7 +41,7 @@ void IkeSa::make_half(Time now) {
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method] { return std::make_shared<KeyExchangeHalf>(*method); },
       [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) return creation_failed(Failing::passing, too_much_work, then);
+        if (!half) return creation_failed(Failing::no_room, too_much_work, then);
         exchange_.half = std::move(*half);
         exchange_.kind == Exchange::Kind::rekey_ike ? send_rekey(then) : send_create_child(then);
       });
@@ -109,7 +109,7 @@ void IkeSa::on_create_refused(NotifyType error, const Payloads& payloads, Time n
   }
   if (error == NotifyType::temporary_failure)
     return create_failed(Failing::passing, "the peer is busy with something that excludes it", now);
-  create_failed(Failing::mismatch, why_refused(error, *exchange_.child, true), now);
+  create_failed(failing_of(error), why_refused(error, *exchange_.child, true), now);
 }
 
 // RFC 7296 1.3: the same once more with the method that the peer wants, if that is one of ours.
@@ -135,7 +135,7 @@ void IkeSa::create_failed(Failing kind, const std::string& why, Time now) {
   const auto& name = failed.child->name;
   log(Level::warning,
       fmt::format("child {} is not {}: {}", name, failed.rekeyed_spi == 0 ? "made" : "rekeyed", why));
-  if (!failed.unwanted && kind != Failing::passing) note_child_failure(name, why, kind == Failing::no_room);
+  if (!failed.unwanted && kind != Failing::passing) note_child_failure(name, why, kind);
   if (rekeyed != nullptr) {
     rekeyed->rekey_at = now + retry_wait(host_, rekeyed->rekey_failures++);
   } else if (!has_child_of(*failed.child) && !failed.unwanted) {

@@ -4,9 +4,9 @@
 
 namespace espgate::ike {
 
-void IkeSa::note_child_failure(const std::string& child, ChildFailures::Reason why, bool lacks_room) {
+void IkeSa::note_child_failure(const std::string& child, ChildFailures::Reason why, Failing kind) {
   host_.act(AttemptFailed{connection_->name, child, *why.text, remote_, peer_of_many()});
-  child_failures_.note(child, std::move(why), lacks_room);
+  child_failures_.note(child, std::move(why), kind);
 }
 
 // Which child it would have been is known if it was to replace one, if there is only one, or if its networks
@@ -25,10 +25,10 @@ void IkeSa::refuse_child(NotifyType error, const std::string& why, const Payload
   bool is_known = false;
   for (const auto& child : connection_->children) {
     if (!is_concerned(child)) continue;
-    note_child_failure(child.name, shared);
+    note_child_failure(child.name, shared, Failing::mismatch);
     is_known = true;
   }
-  if (!is_known) note_child_failure({}, shared);
+  if (!is_known) note_child_failure({}, shared, Failing::mismatch);
 }
 
 }  // namespace espgate::ike

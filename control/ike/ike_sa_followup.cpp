@@ -46,7 +46,7 @@ void IkeSa::take_key(Bytes value, Time) {
           if (exchange_.keys.additional.empty() && exchange_.inbound_spi != 0)
             orphans_.push_back(exchange_.inbound_spi);
           return shared ? creation_failed(Failing::mismatch, "the peer's key exchange value is no key", then)
-                        : creation_failed(Failing::passing, too_much_work, then);
+                        : creation_failed(Failing::no_room, too_much_work, then);
         }
         exchange_.keys.shared.push_back(std::move(**shared));
         go_on_with_creation(then);
@@ -64,7 +64,7 @@ void IkeSa::go_on_with_creation(Time now) {
   work<std::shared_ptr<KeyExchangeHalf>>(
       [method = find_key_exchange(exchange_.method)] { return std::make_shared<KeyExchangeHalf>(*method); },
       [this](Time then, std::optional<std::shared_ptr<KeyExchangeHalf>> half) {
-        if (!half) return creation_failed(Failing::passing, too_much_work, then);
+        if (!half) return creation_failed(Failing::no_room, too_much_work, then);
         if (has_lost()) return give_way(then);
         exchange_.half = std::move(*half);
         send_request(ExchangeType::ike_followup_ke,
@@ -160,7 +160,7 @@ void IkeSa::answer_followup(const KeyExchange& key, Time now) {
   const auto refusal = creation.terms ? make_child(creation, now) : refusal_of_rekey(creation.heir, now);
   if (refusal) {
     forget_creation(creation, now);
-    return answer(ExchangeType::ike_followup_ke, *refusal);
+    return refuse_create(ExchangeType::ike_followup_ke, *refusal, creation);
   }
   if (creation.choice) make_heir(creation, now);
   answer(ExchangeType::ike_followup_ke, reply);

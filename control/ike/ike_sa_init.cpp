@@ -125,7 +125,7 @@ void IkeSa::on_greeting_answer(const Header& header, Bytes datagram, Time now) {
   if (!choice->additional.empty() && !payloads.notify(NotifyType::intermediate_exchange_supported))
     return note_refusal([] { return "it chose additional key exchanges, and does not do IKE_INTERMEDIATE"; });
   request_.finish();
-  refused_.clear();
+  refused_ = {};
   choice_ = choice;
   spis_.responder = header.responder_spi;
   nonces_.responder.assign(payloads.nonce->begin(), payloads.nonce->end());
@@ -186,8 +186,8 @@ void IkeSa::on_greeting_refused(const Payloads& payloads, Time now) {
 void IkeSa::note_refusal(const std::function<std::string()>& why) {
   if (++exchange_.refusals > most_refusals) return;
   auto text = why();
-  if (text != refused_) log(Level::warning, fmt::format("IKE_SA_INIT is refused: {}", text));
-  refused_ = std::move(text);
+  if (text != refused_.why) log(Level::warning, fmt::format("IKE_SA_INIT is refused: {}", text));
+  refused_ = {std::move(text)};
 }
 
 void IkeSa::answer_greeting(Bytes datagram, const Payloads& payloads, const IkeChoice& choice, Time now) {

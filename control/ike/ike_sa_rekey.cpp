@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "control/ike/child_match.hpp"
 #include "control/ike/describe.hpp"
 #include "control/ike/ike_sa.hpp"
 #include "datapath/net/bytes.hpp"
@@ -50,7 +51,7 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
     const auto* error = payloads.error();
     if (error != nullptr && error->type == NotifyType::temporary_failure)
       return rekey_failed(Failing::passing, "the peer is busy with something that excludes it", now);
-    return rekey_failed(Failing::mismatch,
+    return rekey_failed(error == nullptr ? Failing::mismatch : failing_of(error->type),
                         fmt::format("the peer refused it with {}; we offered {}",
                                     error == nullptr ? "no reason" : describe(error->type),
                                     describe(offer(connection_->algorithms, {}))),
@@ -79,7 +80,7 @@ void IkeSa::rekey_failed(Failing kind, const std::string& why, Time now) {
     return end(End::by_peer, "the peer closed it", now);
   }
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
-  if (kind == Failing::mismatch) refused_ = why;
+  if (kind != Failing::passing) refused_ = {why, kind};
   schedule_.rekey_at = now + retry_wait(host_, rekey_failures_++);
 }
 
@@ -139,10 +140,10 @@ void IkeSa::answer_rekey(const Payloads& payloads, Time now) {
       choose(*payloads.security_association, connection_->algorithms, payloads.key_exchange->method);
   if (!choice || choice->spi == 0) {
     const auto ours = offer(connection_->algorithms, {});
-    refused_ = fmt::format("the peer's IKE rekey is refused: {}it offered {}; we allow {}",
-                           describe_mismatch(*payloads.security_association, ours),
-                           describe(*payloads.security_association), describe(ours));
-    complain(Complaint::ike_rekey_refused, refused_, now);
+    refused_ = {fmt::format("the peer's IKE rekey is refused: {}it offered {}; we allow {}",
+                            describe_mismatch(*payloads.security_association, ours),
+                            describe(*payloads.security_association), describe(ours))};
+    complain(Complaint::ike_rekey_refused, refused_.why, now);
     return refuse(NotifyType::no_proposal_chosen);
   }
   if (choice->key_exchange != payloads.key_exchange->method) return refuse_key_exchange(choice->key_exchange);

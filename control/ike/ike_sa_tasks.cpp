@@ -160,8 +160,8 @@ void IkeSa::no_answer(Time now) {
   switch (state_) {
     case State::greeting:
       return end(End::failed,
-                 refused_.empty() ? "no answer at all to IKE_SA_INIT"
-                                  : fmt::format("the peer refused IKE_SA_INIT: {}", refused_),
+                 refused_.why.empty() ? "no answer at all to IKE_SA_INIT"
+                                      : fmt::format("the peer refused IKE_SA_INIT: {}", refused_.why),
                  now);
     case State::proving:
       return end(End::failed, "no answer to IKE_AUTH", now);

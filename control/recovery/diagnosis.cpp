@@ -11,6 +11,8 @@
 namespace espgate::recovery {
 namespace {
 
+using Trouble = Facts::Trouble;
+
 constexpr double lately_s = 600;
 constexpr double now_s = 5;      // traffic that goes on
 constexpr double silent_s = 10;  // and that has ended
@@ -101,9 +103,13 @@ void judge_silence(const Facts& facts, Findings& findings) {
 
 void judge_negotiation(const Facts& facts, Findings& findings) {
   if (facts.is_terminated) return;
-  if (facts.lacks_room) return findings.add(sign::no_room_here, facts.reason);
+  const bool is_unanswered = facts.trouble == Trouble::unanswered;
+  const bool is_refused = facts.trouble == Trouble::refused;
+  if (facts.trouble == Trouble::no_room) return findings.add(sign::no_room_here, facts.reason);
+  if (facts.trouble == Trouble::no_room_there) return findings.add(sign::no_room_there, facts.reason);
+  if (facts.trouble == Trouble::fault) return findings.add(sign::not_installed, facts.reason);
   if (is_up(facts)) {
-    if (facts.is_refused) findings.add(sign::rekey_refused, facts.reason);
+    if (is_refused) findings.add(sign::rekey_refused, facts.reason);
     return;
   }
   using Ike = Facts::Ike;
@@ -111,22 +117,22 @@ void judge_negotiation(const Facts& facts, Findings& findings) {
     case Ike::none:
       return;
     case Ike::greeting:
-      if (facts.is_unanswered) return judge_silence(facts, findings);
-      if (facts.is_refused) findings.add(sign::greeting_refused, facts.reason);
+      if (is_unanswered) return judge_silence(facts, findings);
+      if (is_refused) findings.add(sign::greeting_refused, facts.reason);
       return;
     case Ike::proving:
-      if (facts.is_unanswered)
+      if (is_unanswered)
         findings.add(sign::no_answer_to_auth,
                      "IKE_SA_INIT went through, and IKE_AUTH, which is longer, did not");
-      else if (facts.is_refused)
+      else if (is_refused)
         findings.add(sign::proof_refused, facts.reason);
       return;
     case Ike::established:
-      if (facts.is_unanswered) {
+      if (is_unanswered) {
         findings.add(sign::peer_fell_silent,
                      fmt::format("{} was there, and does not answer any more", facts.peer));
         findings.add(sign::ike_was_lost, "messages of IKE were not answered");
-      } else if (facts.is_refused) {
+      } else if (is_refused) {
         findings.add(sign::child_refused, facts.reason);
       }
       return;
@@ -266,7 +272,8 @@ void judge_restarts(const Facts& facts, Findings& findings) {
         fmt::format("the peer started anew {}, by its token or INITIAL_CONTACT", ago(facts.peer_restarted)));
   if (const auto packets = of(facts, Class::before_restart); packets != 0)
     findings.add(sign::before_restart, came(packets) + " with SPIs of before this gateway restarted");
-  if (facts.our_age_s < young_s && !is_up(facts) && !facts.is_refused && !facts.lacks_room)
+  const bool is_explained = facts.trouble != Trouble::none && facts.trouble != Trouble::unanswered;
+  if (facts.our_age_s < young_s && !is_up(facts) && !is_explained)
     findings.add(sign::we_began_anew, fmt::format("this gateway started {:.0f} s ago", facts.our_age_s));
 }
 

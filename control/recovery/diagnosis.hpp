@@ -33,12 +33,14 @@ enum class Cause : std::uint8_t {
   peer_restart,
   our_restart,
   port_down,
-  address,  // the local address is no address of this host
-  routing,  // no way to the peer, or packets come where they do not belong
-  expired,  // a lifetime is over
-  room,     // something of this gateway's is used up
+  address,     // the local address is no address of this host
+  routing,     // no way to the peer, or packets come where they do not belong
+  expired,     // a lifetime is over
+  room,        // something of this gateway's is used up
+  peers_room,  // or of the peer's
+  fault,       // something is wrong in this gateway
 };
-inline constexpr std::size_t cause_count = 16;
+inline constexpr std::size_t cause_count = 18;
 std::string_view name(Cause cause);  // "configuration mismatch"
 
 // Seconds since something happened; none: it did not, as far as is remembered.
@@ -63,9 +65,15 @@ struct Facts {
   // -- IKE: as far as it is at the moment, or else came the last time --
   enum class Ike : std::uint8_t { none, greeting, proving, established };
   Ike ike = Ike::none;
-  bool is_unanswered = false;  // nothing came back there
-  bool is_refused = false;     // by either side: `reason` says how
-  bool lacks_room = false;     // or it was for want of something of ours, which `reason` names
+  enum class Trouble : std::uint8_t {  // with it, which `reason` tells
+    none,
+    unanswered,     // nothing came back there
+    refused,        // by either side
+    no_room,        // for want of something of ours
+    no_room_there,  // the peer takes no more of it
+    fault,          // ours
+  };
+  Trouble trouble = Trouble::none;
   std::uint64_t requests = 0;  // of ours on the IKE SA at hand, and how often one was sent again
   std::uint64_t repeats = 0;
   unsigned tries = 0;  // of the one that waits for its answer; 0: none does

@@ -74,6 +74,8 @@ inline constexpr Sign no_room_here{
     .cause = Cause::room,
     .weight = 92,
     .remedy = "raise the limit that is named, or let go of what is not needed; it is tried again by itself"};
+inline constexpr Sign no_room_there{.cause = Cause::peers_room, .weight = 90};
+inline constexpr Sign not_installed{.cause = Cause::fault, .weight = 90};
 inline constexpr Sign peer_fell_silent{.cause = Cause::peer_down, .weight = 70};
 inline constexpr Sign ike_was_lost{.cause = Cause::loss, .weight = 30};
 

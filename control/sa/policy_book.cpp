@@ -219,8 +219,8 @@ Expected<Policy*> PolicyBook::add(const Wanted& wanted, policy::Decision decisio
   const auto behind = std::max(last, level_begin(level));
   const auto apart = order_after(behind, 1);
   if (!apart)
-    return Error{fmt::format("no place behind the policies of priority {}", wanted.key.priority),
-                 "reload, which makes some, or give another priority"};
+    return Error::shortage(fmt::format("no place behind the policies of priority {}", wanted.key.priority),
+                           "reload, which makes some, or give another priority");
   auto* policy = create(wanted, behind + *apart);
   if (auto done = set(*policy, decision); !done) {
     remove(*policy);

@@ -14,7 +14,11 @@ namespace espgate {
 struct Error {
   std::string what;
   std::string remedy;
+  bool is_shortage = false;  // something of this gateway's is used up: the places of a table, or memory
 
+  static Error shortage(std::string what, std::string remedy) {
+    return {std::move(what), std::move(remedy), true};
+  }
   std::string text() const { return remedy.empty() ? what : what + "; " + remedy; }
 };
 

@@ -90,9 +90,9 @@ Classifier::Place Classifier::place_of(const net::TrafficSelector& selector) {
 Expected<std::uint32_t> Classifier::add(const net::TrafficSelector& selector, std::uint64_t order,
                                         Decision decision) {
   if (size_ >= limit_)
-    return Error{
+    return Error::shortage(
         "no room for policy " + net::to_string(selector) + ": " + std::to_string(limit_) + " are in use",
-        "raise limits.policies"};
+        "raise limits.policies");
   const bool marked = is_found_by_port(place_of(selector).shape);
   if (marked)
     if (auto done = mark(selector, order); !done) return done.error();
@@ -145,9 +145,9 @@ Expected<std::uint16_t> Classifier::tuple_of(const Shape& shape) {
   if (pool.available() == 0) forget_empty_tuples(shape.family);
   const auto taken = pool.take();
   if (!taken)
-    return Error{"policies of more than " + std::to_string(most_tuples) +
-                     " combinations of prefix lengths, protocol and ports",
-                 "use fewer different prefix lengths"};
+    return Error::shortage("policies of more than " + std::to_string(most_tuples) +
+                               " combinations of prefix lengths, protocol and ports",
+                           "use fewer different prefix lengths");
   const auto number = static_cast<std::uint16_t>(*taken);
   auto& tuple = tuples_[number];
   const unsigned local = shape.local_bits, remote = shape.remote_bits;
@@ -223,11 +223,12 @@ Expected<std::uint32_t> Classifier::link(const net::TrafficSelector& selector, s
   const auto key = key_of(place.shape.family, tuples_[*tuple], place.key.addresses, place.key.upper);
   const bool is_marker = selector.local_ports == no_ports;
   if (!is_marker && chain_length(key) >= most_in_chain)
-    return Error{"more than " + std::to_string(most_in_chain) + " policies such as " +
-                     net::to_string(selector) + ", which differ in ranges only",
-                 "combine ranges, or give single ports or prefixes of different lengths"};
+    return Error::shortage("more than " + std::to_string(most_in_chain) + " policies such as " +
+                               net::to_string(selector) + ", which differ in ranges only",
+                           "combine ranges, or give single ports or prefixes of different lengths");
   const auto index = rule_pool_.take();
-  if (!index) return Error{"no room for policy " + net::to_string(selector), "raise limits.policies"};
+  if (!index)
+    return Error::shortage("no room for policy " + net::to_string(selector), "raise limits.policies");
   auto& rule = rules_[*index];
   fill(*index, selector, place.key, *tuple);
   rule.order = order;
@@ -242,7 +243,8 @@ Expected<std::uint32_t> Classifier::link(const net::TrafficSelector& selector, s
   if (head == no_rule) {
     if (table_.insert(key, *index) == sa::SaTable::Insert::inserted) return *index;
     unlink(*index);
-    return Error{"no room for policy " + net::to_string(selector) + " in the table", "raise limits.policies"};
+    return Error::shortage("no room for policy " + net::to_string(selector) + " in the table",
+                           "raise limits.policies");
   }
   rule.next.store(rules_[head].next.load(std::memory_order_relaxed), std::memory_order_relaxed);
   rules_[head].next.store(*index, std::memory_order_release);

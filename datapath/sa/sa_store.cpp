@@ -164,8 +164,8 @@ Expected<std::uint32_t> SaStore::reserve_inbound(std::uint32_t spi) {
   const bool was_earlier = is_earlier(spi);
   if (find(spi) != no_sa) return Error{"SPI " + spi_text(spi) + " is in use", "choose another"};
   if (free_inbound_.empty())
-    return Error{"all " + std::to_string(limits_.inbound) + " inbound SAs are in use",
-                 "raise limits.inbound-sas"};
+    return Error::shortage("all " + std::to_string(limits_.inbound) + " inbound SAs are in use",
+                           "raise limits.inbound-sas");
   const std::uint32_t index = free_inbound_.back();
   InboundSa& entry = inbound_[index];
   entry.spi = spi;
@@ -173,7 +173,8 @@ Expected<std::uint32_t> SaStore::reserve_inbound(std::uint32_t spi) {
   zero_usage(inbound_usage_, inbound_row_, index);
   inbound_faults_.reset(index);
   if (was_earlier ? !table_.replace(spi, index) : table_.insert(spi, index) != SaTable::Insert::inserted)
-    return Error{"no room for SPI " + spi_text(spi) + " in the SA table", "raise limits.inbound-sas"};
+    return Error::shortage("no room for SPI " + spi_text(spi) + " in the SA table",
+                           "raise limits.inbound-sas");
   free_inbound_.pop_back();
   inbound_stage_[index] = Stage::published;
   return index;
@@ -197,8 +198,8 @@ Expected<void> SaStore::install_inbound(std::uint32_t index, const SaParameters&
   } catch (const std::bad_alloc&) {
     give_back(entry, index);
     OPENSSL_cleanse(key, inbound_keys_.stride());
-    return Error{"no memory for the replay window and selectors of SPI " + spi_text(parameters.spi),
-                 "provide more huge pages or configure a smaller replay-window"};
+    return Error::shortage("no memory for the replay window and selectors of SPI " + spi_text(parameters.spi),
+                           "provide more huge pages or configure a smaller replay-window");
   }
   fill_common(entry, parameters, key);
   begin_lifetime(inbound_allowances_[index], parameters);
@@ -244,8 +245,8 @@ void SaStore::unpublish_earlier(std::uint32_t spi) {
 Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters, std::uint64_t owner) {
   if (auto result = validate_outbound(parameters); !result) return result.error();
   if (free_outbound_.empty())
-    return Error{"all " + std::to_string(limits_.outbound) + " outbound SAs are in use",
-                 "raise limits.outbound-sas"};
+    return Error::shortage("all " + std::to_string(limits_.outbound) + " outbound SAs are in use",
+                           "raise limits.outbound-sas");
   const std::uint32_t index = free_outbound_.back();
   std::byte* key = outbound_keys_.at(index);
   if (auto result = prepare_key(parameters, key); !result) return result.error();
@@ -254,7 +255,8 @@ Expected<std::uint32_t> SaStore::install_outbound(const SaParameters& parameters
     entry.selectors = take_everything(parameters.selectors) ? nullptr : keep(parameters.selectors);
   } catch (const std::bad_alloc&) {
     OPENSSL_cleanse(key, outbound_keys_.stride());
-    return Error{"no memory for the selectors of SPI " + spi_text(parameters.spi), "provide more huge pages"};
+    return Error::shortage("no memory for the selectors of SPI " + spi_text(parameters.spi),
+                           "provide more huge pages");
   }
   free_outbound_.pop_back();
   outbound_stage_[index] = Stage::published;

@@ -79,12 +79,17 @@ class NoRoom(DiagnoseCase):
         limits = {"inbound_sas": 2, "tombstones": 0} if name == "a" else {}
         return gateway(name, [connection(name, ike=QUICK)], limits=limits)
 
-    def test_it_is_no_mismatch(self):
+    def fill(self):
+        """Every place for an inbound SA of a's."""
         self.up("a")
         self.assert_passes("a")
         spis = []
         while len(spis) < 100 and (found := self.gateway("a").ctl("--json", "sa", "reserve"))[0] == 0:
             spis.append(json.loads(found[1])["spi"])
+        return spis
+
+    def test_it_is_no_mismatch(self):
+        spis = self.fill()
         self.gateway("a").ask("rekey", "site")
         found = self.assert_cause("no room", "limits.inbound-sas")
         self.assertIn("raise the limit", found["remedy"])
@@ -93,6 +98,21 @@ class NoRoom(DiagnoseCase):
             self.gateway("a").ask("sa", "delete", spi)
         self.gateway("a").ask("rekey", "site")
         self.assert_cause("all well", "its SAs are in place")
+
+
+    def test_nor_at_the_peer(self):
+        spis = self.fill()
+        self.gateway("b").ask("rekey", "site")
+        self.assert_cause("no room at the peer", "NO_ADDITIONAL_SAS", "b")
+        self.assert_cause("no room", "limits.inbound-sas")
+        for name in pair.NAMES:
+            causes = [cause["cause"] for cause in self.diagnosis(name)["causes"]]
+            self.assertNotIn("configuration mismatch", causes)
+        for spi in spis:
+            self.gateway("a").ask("sa", "delete", spi)
+        self.gateway("b").ask("rekey", "site")
+        for name in pair.NAMES:
+            self.assert_cause("all well", "its SAs are in place", name)
 
 
 class BothTry(DiagnoseCase):

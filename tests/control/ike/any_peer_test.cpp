@@ -200,5 +200,5 @@ TEST_CASE("a connection with peers at any address begins nothing") {
   world.b.handle(Initiate{"b", ""});
   world.run_for(10s);
   CHECK(world.datagrams == 0);
-  CHECK_FALSE(world.b.core().last_failure("b").empty());
+  CHECK_FALSE(world.b.core().last_failure("b", world.now()).empty());
 }

@@ -174,11 +174,44 @@ TEST_CASE("REKEY_SA of protocol 0 or 1, of another length, or of a strange SPI f
   for (const auto& notify : bad) {
     const auto answer = peer.ask(create, peer.child_payloads(PayloadWriter().add(notify), 0x1002));
     REQUIRE(answer);
-    CHECK(answer->has(NotifyType::child_sa_not_found));
+    const auto* refusal = answer->payloads.notify(NotifyType::child_sa_not_found);
+    REQUIRE(refusal != nullptr);
+    CHECK(refusal->protocol == notify.protocol);
+    CHECK(std::ranges::equal(refusal->spi, notify.spi));
   }
   CHECK(peer.installed.size() == 2);
   const auto good = PayloadWriter().add(HandMadePeer::rekey_of(spi));
   CHECK(peer.ask(create, peer.child_payloads(good, 0x1002))->payloads.security_association);
+}
+
+TEST_CASE("a child that goes while the answer to its rekey is worked out is named by the peer's SPI") {
+  auto of_core = connection_of_b();
+  of_core.children[0].algorithms.key_exchanges = {31};
+  const bool has_followup = GENERATE(false, true);
+  if (has_followup) of_core.children[0].algorithms.additional = {{19}};
+  HandMadePeer peer(of_core);
+  peer.connect();
+  const auto spi = spi_bytes_of(first_spi);
+  auto payloads = peer.child_payloads(PayloadWriter().add(HandMadePeer::rekey_of(spi)), 0x1002);
+  payloads.add(KeyExchange{31, peer.half.value()});
+  const auto request = peer.seal(create, peer.next_id++, payloads).front();
+  const auto actions = peer.core.handle(DatagramReceived{peer.here, peer.there, request}, peer.now);
+  REQUIRE(actions.size() == 1);
+  const auto& work = std::get<RunWork>(actions[0]);
+  // An operator deletes it, and the peer says yes.
+  peer.handle(SaDeleted{peer.only_sa()->children()[0].inbound_spi});
+  REQUIRE(peer.sent.size() == 1);
+  const auto deletion = peer.open_request(peer.sent[0].bytes);
+  peer.answer_request(deletion.header, PayloadWriter().add(Delete{ProtocolId::esp, {first_spi}}));
+  REQUIRE(peer.only_sa()->children().empty());
+  work.run();
+  peer.handle(WorkFinished{work.ticket});
+  const auto answer = peer.deliver(request);  // as it was answered
+  REQUIRE(answer);
+  const auto* notify = answer->payloads.notify(NotifyType::child_sa_not_found);
+  REQUIRE(notify != nullptr);
+  CHECK(notify->protocol == ProtocolId::esp);
+  CHECK(std::ranges::equal(notify->spi, spi));
 }
 
 TEST_CASE("a rekey by the peer twice at once makes one successor") {

@@ -52,7 +52,7 @@ TEST_CASE("an initiator takes no success without AUTH: IDr, SA and selectors alo
   parts.authentication = false;
   peer.answer(peer.proof_payloads(parts));
   CHECK(peer.installed_sas() == 0);
-  CHECK(peer.core.last_failure("a").find("IKE_AUTH") != std::string::npos);
+  CHECK(peer.core.last_failure("a", peer.now).find("IKE_AUTH") != std::string::npos);
   for (const auto* sa : peer.core.ike_sas()) CHECK(sa->state() == IkeSa::State::gone);
   // Nor does what follows.
   CHECK_FALSE(peer.ask(create, {}));
@@ -71,17 +71,23 @@ TEST_CASE("an initiator takes no one else than who it wants, though the key is r
     parts.identity = fqdn("c.example");
     peer.answer(peer.proof_payloads(parts));
     check_refusal(peer);
-    CHECK(peer.core.last_failure("a").find("c.example") != std::string::npos);
+    CHECK(peer.core.last_failure("a", peer.now).find("c.example") != std::string::npos);
   }
   SECTION("c.example it is not, and does not answer when it is told") {
     parts.identity = fqdn("c.example");
     peer.answer(peer.proof_payloads(parts));
     REQUIRE(peer.only_sa());
+    REQUIRE(peer.only_sa()->state() == IkeSa::State::closing);
+    const auto at_once = peer.core.failure("a", peer.now);
+    CHECK_THAT(at_once.reason, Catch::Contains("the peer is c.example"));
+    CHECK(at_once.state == IkeSa::State::proving);
+    CHECK(at_once.when == peer.now);
+    CHECK_FALSE(at_once.is_unanswered);
     while (peer.only_sa() && peer.only_sa()->state() == IkeSa::State::closing) {
       peer.now = peer.core.deadline();
       peer.expire();
     }
-    const auto failure = peer.core.failure("a");
+    const auto failure = peer.core.failure("a", peer.now);
     CHECK_THAT(failure.reason, Catch::Contains("the peer is c.example"));
     CHECK(failure.state == IkeSa::State::proving);
     CHECK_FALSE(failure.is_unanswered);
@@ -134,7 +140,7 @@ TEST_CASE("an answer's key exchange value of the wrong length, or of no use, mak
     HandMadeResponder peer;
     CHECK_FALSE(peer.answer_greeting(peer.greeting_payloads({}, std::vector<std::uint8_t>(32, 0))));
     CHECK(peer.installed_sas() == 0);
-    CHECK(peer.core.last_failure("a").find("is no key") != std::string::npos);
+    CHECK(peer.core.last_failure("a", peer.now).find("is no key") != std::string::npos);
   }
   SECTION("in CREATE_CHILD_SA, what the peer believes to have is deleted") {
     auto of_core = connection_of_a();
@@ -264,6 +270,6 @@ TEST_CASE("two of what an answer to IKE_AUTH has one of: nothing of it is used")
     peer.answer(payloads);
     CHECK(peer.installed_sas() == 0);
     for (const auto* sa : peer.core.ike_sas()) CHECK(sa->state() == IkeSa::State::gone);
-    CHECK(peer.core.last_failure("a").find("two of this payload") != std::string::npos);
+    CHECK(peer.core.last_failure("a", peer.now).find("two of this payload") != std::string::npos);
   }
 }

@@ -106,7 +106,9 @@ TEST_CASE("a child past its lifetime is sent on no more, though the peer does no
   CHECK(world.a.established().size() == 1);
 }
 
-TEST_CASE("the datapath has no place for a child: it is deleted at the peer, and tried again ever later") {
+TEST_CASE("the datapath does not take a child: it is deleted at the peer, and tried again ever later") {
+  const auto [is_shortage, kind] =
+      GENERATE(table<bool, Failing>({{true, Failing::no_room}, {false, Failing::fault}}));
   auto of_a = connection_of_a();
   of_a.start = StartAction::always;
   Simulation world(1, handle(of_a), handle(connection_of_b()));
@@ -118,10 +120,12 @@ TEST_CASE("the datapath has no place for a child: it is deleted at the peer, and
     if (world.a.installed > seen) {
       seen = world.a.installed;
       tried.push_back(world.now());
-      world.a.handle(InstallFailed{world.a.established()[0]->children().back().inbound_spi, "it is full"});
+      const auto spi = world.a.established()[0]->children().back().inbound_spi;
+      world.a.handle(InstallFailed{spi, "it says no", is_shortage});
       CHECK(world.a.outbound().empty());
       REQUIRE(world.a.established()[0]->wanted().size() == 1);
-      CHECK_THAT(world.a.established()[0]->child_failures().of("net"), Catch::Equals("it is full"));
+      CHECK_THAT(world.a.established()[0]->child_failures().of("net"), Catch::Equals("it says no"));
+      CHECK(world.a.established()[0]->child_failures().kind("net") == kind);
     }
     world.run_for(100ms);
   }

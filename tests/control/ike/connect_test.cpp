@@ -44,8 +44,8 @@ TEST_CASE("another key is refused on both sides, and nothing is installed") {
   world.run_for(60s);
   CHECK(world.problem.empty());
   CHECK(world.a.installed + world.b.installed == 0);
-  CHECK_THAT(world.a.core().last_failure("a"), Catch::Contains("does not accept that we are"));
-  CHECK_THAT(world.b.core().last_failure("b"), Catch::Contains("not made with our shared key"));
+  CHECK_THAT(world.a.core().last_failure("a", world.now()), Catch::Contains("does not accept that we are"));
+  CHECK_THAT(world.b.core().last_failure("b", world.now()), Catch::Contains("not made with our shared key"));
   CHECK(world.a.core().ike_sas().empty());
   CHECK(world.b.core().ike_sas().empty());
 }

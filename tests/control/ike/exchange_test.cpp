@@ -41,7 +41,7 @@ TEST_CASE("a request is repeated byte by byte, ever later, and then given up") {
     CHECK(wait >= plain * 9 / 10);
     CHECK(wait <= plain * 11 / 10);
   }
-  CHECK_THAT(world.a.core().last_failure("a"), Catch::Equals("no answer at all to IKE_SA_INIT"));
+  CHECK_THAT(world.a.core().last_failure("a", world.now()), Catch::Equals("no answer at all to IKE_SA_INIT"));
   CHECK(world.a.core().ike_sas().empty());
   CHECK(world.a.core().deadline() == never);
 }
@@ -108,7 +108,7 @@ TEST_CASE("proposals with nothing in common: both sides say what was offered") {
   Simulation world(1, handle(connection_of_a()), handle(of_b));
   world.a.handle(Initiate{"a", ""});
   world.run_for(200s);
-  CHECK_THAT(world.a.core().last_failure("a"),
+  CHECK_THAT(world.a.core().last_failure("a", world.now()),
              Catch::Contains("refused IKE_SA_INIT: NO_PROPOSAL_CHOSEN (14)"));
   CHECK_THAT(
       world.b.log.at(0),
@@ -206,7 +206,8 @@ TEST_CASE("silence is asked about, an answer is enough, and no answer ends it") 
     CHECK(world.a.core().ike_sas().empty());
     CHECK(world.a.inbound().empty());
     CHECK(world.a.outbound().empty());
-    CHECK_THAT(world.a.core().last_failure("a"), Catch::Equals("the peer does not answer any more"));
+    CHECK_THAT(world.a.core().last_failure("a", world.now()),
+               Catch::Equals("the peer does not answer any more"));
   }
 }
 

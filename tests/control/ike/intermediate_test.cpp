@@ -71,7 +71,7 @@ TEST_CASE("who offers them is refused by who does not do them, and the other way
                    handle(with(connection_of_b(), ours ? Lists{} : Lists{{19}})));
   CHECK_FALSE(world.comes_up());
   world.run_for(200s);
-  CHECK_THAT(world.a.core().last_failure("a"), Catch::Contains("14"));
+  CHECK_THAT(world.a.core().last_failure("a", world.now()), Catch::Contains("14"));
 }
 
 TEST_CASE("another key is found out after them, too") {

@@ -212,7 +212,7 @@ TEST_CASE("addresses that come and go do not hide for ever that the peer is gone
     world.run_for(2s);
   }
   CHECK_FALSE(is_up());
-  CHECK_THAT(world.a.core().last_failure("a"), Catch::Contains("does not answer any more"));
+  CHECK_THAT(world.a.core().last_failure("a", world.now()), Catch::Contains("does not answer any more"));
 }
 
 TEST_CASE("nothing comes back to an address that is there: the next one is tried") {
@@ -231,7 +231,7 @@ TEST_CASE("nothing comes back to an address that is there: the next one is tried
   world.has({first, second, third});
   world.run_for(60s);
   CHECK_FALSE(world.is_up_from(first));
-  CHECK(world.a.core().last_failure("a").empty());
+  CHECK(world.a.core().last_failure("a", world.now()).empty());
 }
 
 TEST_CASE("a peer that does no MOBIKE gets a new IKE SA, and the old one goes") {

@@ -205,14 +205,16 @@ TEST_CASE("selectors that all overlap cost no more than a thousand looks") {
 
 TEST_CASE("why children failed is known of each by its name, until it is forgotten") {
   ChildFailures failures, before;
-  failures.note("net", "TS_UNACCEPTABLE", false);
-  failures.note("voice", "there is no room", true);
+  failures.note("net", "TS_UNACCEPTABLE", Failing::mismatch);
+  failures.note("voice", "there is no room", Failing::no_room);
   CHECK_THAT(failures.of("net"), Catch::Equals("TS_UNACCEPTABLE"));
   CHECK_THAT(failures.of("voice"), Catch::Equals("there is no room"));
-  CHECK((failures.lacks_room("voice") && !failures.lacks_room("net")));
+  CHECK(failures.kind("net") == Failing::mismatch);
+  CHECK(failures.kind("voice") == Failing::no_room);
+  CHECK(failures.kind("") == Failing::passing);
   CHECK(failures.of("").empty());
-  before.note("", "nobody's", false);
-  before.note("net", "long ago", true);
+  before.note("", "nobody's", Failing::mismatch);
+  before.note("net", "long ago", Failing::no_room);
   failures.take_over(before);
   CHECK_THAT(failures.of(""), Catch::Equals("nobody's"));
   CHECK_THAT(failures.of("net"), Catch::Equals("TS_UNACCEPTABLE"));

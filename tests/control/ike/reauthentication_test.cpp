@@ -106,6 +106,6 @@ TEST_CASE("what the peer makes of its IKE SA by rekeys lasts no longer") {
   world.run_for(15s);
   INFO(world.state());
   CHECK(world.b.established().empty());
-  CHECK_THAT(world.b.core().last_failure("b"),
+  CHECK_THAT(world.b.core().last_failure("b", world.now()),
              Catch::Equals("the peer did not prove again in time who it is"));
 }

@@ -42,7 +42,7 @@ TEST_CASE("a child that is terminated stays down, and its connection is tried ag
   const auto has = [&](const std::string& name) { return world.a.outbound().contains(name); };
   world.passes = [](const SendDatagram&) { return false; };
   world.run_for(4s);
-  REQUIRE(world.a.core().last_failure("a").find("no answer") != std::string::npos);
+  REQUIRE(world.a.core().last_failure("a", world.now()).find("no answer") != std::string::npos);
   world.a.handle(Terminate{"a", "voice"});
   world.passes = nullptr;
   CHECK(world.run_until([&] { return has("net"); }, 30s));

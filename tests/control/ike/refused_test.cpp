@@ -98,6 +98,58 @@ TEST_CASE("a rekey that the peer puts off is no mismatch, and one that it refuse
   CHECK_THAT(sa.child_failures().of("net"), Catch::Contains("NO_PROPOSAL_CHOSEN"));
 }
 
+TEST_CASE("that the peer takes no more child SAs is no mismatch") {
+  constexpr auto error = NotifyType::no_additional_sas;
+  HandMadeResponder peer;
+  SECTION("not even the first") {
+    REQUIRE(peer.answer_greeting());
+    HandMadeResponder::Parts parts;
+    parts.child = false;
+    peer.answer(peer.proof_payloads(parts).add(Notify{error, {}}));
+    REQUIRE(peer.only_sa()->children().empty());
+  }
+  SECTION("none in place of the first, nor another IKE SA") {
+    peer.connect();
+    peer.handle(Rekey{"a", ""});
+    refuse(peer, error);
+    CHECK(peer.only_sa()->refusal_kind() == Failing::no_room_there);
+    peer.handle(Rekey{"a", "net"});
+    refuse(peer, error);
+  }
+  const auto& failures = peer.only_sa()->child_failures();
+  CHECK(failures.kind("net") == Failing::no_room_there);
+  CHECK_THAT(failures.of("net"), Catch::Contains("NO_ADDITIONAL_SAS (35): it takes no more child SAs"));
+}
+
+TEST_CASE("too much public-key work is a want of room for a child and for a new IKE SA, on both sides") {
+  auto of_a = connection_of_a(), of_b = connection_of_b();
+  of_a.children[0].algorithms.key_exchanges = of_b.children[0].algorithms.key_exchanges = {31};
+  Simulation world(1, handle(of_a), handle(of_b));
+  REQUIRE(world.comes_up());
+  auto& busy = GENERATE(true, false) ? world.a : world.b;
+  world.works = [&](Node& node, const RunWork& work) {
+    if (&node != &busy) return true;
+    world.after(1ms, [&node, ticket = work.ticket] { node.handle(WorkFinished{ticket, false}); });
+    return false;
+  };
+  world.a.handle(Rekey{"a", "net"});
+  world.run_for(500ms);
+  const auto& sa = *busy.established().at(0);
+  CHECK_THAT(sa.child_failures().of("net"), Catch::Equals(too_much_work));
+  CHECK(sa.child_failures().kind("net") == Failing::no_room);
+  if (&busy == &world.a) {
+    world.a.handle(Rekey{"a", ""});
+    world.run_for(500ms);
+    CHECK_THAT(sa.refusal(), Catch::Equals(too_much_work));
+    CHECK(sa.refusal_kind() == Failing::no_room);
+  }
+  world.works = nullptr;
+  world.run_for(10s);
+  CHECK(busy.established().at(0)->child_failures().of("net").empty());
+  CHECK(busy.established().at(0)->refusal().empty());
+  CHECK(world.is_well());
+}
+
 TEST_CASE("that a rekey was refused is not why the child is gone when a side has taken it down since") {
   HandMadeResponder peer;
   peer.connect();

@@ -77,10 +77,10 @@ TEST_CASE("each attempt that comes to nothing is told of, with the reason why it
     for (auto* node : world.nodes()) {
       const auto& name = node->connection().name;
       CHECK(node->failed.size() >= 2);
-      CHECK_FALSE(node->core().failure(name).lacks_room);
+      CHECK_FALSE(node->core().failure(name, world.now()).lacks_room);
       for (const auto& each : node->failed) {
         CHECK((each.connection == name && each.child.empty()));
-        CHECK(each.reason == node->core().last_failure(name));
+        CHECK(each.reason == node->core().last_failure(name, world.now()));
       }
     }
   }
@@ -91,7 +91,7 @@ TEST_CASE("each attempt that comes to nothing is told of, with the reason why it
     world.run_for(1s);
     REQUIRE(world.a.failed.size() == 1);
     CHECK_THAT(world.a.failed[0].reason, Catch::Contains("limits.ike-sas"));
-    CHECK(world.a.core().failure("a").lacks_room);
+    CHECK(world.a.core().failure("a", world.now()).lacks_room);
   }
   SECTION("an operator ends it") {
     Simulation world(1, handle(of_a), handle(connection_of_b()));
@@ -126,9 +126,10 @@ TEST_CASE("what it says of why it is down is of what happened last, and not of s
     Simulation world(1, handle(of_a), handle(connection_of_b()));
     world.passes = [](const SendDatagram&) { return false; };
     world.run_for(2min);
-    CHECK_THAT(world.a.core().last_failure("a"), Catch::Equals("no answer at all to IKE_SA_INIT"));
+    CHECK_THAT(world.a.core().last_failure("a", world.now()),
+               Catch::Equals("no answer at all to IKE_SA_INIT"));
     world.a.handle(Terminate{"a", ""});
-    CHECK(world.a.core().last_failure("a").empty());
+    CHECK(world.a.core().last_failure("a", world.now()).empty());
   }
   SECTION("somebody fails while it is up") {
     HandMadePeer peer;
@@ -136,32 +137,36 @@ TEST_CASE("what it says of why it is down is of what happened last, and not of s
     peer.spis = {2, 0};
     peer.greet();
     REQUIRE(peer.ask(ExchangeType::ike_auth, PayloadWriter()));
-    CHECK(peer.core.last_failure("b").empty());
+    CHECK(peer.core.last_failure("b", peer.now).empty());
   }
   SECTION("somebody begins while we wait to try again") {
     auto of_core = connection_of_b();
     of_core.start = StartAction::always;
     HandMadePeer peer(of_core);
     peer.handle(TimerExpired{});
-    while (peer.core.last_failure("b").empty()) {
+    while (peer.core.last_failure("b", peer.now).empty()) {
       peer.now = peer.core.deadline();
       peer.handle(TimerExpired{});
     }
     SECTION("and is heard under the keys of IKE_SA_INIT, so it is where it seems to be") {
       peer.greet();
       REQUIRE(peer.ask(ExchangeType::ike_auth, PayloadWriter()));
-      CHECK_THAT(peer.core.last_failure("b"), Catch::StartsWith("IKE_AUTH without an identity"));
-      CHECK(peer.core.failure("b").state == IkeSa::State::keyed);
+      CHECK_THAT(peer.core.last_failure("b", peer.now), Catch::StartsWith("IKE_AUTH without an identity"));
+      CHECK(peer.core.failure("b", peer.now).state == IkeSa::State::keyed);
     }
     SECTION("and may be anybody: it adds to what we know, and displaces nothing") {
       peer.greet();
       peer.now += 31s;
       peer.expire();
       CHECK_THAT(
-          peer.core.last_failure("b"),
+          peer.core.last_failure("b", peer.now),
           Catch::Equals(
               "no answer at all to IKE_SA_INIT; of what came from its address: the peer did not go on"));
-      CHECK(peer.core.failure("b").is_unanswered);
+      CHECK(peer.core.failure("b", peer.now).is_unanswered);
+      // One that goes on trying would have come again by then.
+      CHECK_THAT(peer.core.last_failure("b", peer.now + 4min - 1s), Catch::Contains("did not go on"));
+      CHECK_THAT(peer.core.last_failure("b", peer.now + 4min),
+                 Catch::Equals("no answer at all to IKE_SA_INIT"));
     }
     SECTION("and may be anybody, with proposals that are refused") {
       peer.nonce[0] = 9;
@@ -169,11 +174,27 @@ TEST_CASE("what it says of why it is down is of what happened last, and not of s
       const auto answer = peer.greet(peer.greeting(peer.greeting_payloads()));
       REQUIRE(answer);
       REQUIRE(answer->has(NotifyType::no_proposal_chosen));
-      CHECK_THAT(peer.core.last_failure("b"),
+      CHECK_THAT(peer.core.last_failure("b", peer.now),
                  Catch::StartsWith("no answer at all to IKE_SA_INIT; of what came from its address: "
                                    "IKE_SA_INIT is refused: in common is no encryption, no integrity; "));
     }
   }
+}
+
+TEST_CASE("what a stranger caused long ago is no reason, where nothing else is known either") {
+  HandMadePeer peer;
+  peer.greet();
+  peer.now += 31s;
+  peer.expire();
+  CHECK_THAT(peer.core.last_failure("b", peer.now), Catch::Equals("the peer did not go on"));
+  peer.now += 4min;
+  CHECK(peer.core.last_failure("b", peer.now).empty());
+  // Nor does it keep another away that tells as little.
+  peer.spis = {2, 0};
+  peer.greet();
+  peer.now += 31s;
+  peer.expire();
+  CHECK_THAT(peer.core.last_failure("b", peer.now), Catch::Equals("the peer did not go on"));
 }
 
 TEST_CASE("a peer with another key is the reason though we try ourselves, until it is up again") {
@@ -195,7 +216,7 @@ TEST_CASE("a peer with another key is the reason though we try ourselves, until 
   world.run_for(4s);
   for (int i = 0; i < 60; ++i) {
     world.run_for(1s);
-    const auto failure = world.b.core().failure("b");
+    const auto failure = world.b.core().failure("b", world.now());
     const bool is_told = failure.reason.find("not made with our shared key") != std::string::npos ||
                          failure.reason.find("does not accept that we are b.example") != std::string::npos;
     CHECK(is_told);
@@ -204,7 +225,7 @@ TEST_CASE("a peer with another key is the reason though we try ourselves, until 
   world.passes = nullptr;
   world.a.configure(handle(of_a));
   REQUIRE(world.run_until(is_up, 3min));
-  CHECK(world.b.core().last_failure("b").empty());
+  CHECK(world.b.core().last_failure("b", world.now()).empty());
 }
 
 TEST_CASE("both sides try, and the algorithms have nothing in common: each knows all the time which") {
@@ -219,7 +240,8 @@ TEST_CASE("both sides try, and the algorithms have nothing in common: each knows
       const auto& name = node->connection().name;
       const auto sas = node->core().ike_sas_of(name);
       const bool is_refused = !sas.empty() && !sas.front()->refusal().empty();
-      CHECK_THAT(is_refused ? node->core().refusal(*sas.front()) : node->core().last_failure(name),
+      CHECK_THAT(is_refused ? node->core().refusal(*sas.front(), world.now())
+                            : node->core().last_failure(name, world.now()),
                  Catch::Contains("in common is no encryption, no integrity"));
     }
   }
@@ -255,12 +277,12 @@ TEST_CASE("who is not believed once it has answered says so, and is tried ever l
   // As responder b is up each time, until it hears.
   CHECK(world.b.installed >= 4);
   CHECK(world.b.installed <= 12);
-  const auto of_b_says = world.b.core().failure("b");
+  const auto of_b_says = world.b.core().failure("b", world.now());
   CHECK_THAT(of_b_says.reason,
              Catch::StartsWith("the peer does not accept that we are b.example (AUTHENTICATION_FAILED)"));
   CHECK(of_b_says.state == IkeSa::State::proving);
   CHECK_FALSE(of_b_says.is_unanswered);
-  const auto of_a_says = world.a.core().failure("a");
+  const auto of_a_says = world.a.core().failure("a", world.now());
   CHECK(of_a_says.reason == "certificate expired");
   const bool a_began_last = of_a_says.state == IkeSa::State::proving;
   CHECK((a_began_last || of_a_says.state == IkeSa::State::keyed));
@@ -275,12 +297,12 @@ TEST_CASE("AUTHENTICATION_FAILED tells why it ended, with a DELETE or without") 
   payloads.add(Notify{NotifyType::authentication_failed, {}});
   if (with_delete) payloads.add(Delete{ProtocolId::ike, {}});
   REQUIRE(peer.ask(ExchangeType::informational, payloads));
-  CHECK_THAT(peer.core.last_failure("b"), Catch::Contains("does not accept that we are b.example"));
-  CHECK(peer.core.failure("b").state == IkeSa::State::proving);
+  CHECK_THAT(peer.core.last_failure("b", peer.now), Catch::Contains("does not accept that we are b.example"));
+  CHECK(peer.core.failure("b", peer.now).state == IkeSa::State::proving);
   const auto retired = std::ranges::find_if(
       peer.installed, [](const Action& action) { return std::holds_alternative<RetireOutbound>(action); });
   REQUIRE(retired != peer.installed.end());
-  CHECK(std::get<RetireOutbound>(*retired).reason == peer.core.last_failure("b"));
+  CHECK(std::get<RetireOutbound>(*retired).reason == peer.core.last_failure("b", peer.now));
 }
 
 // A core without peers to talk to, and connections to many.
@@ -337,7 +359,7 @@ TEST_CASE("of many connections that start so many begin at a time, and none fail
     CHECK(line.size() <= limits.beginning + 1);
   }
   CHECK(greetings == count);
-  CHECK(core.last_failure("c999").empty());
+  CHECK(core.last_failure("c999", now).empty());
 }
 
 TEST_CASE("what is sent again waits for none of the many that begin") {

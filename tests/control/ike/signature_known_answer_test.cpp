@@ -153,7 +153,7 @@ TEST_CASE("RSA PKCS#1 v1.5 (RFC 7520 4.1)") {
             "RSA PKCS#1 v1.5 with SHA2-256");
 }
 
-TEST_CASE("AlgorithmIdentifiers as they are printed (RFC 7427 appendix A, RFC 8420 appendix A)") {
+TEST_CASE("the AlgorithmIdentifiers of RFC 7427 appendix A and RFC 8420 appendix A") {
   const struct {
     const char* clause;
     const char* der;

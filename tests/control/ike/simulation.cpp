@@ -114,7 +114,7 @@ std::string Simulation::state() {
                           sa->wanted().size());
     for (const auto& [name, sa] : node->outbound()) text += fmt::format(" {} out {:x}", name, sa.spi);
     for (const auto& [spi, sa] : node->inbound()) text += fmt::format(" in {:x}", spi);
-    text += fmt::format(" last failure: {}\n", node->core().last_failure(node->connection().name));
+    text += fmt::format(" last failure: {}\n", node->core().last_failure(node->connection().name, now_));
     for (std::size_t i = node->log.size() - std::min<std::size_t>(node->log.size(), 12); i < node->log.size();
          ++i)
       text += "  " + node->log[i] + '\n';

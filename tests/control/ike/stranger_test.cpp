@@ -112,5 +112,5 @@ TEST_CASE("a stranger's failure is not the reason of what is up, or was") {
   peer.now += 31s;
   peer.expire();
   REQUIRE(peer.core.half_open() == 0);
-  CHECK(peer.core.last_failure("b").empty());
+  CHECK(peer.core.last_failure("b", peer.now).empty());
 }

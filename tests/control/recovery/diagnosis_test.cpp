@@ -7,6 +7,7 @@ using namespace espgate::recovery;
 using State = Facts::State;
 using Way = Facts::Way;
 using Ike = Facts::Ike;
+using Trouble = Facts::Trouble;
 
 namespace {
 
@@ -60,9 +61,9 @@ struct Situation {
 };
 
 std::vector<Situation> cases() {
-  const auto unanswered = [](Facts& f) { f.is_unanswered = true; };
-  const auto refused = [](Facts& f) { f.is_refused = true; };
-  const auto lacks_room = [](Facts& f) { f.lacks_room = true; };
+  const auto unanswered = [](Facts& f) { f.trouble = Trouble::unanswered; };
+  const auto refused = [](Facts& f) { f.trouble = Trouble::refused; };
+  const auto lacks_room = [](Facts& f) { f.trouble = Trouble::no_room; };
   const auto silent = [](Facts& f) { f.in = {0, 0, {}}, f.top_sequence = f.arrived = 0; };
   const auto manual = [](Facts& f) {
     f.negotiates = false;
@@ -88,7 +89,7 @@ std::vector<Situation> cases() {
       {"algorithms that show with the first rekey",
        with(healthy(),
             [](Facts& f) {
-              f.is_refused = true;
+              f.trouble = Trouble::refused;
               f.reason = "its keys were not replaced: NO_PROPOSAL_CHOSEN";
             }),
        Cause::configuration, "NO_PROPOSAL_CHOSEN", 80},
@@ -98,26 +99,37 @@ std::vector<Situation> cases() {
       {"no room for its next SAs",
        with(healthy(),
             [](Facts& f) {
-              f.lacks_room = true;
+              f.trouble = Trouble::no_room;
               f.reason = "its keys were not replaced: there is no room";
             }),
        Cause::room, "no room", 90},
       {"too many IKE SAs", with(down(Ike::greeting, "limits.ike-sas"), lacks_room), Cause::room,
        "limits.ike-sas", 90},
+      {"the peer takes no more SAs",
+       with(down(Ike::established, "NO_ADDITIONAL_SAS (35)"),
+            [](Facts& f) { f.trouble = Trouble::no_room_there; }),
+       Cause::peers_room, "NO_ADDITIONAL_SAS", 90},
+      {"the datapath does not take its SAs",
+       with(down(Ike::established, "its inbound SA was not installed: 300 selectors"),
+            [](Facts& f) { f.trouble = Trouble::fault, f.our_age_s = 5; }),
+       Cause::fault, "300 selectors", 90},
       {"it ended, and is made again", down(Ike::established, "its lifetime is over"), Cause::waiting,
        "lifetime"},
       {"no answer, ever",
-       with(down(Ike::greeting, "no answer"), [](Facts& f) { f.is_unanswered = true, f.repeats = 3; }),
+       with(down(Ike::greeting, "no answer"),
+            [](Facts& f) { f.trouble = Trouble::unanswered, f.repeats = 3; }),
        Cause::firewall, "sent 4 times to 192.0.2.2", 60},
       {"no answer any more",
-       with(down(Ike::greeting, "no answer"), [](Facts& f) { f.is_unanswered = true, f.in.ever = 7; }),
+       with(down(Ike::greeting, "no answer"),
+            [](Facts& f) { f.trouble = Trouble::unanswered, f.in.ever = 7; }),
        Cause::peer_down, "up before", 60},
       {"the peer died", with(down(Ike::established, "the peer does not answer any more"), unanswered),
        Cause::peer_down, "does not answer any more", 60},
       {"the peer died, on the link",
        with(down(Ike::greeting, "no answer"),
             [](Facts& f) {
-              f.is_unanswered = f.is_on_link = true;
+              f.trouble = Trouble::unanswered;
+              f.is_on_link = true;
               f.way = Way::no_neighbour;
               f.way_by = "192.0.2.2";
             }),
@@ -125,7 +137,7 @@ std::vector<Situation> cases() {
       {"the next hop died",
        with(down(Ike::greeting, "no answer"),
             [](Facts& f) {
-              f.is_unanswered = true;
+              f.trouble = Trouble::unanswered;
               f.way = Way::no_neighbour;
               f.way_by = "192.0.2.254";
             }),
@@ -134,15 +146,15 @@ std::vector<Situation> cases() {
        "IKE_AUTH", 70},
       {"the port is down",
        with(down(Ike::greeting, "no answer"),
-            [](Facts& f) { f.is_unanswered = true, f.way = Way::port_down, f.way_by = "outside"; }),
+            [](Facts& f) { f.trouble = Trouble::unanswered, f.way = Way::port_down, f.way_by = "outside"; }),
        Cause::port_down, "port outside", 95},
       {"no route",
        with(down(Ike::greeting, "no answer"),
-            [](Facts& f) { f.is_unanswered = true, f.way = Way::no_route; }),
+            [](Facts& f) { f.trouble = Trouble::unanswered, f.way = Way::no_route; }),
        Cause::routing, "no route to 192.0.2.2", 90},
       {"not our address",
        with(down(Ike::greeting, "no answer"),
-            [](Facts& f) { f.is_unanswered = true, f.has_local_address = false; }),
+            [](Facts& f) { f.trouble = Trouble::unanswered, f.has_local_address = false; }),
        Cause::address, "no address of this host", 90},
       {"ESP is filtered from the first packet on", with(healthy(), silent), Cause::firewall,
        "none ever came in", 65},
