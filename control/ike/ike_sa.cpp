@@ -232,7 +232,8 @@ void IkeSa::end(End why, std::string reason, Time now) {
   // Of who proved nothing, and said nothing that could be read, there is nothing to read.
   const bool was_used = ended_in_ != State::keyed || !peer_requests_.last_answer.empty();
   if (was_used && !keys_.d.empty() && host_.wants_keys())
-    host_.act(KeysEnded{connection_->name, spis_, choice_->suite, std::move(keys_)});
+    host_.act(
+        KeysEnded{connection_->name, peer_identity_.has_value(), spis_, choice_->suite, std::move(keys_)});
   keys_ = {};
   mixed_.reset();
   nonces_ = {};
