@@ -219,6 +219,8 @@ void IkeSa::end(End why, std::string reason, Time now) {
   request_.finish();
   waiting_.clear();
   release_spi(exchange_.inbound_spi);
+  if (exchange_.kind == Exchange::Kind::create_child && !exchange_.unwanted)
+    wanted_.push_back({exchange_.child, now, exchange_.failures});
   exchange_over();
   drop_creation(now);
   while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);

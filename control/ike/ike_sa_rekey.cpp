@@ -18,6 +18,10 @@ std::array<std::uint8_t, 8> bytes_of(std::uint64_t spi) {
   return bytes;
 }
 
+bool is_up(const IkeSa* sa) {
+  return sa != nullptr && sa->state() == IkeSa::State::established;
+}
+
 }  // namespace
 
 void IkeSa::start_rekey(Time now) {
@@ -68,10 +72,12 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
 }
 
 void IkeSa::rekey_failed(Failing kind, const std::string& why, Time now) {
+  const bool peers_stays = has_lost();
   exchange_over();
   if (state_ != State::established) return;
   if (peer_rekey_ && creation_ && creation_->heir == peer_rekey_->successor) return;
-  if (peer_rekey_) return leave_to_peers(now);
+  if (peer_rekey_ && (peers_stays || is_up(host_.find(peer_rekey_->successor)))) return leave_to_peers(now);
+  peer_rekey_.reset();  // it had lost, and was closed for that
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
   if (kind == Failing::mismatch) refused_ = why;
   schedule_.rekey_at = now + retry_wait(host_, rekey_failures_++);
@@ -87,14 +93,13 @@ void IkeSa::finish_rekey(Time now) {
   // The peer's successor is in use already, so the peer waits for us to delete ours.
   if (state_ != State::established) return heir.close(End::replaced);
   auto* other = peer_rekey_ ? host_.find(peer_rekey_->successor) : nullptr;
-  const bool other_lives = other != nullptr && other->state_ == State::established;
   const bool other_comes = peer_rekey_ && creation_ && creation_->heir == peer_rekey_->successor;
   if (peer_rekey_ && made.keys.nonces.lowest() < peer_rekey_->lowest_nonce) {
     heir.close(End::replaced);
     return other_comes ? void() : leave_to_peers(now);
   }
   // The peer deletes what lost; should it not, we do.
-  if (other_lives) other->schedule_.expires_at = now + 2 * host_.limits().linger;
+  if (is_up(other)) other->schedule_.expires_at = now + 2 * host_.limits().linger;
   hand_over(heir, now);
   close_wanted_ = true;
   until_ = never;
@@ -235,7 +240,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
 // The peer's successor is the one that counts. If the peer closed it before we knew, it closed its children.
 void IkeSa::leave_to_peers(Time now) {
   auto* heir = host_.find(peer_rekey_->successor);
-  if (heir != nullptr && heir->state_ == State::established) return hand_over(*heir, now);
+  if (is_up(heir)) return hand_over(*heir, now);
   end(End::by_peer, "the peer closed it", now);
 }
 
@@ -244,7 +249,7 @@ void IkeSa::leave_to_peers(Time now) {
 void IkeSa::settle_predecessor(Time now) {
   if (predecessor_ == 0) return;
   auto* old = host_.find(std::exchange(predecessor_, 0));
-  if (old != nullptr && old->state_ == State::established) old->hand_over(*this, now);
+  if (is_up(old)) old->hand_over(*this, now);
 }
 
 }  // namespace espgate::ike
