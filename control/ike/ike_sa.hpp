@@ -290,7 +290,6 @@ class IkeSa {
   IkeSa& make_successor(SaId id, const IkeChoice& choice, const Spis& spis, bool is_initiator,
                         const KeyExchanges& keys, Time now);
   void hand_over(IkeSa& heir, Time now);
-  void leave_to_peers(Time now);
   void settle_predecessor(Time now);
 
   // -- IKE_FOLLOWUP_KE (ike_sa_followup.cpp) --

@@ -75,9 +75,15 @@ void IkeSa::rekey_failed(Failing kind, const std::string& why, Time now) {
   const bool peers_stays = has_lost();
   exchange_over();
   if (state_ != State::established) return;
-  if (peer_rekey_ && creation_ && creation_->heir == peer_rekey_->successor) return;
-  if (peer_rekey_ && (peers_stays || is_up(host_.find(peer_rekey_->successor)))) return leave_to_peers(now);
-  peer_rekey_.reset();  // it had lost, and was closed for that
+  if (peer_rekey_) {
+    // The peer's is the one that counts, now or once its key exchanges are complete. If the peer has closed
+    // it before we knew, that was for its children, too, unless it had lost to ours.
+    if (creation_ && creation_->heir == peer_rekey_->successor) return;
+    auto* heir = host_.find(peer_rekey_->successor);
+    if (is_up(heir)) return hand_over(*heir, now);
+    if (peers_stays) return end(End::by_peer, "the peer closed it", now);
+    peer_rekey_.reset();
+  }
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
   if (kind == Failing::mismatch) refused_ = why;
   schedule_.rekey_at = now + retry_wait(host_, rekey_failures_++);
@@ -94,9 +100,10 @@ void IkeSa::finish_rekey(Time now) {
   if (state_ != State::established) return heir.close(End::replaced);
   auto* other = peer_rekey_ ? host_.find(peer_rekey_->successor) : nullptr;
   const bool other_comes = peer_rekey_ && creation_ && creation_->heir == peer_rekey_->successor;
-  if (peer_rekey_ && made.keys.nonces.lowest() < peer_rekey_->lowest_nonce) {
+  if ((is_up(other) || other_comes) && made.keys.nonces.lowest() < peer_rekey_->lowest_nonce) {
     heir.close(End::replaced);
-    return other_comes ? void() : leave_to_peers(now);
+    if (is_up(other)) hand_over(*other, now);
+    return;
   }
   // The peer deletes what lost; should it not, we do.
   if (is_up(other)) other->schedule_.expires_at = now + 2 * host_.limits().linger;
@@ -235,13 +242,6 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
   end_ = End::replaced;
   // The peer is to delete this one; if it does not it goes anyway.
   until_ = now + host_.limits().linger * 2;
-}
-
-// The peer's successor is the one that counts. If the peer closed it before we knew, it closed its children.
-void IkeSa::leave_to_peers(Time now) {
-  auto* heir = host_.find(peer_rekey_->successor);
-  if (is_up(heir)) return hand_over(*heir, now);
-  end(End::by_peer, "the peer closed it", now);
 }
 
 // The peer uses this IKE SA, asking or answering, while we do not know yet that ours lost: it knows that, or
