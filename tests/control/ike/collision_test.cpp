@@ -16,16 +16,7 @@ using namespace espgate::ike::test;
 
 namespace {
 
-enum class Deed {
-  nothing,
-  rekey_child,
-  rekey_ike,
-  close_child,
-  close_ike,
-  new_child,
-  close_new,
-  tell_of_spi
-};
+enum class Deed { nothing, rekey_child, rekey_ike, close_child, close_ike, new_child, close_new, report };
 using Deeds = std::vector<Deed>;  // of one side, in this order, before anything is answered
 
 const char* name_of(Deed deed) {
@@ -44,7 +35,7 @@ const char* name_of(Deed deed) {
       return "make another child";
     case Deed::close_new:
       return "delete that one";
-    case Deed::tell_of_spi:
+    case Deed::report:
       return "tell of an invalid SPI";
   }
   return "";
@@ -101,7 +92,7 @@ void ask(Node& node, Deed deed) {
       return node.handle(Initiate{name, "other"});
     case Deed::close_new:
       return node.handle(Terminate{name, "other"});
-    case Deed::tell_of_spi:
+    case Deed::report:
       return node.handle(InvalidSpi{name, "net", {}, 0x1001, false});
   }
 }
@@ -302,7 +293,7 @@ constexpr Deed deeds[] = {Deed::nothing,     Deed::rekey_child, Deed::rekey_ike,
 // One thing of each side at once, rekeys of the IKE SA above all, and up to two more of each later.
 Tree by_chance(unsigned seed) {
   using enum Deed;
-  static const Deeds some[] = {{nothing, rekey_child, rekey_ike, new_child, close_new, tell_of_spi},
+  static const Deeds some[] = {{nothing, rekey_child, rekey_ike, new_child, close_new, report},
                                {nothing, rekey_child, rekey_ike, close_child, close_new, new_child},
                                {nothing, rekey_child, rekey_ike, close_child, close_new, close_ike}};
   std::mt19937 random(~seed);  // other numbers than those of the choices
@@ -389,4 +380,16 @@ TEST_CASE("one side does two things one behind the other, while the other side d
 TEST_CASE("whatever both sides do at once, and later at any time") {
   const auto orders = wanted_orders(1'500);
   for (unsigned seed = 0; seed < orders; ++seed) run_all(by_chance(seed), Choices(seed + 1, seed));
+}
+
+TEST_CASE("both sides rekey the IKE SA, and more is asked of it at any time") {
+  Tree makes{{Deed::rekey_ike}, {Deed::rekey_ike}, true, 0};
+  makes.work_at_once = true;
+  auto closes = makes;
+  makes.later_of_a = {Deed::close_child};  // so that none of the IKE SAs has children
+  makes.later_of_b = {Deed::new_child};
+  closes.additional = {{19}};
+  closes.has_other = true;
+  closes.later_of_a = {Deed::close_new};
+  for (const auto& tree : {makes, closes}) run_all(tree, Choices(wanted_orders(250)));
 }
