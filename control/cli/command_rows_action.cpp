@@ -192,8 +192,9 @@ constexpr Command rows[] = {
          "    WIRESHARK_CONFIG_DIR=FOLDER tshark -o esp.enable_encryption_decode:TRUE -r FILE\n"
          "\n"
          "With --ike, name it ikev2_decryption_table: the IKE SAs that are there now, and, each behind a\n"
-         "line that says so, the last 64 that ended while debug-keys-export was true: replaced, closed, or\n"
-         "never up, as with a wrong key. Keys of ESP that IKE negotiated are not kept, and not exported.\n"
+         "line that says so, those that ended while debug-keys-export was true: the last 64 that were\n"
+         "replaced or closed, and the last 64 that were never up, as with a wrong key. Keys of ESP that IKE\n"
+         "negotiated are not kept, and not exported.\n"
          "\n"
          "Left out are suites that Wireshark 4.0 does not know: ChaCha20-Poly1305, AES-CCM and AES-GMAC.\n"
          "Whoever has the file reads all that these keys protect: delete it afterwards.",

@@ -77,8 +77,8 @@ void export_ike(Services& services, const cli::StreamPtr& stream) {
         last_ended = entry->number;
         ++*total;
         const auto since = now().steady - entry->when.steady;
-        const auto& [connection, spis, suite, keys] = entry->sa;
-        return described(connection, spis, suite, keys,
+        const auto& sa = entry->sa;
+        return described(sa.connection, sa.spis, sa.suite, sa.keys,
                          std::chrono::duration_cast<std::chrono::seconds>(since).count());
       },
       [total] {

@@ -269,6 +269,7 @@ recovery::Facts diagnosis_facts(const Services& services, const config::Connecti
   facts.peer = peer == nullptr ? remote_text(connection) : net::to_string(peer->address);
   facts.our_age_s =
       std::chrono::duration<double>(std::chrono::system_clock::now() - services.started).count();
+  facts.was_before = services.ike->had_sas_before(connection.name);
   if (peer != nullptr)
     add_way(services, connection, peer->address, facts);
   else if (!connection.any_peer)

@@ -11,7 +11,9 @@ void EndedIkeSas::allow(bool allowed) {
 
 void EndedIkeSas::add(const ike::KeysEnded& sa, Moment when) {
   if (!is_allowed_) return;
-  if (entries_.size() == most) entries_.pop_front();
+  const auto is_alike = [&](const Entry& entry) { return entry.sa.is_proven == sa.is_proven; };
+  if (std::ranges::count_if(entries_, is_alike) == most)
+    entries_.erase(std::ranges::find_if(entries_, is_alike));
   entries_.push_back({++last_, sa, when});
 }
 

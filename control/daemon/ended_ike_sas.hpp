@@ -1,5 +1,6 @@
 // The keys of the IKE SAs that ended last, so that recorded messages of a negotiation that failed, or of
-// before a rekey, can still be read: only while the configuration allows keys to be exported. One owner.
+// before a rekey, can still be read: only while the configuration allows keys to be exported. Strangers whose
+// proof fails take no places of peers. One owner.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ namespace espgate::daemon {
 
 class EndedIkeSas {
  public:
-  static constexpr std::size_t most = 64;
+  static constexpr std::ptrdiff_t most = 64;  // of peers who proved who they are, and of others
   struct Entry {
     std::uint64_t number = 0;  // from 1 on, never used again
     ike::KeysEnded sa;
@@ -22,7 +23,7 @@ class EndedIkeSas {
   // False wipes what there is, like the end of this object.
   void allow(bool allowed);
   bool is_allowed() const { return is_allowed_; }
-  // Nothing unless it is allowed. Beyond `most` the oldest is wiped.
+  // Nothing unless it is allowed. Beyond `most` the oldest of the same kind is wiped.
   void add(const ike::KeysEnded& sa, Moment when);
   // The oldest of those behind that number; null: there is none. Until the next call of another kind.
   const Entry* next_after(std::uint64_t number) const;

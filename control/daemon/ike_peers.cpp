@@ -66,6 +66,11 @@ const IkeService::Peer* IkeService::peer(const std::string& name) const {
   return found == peers_.end() ? nullptr : &found->second;
 }
 
+const std::string& IkeService::configured_name(const std::string& name) const {
+  const auto* of_many = peer(name);
+  return of_many == nullptr ? name : of_many->connection;
+}
+
 const std::string& IkeService::name_with(const std::string& connection, const ike::IkeSa& sa) const {
   if (sa.connection()->remote || !sa.peer_identity()) return connection;
   const auto found = peer_names_.find(ike::key_with(connection, *sa.peer_identity()));

@@ -66,7 +66,7 @@ recovery::Repair IkeService::repair_by(const std::string& name, const std::strin
   using Reach = ike::IkeCore::Reach;
   using recovery::Repair;
   const auto* of_many = peer(name);
-  const auto& configured = connections_.at(of_many == nullptr ? name : of_many->connection);
+  const auto& configured = connections_.at(configured_name(name));
   const auto allowed = configured.settings.invalid_spi_recovery;
   if (allowed == config::InvalidSpiRecovery::off) return Repair::turned_off;
   const bool may_begin = allowed == config::InvalidSpiRecovery::full;

@@ -206,15 +206,14 @@ bool IkeService::delete_child(const std::string& connection, sa::Direction direc
 
 Expected<void> IkeService::known(const std::string& connection) const {
   // Of one that left the configuration peers may be there for a while.
-  const auto* of_many = peer(connection);
-  if (connections_.contains(of_many == nullptr ? connection : of_many->connection)) return {};
+  if (connections_.contains(configured_name(connection))) return {};
   return Error{fmt::format("no connection that negotiates keys is called {}", connection),
                "`show ike` names them"};
 }
 
 IkeService::Place IkeService::place_of(const std::string& name) const {
   const auto* of_many = peer(name);
-  const auto& connection = of_many == nullptr ? name : of_many->connection;
+  const auto& connection = configured_name(name);
   const auto& owner = connections_.at(connection).handle->name;
   return {owner, owner == connection ? std::string() : connection,
           of_many == nullptr ? std::nullopt : std::optional(of_many->identity)};
@@ -279,11 +278,8 @@ Expected<void> IkeService::rekey(const std::string& connection, What what, Momen
     return Error{fmt::format("{} has no {} SA to replace", connection, what == What::ike ? "IKE" : "child"),
                  fmt::format("`explain {}` tells what there is", connection)};
   auto place = place_of(connection);
-  const auto* of_many = peer(connection);
-  const auto& child = of_many == nullptr ? connection : of_many->connection;
-  feed(ike::Rekey{std::move(place.connection), what == What::child ? child : std::string(),
-                  std::move(place.peer)},
-       now);
+  auto child = what == What::child ? configured_name(connection) : std::string();
+  feed(ike::Rekey{std::move(place.connection), std::move(child), std::move(place.peer)}, now);
   return {};
 }
 

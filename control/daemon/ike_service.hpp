@@ -133,6 +133,8 @@ class IkeService final : public recovery::Repairer {
   std::vector<const Peer*> peers_of(const std::string& connection) const;
   // Of those of all connections, by their names the first behind this one; null: there is none.
   const Peer* next_peer_after(const std::string& name) const;
+  // The connection of the configuration that a name is of: a peer's, else the name itself. As long as that.
+  const std::string& configured_name(const std::string& name) const;
   // A connection's name, or that of its peer which the IKE SA is with.
   const std::string& name_with(const std::string& connection, const ike::IkeSa& sa) const;
 
@@ -156,6 +158,10 @@ class IkeService final : public recovery::Repairer {
   }
   // Why it went down when it was up before, or `terminate`; empty: neither.
   std::string down_because(const std::string& connection) const;
+  // In a process before this one, as far as is remembered.
+  bool had_sas_before(const std::string& connection) const {
+    return parts_.spi_journal != nullptr && parts_.spi_journal->was_before(connection);
+  }
   // Of its IKE SA, if nothing of the above came after it; empty: there is none.
   std::string failure(const std::string& connection) const;
 

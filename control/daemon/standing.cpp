@@ -92,9 +92,8 @@ const config::Connection* find_connection(const Services& services, const std::s
 }
 
 Expected<Named> named(const Services& services, const std::string& name) {
-  const auto* peer = services.ike->peer(name);
-  if (const auto* connection = find_connection(services, peer == nullptr ? name : peer->connection))
-    return Named{connection, peer};
+  if (const auto* connection = find_connection(services, services.ike->configured_name(name)))
+    return Named{connection, services.ike->peer(name)};
   return Error{"no connection is called " + name, "`show connections` lists them"};
 }
 

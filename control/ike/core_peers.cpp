@@ -69,8 +69,12 @@ void IkeCore::hand_on(const IkeSa& ended, Time now) {
   const auto& connection = ended.connection();
   const auto found = records_.find(connection->name);
   if (found == records_.end() || found->second.connection != connection || !connection->remote) return;
-  if (const auto there = living(connection->name); there.size() == 1)
-    want_all(*there.front(), now + patience);
+  const auto there = living(connection->name);
+  if (there.size() != 1) return;
+  if (ended.ended() != IkeSa::End::commanded)
+    for (const auto& wanted : ended.wanted())
+      there.front()->want_child(wanted.configuration, std::max(wanted.not_before, now + patience));
+  want_all(*there.front(), now + patience);
 }
 
 // With `always`: what no operator terminated.

@@ -202,6 +202,7 @@ struct DropAddresses {
 // Parts::wants_keys.
 struct KeysEnded {
   std::string connection;
+  bool is_proven = false;  // the peer's identity: else it may be anybody's
   Spis spis;
   crypto::SuiteId suite{};
   SaKeys keys;

@@ -219,6 +219,8 @@ void IkeSa::end(End why, std::string reason, Time now) {
   request_.finish();
   waiting_.clear();
   release_spi(exchange_.inbound_spi);
+  if (exchange_.kind == Exchange::Kind::create_child && !exchange_.unwanted)
+    wanted_.push_back({exchange_.child, now, exchange_.failures});
   exchange_over();
   drop_creation(now);
   while (!children_.empty()) remove_child(children_.back().inbound_spi, reason_, false, now);
@@ -232,7 +234,8 @@ void IkeSa::end(End why, std::string reason, Time now) {
   // Of who proved nothing, and said nothing that could be read, there is nothing to read.
   const bool was_used = ended_in_ != State::keyed || !peer_requests_.last_answer.empty();
   if (was_used && !keys_.d.empty() && host_.wants_keys())
-    host_.act(KeysEnded{connection_->name, spis_, choice_->suite, std::move(keys_)});
+    host_.act(
+        KeysEnded{connection_->name, peer_identity_.has_value(), spis_, choice_->suite, std::move(keys_)});
   keys_ = {};
   mixed_.reset();
   nonces_ = {};

@@ -19,6 +19,10 @@ std::array<std::uint8_t, 8> bytes_of(std::uint64_t spi) {
   return bytes;
 }
 
+bool is_up(const IkeSa* sa) {
+  return sa != nullptr && sa->state() == IkeSa::State::established;
+}
+
 }  // namespace
 
 void IkeSa::start_rekey(Time now) {
@@ -69,15 +73,17 @@ void IkeSa::on_rekey_answer(const Inner& inner, Time now) {
 }
 
 void IkeSa::rekey_failed(Failing kind, const std::string& why, Time now) {
+  const bool peers_stays = has_lost();
   exchange_over();
   if (state_ != State::established) return;
   if (peer_rekey_) {
     // The peer's is the one that counts, now or once its key exchanges are complete. If the peer has closed
-    // it before we knew, that was for its children, too.
+    // it before we knew, that was for its children, too, unless it had lost to ours.
     if (creation_ && creation_->heir == peer_rekey_->successor) return;
     auto* heir = host_.find(peer_rekey_->successor);
-    if (heir != nullptr && heir->state_ == State::established) return hand_over(*heir, now);
-    return end(End::by_peer, "the peer closed it", now);
+    if (is_up(heir)) return hand_over(*heir, now);
+    if (peers_stays) return end(End::by_peer, "the peer closed it", now);
+    peer_rekey_.reset();
   }
   log(Level::warning, fmt::format("the IKE SA is not rekeyed: {}", why));
   if (kind != Failing::passing) refused_ = {why, kind};
@@ -94,15 +100,14 @@ void IkeSa::finish_rekey(Time now) {
   // The peer's successor is in use already, so the peer waits for us to delete ours.
   if (state_ != State::established) return heir.close(End::replaced);
   auto* other = peer_rekey_ ? host_.find(peer_rekey_->successor) : nullptr;
-  const bool other_lives = other != nullptr && other->state_ == State::established;
   const bool other_comes = peer_rekey_ && creation_ && creation_->heir == peer_rekey_->successor;
-  if ((other_lives || other_comes) && made.keys.nonces.lowest() < peer_rekey_->lowest_nonce) {
+  if ((is_up(other) || other_comes) && made.keys.nonces.lowest() < peer_rekey_->lowest_nonce) {
     heir.close(End::replaced);
-    if (other_lives) hand_over(*other, now);
+    if (is_up(other)) hand_over(*other, now);
     return;
   }
   // The peer deletes what lost; should it not, we do.
-  if (other_lives) other->schedule_.expires_at = now + 2 * host_.limits().linger;
+  if (is_up(other)) other->schedule_.expires_at = now + 2 * host_.limits().linger;
   hand_over(heir, now);
   close_wanted_ = true;
   until_ = never;
@@ -245,7 +250,7 @@ void IkeSa::hand_over(IkeSa& heir, Time now) {
 void IkeSa::settle_predecessor(Time now) {
   if (predecessor_ == 0) return;
   auto* old = host_.find(std::exchange(predecessor_, 0));
-  if (old != nullptr && old->state_ == State::established) old->hand_over(*this, now);
+  if (is_up(old)) old->hand_over(*this, now);
 }
 
 }  // namespace espgate::ike

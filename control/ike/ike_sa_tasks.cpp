@@ -34,6 +34,9 @@ void IkeSa::proceed(Time now) {
 void IkeSa::start_next_exchange(Time now) {
   if (close_wanted_) return delete_ike_sa(now);
   if (mobility_.update_due) return tell_address(now);
+  if (mobility_.peer_unproven) return check_routability(now);
+  if (schedule_.reauthenticate_at <= now) begin_anew_beside(now);
+  if (creation_ && creation_->choice) return;  // the peer replaces all of this: nothing is to exclude that
   let_spares_go(now);
   auto unwanted = std::exchange(orphans_, {});
   for (auto& child : children_)
@@ -44,9 +47,6 @@ void IkeSa::start_next_exchange(Time now) {
   auto invalid = std::exchange(invalid_spis_, {});
   std::erase_if(invalid, [this](std::uint32_t spi) { return uses(spi); });  // by now
   if (!unwanted.empty() || !invalid.empty()) return delete_children(std::move(unwanted), invalid, now);
-  if (mobility_.peer_unproven) return check_routability(now);
-  if (schedule_.reauthenticate_at <= now) begin_anew_beside(now);
-  if (creation_ && creation_->choice) return;  // the peer replaces all of this
   if (schedule_.rekey_at <= now && !creation_) return start_rekey(now);
   for (const auto& child : children_)
     if (child.rekey_at <= now)

@@ -272,9 +272,11 @@ void judge_restarts(const Facts& facts, Findings& findings) {
         fmt::format("the peer started anew {}, by its token or INITIAL_CONTACT", ago(facts.peer_restarted)));
   if (const auto packets = of(facts, Class::before_restart); packets != 0)
     findings.add(sign::before_restart, came(packets) + " with SPIs of before this gateway restarted");
-  const bool is_explained = facts.trouble != Trouble::none && facts.trouble != Trouble::unanswered;
-  if (facts.our_age_s < young_s && !is_up(facts) && !is_explained)
-    findings.add(sign::we_began_anew, fmt::format("this gateway started {:.0f} s ago", facts.our_age_s));
+  const bool is_explained =
+      is_up(facts) || (facts.trouble != Trouble::none && facts.trouble != Trouble::unanswered);
+  if (facts.our_age_s < young_s && facts.was_before && !is_explained)
+    findings.add(sign::we_began_anew,
+                 fmt::format("this gateway started {:.0f} s ago, and it had SAs before", facts.our_age_s));
 }
 
 void judge_invalid_spis(const Facts& facts, Findings& findings) {

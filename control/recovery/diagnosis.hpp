@@ -103,7 +103,8 @@ struct Facts {
   Age moved;
   unsigned peer_restarts = 0;
   Age peer_restarted;
-  double our_age_s = 0;  // of this process
+  double our_age_s = 0;     // of this process
+  bool was_before = false;  // it had SAs in a process before
 };
 
 struct Finding {

@@ -155,6 +155,7 @@ Expected<std::unique_ptr<SpiJournal>> SpiJournal::open(const std::string& folder
     slot.number = journal->next_ + 1;
     slot.checksum = slot.sum();
     journal->slots_[journal->next_] = slot;
+    journal->before_.emplace(slot.connection);
     journal->places_[slot.spi] = static_cast<std::uint32_t>(journal->next_++);
   }
   journal->ours_from_ = journal->next_;
@@ -214,6 +215,10 @@ std::optional<SpiJournal::Entry> SpiJournal::find(std::uint32_t spi) const {
                slot.number <= ours_from_,
                (slot.flags & Slot::has_ended) != 0,
                std::chrono::system_clock::time_point(std::chrono::milliseconds(slot.when_ms))};
+}
+
+bool SpiJournal::was_before(std::string_view connection) const {
+  return before_.contains(std::string(connection.substr(0, sizeof Slot::connection - 1)));
 }
 
 std::vector<std::uint32_t> SpiJournal::left_behind() const {

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "control/sa/moment.hpp"
@@ -56,6 +57,8 @@ class SpiJournal {
   // The last that was noted of it; none: nothing, as far as is remembered.
   std::optional<Entry> find(std::uint32_t spi) const;
   std::size_t size() const { return places_.size(); }
+  // Whether a process before this one had left anything of that connection when it was opened.
+  bool was_before(std::string_view connection) const;
   // SPIs of SAs that a process before this one had and did not end, the oldest first.
   std::vector<std::uint32_t> left_behind() const;
 
@@ -75,6 +78,7 @@ class SpiJournal {
   std::uint64_t next_ = 0;       // its number; the slot is that modulo the count
   std::uint64_t ours_from_ = 0;  // numbers up to it are of before
   std::unordered_map<std::uint32_t, std::uint32_t> places_;  // slots by SPI
+  std::unordered_set<std::string> before_;                   // connections, as they are cut
 };
 
 }  // namespace espgate::sa

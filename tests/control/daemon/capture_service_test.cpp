@@ -3,45 +3,26 @@
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include <catch2/catch.hpp>
+#include <sstream>
 
-#include "control/cli/connection.hpp"
 #include "control/daemon/readers.hpp"
+#include "tests/control/daemon/stream_client.hpp"
 
 namespace espgate::test {
 namespace {
 
 using What = worker::CaptureRequest::What;
 
-// A client of the server's, whose end of the connection is read here.
-class Client {
- public:
-  Client() {
-    int ends[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0);
-    ours_ = UniqueFd(ends[1]);
-    connection_.emplace(UniqueFd(ends[0]), epoll_.get(), 2, cli::Connection::Limits{1 << 16, 1 << 20});
-  }
-  cli::StreamPtr stream() { return connection_->open_stream(); }
+struct Client : daemon::test::StreamClient {
   // The lines that have come.
   std::vector<cli::Message> messages() {
-    char buffer[1 << 16];
-    const auto got = recv(ours_.get(), buffer, sizeof buffer, 0);
+    std::stringstream lines(arrived());
     std::vector<cli::Message> result;
-    std::string_view text(buffer, got > 0 ? static_cast<std::size_t>(got) : 0);
-    for (; !text.empty(); text.remove_prefix(text.find('\n') + 1))
-      result.push_back(cli::parse_message(std::string(text.substr(0, text.find('\n')))).value());
+    for (std::string line; std::getline(lines, line);) result.push_back(cli::parse_message(line).value());
     return result;
   }
-  void leave() { connection_.reset(); }
-
- private:
-  UniqueFd epoll_{epoll_create1(0)};
-  UniqueFd ours_;
-  std::optional<cli::Connection> connection_;
 };
 
 struct Capturing {

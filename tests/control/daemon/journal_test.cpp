@@ -36,7 +36,7 @@ TEST_CASE("A follower that goes is forgotten, and the others go on") {
   Journal journal;
   Client stays, goes;
   for (auto* client : {&stays, &goes}) journal.show({.at_hand = false, .follow = true}, client->stream());
-  goes.go();
+  goes.leave();
   journal.add(EventKind::reload, "one", "", {});
   CHECK(stays.subjects() == "one ");
   journal.close();

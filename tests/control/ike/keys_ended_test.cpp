@@ -40,6 +40,7 @@ TEST_CASE("who fails to prove who he is can be read, if somebody wants the keys,
   CHECK(peer.only_sa()->keys().encryption_initiator.empty());
   if (!peer.wants_keys) return;
   CHECK(peer.ended[0].connection == "b");
+  CHECK_FALSE(peer.ended[0].is_proven);
   std::vector<std::uint8_t> bytes;
   const auto payloads = read(peer.ended[0], peer.sent.at(0).bytes, bytes);
   REQUIRE(payloads);
@@ -69,6 +70,7 @@ TEST_CASE("both sides tell the keys of what failed, was replaced, or was closed,
     for (auto* node : {&world.a, &world.b}) {
       REQUIRE(node->keys_ended.size() == count);
       if (count == 0) continue;
+      CHECK(node->keys_ended.back().is_proven != fails);
       CHECK(node->keys_ended.back().spis == world.a.keys_ended.back().spis);
       CHECK(node->keys_ended.back().keys.encryption_initiator ==
             world.a.keys_ended.back().keys.encryption_initiator);

@@ -51,6 +51,7 @@ class Node {
   const net::Address& address() const { return *connection_->local; }
   std::vector<const IkeSa*> established() const;
   std::size_t children() const;
+  std::size_t reserved() const { return larval_.size(); }  // SPIs of children that are not made yet
   const std::map<std::uint32_t, ChildSaParameters>& inbound() const { return inbound_; }
   const OwnChild& owner_of(std::uint32_t inbound_spi) const { return owners_.at(inbound_spi); }
   // By child; of a connection that has several peers by child and peer: "net/a.example".

@@ -1,5 +1,6 @@
 #include "control/recovery/diagnosis.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
 
@@ -249,7 +250,8 @@ std::vector<Situation> cases() {
             }),
        Cause::peer_restart, "started anew 4 s ago", 60},
       {"we restarted",
-       invalid(with(down(Ike::greeting, ""), [](Facts& f) { f.state = State::connecting, f.our_age_s = 5; }),
+       invalid(with(down(Ike::greeting, ""),
+                    [](Facts& f) { f.state = State::connecting, f.our_age_s = 5, f.was_before = true; }),
                Class::before_restart, 9),
        Cause::our_restart, "before this gateway restarted", 80},
       {"all of that is over",
@@ -329,6 +331,22 @@ TEST_CASE("whether nothing came in because of a firewall is told by what else ge
     CHECK(weights[static_cast<std::size_t>(Cause::one_way)] == side.one_way);
     CHECK_THAT(remedy, Catch::Contains(side.remedy));
   }
+}
+
+TEST_CASE("that this gateway started just now is a cause of what had SAs before, and is not up") {
+  auto facts = down(Ike::greeting, "");
+  facts.our_age_s = 5;
+  const auto is_named = [&] {
+    return std::ranges::count(diagnose(facts), Cause::our_restart, &Finding::cause) != 0;
+  };
+  CHECK_FALSE(is_named());
+  facts.was_before = true;
+  CHECK(is_named());
+  facts.state = State::up;
+  CHECK_FALSE(is_named());
+  facts = down(Ike::greeting, "");
+  facts.was_before = true;
+  CHECK_FALSE(is_named());
 }
 
 TEST_CASE("findings come by weight, each cause once, none above 100") {

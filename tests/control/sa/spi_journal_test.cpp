@@ -55,11 +55,12 @@ TEST_CASE("what was noted is known after a restart, and not before") {
   REQUIRE(journal->note(0x1001, {peer4, "site", 0x1111, 0x2222, true}, noon));
   const std::string long_name(200, 'x');
   REQUIRE(journal->note(0x1002, {peer6, long_name}, noon));
-  CHECK_FALSE(journal->find(0x1001)->is_before_restart);
+  CHECK_FALSE((journal->find(0x1001)->is_before_restart || journal->was_before("site")));
   journal.reset();
   journal = folder.open();
   CHECK(journal->size() == 2);
-  CHECK(journal->find(0x1001)->is_before_restart);
+  CHECK((journal->find(0x1001)->is_before_restart && journal->was_before(long_name)));
+  CHECK((journal->was_before("site") && !journal->was_before("sit")));
   const auto first = journal->find(0x1001), second = journal->find(0x1002);
   REQUIRE((first && second));
   CHECK(first->peer == peer4);
