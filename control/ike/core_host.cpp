@@ -144,16 +144,18 @@ bool IkeCore::is_redundant(const IkeSa& sa) const {
   });
 }
 
+// Where both began at once each says it, and the peer may have answered ours since: then both know which of
+// the two goes.
 void IkeCore::initial_contact(const IkeSa& sa, Time now) {
+  const auto record = records_.find(sa.connection()->name);
+  const bool both_began = record != records_.end() && record->second.up_since != never &&
+                          sa.schedule().begun_at <= record->second.up_since;
   for (const auto id : by_peer_.beside(sa)) {
     if (id == sa.id()) continue;
     auto& before = *find(id);
-    // Where both began at once, each says it about the other's.
-    constexpr Time both_began = std::chrono::seconds(5);
-    const auto record = records_.find(sa.connection()->name);
-    const bool was_up = record != records_.end() && record->second.up_since != never &&
-                        now - record->second.up_since > both_began;
-    if (was_up && before.state() == IkeSa::State::established) note_peer_restart(sa, now);
+    const bool is_up = before.state() == IkeSa::State::established;
+    if (is_up && both_began && before.lineage().we_began) continue;
+    if (is_up && !both_began) note_peer_restart(sa, now);
     before.end(IkeSa::End::replaced, "the peer started anew", now);
   }
 }

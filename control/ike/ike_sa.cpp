@@ -42,6 +42,7 @@ IkeSa::IkeSa(SaHost& host, Origin origin, Time now)
       local_(origin.local),
       remote_(origin.remote),
       connection_(std::move(origin.connection)),
+      schedule_{.begun_at = now},
       liveness_{Time::min(), now, now} {}
 
 void IkeSa::log(Level level, const std::string& text) const {

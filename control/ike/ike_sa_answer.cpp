@@ -84,12 +84,6 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
   const auto method = creation.terms->choice.key_exchange;
   if (method != 0 && (!payloads.key_exchange || payloads.key_exchange->method != method))
     return refuse_key_exchange(method);
-  const auto spi = host_.new_child_spi(*creation.terms->configuration);
-  if (!spi) {
-    note_child_failure(creation.terms->configuration->name, no_spi, Failing::no_room);
-    return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
-  }
-  creation.inbound_spi = *spi;
   creation.keys = {{{payloads.nonce->begin(), payloads.nonce->end()}, new_nonce(host_)},
                    creation.terms->choice.additional};
   if (method == 0) return answer_creation(creation, {}, now);
@@ -97,7 +91,6 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
   agree_on_key(method, payloads.key_exchange->data,
                [this, creation](Time then, std::optional<KeyAgreement> agreement) mutable {
                  if (!agreement || !agreement->secret) {
-                   release_spi(creation.inbound_spi);
                    if (!agreement)
                      note_child_failure(creation.terms->configuration->name, too_much_work, Failing::no_room);
                    return answer(ExchangeType::create_child_sa,
@@ -112,6 +105,13 @@ void IkeSa::answer_create(const Payloads& payloads, const Notify* rekeyed, Time 
 // last.
 void IkeSa::answer_creation(PeerCreation& creation, Bytes value, Time now) {
   const auto& terms = *creation.terms;
+  // Not before: an IKE SA that ends while the work is done would leave it reserved.
+  const auto reserved = host_.new_child_spi(*terms.configuration);
+  if (!reserved) {
+    note_child_failure(terms.configuration->name, no_spi, Failing::no_room);
+    return answer(ExchangeType::create_child_sa, NotifyType::no_additional_sas);
+  }
+  creation.inbound_spi = *reserved;
   const bool complete = creation.keys.are_complete();
   const auto refusal = complete ? make_child(creation, now) : refusal_of_create(creation);
   if (refusal) {

@@ -6,6 +6,7 @@
 namespace espgate::ike {
 
 struct Schedule {
+  Time begun_at = never;
   Time made_at = never;  // with these keys; never: it is not up yet
   Time rekey_at = never;
   Time expires_at = never;

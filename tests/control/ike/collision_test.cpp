@@ -240,7 +240,7 @@ std::string run(const Tree& tree, Choices& choices) {
   if (world.a.children() > most) return "children are left over\n" + world.state();
   for (auto* node : {&world.a, &world.b}) {
     if (node->inbound().size() != node->children()) return "inbound SAs are left over\n" + world.state();
-    if (node->reserved() != 0 && !has(deeds, Deed::close_ike)) return "SPIs are left over\n" + world.state();
+    if (node->reserved() != 0) return "SPIs are left over\n" + world.state();
   }
   for (const auto& child : kept)
     if (!is_up(child)) return "child " + child + " is gone\n" + world.state();
