@@ -29,9 +29,8 @@ constexpr std::array<CauseWords, cause_count> cause_words{{
     {"expired", "change the key on both sides"},
     {"no room", "raise the limit that is named, or provide more of what is"},
     {"no room at the peer",
-     "let the peer take more child SAs on one IKE SA, or want fewer there (child-of); for one that takes "
-     "none "
-     "after the first, reauthenticate-after brings new keys"},
+     "let the peer take more child SAs on one IKE SA, or want fewer there (child-of); of one that takes the "
+     "first only, reauthenticate-after brings new keys"},
     {"fault of this gateway",
      "do what the reason says, if it does; it is tried again by itself; report it if that goes on"},
 }};
