@@ -130,8 +130,10 @@ IkeCore::Failure IkeCore::failure(const std::string& connection, Time now) const
   const auto found = records_.find(connection);
   if (found == records_.end()) return {};
   const auto& record = found->second;
-  // What is refused has failed, though it ends only once the peer was told.
-  if (const auto ids = by_connection_.find(connection); ids != by_connection_.end())
+  // What is refused has failed, though it ends only once the peer was told. With peers at any address, who
+  // may be very many, we begin none.
+  if (const auto ids = by_connection_.find(connection);
+      record.connection->remote && ids != by_connection_.end())
     for (const auto id : ids->second)
       if (const auto& sa = *ike_sa(id); is_refusing(sa) && sa.connection() == record.connection)
         return failure_of(sa, sa.last_heard());
