@@ -99,7 +99,6 @@ class NoRoom(DiagnoseCase):
         self.gateway("a").ask("rekey", "site")
         self.assert_cause("all well", "its SAs are in place")
 
-
     def test_nor_at_the_peer(self):
         spis = self.fill()
         self.gateway("b").ask("rekey", "site")

@@ -65,8 +65,7 @@ class Gre(case.GatewayCase):
         return packets.udp_packet(FAR[inner], INSIDE.host[inner], 6, 5, b"back")
 
     def arrives(self, inner):
-        return self.testbed.inside.expect(
-            lambda frame: (packet := packets.ip_of(frame)) is not None and packet.source == FAR[inner]) is not None
+        return self.testbed.inside.expect(packets.is_ip(source=FAR[inner])) is not None
 
     def test_there_and_back_in_all_four_combinations(self):
         for outer in (4, 6):

@@ -58,8 +58,7 @@ class Modes(case.GatewayCase):
             request = packets.parse_ip(packets.echo(source, destination, 7, 9))
             esp = self.seal(number, request.payload, request.protocol)
             self.testbed.send("outside", wrap(esp, source, destination, udp_encapsulated=False))
-            frame = self.testbed.outside.expect(
-                lambda frame: (packet := packets.ip_of(frame)) is not None and packet.protocol == packets.ESP)
+            frame = self.testbed.outside.expect(packets.is_ip(protocol=packets.ESP))
             self.assertIsNotNone(frame, "no ESP came back")
             opened = self.open(number, packets.ip_of(frame).payload)
             self.assertEqual(opened.next_header, request.protocol)
@@ -79,8 +78,7 @@ class Modes(case.GatewayCase):
         since = self.settled().since(before)
         self.assertEqual(since.drops, {})
         parts = []
-        while (frame := self.testbed.outside.expect(
-                lambda frame: (packet := packets.ip_of(frame)) is not None and packet.protocol == packets.ESP, 1.0)):
+        while (frame := self.testbed.outside.expect(packets.is_ip(protocol=packets.ESP), 1.0)):
             parts.append(frame[14:])
         self.assertEqual(len(parts), 3)
         esp = b"".join(part[20:int.from_bytes(part[2:4], "big")] for part in sorted(

@@ -82,8 +82,7 @@ class Tunnels(case.GatewayCase):
             inner = packets.parse_ip(self.opened())
             self.assertEqual((inner.source, inner.destination), (INSIDE.host[version], FAR[version]))
             self.from_peer(packets.udp_packet(FAR[version], INSIDE.host[version], 6, 5, b"back"))
-            frame = self.testbed.inside.expect(
-                lambda frame: (packet := packets.ip_of(frame)) is not None and packet.source == FAR[version])
+            frame = self.testbed.inside.expect(packets.is_ip(source=FAR[version]))
             self.assertIsNotNone(frame, "nothing came out of the tunnel")
 
     def test_policy_comes_first(self):

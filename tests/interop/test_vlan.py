@@ -42,8 +42,7 @@ class TwoTags(case.GatewayCase):
                 with self.subTest(f"IPv{version}, {size} bytes"):
                     there = packets.udp_packet(FAR[version], INSIDE.host[version], 5, 6, bytes(size))
                     self.testbed.send("outside", self.esp(there))
-                    frame = self.testbed.inside.expect(
-                        lambda frame: (packet := packets.ip_of(frame)) is not None and packet.source == FAR[version])
+                    frame = self.testbed.inside.expect(packets.is_ip(source=FAR[version]))
                     self.assertIsNotNone(frame, "nothing came out inside")
                     back = packets.udp_packet(INSIDE.host[version], FAR[version], 6, 5, bytes(size))
                     self.testbed.send("inside", back)
